@@ -1,0 +1,98 @@
+//! One HTTP/1.1 connection, kept alive, one request at a time: what one browser tab has.
+
+use std::{io, net::SocketAddr};
+
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    Method, Request, StatusCode, Uri,
+    body::Bytes,
+    client::conn::http1,
+    header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue},
+};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use tokio::net::TcpStream;
+
+/// An open connection to a shop.
+pub struct Connection {
+    sender: http1::SendRequest<Full<Bytes>>,
+    host: HeaderValue,
+}
+
+/// Where the shop says to go next: a path, and how.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// `POST`, so far.
+    pub method: Method,
+    /// A path on the same shop.
+    pub uri: Uri,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub struct Reply {
+    /// The status line's number.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, read to its end.
+    pub body: Bytes,
+}
+
+impl Connection {
+    /// Connects.
+    ///
+    /// # Errors
+    /// Nobody listens there, or this process is out of open files.
+    pub async fn open(shop: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(shop).await?;
+        stream.set_nodelay(true)?;
+        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        tokio::spawn(driver);
+        Ok(Self { sender, host: HeaderValue::from_str(&shop.to_string()).map_err(io::Error::other)? })
+    }
+
+    /// Sends one request as `buyer` and reads the answer.
+    ///
+    /// # Errors
+    /// The connection broke. What the shop did with the request is then unknown.
+    pub async fn send(&mut self, link: &Link, buyer: Option<i64>, json: Option<String>) -> hyper::Result<Reply> {
+        let mut request = Request::new(Full::from(json.clone().unwrap_or_default()));
+        *request.method_mut() = link.method.clone();
+        *request.uri_mut() = link.uri.clone();
+        request.headers_mut().insert(HOST, self.host.clone());
+        if let Some(buyer) = buyer {
+            request.headers_mut().insert("x-buyer-id", HeaderValue::from(buyer));
+        }
+        if json.is_some() {
+            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        self.sender.ready().await?;
+        let (head, body) = self.sender.send_request(request).await?.into_parts();
+        let body = body.collect().await?.to_bytes();
+        Ok(Reply { status: head.status, headers: head.headers, body })
+    }
+
+    /// Fetches `path`.
+    ///
+    /// # Errors
+    /// As [`Connection::send`].
+    pub async fn get(&mut self, path: &str, buyer: Option<i64>) -> anyhow::Result<Reply> {
+        Ok(self.send(&Link { method: Method::GET, uri: path.parse()? }, buyer, None).await?)
+    }
+}
+
+/// A link as the contract writes it: `{"method": "POST", "href": "/…"}`.
+#[derive(Deserialize)]
+pub(crate) struct LinkText {
+    method: String,
+    href: String,
+}
+
+impl TryFrom<LinkText> for Link {
+    type Error = anyhow::Error;
+
+    fn try_from(text: LinkText) -> anyhow::Result<Self> {
+        Ok(Link { method: text.method.parse()?, uri: text.href.parse()? })
+    }
+}

@@ -1,0 +1,114 @@
+//! What the buyers were told: one half of the truth. The other half is in [`crate::ledger`].
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::Serialize;
+
+/// What one buyer was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Yes: this order is yours.
+    Bought {
+        /// The order's id.
+        order_id: i64,
+    },
+    /// No, with the `type` of the problem document.
+    Refused(String),
+    /// Nothing that is a yes or a no: no answer, a broken one, or a fault in the shop. Either may be true.
+    Unknown,
+}
+
+impl Answer {
+    /// A word for it: `bought`, `unknown`, or the refusal's type.
+    pub fn kind(&self) -> &str {
+        match self {
+            Answer::Bought { .. } => "bought",
+            Answer::Refused(kind) => kind,
+            Answer::Unknown => "unknown",
+        }
+    }
+}
+
+/// One buyer's way, from the click to the answer.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// Who.
+    pub buyer_id: i64,
+    /// Of which sale.
+    pub sale_id: i64,
+    /// When the buyer wanted to buy: since the barrier.
+    pub wanted: Duration,
+    /// When the answer was there: since the barrier.
+    pub answered: Duration,
+    /// The answer.
+    pub answer: Answer,
+}
+
+impl Told {
+    /// From wanting to knowing. A buyer who waits for a free connection is waiting, too: measured from the sending,
+    /// the slow answers would hide themselves (coordinated omission).
+    pub fn latency(&self) -> Duration {
+        self.answered.saturating_sub(self.wanted)
+    }
+}
+
+/// How many were told what.
+pub fn outcomes(history: &[Told]) -> BTreeMap<String, u64> {
+    let mut outcomes = BTreeMap::new();
+    for told in history {
+        *outcomes.entry(told.answer.kind().to_owned()).or_default() += 1;
+    }
+    outcomes
+}
+
+/// Latencies in milliseconds; exact, from all samples.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Latency {
+    /// Samples.
+    pub count: usize,
+    /// Half were faster.
+    pub p50: f64,
+    /// 90 of 100 were faster.
+    pub p90: f64,
+    /// 99 of 100 were faster.
+    pub p99: f64,
+    /// 999 of 1,000 were faster.
+    pub p999: f64,
+    /// The slowest.
+    pub max: f64,
+}
+
+impl Latency {
+    /// Of those for which `which` holds; nothing if there are none.
+    pub fn of<'a>(history: impl IntoIterator<Item = &'a Told>, which: impl Fn(&Answer) -> bool) -> Option<Latency> {
+        let chosen = history.into_iter().filter(|told| which(&told.answer));
+        let mut samples: Vec<_> = chosen.map(|told| told.latency().as_micros() as u64).collect();
+        samples.sort_unstable();
+        let last = samples.len().checked_sub(1)?;
+        let at = |share: f64| samples[((samples.len() as f64 * share).ceil() as usize).clamp(1, last + 1) - 1] as f64 / 1e3;
+        Some(Latency { count: samples.len(), p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), max: at(1.0) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(ms: u64) -> Told {
+        let answer = Answer::Refused("sold-out".into());
+        Told { buyer_id: 1, sale_id: 1, wanted: Duration::ZERO, answered: Duration::from_millis(ms), answer }
+    }
+
+    #[test]
+    fn quantiles_are_samples() {
+        let history: Vec<_> = (1..=1000).rev().map(told).collect();
+        let latency = Latency::of(&history, |_| true).unwrap();
+        assert_eq!(latency, Latency { count: 1000, p50: 500.0, p90: 900.0, p99: 990.0, p999: 999.0, max: 1000.0 });
+        assert_eq!(Latency::of(&history[..1], |_| true).unwrap().p50, 1000.0);
+    }
+
+    #[test]
+    fn nothing_has_no_latency() {
+        assert_eq!(Latency::of(&[told(1)], |answer| matches!(answer, Answer::Unknown)), None);
+    }
+}

@@ -1,0 +1,49 @@
+//! What the database holds: the other half of the truth. Read with statements of our own, never through the shop.
+
+use sqlx::AnyPool;
+
+/// A sale's row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
+pub struct SaleRow {
+    /// The sale's id.
+    pub id: i64,
+    /// Units at the start.
+    pub stock: i64,
+    /// Units sold, as the row says.
+    pub sold: i64,
+}
+
+/// An order's row: one unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
+pub struct OrderRow {
+    /// The order's id.
+    pub id: i64,
+    /// Of which sale.
+    pub sale_id: i64,
+    /// Whose.
+    pub buyer_id: i64,
+}
+
+/// The rows of the sales in question.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// The sales.
+    pub sales: Vec<SaleRow>,
+    /// Their orders.
+    pub orders: Vec<OrderRow>,
+}
+
+impl Ledger {
+    /// Reads the sales from `first` on.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn read(pool: &AnyPool, first: i64) -> sqlx::Result<Ledger> {
+        let sales = sqlx::query_as("select id, stock, sold from sales where id >= $1 order by id");
+        let orders = sqlx::query_as("select id, sale_id, buyer_id from orders where sale_id >= $1 order by id");
+        Ok(Ledger {
+            sales: sales.bind(first).fetch_all(pool).await?,
+            orders: orders.bind(first).fetch_all(pool).await?,
+        })
+    }
+}

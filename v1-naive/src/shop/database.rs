@@ -1,0 +1,104 @@
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use sqlx::{AnyConnection, AnyPool, Connection, Executor, any::AnyPoolOptions};
+use url::Url;
+
+use super::config::{Config, redacted};
+
+/// The database behind the pool. Statements use `$1` placeholders, `bigint` and `text`, which both understand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Database {
+    /// A server; read committed unless a transaction says otherwise.
+    Postgres,
+    /// A file in this process; every transaction is serializable, and there is one write lock: the whole database.
+    Sqlite,
+}
+
+/// Opens the pool.
+pub(super) async fn connect(url: &Url, config: &Config) -> anyhow::Result<(AnyPool, Database)> {
+    sqlx::any::install_default_drivers();
+    let database = if url.scheme() == "sqlite" { Database::Sqlite } else { Database::Postgres };
+    probe(url).await?;
+    let pool = AnyPoolOptions::new()
+        .max_connections(config.pool_size)
+        .acquire_timeout(config.pool_timeout)
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                if database == Database::Sqlite {
+                    // Readers go on while one writes; a commit survives a crash of the process, not of the machine.
+                    connection.execute("pragma journal_mode = wal; pragma synchronous = normal").await?;
+                }
+                Ok(())
+            })
+        })
+        .connect(url.as_str())
+        .await?;
+    Ok((pool, database))
+}
+
+/// Tries one connection, because a pool would go on trying a server that is not there until its time-out.
+async fn probe(url: &Url) -> anyhow::Result<()> {
+    let hint = "start one with `cargo loadtest services`, or unset DATABASE_URL for embedded SQLite";
+    let no_answer = || format!("no database at {}: {hint}", redacted(url));
+    match tokio::time::timeout(Duration::from_secs(5), AnyConnection::connect(url.as_str())).await {
+        Ok(connection) => Ok(connection.with_context(no_answer)?.close().await?),
+        Err(_) => bail!("{} (no answer in 5 s)", no_answer()),
+    }
+}
+
+impl Database {
+    /// Runs statements that make or change tables, one process at a time.
+    ///
+    /// # Errors
+    /// A statement fails; none has then taken effect.
+    pub async fn make(self, pool: &AnyPool, statements: &[&'static str]) -> sqlx::Result<()> {
+        let mut tx = match self {
+            Database::Postgres => pool.begin().await?,
+            Database::Sqlite => pool.begin_with("begin immediate").await?,
+        };
+        if self == Database::Postgres {
+            // `if not exists` alone lets two processes that start together collide. The number is this schema's own.
+            tx.execute("select pg_advisory_xact_lock(5318008)").await?;
+        }
+        for &statement in statements {
+            tx.execute(statement).await?;
+        }
+        tx.commit().await
+    }
+
+    /// `sold` is a counter that each chapter keeps in its own way; the orders are the truth it is held against.
+    pub(super) fn sales(self) -> &'static str {
+        "create table if not exists sales (
+            id bigint primary key,
+            name text not null,
+            price_cents bigint not null,
+            stock bigint not null,
+            sold bigint not null,
+            opens_at bigint not null, -- milliseconds since 1970, as closes_at
+            closes_at bigint not null
+        )"
+    }
+
+    /// One order is one unit. Nothing here forbids too many of them: that is the purchase's business.
+    pub(super) fn orders(self) -> &'static str {
+        match self {
+            Database::Postgres => {
+                "create table if not exists orders (
+                    id bigint generated always as identity primary key,
+                    sale_id bigint not null references sales (id),
+                    buyer_id bigint not null,
+                    status text not null default 'confirmed'
+                )"
+            }
+            Database::Sqlite => {
+                "create table if not exists orders (
+                    id integer primary key, -- a bigint that counts by itself
+                    sale_id bigint not null references sales (id),
+                    buyer_id bigint not null,
+                    status text not null default 'confirmed'
+                )"
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The shop around the purchase: plumbing that all chapters share and no chapter is about.
+//!
+//! Read `../purchase.rs` first and come back when you wonder how a request gets there. Then, in this order:
+
+/// Who is buying: the `Buyer` extractor, and the header that stands in for a login.
+pub mod buyer;
+/// Every setting, its default, and how a wrong one is refused.
+pub mod config;
+/// The connection pool and the schema, the same for embedded SQLite and for PostgreSQL.
+pub mod database;
+/// One error type; every refusal is an RFC 9457 problem document.
+pub mod error;
+/// What every request passes: a limit on its body and on its time, and a trace.
+pub mod limits;
+/// `GET /orders/{order_id}`, and the answer to a purchase that succeeded.
+pub mod orders;
+/// `GET /sales/{sale_id}`.
+pub mod sales;
+/// The accept loop, and `run`, which every chapter's `main.rs` calls.
+pub mod serve;
+
+use std::sync::Arc;
+
+use axum::{Json, Router, extract::FromRequestParts, extract::rejection::PathRejection, middleware, routing::get};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use sqlx::AnyPool;
+use tempfile::TempDir;
+
+pub use self::{
+    buyer::{Buyer, header_login},
+    config::{Config, parse, parse_from},
+    database::Database,
+    error::{Error, problem},
+    orders::Placed,
+    serve::{SET_UP, run, serve},
+};
+
+/// What a handler needs: the state of every router in chapters 1 to 5. Cheap to clone.
+#[derive(Clone)]
+pub struct Shop {
+    /// The connections. First come, first served: waiters get one in the order in which they asked.
+    pub pool: AnyPool,
+    /// Which database is behind the pool, for the few statements that differ.
+    pub database: Database,
+    /// The first link of a sale, with `{sale_id}` to be filled in: where a buyer's first `POST` goes.
+    pub buy: &'static str,
+    limits: limits::Limits,
+    _temporary: Option<Arc<TempDir>>,
+}
+
+impl Shop {
+    /// Connects, makes the schema, and puts sale 1 up if it is not there yet.
+    ///
+    /// # Errors
+    /// The database does not answer (the message names its URL without the password), or refuses the schema.
+    pub async fn open(config: &Config, buy: &'static str) -> anyhow::Result<Shop> {
+        let (url, temporary) = config.database_url()?;
+        let (pool, database) = database::connect(&url, config).await?;
+        database.make(&pool, &[database.sales(), database.orders()]).await?;
+        sales::Sale::first(config).insert(&pool).await?;
+        Ok(Shop { pool, database, buy, limits: config.into(), _temporary: temporary.map(Arc::new) })
+    }
+
+    /// Joins a chapter's purchase routes with the read-only ones, behind the limits, and closes the router.
+    pub fn router(self, purchase: Router<Shop>) -> Router {
+        let metrics = recorder();
+        let pool = self.pool.clone();
+        let expose = move || async move {
+            metrics::gauge!("pool_connections").set(f64::from(pool.size()));
+            metrics::gauge!("pool_idle").set(pool.num_idle() as f64);
+            metrics.render()
+        };
+        Router::new()
+            .route("/sales/{sale_id}", get(sales::show))
+            .route("/orders/{order_id}", get(orders::show))
+            .route("/healthz", get(async || Json(serde_json::json!({ "status": "ok" }))))
+            .route("/metrics", get(expose))
+            .merge(purchase)
+            .fallback(async || Error::NotFound)
+            .method_not_allowed_fallback(async || Error::method_not_allowed())
+            .layer(middleware::from_fn_with_state(self.limits, limits::limit))
+            .layer(tower_http::trace::TraceLayer::new_for_http())
+            .with_state(self)
+    }
+}
+
+/// The process's counters. Installed once; a second shop in the same process (as in tests) counts into the same.
+fn recorder() -> PrometheusHandle {
+    static RECORDER: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
+    let install = || {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        // Fails only if a program that embeds the shop has a recorder of its own; then that one counts.
+        let _ = metrics::set_global_recorder(recorder);
+        handle
+    };
+    RECORDER.get_or_init(install).clone()
+}
+
+/// `axum`'s path extractor, refusing as a problem document.
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Path), rejection(Error))]
+pub struct Path<T>(pub T);
+
+impl From<PathRejection> for Error {
+    fn from(rejection: PathRejection) -> Self {
+        Error::invalid(rejection.body_text())
+    }
+}

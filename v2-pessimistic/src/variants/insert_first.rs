@@ -1,0 +1,51 @@
+//! "Lock as late as you can": the order first, then the lock, so that it is held for less. It deadlocks.
+//!
+//! The order's foreign key takes a share lock on the sale's row, so that nobody removes it. Any number of buyers hold
+//! that one together; then each asks for the row alone and waits for all the others. PostgreSQL notices after
+//! `deadlock_timeout` (a second) and ends one of them with 40P01, which is answered as `conflict`.
+
+use axum::{Router, extract::State, routing::post};
+
+use crate::{
+    purchase::{BUY, PurchasePath},
+    shop::{Buyer, Error, Path, Placed, Shop},
+};
+
+/// Mounts the purchase.
+pub fn routes() -> Router<Shop> {
+    Router::new().route(BUY, post(handler))
+}
+
+/// `POST /sales/{sale_id}/purchase`.
+pub async fn handler(shop: State<Shop>, Path(path): Path<PurchasePath>, buyer: Buyer) -> Result<Placed, Error> {
+    purchase(&shop, path.sale_id, buyer.id).await.map(Placed)
+}
+
+/// Sells one unit and returns the order's id.
+pub async fn purchase(shop: &Shop, sale_id: i64, buyer_id: i64) -> Result<i64, Error> {
+    let mut tx = shop.pool.begin().await?;
+
+    // Share lock on the sale's row, by the foreign key.
+    let order_id = sqlx::query_scalar("insert into orders (sale_id, buyer_id) values ($1, $2) returning id")
+        .bind(sale_id)
+        .bind(buyer_id)
+        .fetch_one(&mut *tx)
+        .await?;
+
+    // Wants the row alone, while others hold a share of it and want the same.
+    let (stock, sold): (i64, i64) = sqlx::query_as("select stock, sold from sales where id = $1 for update")
+        .bind(sale_id)
+        .fetch_optional(&mut *tx)
+        .await?
+        .ok_or(Error::NotFound)?;
+
+    if sold >= stock {
+        tx.rollback().await?; // takes the order back
+        return Err(Error::SoldOut);
+    }
+
+    sqlx::query("update sales set sold = $2 where id = $1").bind(sale_id).bind(sold + 1).execute(&mut *tx).await?;
+
+    tx.commit().await?;
+    Ok(order_id)
+}

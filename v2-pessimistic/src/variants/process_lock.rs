@@ -1,0 +1,47 @@
+//! The lock in the program: Java's `synchronized`, here a mutex around chapter 1's steps.
+//!
+//! It holds as long as there is one process. The second instance has a mutex of its own.
+
+use axum::{Router, extract::State, routing::post};
+use tokio::sync::Mutex;
+
+use crate::{
+    purchase::{BUY, PurchasePath},
+    shop::{Buyer, Error, Path, Placed, Shop},
+};
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+/// Mounts the purchase.
+pub fn routes() -> Router<Shop> {
+    Router::new().route(BUY, post(handler))
+}
+
+/// `POST /sales/{sale_id}/purchase`.
+pub async fn handler(shop: State<Shop>, Path(path): Path<PurchasePath>, buyer: Buyer) -> Result<Placed, Error> {
+    purchase(&shop, path.sale_id, buyer.id).await.map(Placed)
+}
+
+/// Sells one unit and returns the order's id.
+pub async fn purchase(shop: &Shop, sale_id: i64, buyer_id: i64) -> Result<i64, Error> {
+    let _guard = ONE_AT_A_TIME.lock().await;
+
+    let (stock, sold): (i64, i64) = sqlx::query_as("select stock, sold from sales where id = $1")
+        .bind(sale_id)
+        .fetch_optional(&shop.pool)
+        .await?
+        .ok_or(Error::NotFound)?;
+
+    if sold >= stock {
+        return Err(Error::SoldOut);
+    }
+
+    sqlx::query("update sales set sold = $2 where id = $1").bind(sale_id).bind(sold + 1).execute(&shop.pool).await?;
+
+    let order_id = sqlx::query_scalar("insert into orders (sale_id, buyer_id) values ($1, $2) returning id")
+        .bind(sale_id)
+        .bind(buyer_id)
+        .fetch_one(&shop.pool)
+        .await?;
+    Ok(order_id)
+}
