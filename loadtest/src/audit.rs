@@ -32,6 +32,13 @@ pub struct Audit {
     pub not_conserved: i64,
 }
 
+impl Audit {
+    /// Nobody has what is not there, nobody lacks what they were told, nobody has what they were refused.
+    pub fn is_sound(&self) -> bool {
+        self.oversold == 0 && self.double_bought == 0 && self.lost_promises == 0 && self.phantom_orders == 0
+    }
+}
+
 /// Audits one run, in which every buyer asked once.
 pub fn audit(history: &[Told], ledger: &Ledger) -> Audit {
     let mut audit = Audit { orders: ledger.orders.len() as i64, ..Audit::default() };
@@ -74,7 +81,98 @@ pub fn audit(history: &[Told], ledger: &Ledger) -> Audit {
             Answer::Refused(_) => {}
         }
     }
-    let phantom = |order: &&_| !may_have_one.contains(&{ let o: &crate::ledger::OrderRow = order; (o.sale_id, o.buyer_id) });
-    audit.phantom_orders = ledger.orders.iter().filter(phantom).count() as i64;
+    for order in &ledger.orders {
+        audit.phantom_orders += i64::from(!may_have_one.contains(&(order.sale_id, order.buyer_id)));
+    }
     audit
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ledger::{OrderRow, SaleRow};
+
+    /// Sale 1, as `(stock, sold)`, its orders as `(id, buyer)`, and what buyers were told.
+    fn found(sale: (i64, i64), orders: &[(i64, i64)], history: &[(i64, Answer)]) -> Audit {
+        let ledger = Ledger {
+            sales: vec![SaleRow { id: 1, stock: sale.0, sold: sale.1 }],
+            orders: orders.iter().map(|&(id, buyer_id)| OrderRow { id, sale_id: 1, buyer_id }).collect(),
+        };
+        let told = |(buyer_id, answer): &(i64, Answer)| {
+            let (wanted, answered) = (Duration::ZERO, Duration::from_millis(1));
+            Told { buyer_id: *buyer_id, sale_id: 1, wanted, answered, answer: answer.clone() }
+        };
+        audit(&history.iter().map(told).collect::<Vec<_>>(), &ledger)
+    }
+
+    fn bought(order_id: i64) -> Answer {
+        Answer::Bought { order_id }
+    }
+
+    fn refused(kind: &str) -> Answer {
+        Answer::Refused(kind.into())
+    }
+
+    #[test]
+    fn a_clean_sale_is_clean() {
+        let history = [(7, bought(1)), (8, bought(2)), (9, refused("sold-out"))];
+        assert_eq!(found((2, 2), &[(1, 7), (2, 8)], &history), Audit { orders: 2, sold: 2, ..Audit::default() });
+    }
+
+    #[test]
+    fn one_order_too_many_is_oversold() {
+        let history = [(7, bought(1)), (8, bought(2))];
+        let expected = Audit { orders: 2, sold: 1, oversold: 1, not_conserved: 1, ..Audit::default() };
+        assert_eq!(found((1, 1), &[(1, 7), (2, 8)], &history), expected);
+    }
+
+    #[test]
+    fn stock_left_is_undersold_only_if_somebody_was_sent_away_for_it() {
+        for kind in ["sold-out", "conflict"] {
+            assert_eq!(found((3, 1), &[(1, 7)], &[(7, bought(1)), (8, refused(kind))]).undersold, 2, "{kind}");
+        }
+        assert_eq!(found((3, 1), &[(1, 7)], &[(7, bought(1)), (8, refused("rate-limited"))]).undersold, 0);
+        assert_eq!(found((3, 1), &[(1, 7)], &[(7, bought(1))]).undersold, 0);
+    }
+
+    #[test]
+    fn a_second_unit_of_one_buyer_is_double_bought() {
+        let audit = found((5, 2), &[(1, 7), (2, 7)], &[(7, bought(1))]);
+        assert_eq!((audit.double_bought, audit.lost_promises, audit.phantom_orders), (1, 0, 0));
+    }
+
+    #[test]
+    fn a_yes_without_an_order_is_a_lost_promise() {
+        assert_eq!(found((5, 0), &[], &[(7, bought(1))]).lost_promises, 1);
+    }
+
+    #[test]
+    fn a_yes_with_another_buyers_order_is_a_lost_promise() {
+        let audit = found((5, 1), &[(1, 8)], &[(7, bought(1)), (8, bought(1))]);
+        assert_eq!((audit.lost_promises, audit.phantom_orders), (1, 0));
+    }
+
+    #[test]
+    fn an_order_after_a_no_is_a_phantom() {
+        assert_eq!(found((5, 1), &[(1, 7)], &[(7, refused("conflict"))]).phantom_orders, 1);
+    }
+
+    #[test]
+    fn an_order_of_nobody_is_a_phantom() {
+        assert_eq!(found((5, 1), &[(1, 99)], &[(7, refused("sold-out"))]).phantom_orders, 1);
+    }
+
+    #[test]
+    fn without_an_answer_either_is_right() {
+        let expected = Audit { orders: 1, sold: 1, unknown: 2, ..Audit::default() };
+        assert_eq!(found((5, 1), &[(1, 7)], &[(7, Answer::Unknown), (8, Answer::Unknown)]), expected);
+    }
+
+    #[test]
+    fn a_counter_that_lies_is_not_conserved() {
+        assert_eq!(found((9, 1), &[(1, 7), (2, 8)], &[(7, bought(1)), (8, bought(2))]).not_conserved, 1);
+        assert_eq!(found((9, 3), &[(1, 7), (2, 8)], &[(7, bought(1)), (8, bought(2))]).not_conserved, 1);
+    }
 }

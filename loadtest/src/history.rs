@@ -85,7 +85,8 @@ impl Latency {
         let mut samples: Vec<_> = chosen.map(|told| told.latency().as_micros() as u64).collect();
         samples.sort_unstable();
         let last = samples.len().checked_sub(1)?;
-        let at = |share: f64| samples[((samples.len() as f64 * share).ceil() as usize).clamp(1, last + 1) - 1] as f64 / 1e3;
+        let at =
+            |share: f64| samples[((samples.len() as f64 * share).ceil() as usize).clamp(1, last + 1) - 1] as f64 / 1e3;
         Some(Latency { count: samples.len(), p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), max: at(1.0) })
     }
 }

@@ -25,7 +25,7 @@ pub struct OrderRow {
 }
 
 /// The rows of the sales in question.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Ledger {
     /// The sales.
     pub sales: Vec<SaleRow>,
@@ -34,16 +34,18 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Reads the sales from `first` on.
+    /// Reads these sales.
     ///
     /// # Errors
     /// The database's.
-    pub async fn read(pool: &AnyPool, first: i64) -> sqlx::Result<Ledger> {
-        let sales = sqlx::query_as("select id, stock, sold from sales where id >= $1 order by id");
-        let orders = sqlx::query_as("select id, sale_id, buyer_id from orders where sale_id >= $1 order by id");
-        Ok(Ledger {
-            sales: sales.bind(first).fetch_all(pool).await?,
-            orders: orders.bind(first).fetch_all(pool).await?,
-        })
+    pub async fn read(pool: &AnyPool, sales: &[i64]) -> sqlx::Result<Ledger> {
+        let mut ledger = Ledger::default();
+        for sale in sales {
+            let rows = sqlx::query_as::<_, SaleRow>("select id, stock, sold from sales where id = $1");
+            ledger.sales.extend(rows.bind(sale).fetch_all(pool).await?);
+            let rows = sqlx::query_as::<_, OrderRow>("select id, sale_id, buyer_id from orders where sale_id = $1");
+            ledger.orders.extend(rows.bind(sale).fetch_all(pool).await?);
+        }
+        Ok(ledger)
     }
 }

@@ -1,0 +1,145 @@
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use loadtest::{lab::Backend, version::Version};
+
+/// Breaks every version of the flash sale with the same crowd, and audits what is left.
+///
+/// Exit codes: 0 as promised, 1 a threshold is missed, 2 a promise is broken, 3 the run is invalid, 4 set-up.
+#[derive(Parser)]
+#[command(name = "loadtest", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    #[command(flatten)]
+    pub(crate) demo: Demo,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Every version and variant under the same stampede, in one table (what happens without a command)
+    Demo(Demo),
+    /// One version under one stampede
+    Run(Run),
+    /// One version up, with its database, to try by hand
+    Serve(Serve),
+    /// Private servers up until Ctrl-C; prints their URLs
+    Services,
+    /// Keeps private servers for as long as standard input is open
+    #[command(hide = true)]
+    Keeper,
+}
+
+#[derive(Args)]
+pub(crate) struct Demo {
+    #[command(flatten)]
+    pub(crate) database: Database,
+
+    /// Write the figures to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Draws the order of the buyers
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct Database {
+    /// sqlite, postgres (a private server), or the postgres:// URL of a server
+    /// [default: postgres if it is installed, else sqlite]
+    #[arg(long, env = "DATABASE_URL", hide_env = true, hide_env_values = true, value_name = "DATABASE")]
+    pub(crate) database: Option<String>,
+}
+
+impl Database {
+    /// Parsed here and not by clap, which would print a refused URL with its password.
+    pub(crate) fn backend(&self) -> anyhow::Result<Option<Backend>> {
+        let backend = self.database.as_ref().map(|text| text.parse::<Backend>()).transpose();
+        backend.map_err(|why| anyhow::anyhow!("--database {why}"))
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct Run {
+    /// v1-naive, v2-pessimistic or v3-optimistic; v1, v2, v3 for short
+    pub(crate) version: Version,
+
+    /// Sell the way of one of the version's variants
+    #[arg(long)]
+    pub(crate) variant: Option<String>,
+
+    /// What is measured
+    #[arg(long, value_enum, default_value_t = Scenario::Stampede)]
+    pub(crate) scenario: Scenario,
+
+    /// Buyers; each asks once
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) buyers: u32,
+
+    /// Units of each sale
+    #[arg(long, default_value_t = 100)]
+    pub(crate) stock: u32,
+
+    /// Sales that the buyers are spread over
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) sales: u32,
+
+    /// Instances of the shop
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub(crate) instances: u32,
+
+    /// Connections that the buyers share
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    pub(crate) connections: u32,
+
+    /// Database connections of each instance
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) pool: u32,
+
+    /// Draws the order of the buyers; each round adds one
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+
+    /// Times to run it
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) rounds: u32,
+
+    #[command(flatten)]
+    pub(crate) database: Database,
+
+    /// Write the figures to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Further arguments for the shop, after --
+    #[arg(last = true)]
+    pub(crate) shop_args: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+pub(crate) enum Scenario {
+    /// All buyers at once: oversold? undersold?
+    Stampede,
+    /// The same, and buyers of another sale beside it: how long do they wait?
+    Bystander,
+}
+
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// v1-naive, v2-pessimistic or v3-optimistic; v1, v2, v3 for short
+    pub(crate) version: Version,
+
+    /// sqlite, postgres (a private server), or a URL [default: what the shop takes: DATABASE_URL, else sqlite]
+    #[arg(long, value_name = "DATABASE")]
+    pub(crate) database: Option<String>,
+
+    /// Stop when standard input is closed
+    #[arg(long, hide = true)]
+    pub(crate) while_stdin_is_open: bool,
+
+    /// Arguments of the shop: --variant, --listen, --stock, … (`cargo loadtest serve v1 --help` lists the shop's)
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) shop_args: Vec<String>,
+}

@@ -1,0 +1,67 @@
+use loadtest::{
+    lab::Lab,
+    open_files,
+    record::{Record, check_writable},
+    run::Plan,
+    table,
+    version::{VERSIONS, Version},
+};
+
+use super::{Exit, in_lab, run_with_progress, this_program};
+use crate::cli::Demo;
+
+pub(crate) async fn demo(args: Demo) -> anyhow::Result<Exit> {
+    if let Some(file) = &args.json {
+        check_writable(file)?;
+    }
+    open_files::allow(Plan::stampede(Version::V1, None).connections)?;
+    let lab = match args.database.backend()? {
+        Some(backend) => Lab::open(this_program()?, &backend).await?,
+        None => Lab::open_best(this_program()?).await?,
+    };
+    in_lab(lab, async |lab| {
+        if !lab.has_postgres() {
+            println!(
+                "On embedded SQLite: PostgreSQL is not installed. `make demo` installs it and plays every variant."
+            );
+        }
+        println!("{}", Plan::stampede(Version::V1, None).describe());
+        table::head();
+        let mut runs = Vec::new();
+        for plan in plans(lab.has_postgres()) {
+            let plan = Plan { seed: args.seed, ..plan };
+            let run = run_with_progress(lab, &plan).await?;
+            table::row(&plan.title(), &run);
+            runs.push(run);
+        }
+        println!();
+        println!("Why v1 oversells and v2 does not: diff v1-naive/src/purchase.rs v2-pessimistic/src/purchase.rs");
+        let exit = runs.iter().map(Exit::of).max().unwrap_or(Exit::AsPromised);
+        if let Some(file) = &args.json {
+            Record::new(args.seed, runs).write(file)?;
+        }
+        Ok(exit)
+    })
+    .await
+}
+
+/// Every version, each followed by its variants.
+fn plans(postgres: bool) -> Vec<Plan> {
+    let mut plans = Vec::new();
+    for version in VERSIONS {
+        plans.push(Plan::stampede(version, None));
+        for variant in version.variants() {
+            let plan = Plan::stampede(version, Some(&variant));
+            plans.push(match variant.as_str() {
+                // Isolation levels and row locks are PostgreSQL's.
+                "transaction" | "insert-first" | "serializable" if !postgres => continue,
+                // One process alone holds; the trap is the second.
+                "process-lock" => Plan { instances: 2, ..plan },
+                // Every deadlock takes PostgreSQL a second to notice.
+                "insert-first" => Plan { buyers: 200, ..plan },
+                _ => plan,
+            });
+        }
+    }
+    plans
+}

@@ -1,0 +1,90 @@
+//! One file per command.
+
+pub(crate) mod demo;
+pub(crate) mod run;
+pub(crate) mod serve;
+pub(crate) mod services;
+
+use std::{
+    io::IsTerminal,
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use loadtest::{lab::Lab, record, run::Plan, stampede::Progress};
+
+/// How a program of ours ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Exit {
+    AsPromised = 0,
+    PromiseBroken = 2,
+    Invalid = 3,
+    SetUp = 4,
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+impl Exit {
+    /// Of a run; the worst of several is the greatest.
+    pub(crate) fn of(run: &record::Run) -> Exit {
+        match run.verdict.as_str() {
+            "as promised" | "measured" => Exit::AsPromised,
+            "not as promised" => Exit::PromiseBroken,
+            _ => Exit::Invalid,
+        }
+    }
+}
+
+/// This very program, to be started again as a shop or as the servers' keeper.
+pub(crate) fn this_program() -> anyhow::Result<PathBuf> {
+    Ok(std::env::current_exe()?)
+}
+
+/// Works in `lab` until done or Ctrl-C, and tidies up in either case.
+pub(crate) async fn in_lab(lab: Lab, work: impl AsyncFnOnce(&Lab) -> anyhow::Result<Exit>) -> anyhow::Result<Exit> {
+    let result = tokio::select! {
+        result = work(&lab) => result,
+        _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
+    };
+    lab.close().await;
+    result
+}
+
+/// Runs a plan with a bar on a terminal, and a line elsewhere.
+pub(crate) async fn run_with_progress(lab: &Lab, plan: &Plan) -> anyhow::Result<record::Run> {
+    let progress = Progress::default();
+    let bar = bar(plan);
+    let shown = {
+        let (bar, progress) = (bar.clone(), Arc::clone(&progress));
+        tokio::spawn(async move {
+            loop {
+                bar.set_position(progress.load(Relaxed) as u64);
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        })
+    };
+    let run = loadtest::run::run(lab, plan, progress).await;
+    shown.abort();
+    bar.finish_and_clear();
+    run
+}
+
+fn bar(plan: &Plan) -> ProgressBar {
+    let terminal = std::io::stderr().is_terminal();
+    if !terminal {
+        eprintln!("{}: {} buyers …", plan.title(), plan.buyers);
+    }
+    let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let style = ProgressStyle::with_template("{prefix:28} {bar:40} {human_pos}/{human_len} buyers {elapsed}");
+    let bar = ProgressBar::with_draw_target(Some(plan.buyers as u64), target);
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.with_prefix(plan.title())
+}

@@ -1,0 +1,178 @@
+//! The room the runs happen in: the database server, a fresh database for each run, a folder for what is written.
+
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+};
+
+use anyhow::{Context, bail};
+use sqlx::{AnyPool, AssertSqlSafe, any::AnyPoolOptions};
+use tempfile::TempDir;
+use url::Url;
+use v1_naive::shop::config::{redacted, sqlite_url};
+
+use crate::services::{self, Services};
+
+/// Where the shops keep their rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Backend {
+    /// A file, embedded in the shop.
+    Sqlite,
+    /// A private server, started for the run.
+    Postgres,
+    /// Somebody's server; each run has a database of its own there.
+    Server(Url),
+}
+
+impl std::str::FromStr for Backend {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "sqlite" => Ok(Backend::Sqlite),
+            "postgres" => Ok(Backend::Postgres),
+            url if url.starts_with("postgres") => {
+                url.parse().map(Backend::Server).map_err(|_| "that is not a postgres:// URL".into())
+            }
+            _ => Err("takes sqlite, postgres, or the postgres:// URL of a server".into()),
+        }
+    }
+}
+
+/// What a program of ours needs to run shops.
+pub struct Lab {
+    /// The program that can be started as `serve` and as `keeper`.
+    pub loadtest: PathBuf,
+    /// A folder for logs and SQLite files, removed with the lab.
+    pub folder: TempDir,
+    server: Option<Server>,
+    made: AtomicU32,
+}
+
+struct Server {
+    url: Url,
+    admin: AnyPool,
+    /// Ours, or somebody's.
+    _private: Option<Services>,
+}
+
+/// A database that nobody has used yet.
+pub struct FreshDatabase {
+    /// For the shop.
+    pub url: Url,
+    /// `sqlite` or `postgres`.
+    pub kind: &'static str,
+    name: String,
+}
+
+impl Lab {
+    /// Opens a lab; starts the server if `backend` wants one.
+    ///
+    /// # Errors
+    /// The server is not installed, does not start, or does not answer.
+    pub async fn open(loadtest: PathBuf, backend: &Backend) -> anyhow::Result<Lab> {
+        sqlx::any::install_default_drivers();
+        let folder = tempfile::Builder::new().prefix("oversold-run-").tempdir()?;
+        let (url, private) = match backend {
+            Backend::Sqlite => return Ok(Lab { loadtest, folder, server: None, made: 0.into() }),
+            Backend::Server(url) => (url.clone(), None),
+            Backend::Postgres => {
+                let program = loadtest.clone();
+                let services = tokio::task::spawn_blocking(move || Services::start(&program)).await??;
+                (services.postgres.clone(), Some(services))
+            }
+        };
+        let admin = connect(&url).await?;
+        if private.is_some() {
+            sqlx::query("create extension if not exists pg_stat_statements").execute(&admin).await?;
+        }
+        Ok(Lab { loadtest, folder, server: Some(Server { url, admin, _private: private }), made: 0.into() })
+    }
+
+    /// Opens a lab on PostgreSQL if it is installed, else on SQLite.
+    ///
+    /// # Errors
+    /// As [`Lab::open`].
+    pub async fn open_best(loadtest: PathBuf) -> anyhow::Result<Lab> {
+        let backend = if services::postgres_is_installed() { Backend::Postgres } else { Backend::Sqlite };
+        Lab::open(loadtest, &backend).await
+    }
+
+    /// Whether its databases are PostgreSQL's.
+    pub fn has_postgres(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// A pool on the server itself, for watching a run from outside.
+    pub fn admin(&self) -> Option<&AnyPool> {
+        self.server.as_ref().map(|server| &server.admin)
+    }
+
+    /// A new, empty database.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn fresh_database(&self) -> anyhow::Result<FreshDatabase> {
+        let name = name(self.made.fetch_add(1, Relaxed));
+        let Some(server) = &self.server else {
+            let url = sqlite_url(&self.folder.path().join(format!("{name}.db")))?;
+            return Ok(FreshDatabase { url, kind: "sqlite", name });
+        };
+        let create = format!("create database {name}");
+        sqlx::query(AssertSqlSafe(create)).execute(&server.admin).await.context("cannot create a database")?;
+        let mut url = server.url.clone();
+        url.set_path(&name);
+        Ok(FreshDatabase { url, kind: "postgres", name })
+    }
+
+    /// Removes a database and whoever is still connected to it.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn remove(&self, database: FreshDatabase) -> anyhow::Result<()> {
+        self.drop_database(&database.name).await
+    }
+
+    /// Removes what a broken-off run has left on somebody's server, and stops our own.
+    pub async fn close(self) {
+        for n in 0..self.made.load(Relaxed) {
+            let _ = self.drop_database(&name(n)).await;
+        }
+    }
+
+    async fn drop_database(&self, name: &str) -> anyhow::Result<()> {
+        if let Some(server) = &self.server {
+            let drop = format!("drop database if exists {name} with (force)");
+            sqlx::query(AssertSqlSafe(drop)).execute(&server.admin).await?;
+        }
+        Ok(())
+    }
+}
+
+/// This process's `n`-th database.
+fn name(n: u32) -> String {
+    format!("oversold_{}_{n}", std::process::id())
+}
+
+impl FreshDatabase {
+    /// Its name on the server.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A small pool of our own, beside the shop's.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn connect(&self) -> anyhow::Result<AnyPool> {
+        connect(&self.url).await
+    }
+}
+
+async fn connect(url: &Url) -> anyhow::Result<AnyPool> {
+    let options = AnyPoolOptions::new().max_connections(2).acquire_timeout(std::time::Duration::from_secs(10));
+    let Ok(pool) = options.connect(url.as_str()).await else {
+        bail!("no database at {}; `cargo loadtest services` starts one", redacted(url));
+    };
+    Ok(pool)
+}

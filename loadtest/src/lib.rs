@@ -1,0 +1,39 @@
+//! The load test: it breaks every version with the same crowd, and then counts.
+//!
+//! To follow one run, read [`run`] and from there [`stampede`] (the crowd), [`buyer`] (one of them),
+//! [`audit`](mod@audit) (the count), [`promise`] (what was to come out).
+
+/// Joins what buyers were told with what the database holds.
+pub mod audit;
+/// One buyer, for every version.
+pub mod buyer;
+/// Buyers of another sale.
+pub mod bystander;
+/// One HTTP connection.
+pub mod client;
+/// What the buyers were told.
+pub mod history;
+/// Servers, databases, folders.
+pub mod lab;
+/// What the database holds.
+pub mod ledger;
+/// What database and shops say of themselves.
+pub mod observe;
+/// Room for many connections.
+pub mod open_files;
+/// What is to come out.
+pub mod promise;
+/// What is written to a file.
+pub mod record;
+/// One run from end to end.
+pub mod run;
+/// Private servers.
+pub mod services;
+/// Shops as child processes.
+pub mod shop_process;
+/// All buyers at once.
+pub mod stampede;
+/// The table in the terminal.
+pub mod table;
+/// The versions by name.
+pub mod version;

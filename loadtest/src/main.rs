@@ -1,0 +1,25 @@
+//! `cargo loadtest`: breaks every version of the flash sale with the same crowd, and audits what is left.
+
+mod cli;
+mod commands;
+
+use std::process::ExitCode;
+
+use cli::{Cli, Command};
+use commands::{Exit, demo, run, serve, services};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli: Cli = v1_naive::shop::parse();
+    let result = match cli.command.unwrap_or(Command::Demo(cli.demo)) {
+        Command::Demo(args) => demo::demo(args).await.map(ExitCode::from),
+        Command::Run(args) => run::run(args).await.map(ExitCode::from),
+        Command::Serve(args) => serve::serve(args).await,
+        Command::Services => services::services().await,
+        Command::Keeper => loadtest::services::keeper::run().await,
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        Exit::SetUp.into()
+    })
+}

@@ -1,0 +1,88 @@
+//! What each version promises of each scenario, in one place; and whether a run kept it. A version that suddenly holds
+//! where it is to break is as wrong as one that breaks where it is to hold.
+
+use serde::Serialize;
+
+use crate::{audit::Audit, record::Bystander, version::Version};
+
+/// The times by which a bystander's p99 grows before we say that it starves.
+pub const STARVES: f64 = 5.0;
+
+/// What is to happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Promise {
+    /// Nothing oversold, undersold, double-bought or lost.
+    Holds,
+    /// More orders than stock.
+    Oversells,
+    /// Stock is left, though buyers were refused for it. Never oversold.
+    Undersells,
+    /// Buyers are refused because they locked each other out. Never oversold.
+    Deadlocks,
+    /// Buyers of another sale wait, five times as long and more.
+    Starves,
+    /// Either; measured, never wrong.
+    MayBreak,
+}
+
+/// The conditions of a run that decide what may be asked of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Conditions<'a> {
+    /// The version.
+    pub version: Version,
+    /// Its variant.
+    pub variant: Option<&'a str>,
+    /// Instances of it.
+    pub instances: usize,
+    /// Whether a second sale's buyers are what is measured.
+    pub bystander: bool,
+    /// `sqlite` or `postgres`.
+    pub database: &'a str,
+    /// Whether the crowd is one: more buyers than stock, and more than one at a time.
+    pub contended: bool,
+}
+
+/// What is promised under these conditions.
+pub fn promise(run: Conditions) -> Promise {
+    use Promise::{Deadlocks, Holds, MayBreak, Oversells, Starves, Undersells};
+    let broken = match (run.version, run.variant, run.bystander) {
+        (Version::V2, None, true) => Starves,
+        (_, _, true) => MayBreak,
+        (Version::V1, Some("transaction"), _) if run.database == "sqlite" => MayBreak, // serializable there
+        (Version::V1, ..) => Oversells,
+        (Version::V2, Some("process-lock"), _) if run.instances > 1 => Oversells,
+        (Version::V2, Some("insert-first"), _) => Deadlocks,
+        (Version::V3, Some("no-retry"), _) => Undersells,
+        _ => return Holds,
+    };
+    if run.contended { broken } else { MayBreak }
+}
+
+impl Promise {
+    /// Whether the run did what was promised.
+    pub fn kept(self, audit: &Audit, conflicts: u64, bystander: Option<&Bystander>) -> bool {
+        let sound = audit.is_sound() && bystander.is_none_or(|bystander| bystander.audit.is_sound());
+        let times = bystander.and_then(|bystander| bystander.p99_ratio);
+        match self {
+            Promise::Holds => sound && audit.undersold == 0 && audit.not_conserved == 0,
+            Promise::Oversells => audit.oversold > 0,
+            Promise::Undersells => sound && audit.undersold > 0,
+            Promise::Deadlocks => sound && conflicts > 0,
+            Promise::Starves => sound && times.is_some_and(|times| times >= STARVES),
+            Promise::MayBreak => true,
+        }
+    }
+
+    /// The word for the table and the JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Promise::Holds => "holds",
+            Promise::Oversells => "oversells",
+            Promise::Undersells => "undersells",
+            Promise::Deadlocks => "deadlocks",
+            Promise::Starves => "starves",
+            Promise::MayBreak => "may break",
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The record of runs, as it is written to a file: what was run, on what, and what came of it.
+
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
+
+use anyhow::Context;
+use serde::Serialize;
+
+use crate::{audit::Audit, history::Latency};
+
+/// The number that a reader of the file looks at first. It grows when a field changes its meaning or goes.
+pub const SCHEMA: u32 = 1;
+
+/// A file of runs.
+#[derive(Debug, Serialize)]
+pub struct Record {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Where.
+    pub machine: Machine,
+    /// Of which commit, `-dirty` if the working tree differed; nothing outside a checkout.
+    pub commit: Option<String>,
+    /// What was typed.
+    pub command: String,
+    /// What the order of the buyers was drawn from.
+    pub seed: u64,
+    /// One per stampede.
+    pub runs: Vec<Run>,
+}
+
+/// The machine of a run: client, shops and database share it.
+#[derive(Debug, Serialize)]
+pub struct Machine {
+    /// Of the processor.
+    pub model: String,
+    /// Processors this process may use.
+    pub cores: usize,
+    /// Main memory in GiB.
+    pub memory_gib: u64,
+    /// Kernel and architecture.
+    pub system: String,
+}
+
+/// One stampede and its audit.
+#[derive(Debug, Clone, Serialize)]
+pub struct Run {
+    /// The crate under test.
+    pub version: String,
+    /// Its variant.
+    pub variant: Option<String>,
+    /// `stampede` or `bystander`.
+    pub scenario: &'static str,
+    /// `sqlite` or `postgres`.
+    pub database: &'static str,
+    /// Instances of the shop.
+    pub instances: usize,
+    /// Buyers; each asks once.
+    pub buyers: usize,
+    /// Units in all sales together.
+    pub stock: i64,
+    /// Sales the buyers are spread over.
+    pub sales: usize,
+    /// Connections the buyers share.
+    pub connections: usize,
+    /// Database connections of each instance.
+    pub pool: u32,
+    /// Further arguments the shop was started with.
+    pub shop_args: Vec<String>,
+    /// Order of the buyers.
+    pub seed: u64,
+
+    /// What buyers and database say when laid side by side.
+    #[serde(flatten)]
+    pub audit: Audit,
+    /// Buyers of the stampede by what they were told.
+    pub outcomes: BTreeMap<String, u64>,
+    /// Requests of the stampede since the barrier.
+    pub requests: u64,
+    /// From the barrier to the last answer.
+    pub seconds: f64,
+    /// The two above, divided.
+    pub requests_per_second: f64,
+    /// From the barrier to the answer, in milliseconds, by kind of answer.
+    pub latency_ms: Latencies,
+    /// SQL statements per order, as the database server counted them.
+    pub statements_per_order: Option<f64>,
+    /// Compare-and-swaps that found another version, as the shop counted them.
+    pub conflicts: Option<u64>,
+    /// Buyers for whom the shop ran out of retries.
+    pub give_ups: Option<u64>,
+    /// The other sale's buyers.
+    pub bystander: Option<Bystander>,
+    /// The generator's share of the machine's processors.
+    pub generator_share: f64,
+
+    /// What the version promises here.
+    pub promised: &'static str,
+    /// `as promised`, `not as promised`, `measured` (where either is right), or `invalid` with the reason.
+    pub verdict: String,
+}
+
+/// Latencies apart: a quick no must not hide a slow yes.
+#[derive(Debug, Clone, Serialize)]
+pub struct Latencies {
+    /// Of buyers who got a unit.
+    pub bought: Option<Latency>,
+    /// Of buyers who were told no.
+    pub refused: Option<Latency>,
+}
+
+/// Buyers of another sale, first alone, then beside the stampede.
+#[derive(Debug, Clone, Serialize)]
+pub struct Bystander {
+    /// Milliseconds from wanting to knowing, alone.
+    pub alone: Option<Latency>,
+    /// The same beside the stampede.
+    pub beside: Option<Latency>,
+    /// By what the p99 grew.
+    pub p99_ratio: Option<f64>,
+    /// What they were told beside the stampede.
+    pub outcomes: BTreeMap<String, u64>,
+    /// The most database connections that waited for a lock at once (PostgreSQL).
+    pub lock_waiters: Option<i64>,
+    /// What they and the database say when laid side by side.
+    pub audit: Audit,
+}
+
+impl Record {
+    /// A record of these runs, made here and now.
+    pub fn new(seed: u64, runs: Vec<Run>) -> Record {
+        // The program's own path says nothing and differs everywhere.
+        let command = std::iter::once("cargo loadtest".to_owned()).chain(std::env::args().skip(1));
+        let command = command.collect::<Vec<_>>().join(" ");
+        Record { schema: SCHEMA, machine: Machine::this(), commit: commit(), command, seed, runs }
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, path: &Path) -> anyhow::Result<()> {
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+/// Finds out before a long run whether its result can be written.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn check_writable(path: &Path) -> anyhow::Result<()> {
+    let opened = fs::OpenOptions::new().create(true).append(true).open(path);
+    opened.with_context(|| format!("cannot write {}", path.display())).map(drop)
+}
+
+impl Machine {
+    fn this() -> Machine {
+        let field = |file: &str, name: &str| {
+            let text = fs::read_to_string(file).unwrap_or_default();
+            let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
+            line.split_once(':').map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
+        };
+        let memory = field("/proc/meminfo", "MemTotal");
+        let kib: u64 = memory.split(' ').next().and_then(|kib| kib.parse().ok()).unwrap_or_default();
+        let version = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        Machine {
+            model: field("/proc/cpuinfo", "model name"),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            memory_gib: (kib + (1 << 19)) >> 20,
+            system: format!("{} {} {}", std::env::consts::OS, version.trim(), std::env::consts::ARCH),
+        }
+    }
+}
+
+fn commit() -> Option<String> {
+    let described =
+        Command::new("git").args(["describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]).output();
+    let described = described.ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&described.stdout).trim().to_owned())
+}
+
+impl Run {
+    /// Buyers who were told yes.
+    pub fn told_yes(&self) -> i64 {
+        self.outcomes.get("bought").copied().unwrap_or_default() as i64
+    }
+
+    /// The run in a sentence.
+    pub fn says(&self) -> String {
+        let audit = &self.audit;
+        let count = |n: i64| crate::table::thousands(n);
+        let mut says = format!("{} in stock, {} sold", count(self.stock), count(audit.orders));
+        if audit.not_conserved > 0 {
+            says += &format!("; `sold` says {}", count(audit.sold));
+        }
+        if audit.undersold > 0 {
+            says += &format!("; {} left, though buyers were refused", count(audit.undersold));
+        }
+        for (kind, n) in self.outcomes.iter().filter(|(kind, _)| !["bought", "sold-out"].contains(&kind.as_str())) {
+            says += &format!("; {} told {kind}", count(*n as i64));
+        }
+        if let Some(conflicts) = self.conflicts {
+            says += &format!("; {} conflicts", count(conflicts as i64));
+        }
+        if let Some(Bystander {
+            alone: Some(alone), beside: Some(beside), p99_ratio: Some(ratio), lock_waiters, ..
+        }) = &self.bystander
+        {
+            says += &format!(
+                "; bystanders' p99 {:.1} ms alone, {:.1} ms beside it, {ratio:.0} times",
+                alone.p99, beside.p99
+            );
+            if let Some(waiters) = lock_waiters {
+                says += &format!(
+                    "; {waiters} of {} database connections waited for a lock",
+                    self.pool as usize * self.instances
+                );
+            }
+        }
+        format!("{says}: {}, {}", self.promised, self.verdict)
+    }
+}

@@ -1,0 +1,64 @@
+//! The shop under test: a child process of its own, so that its processor, its open files and its death are its own.
+
+use std::{
+    fs::{self, File},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::version::Version;
+
+/// A running instance; killed when dropped.
+pub struct ShopProcess {
+    /// Where it listens.
+    pub address: SocketAddr,
+    child: Child,
+}
+
+impl ShopProcess {
+    /// Starts `loadtest serve VERSION ARGS` and waits until it listens. Its log goes to `log`.
+    ///
+    /// # Errors
+    /// It does not start; with the last line of its log.
+    pub async fn start(loadtest: &Path, version: Version, args: &[String], log: PathBuf) -> anyhow::Result<Self> {
+        let mut child = Command::new(loadtest)
+            .args(["serve", "--while-stdin-is-open", version.name()])
+            .args(args)
+            .args(["--listen", "127.0.0.1:0"])
+            .process_group(0) // Ctrl-C is for us; the shop goes when its standard input is closed.
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log)?)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {}", loadtest.display()))?;
+        let mut line = String::new();
+        let mut out = BufReader::new(child.stdout.take().context("the shop has no output")?);
+        let said = timeout(Duration::from_secs(30), out.read_line(&mut line)).await;
+        let address = line.trim().strip_prefix("listening on http://").and_then(|address| address.parse().ok());
+        match (said, address) {
+            (Ok(_), Some(address)) => Ok(ShopProcess { address, child }),
+            (Ok(_), None) => {
+                let log = fs::read_to_string(log).unwrap_or_default();
+                let last = log.lines().last().unwrap_or("it says nothing");
+                bail!("{version} does not start: {}", last.trim_start_matches("error: "))
+            }
+            (Err(_), _) => bail!("{version} does not start within 30 s"),
+        }
+    }
+
+    /// Lets it finish what it is doing, and stops it.
+    pub async fn stop(mut self) {
+        drop(self.child.stdin.take());
+        let _ = timeout(Duration::from_secs(15), self.child.wait()).await;
+    }
+}

@@ -1,0 +1,82 @@
+//! The versions under test and their variants, by name.
+
+use std::{fmt, process::ExitCode, str::FromStr};
+
+use clap::ValueEnum;
+use v1_naive::shop;
+
+/// A chapter's shop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Version {
+    /// Read, compare, write back.
+    V1,
+    /// A row lock.
+    V2,
+    /// A version column.
+    V3,
+}
+
+/// Every version, in the order of the chapters.
+pub const VERSIONS: [Version; 3] = [Version::V1, Version::V2, Version::V3];
+
+impl Version {
+    /// The name of its crate and folder.
+    pub fn name(self) -> &'static str {
+        match self {
+            Version::V1 => "v1-naive",
+            Version::V2 => "v2-pessimistic",
+            Version::V3 => "v3-optimistic",
+        }
+    }
+
+    /// The names of its variants, as its own `--variant` takes them.
+    pub fn variants(self) -> Vec<String> {
+        match self {
+            Version::V1 => names::<v1_naive::Variant>(),
+            Version::V2 => names::<v2_pessimistic::Variant>(),
+            Version::V3 => names::<v3_optimistic::Variant>(),
+        }
+    }
+
+    /// Runs it, with the arguments that its own program takes.
+    pub async fn serve(self, args: &[String]) -> ExitCode {
+        let args = || std::iter::once(self.name()).chain(args.iter().map(String::as_str));
+        match self {
+            Version::V1 => {
+                let config: v1_naive::Config = shop::parse_from(args());
+                shop::run(&config.shop, v1_naive::app(&config)).await
+            }
+            Version::V2 => {
+                let config: v2_pessimistic::Config = shop::parse_from(args());
+                shop::run(&config.shop, v2_pessimistic::app(&config)).await
+            }
+            Version::V3 => {
+                let config: v3_optimistic::Config = shop::parse_from(args());
+                shop::run(&config.shop, v3_optimistic::app(&config)).await
+            }
+        }
+    }
+}
+
+fn names<V: ValueEnum>() -> Vec<String> {
+    V::value_variants().iter().filter_map(V::to_possible_value).map(|value| value.get_name().to_owned()).collect()
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Version {
+    type Err = String;
+
+    /// Takes `v1` as well as `v1-naive`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = |version: &Version| version.name() == text || version.name().split('-').next() == Some(text);
+        VERSIONS.into_iter().find(known).ok_or_else(|| {
+            let names: Vec<_> = VERSIONS.iter().map(|version| version.name()).collect();
+            format!("the versions are {}", names.join(", "))
+        })
+    }
+}
