@@ -25,7 +25,7 @@ pub struct OrderRow {
 }
 
 /// The rows of the sales in question.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ledger {
     /// The sales.
     pub sales: Vec<SaleRow>,
@@ -43,7 +43,9 @@ impl Ledger {
         for sale in sales {
             let rows = sqlx::query_as::<_, SaleRow>("select id, stock, sold from sales where id = $1");
             ledger.sales.extend(rows.bind(sale).fetch_all(pool).await?);
-            let rows = sqlx::query_as::<_, OrderRow>("select id, sale_id, buyer_id from orders where sale_id = $1");
+            let rows = sqlx::query_as::<_, OrderRow>(
+                "select id, sale_id, buyer_id from orders where sale_id = $1 order by id",
+            );
             ledger.orders.extend(rows.bind(sale).fetch_all(pool).await?);
         }
         Ok(ledger)

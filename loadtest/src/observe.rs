@@ -1,6 +1,6 @@
 //! What the database server and the shops say of themselves during a run, asked from outside.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use sqlx::AnyPool;
 use tokio::{sync::watch, time::interval};
@@ -30,17 +30,21 @@ pub async fn lock_waiters(admin: AnyPool, name: String, mut stop: watch::Receive
     }
 }
 
-/// A counter of the shops', summed over the instances; nothing if none of them has it.
-pub async fn counter(shops: &[SocketAddr], name: &str) -> Option<u64> {
-    let mut sum = None;
+/// The shops' counters, summed over the instances, without `_total` at the end of their names.
+///
+/// # Errors
+/// A shop does not answer.
+pub async fn counters(shops: &[SocketAddr]) -> anyhow::Result<BTreeMap<String, u64>> {
+    let mut counters = BTreeMap::new();
     for &shop in shops {
-        let mut connection = Connection::open(shop).await.ok()?;
-        let reply = connection.get("/metrics", None).await.ok()?;
-        let text = String::from_utf8_lossy(&reply.body).into_owned();
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
-        if let Some(value) = value {
-            *sum.get_or_insert(0) += value;
+        let reply = Connection::open(shop).await?.get("/metrics", None).await?;
+        for line in String::from_utf8_lossy(&reply.body).lines() {
+            let counted =
+                line.split_once(' ').and_then(|(name, n)| Some((name.strip_suffix("_total")?, n.parse::<u64>().ok()?)));
+            if let Some((name, n)) = counted {
+                *counters.entry(name.to_owned()).or_default() += n;
+            }
         }
     }
-    sum
+    Ok(counters)
 }

@@ -18,7 +18,7 @@ pub enum Promise {
     Oversells,
     /// Stock is left, though buyers were refused for it. Never oversold.
     Undersells,
-    /// Buyers are refused because they locked each other out. Never oversold.
+    /// The database ends buyers who have locked each other out. Never oversold.
     Deadlocks,
     /// Buyers of another sale wait, five times as long and more.
     Starves,
@@ -52,7 +52,7 @@ pub fn promise(run: Conditions) -> Promise {
         (Version::V1, Some("transaction"), _) if run.database == "sqlite" => MayBreak, // serializable there
         (Version::V1, ..) => Oversells,
         (Version::V2, Some("process-lock"), _) if run.instances > 1 => Oversells,
-        (Version::V2, Some("insert-first"), _) => Deadlocks,
+        (Version::V2, Some("insert-first"), _) => return Deadlocks,
         (Version::V3, Some("no-retry"), _) => Undersells,
         _ => return Holds,
     };
@@ -61,14 +61,14 @@ pub fn promise(run: Conditions) -> Promise {
 
 impl Promise {
     /// Whether the run did what was promised.
-    pub fn kept(self, audit: &Audit, conflicts: u64, bystander: Option<&Bystander>) -> bool {
+    pub fn kept(self, audit: &Audit, deadlocks: u64, bystander: Option<&Bystander>) -> bool {
         let sound = audit.is_sound() && bystander.is_none_or(|bystander| bystander.audit.is_sound());
         let times = bystander.and_then(|bystander| bystander.p99_ratio);
         match self {
             Promise::Holds => sound && audit.undersold == 0 && audit.not_conserved == 0,
             Promise::Oversells => audit.oversold > 0,
             Promise::Undersells => sound && audit.undersold > 0,
-            Promise::Deadlocks => sound && conflicts > 0,
+            Promise::Deadlocks => sound && deadlocks > 0,
             Promise::Starves => sound && times.is_some_and(|times| times >= STARVES),
             Promise::MayBreak => true,
         }

@@ -83,10 +83,9 @@ pub struct Run {
     pub latency_ms: Latencies,
     /// SQL statements per order, as the database server counted them.
     pub statements_per_order: Option<f64>,
-    /// Compare-and-swaps that found another version, as the shop counted them.
-    pub conflicts: Option<u64>,
-    /// Buyers for whom the shop ran out of retries.
-    pub give_ups: Option<u64>,
+    /// What the shops counted: `conflicts` (of compare-and-swaps), `give_ups`, `lock_timeouts`, `deadlocks`,
+    /// `serialization_failures`, `database_busy`. A counter that never counted is not there.
+    pub counters: BTreeMap<String, u64>,
     /// The other sale's buyers.
     pub bystander: Option<Bystander>,
     /// The generator's share of the machine's processors.
@@ -198,8 +197,8 @@ impl Run {
         for (kind, n) in self.outcomes.iter().filter(|(kind, _)| !["bought", "sold-out"].contains(&kind.as_str())) {
             says += &format!("; {} told {kind}", count(*n as i64));
         }
-        if let Some(conflicts) = self.conflicts {
-            says += &format!("; {} conflicts", count(conflicts as i64));
+        for (counter, n) in &self.counters {
+            says += &format!("; {} {}", count(*n as i64), counter.replace('_', " "));
         }
         if let Some(Bystander {
             alone: Some(alone), beside: Some(beside), p99_ratio: Some(ratio), lock_waiters, ..

@@ -171,12 +171,13 @@ async fn measure(
         database: database.kind,
         contended: plan.buyers as i64 > plan.stock * plan.sales as i64 && plan.connections > 1,
     });
-    let conflicts = outcomes.get("conflict").copied().unwrap_or_default();
+    let counters = observe::counters(&shops).await?;
+    let deadlocks = counters.get("deadlocks").copied().unwrap_or_default();
     let verdict = if generator_share > GENERATOR_SHARE {
         "invalid: the generator was the bottleneck"
     } else if promised == Promise::MayBreak {
         "measured"
-    } else if promised.kept(&audit, conflicts, bystander.as_ref()) {
+    } else if promised.kept(&audit, deadlocks, bystander.as_ref()) {
         "as promised"
     } else {
         "not as promised"
@@ -204,8 +205,7 @@ async fn measure(
             (Some(before), Some(after)) if audit.orders > 0 => Some((after - before) as f64 / audit.orders as f64),
             _ => None,
         },
-        conflicts: observe::counter(&shops, "conflicts_total").await,
-        give_ups: observe::counter(&shops, "give_ups_total").await,
+        counters,
         bystander,
         generator_share,
         promised: promised.word(),

@@ -11,7 +11,7 @@ const DIM: Style = Style::new().dimmed();
 /// Prints the heads of the columns.
 pub fn head() {
     println!(
-        "{BOLD}{:<29} {:<8} {:>8} {:>7} {:>7} {:>6} {:>8} {:>9} {:>5} {:>7} {:>13} {:>13}{BOLD:#}",
+        "{BOLD}{:<32} {:<8} {:>8} {:>8} {:>7} {:>6} {:>8} {:>9} {:>5} {:>7} {:>15} {:>15}{BOLD:#}",
         "version",
         "database",
         "requests",
@@ -38,7 +38,7 @@ pub fn row(title: &str, run: &Run) {
         scenario => format!("{title} {scenario}"),
     };
     println!(
-        "{style}{name:<29} {:<8} {:>8} {:>8} {:>7} {:>6} {:>8} {:>9} {:>5} {:>7} {yes:>13} {no:>13}{style:#}",
+        "{style}{name:<32} {:<8} {:>8} {:>8} {:>7} {:>6} {:>8} {:>9} {:>5} {:>7} {yes:>15} {no:>15}{style:#}",
         run.database,
         thousands(run.requests as i64),
         thousands(run.told_yes()),

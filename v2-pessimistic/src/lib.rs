@@ -27,7 +27,7 @@ pub struct Config {
     pub shop: shop::Config,
 
     /// Milliseconds a buyer waits for the row before the answer is `conflict` (PostgreSQL)
-    #[arg(long, env = "LOCK_TIMEOUT_MS", value_name = "LOCK_TIMEOUT_MS", default_value_t = 1000,
+    #[arg(long, env = "LOCK_TIMEOUT_MS", value_name = "LOCK_TIMEOUT_MS", default_value_t = 2000,
           value_parser = clap::value_parser!(u32).range(1..=60_000))]
     pub lock_timeout_ms: u32,
 

@@ -58,7 +58,7 @@ fn plans(postgres: bool) -> Vec<Plan> {
                 // One process alone holds; the trap is the second.
                 "process-lock" => Plan { instances: 2, ..plan },
                 // Every deadlock takes PostgreSQL a second to notice.
-                "insert-first" => Plan { buyers: 200, ..plan },
+                "insert-first" => Plan { buyers: 64, ..plan },
                 _ => plan,
             });
         }

@@ -71,14 +71,18 @@ impl From<sqlx::Error> for Error {
         let sqlx::Error::Database(cause) = &error else {
             return if matches!(error, sqlx::Error::PoolTimedOut) { Error::Overloaded } else { Error::Internal(error) };
         };
-        match cause.code().as_deref() {
-            // PostgreSQL: lock_not_available (lock_timeout ran out), deadlock_detected, serialization_failure.
-            Some("55P03" | "40P01" | "40001") => Error::Conflict,
-            // SQLite: SQLITE_BUSY, and SQLITE_BUSY_SNAPSHOT: what was read has changed since.
-            Some("5" | "517") => Error::Conflict,
+        let counter = match cause.code().as_deref() {
+            // PostgreSQL. The second is what it says when the time-out fires just as the lock is granted.
+            Some("55P03" | "57014") => "lock_timeouts_total",
+            Some("40P01") => "deadlocks_total",
+            Some("40001") => "serialization_failures_total",
+            // SQLite: the lock did not come free in time, or what was read has changed since.
+            Some("5" | "517") => "database_busy_total",
             // An order for a sale that does not exist.
-            _ if cause.is_foreign_key_violation() => Error::NotFound,
-            _ => Error::Internal(error),
-        }
+            _ if cause.is_foreign_key_violation() => return Error::NotFound,
+            _ => return Error::Internal(error),
+        };
+        metrics::counter!(counter).increment(1);
+        Error::Conflict
     }
 }

@@ -79,7 +79,8 @@ impl Shop {
             .fallback(async || Error::NotFound)
             .method_not_allowed_fallback(async || Error::method_not_allowed())
             .layer(middleware::from_fn_with_state(self.limits, limits::limit))
-            .layer(tower_http::trace::TraceLayer::new_for_http())
+            // Without its line per 5xx: a shop that refuses a crowd as overloaded must not write a log about it.
+            .layer(tower_http::trace::TraceLayer::new_for_http().on_failure(()))
             .with_state(self)
     }
 }

@@ -1,0 +1,79 @@
+//! Is the generator fast enough to measure anything? Against a handler that does nothing, interleaved with `wrk`.
+//!
+//! ```text
+//! cargo bench -p loadtest --bench generator     # needs wrk (Debian's package of that name)
+//! ```
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, ensure};
+use axum::{
+    Json, Router,
+    routing::{get, post},
+};
+use loadtest::stampede::{self, Crowd};
+use serde_json::json;
+use v1_naive::shop::{self, Placed};
+
+const ROUNDS: u64 = 5;
+const CONNECTIONS: usize = 1000;
+const BUYERS: usize = 300_000;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    if std::env::args().any(|arg| arg == "serve") {
+        return no_op_shop().await;
+    }
+    // In a process of its own, as the shop under test is.
+    let mut server = Command::new(std::env::current_exe()?).arg("serve").stdout(Stdio::piped()).spawn()?;
+    let mut line = String::new();
+    BufReader::new(server.stdout.take().context("no output")?).read_line(&mut line)?;
+    let result = compare(line.trim().parse()?).await;
+    server.kill()?;
+    result
+}
+
+async fn no_op_shop() -> anyhow::Result<()> {
+    let sale = || async { Json(json!({ "buy": { "method": "POST", "href": "/sales/1/purchase" } })) };
+    let app = Router::new().route("/sales/1", get(sale)).route("/sales/1/purchase", post(async || Placed(1)));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    println!("{}", listener.local_addr()?);
+    shop::serve(listener, app, std::future::pending()).await;
+    Ok(())
+}
+
+async fn compare(server: SocketAddr) -> anyhow::Result<()> {
+    let mut ratios = Vec::new();
+    for round in 1..=ROUNDS {
+        let wrk = wrk(server)?;
+        let (buyers, connections) = (BUYERS, CONNECTIONS);
+        let crowd = Crowd { shops: vec![server], sales: vec![1], buyers, connections, seed: round };
+        let ours = stampede::run(&crowd, Default::default(), async || {}).await?;
+        let ours = ours.requests as f64 / ours.elapsed.as_secs_f64();
+        println!("round {round}: wrk {wrk:>7.0} requests/s, stampede {ours:>7.0}, ratio {:.2}", ours / wrk);
+        ratios.push(ours / wrk);
+    }
+    ratios.sort_by(f64::total_cmp);
+    println!("median ratio {:.2} ({:.2} to {:.2})", ratios[ratios.len() / 2], ratios[0], ratios[ratios.len() - 1]);
+    Ok(())
+}
+
+/// `wrk` for three seconds with the same request on as many connections.
+fn wrk(server: SocketAddr) -> anyhow::Result<f64> {
+    let script = tempfile::NamedTempFile::new()?;
+    std::fs::write(&script, "wrk.method = 'POST'\nwrk.headers['x-buyer-id'] = '7'\n")?;
+    let output = Command::new("wrk")
+        .args(["-t2", "-d3", &format!("-c{CONNECTIONS}"), "-s"])
+        .arg(script.path())
+        .arg(format!("http://{server}/sales/1/purchase"))
+        .output()
+        .context("wrk is not installed")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.success(), "wrk failed: {text}");
+    let line = text.lines().find_map(|line| line.strip_prefix("Requests/sec:"));
+    Ok(line.context("wrk says nothing")?.trim().parse()?)
+}

@@ -1,0 +1,178 @@
+//! What a person sees who types something wrong, and what is left behind when a run is broken off.
+
+mod support;
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::TcpListener,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use support::{eventually, loadtest};
+
+fn said(args: &[&str]) -> Output {
+    Command::new(loadtest()).args(args).stdin(Stdio::null()).output().unwrap()
+}
+
+/// Asserts exit code 4 and one line that names `what`.
+#[track_caller]
+fn assert_refused(output: &Output, what: &str) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{text}");
+    assert_eq!(text.trim_end().lines().count(), 1, "{text}");
+    assert!(text.starts_with("error: ") && text.contains(what), "{text}");
+}
+
+#[test]
+fn wrong_values_are_refused_by_name() {
+    assert_refused(&said(&["run", "v1", "--buyers", "0"]), "--buyers");
+    assert_refused(&said(&["run", "v1", "--stock", "-1"]), "-1");
+    assert_refused(&said(&["run", "v1", "--stock=-1"]), "--stock");
+    assert_refused(&said(&["run", "v1", "--stock", "many"]), "--stock");
+    assert_refused(&said(&["run", "v9"]), "v1-naive, v2-pessimistic, v3-optimistic");
+    assert_refused(&said(&["run", "v1", "--variant", "x"]), "it has transaction");
+    assert_refused(&said(&["run", "v1", "--database", "mysql://x"]), "sqlite, postgres");
+    assert_refused(&said(&["run", "v2", "--variant", "insert-first", "--database", "sqlite"]), "PostgreSQL");
+    assert_refused(&said(&["serve", "v1", "--pool-size", "0"]), "POOL_SIZE");
+    assert_refused(&said(&["serve", "v3", "--retries", "-1"]), "-1");
+    assert_refused(&said(&["run", "v3", "--database", "sqlite", "--", "--retries", "x"]), "RETRIES");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_refused_before_the_run() {
+    let output = said(&["run", "v1", "--database", "sqlite", "--json", "/no/such/folder/run.json"]);
+    assert_refused(&output, "cannot write /no/such/folder/run.json");
+    assert!(output.stdout.is_empty(), "nothing has been run");
+}
+
+#[test]
+fn a_port_that_is_taken_is_refused() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    assert_refused(&said(&["serve", "v1", "--listen", &address]), &address);
+}
+
+#[test]
+fn a_database_that_is_not_there_is_named_without_its_password() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap(); // and closed again
+    let url = format!("postgres://me:secret@{free}/shop");
+    for output in [said(&["run", "v1", "--database", &url]), said(&["serve", "v1", "--database-url", &url])] {
+        assert_refused(&output, &format!("{free}/shop"));
+        assert_refused(&output, "cargo loadtest services");
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("secret"));
+    }
+    for url in ["postgres://me:secret@host:port/shop", "mysql://me:secret@host/shop", "secret"] {
+        for output in [said(&["run", "v1", "--database", url]), said(&["serve", "v1", "--database-url", url])] {
+            assert_eq!(output.status.code(), Some(4));
+            assert!(!String::from_utf8_lossy(&output.stderr).contains("secret"), "{output:?}");
+        }
+    }
+}
+
+#[test]
+fn too_few_open_files_are_noticed_before_the_run() {
+    let script = format!("ulimit -n 300; exec {} run v1 --database sqlite --connections 1000", loadtest().display());
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    assert_refused(&output, "1000 connections need 1200 open files");
+    assert_refused(&output, "--connections 100");
+}
+
+#[test]
+fn a_run_without_servers_writes_its_figures() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.json");
+    let args =
+        ["run", "v1", "--database", "sqlite", "--buyers", "500", "--connections", "100", "--stock", "5", "--json"];
+    let output = Command::new(loadtest()).args(args).arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let record: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let run = &record["runs"][0];
+    assert_eq!(
+        (&record["schema"], &run["version"], &run["database"]),
+        (&1.into(), &"v1-naive".into(), &"sqlite".into())
+    );
+    assert!(run["oversold"].as_i64().unwrap() > 0, "{run}");
+    assert_eq!(run["orders"].as_i64().unwrap() - 5, run["oversold"].as_i64().unwrap());
+    assert!(run["latency_ms"]["bought"]["p99"].as_f64().unwrap() > 0.0, "{run}");
+    assert_eq!((&run["promised"], &run["verdict"]), (&"oversells".into(), &"as promised".into()));
+    assert!(record["machine"]["cores"].as_u64().unwrap() > 0 && record["command"].is_string());
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(table.contains("5 in stock") && table.contains("`sold` says"), "{table}");
+}
+
+/// A folder for temporary files that an unprivileged PostgreSQL can reach.
+fn temporary() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).unwrap().next().is_none()
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: make test"]
+async fn servers_go_with_whoever_started_them() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
+        let folder = temporary();
+        let mut command = Command::new(loadtest());
+        let mut services = command
+            .arg("services")
+            .env("TMPDIR", folder.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(services.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let url: url::Url = line.trim().strip_prefix("DATABASE_URL=").expect("a URL").parse().unwrap();
+        let server = (url.host_str().unwrap().to_owned(), url.port().unwrap());
+        assert!(std::net::TcpStream::connect(server.clone()).is_ok() && !is_empty(folder.path()));
+
+        kill(Pid::from_raw(services.id() as i32), signal).unwrap();
+        services.wait().unwrap();
+        eventually("the server is gone", async || std::net::TcpStream::connect(server.clone()).is_err()).await;
+        eventually("its folder is gone", async || is_empty(folder.path())).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: make test"]
+async fn a_run_that_is_broken_off_leaves_nothing() {
+    for (signal, code) in [(Signal::SIGINT, Some(130)), (Signal::SIGKILL, None)] {
+        let folder = temporary();
+        let mut command = Command::new(loadtest());
+        let args = ["run", "v2", "--database", "postgres", "--buyers", "1000000", "--connections", "50"];
+        let mut run = command
+            .args(args)
+            .env("TMPDIR", folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(run.stderr.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.contains("1000000 buyers"), "{line}"); // the lab is open, and the shop is being started
+
+        kill(Pid::from_raw(run.id() as i32), signal).unwrap();
+        assert_eq!(run.wait().unwrap().code(), code);
+        let servers_gone = async || {
+            fs::read_dir(folder.path())
+                .unwrap()
+                .flatten()
+                .all(|entry| !entry.file_name().to_string_lossy().starts_with("oversold-servers-"))
+        };
+        eventually("the servers are gone", servers_gone).await;
+        if code.is_some() {
+            assert!(is_empty(folder.path()), "and so is all else");
+        }
+    }
+}

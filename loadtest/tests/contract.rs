@@ -1,0 +1,199 @@
+//! The HTTP contract: the same test for every version, on both databases.
+
+mod support;
+
+use std::time::Duration;
+
+use hyper::StatusCode;
+use loadtest::version::Version::{self, V1, V2, V3};
+use support::{SALE, Shop, assert_problem, json, link};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn v1_on_sqlite() {
+    contract(V1, "sqlite").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn v2_on_sqlite() {
+    contract(V2, "sqlite").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn v3_on_sqlite() {
+    contract(V3, "sqlite").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: make test"]
+async fn v1_on_postgres() {
+    contract(V1, "postgres").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: make test"]
+async fn v2_on_postgres() {
+    contract(V2, "postgres").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: make test"]
+async fn v3_on_postgres() {
+    contract(V3, "postgres").await;
+}
+
+async fn contract(version: Version, database: &str) {
+    let shop = Shop::start(version, database, 2, &["--body-limit", "1000", "--request-timeout", "2"]).await;
+    the_sale_says_where_to_buy(&shop).await;
+    nonsense_is_refused_and_changes_nothing(&shop).await;
+    garbage_on_the_wire_is_refused(&shop).await;
+    a_slow_body_is_refused(&shop).await;
+    buying_works_until_it_is_sold_out(&shop).await;
+    the_shop_is_still_fine(&shop).await;
+}
+
+async fn the_sale_says_where_to_buy(shop: &Shop) {
+    let mut connection = shop.connect().await;
+    let reply = connection.get("/sales/42", None).await.unwrap();
+    let sale = json(&reply);
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!((sale["id"].as_i64(), sale["stock"].as_i64(), sale["sold"].as_i64()), (Some(SALE), Some(2), Some(0)));
+    assert!(sale["name"].is_string() && sale["price_cents"].is_i64(), "{sale}");
+    let [opens, now, closes] = ["opens_at", "server_time", "closes_at"].map(|time| sale[time].as_i64().unwrap());
+    assert!(opens <= now && now < closes, "{sale}");
+    assert_eq!(sale["buy"], serde_json::json!({ "method": "POST", "href": "/sales/42/purchase" }));
+}
+
+async fn nonsense_is_refused_and_changes_nothing(shop: &Shop) {
+    let before = shop.ledger().await;
+    let huge = "9".repeat(30);
+    let long = "x".repeat(2000);
+    let buy = "/sales/42/purchase";
+    let cases = [
+        // method, path, x-buyer-id, body, status, type
+        ("POST", buy, None, None, 401, "unauthenticated"),
+        ("POST", buy, Some(""), None, 400, "invalid-request"),
+        ("POST", buy, Some("0"), None, 400, "invalid-request"),
+        ("POST", buy, Some("-7"), None, 400, "invalid-request"),
+        ("POST", buy, Some("seven"), None, 400, "invalid-request"),
+        ("POST", buy, Some("7.5"), None, 400, "invalid-request"),
+        ("POST", buy, Some(&huge), None, 400, "invalid-request"),
+        ("POST", buy, Some("\u{fc}"), None, 400, "invalid-request"),
+        ("POST", buy, Some("7"), Some(long.as_str()), 413, "invalid-request"),
+        ("POST", "/sales/43/purchase", Some("7"), None, 404, "not-found"),
+        ("POST", "/sales/-1/purchase", Some("7"), None, 404, "not-found"),
+        ("POST", "/sales/x/purchase", Some("7"), None, 400, "invalid-request"),
+        ("POST", "/sales/%ff/purchase", Some("7"), None, 400, "invalid-request"),
+        ("POST", &format!("/sales/{huge}/purchase"), Some("7"), None, 400, "invalid-request"),
+        ("PUT", buy, Some("7"), None, 405, "invalid-request"),
+        ("DELETE", "/sales/42", Some("7"), None, 405, "invalid-request"),
+        ("GET", buy, Some("7"), None, 405, "invalid-request"),
+        ("GET", "/sales/43", None, None, 404, "not-found"),
+        ("GET", "/sales/x", None, None, 400, "invalid-request"),
+        ("GET", "/orders/1", None, None, 401, "unauthenticated"),
+        ("GET", "/orders/1", Some("7"), None, 404, "not-found"),
+        ("GET", "/orders/-1", Some("7"), None, 404, "not-found"),
+        ("GET", &format!("/orders/{huge}"), Some("7"), None, 400, "invalid-request"),
+        ("GET", "/no/such/page", None, None, 404, "not-found"),
+        ("POST", "/", Some("7"), None, 404, "not-found"),
+    ];
+    for (method, path, buyer, body, status, kind) in cases {
+        eprintln!("{method} {path} as {buyer:?}");
+        let header = buyer.map(|buyer| format!("x-buyer-id: {buyer}\r\n")).unwrap_or_default();
+        let body = body.unwrap_or_default();
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nhost: x\r\n{header}content-length: {}\r\n\r\n{body}", body.len());
+        let (head, body) = raw(shop, request.as_bytes()).await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+        assert!(head.to_lowercase().contains("content-type: application/problem+json"), "{head}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&body).unwrap()["type"], kind, "{body}");
+    }
+    assert_eq!(shop.ledger().await, before);
+}
+
+/// Below HTTP nobody can be told anything in JSON; the answer is the HTTP library's bare 400, or none.
+async fn garbage_on_the_wire_is_refused(shop: &Shop) {
+    let before = shop.ledger().await;
+    let noise: Vec<u8> = (0..2000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    for bytes in [&b"HELO\r\n\r\n"[..], b"POST /sales/42/purchase HTTP/9.9\r\n\r\n", &noise] {
+        let (head, _) = raw(shop, bytes).await;
+        assert!(head.is_empty() || head.starts_with("HTTP/1.1 400 "), "{head}");
+    }
+    let endless =
+        format!("POST /sales/42/purchase HTTP/1.1\r\nhost: x\r\nx-buyer-id: 7\r\nx-long: {}", "a".repeat(600_000));
+    let (head, _) = raw(shop, endless.as_bytes()).await;
+    assert!(head.is_empty() || head.starts_with("HTTP/1.1 4"), "{head}");
+    assert_eq!(shop.ledger().await, before);
+}
+
+async fn a_slow_body_is_refused(shop: &Shop) {
+    let before = shop.ledger().await;
+    let request = b"POST /sales/42/purchase HTTP/1.1\r\nhost: x\r\nx-buyer-id: 7\r\ncontent-length: 10\r\n\r\nabc";
+    let (head, body) = raw(shop, request).await;
+    assert!(head.starts_with("HTTP/1.1 408 "), "{head}");
+    assert!(body.contains(r#""type":"invalid-request""#), "{body}");
+    assert_eq!(shop.ledger().await, before);
+}
+
+async fn buying_works_until_it_is_sold_out(shop: &Shop) {
+    let first = shop.buy(7).await;
+    assert_eq!(first.status, StatusCode::CREATED);
+    let order_id = json(&first)["order_id"].as_i64().unwrap();
+    assert_eq!(json(&first)["status"], "confirmed");
+    let path = format!("/orders/{order_id}");
+    assert_eq!(first.headers["location"], path.as_str());
+
+    let mut connection = shop.connect().await;
+    let mine = connection.get(&path, Some(7)).await.unwrap();
+    let expected = serde_json::json!({ "order_id": order_id, "sale_id": SALE, "status": "confirmed" });
+    assert_eq!(json(&mine), expected);
+    assert_problem(&connection.get(&path, Some(8)).await.unwrap(), 404, "not-found");
+    assert_problem(&connection.get(&path, None).await.unwrap(), 401, "unauthenticated");
+
+    assert_eq!(shop.buy(8).await.status, StatusCode::CREATED);
+    assert_problem(&shop.buy(9).await, 409, "sold-out");
+    let ledger = shop.ledger().await;
+    assert_eq!(ledger.orders.iter().map(|order| order.buyer_id).collect::<Vec<_>>(), [7, 8]);
+    assert_eq!(ledger.sales[0].sold, 2);
+}
+
+async fn the_shop_is_still_fine(shop: &Shop) {
+    let mut connection = shop.connect().await;
+    assert_eq!(connection.get("/healthz", None).await.unwrap().status, StatusCode::OK);
+    let metrics = connection.send(&link("GET", "/metrics"), None, None).await.unwrap();
+    assert!(String::from_utf8_lossy(&metrics.body).contains("pool_connections "));
+    let log = shop.log();
+    assert!(!log.contains("panicked") && !log.contains("ERROR"), "{log}");
+}
+
+/// Writes `bytes` and reads what comes back: head and body.
+async fn raw(shop: &Shop, bytes: &[u8]) -> (String, String) {
+    let mut stream = TcpStream::connect(shop.address()).await.unwrap();
+    let (mut answer, mut writer) = stream.split();
+    let mut text = Vec::new();
+    let talk = async {
+        let _ = writer.write_all(bytes).await; // the shop may have hung up in the middle
+        let mut buffer = [0; 4096];
+        while let Ok(n @ 1..) = answer.read(&mut buffer).await {
+            text.extend_from_slice(&buffer[..n]);
+            if whole(&text) {
+                break;
+            }
+        }
+    };
+    timeout(Duration::from_secs(20), talk).await.expect("an answer or an end");
+    let text = String::from_utf8_lossy(&text).into_owned();
+    text.split_once("\r\n\r\n").map_or((text.clone(), String::new()), |(head, body)| (head.into(), body.into()))
+}
+
+/// Whether an answer has come to its end, by its content-length.
+fn whole(text: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(text).to_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+    body.len() >= length.unwrap_or(0)
+}

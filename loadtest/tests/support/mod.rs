@@ -1,0 +1,113 @@
+//! What the tests share: one PostgreSQL server per test program, a fresh database per test, shops as child processes.
+
+#![allow(dead_code, unreachable_pub, reason = "every test program uses its own part")]
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+use loadtest::{
+    client::{Connection, Link, Reply},
+    lab::{Backend, FreshDatabase, Lab},
+    ledger::Ledger,
+    services::Services,
+    shop_process::ShopProcess,
+    version::Version,
+};
+use serde_json::Value;
+use sqlx::AnyPool;
+use v1_naive::shop::sales::Sale;
+
+/// The sale that the tests buy from.
+pub const SALE: i64 = 42;
+
+/// The program that this test program was built with.
+pub fn loadtest() -> PathBuf {
+    env!("CARGO_BIN_EXE_loadtest").into()
+}
+
+/// A lab on `sqlite` or `postgres`.
+pub async fn lab(database: &str) -> Lab {
+    static SERVICES: OnceLock<Services> = OnceLock::new();
+    let backend = match database {
+        "postgres" => {
+            let start = || Services::start(&loadtest()).expect("PostgreSQL starts");
+            Backend::Server(tokio::task::block_in_place(|| SERVICES.get_or_init(start)).postgres.clone())
+        }
+        _ => Backend::Sqlite,
+    };
+    Lab::open(loadtest(), &backend).await.unwrap()
+}
+
+/// A version with one sale, and a pool to look behind its back.
+pub struct Shop {
+    pub pool: AnyPool,
+    pub database: FreshDatabase,
+    pub process: ShopProcess,
+    pub lab: Lab,
+}
+
+impl Shop {
+    pub async fn start(version: Version, database: &str, stock: i64, args: &[&str]) -> Shop {
+        let lab = lab(database).await;
+        let database = lab.fresh_database().await.unwrap();
+        let mut all = vec!["--database-url".to_owned(), database.url.to_string()];
+        all.extend(args.iter().map(|&arg| arg.to_owned()));
+        let process = ShopProcess::start(&lab.loadtest, version, &all, lab.folder.path().join("log")).await.unwrap();
+        let pool = database.connect().await.unwrap();
+        Sale::open(SALE, stock).insert(&pool).await.unwrap();
+        Shop { pool, database, process, lab }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.process.address
+    }
+
+    pub async fn connect(&self) -> Connection {
+        Connection::open(self.address()).await.unwrap()
+    }
+
+    pub async fn ledger(&self) -> Ledger {
+        Ledger::read(&self.pool, &[SALE]).await.unwrap()
+    }
+
+    /// What the shop has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.lab.folder.path().join("log")).unwrap()
+    }
+
+    /// Asks for one unit.
+    pub async fn buy(&self, buyer: i64) -> Reply {
+        self.connect().await.send(&link("POST", "/sales/42/purchase"), Some(buyer), None).await.unwrap()
+    }
+}
+
+pub fn link(method: &str, path: &str) -> Link {
+    Link { method: method.parse().unwrap(), uri: path.parse().unwrap() }
+}
+
+pub fn json(reply: &Reply) -> Value {
+    serde_json::from_slice(&reply.body).expect("a JSON body")
+}
+
+/// Asserts that `reply` is a problem document of this status and type.
+#[track_caller]
+pub fn assert_problem(reply: &Reply, status: u16, kind: &str) {
+    let body = json(reply);
+    assert_eq!((reply.status.as_u16(), body["type"].as_str()), (status, Some(kind)), "{body}");
+    assert_eq!(reply.headers["content-type"], "application/problem+json");
+    assert_eq!(body["status"], status);
+    assert!(body["title"].is_string() && body["detail"].is_string(), "{body}");
+}
+
+/// Polls until `condition` holds; fails after half a minute.
+pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition().await {
+        assert!(Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
