@@ -1,13 +1,11 @@
 //! The room the runs happen in: the database server, a fresh database for each run, a folder for what is written.
 
-use std::{
-    path::PathBuf,
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
-};
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use sqlx::{AnyPool, AssertSqlSafe, any::AnyPoolOptions};
 use tempfile::TempDir;
+use tokio::sync::Mutex;
 use url::Url;
 use v1_naive::shop::config::{redacted, sqlite_url};
 
@@ -46,7 +44,8 @@ pub struct Lab {
     /// A folder for logs and SQLite files, removed with the lab.
     pub folder: TempDir,
     server: Option<Server>,
-    made: AtomicU32,
+    /// Names of the databases made here.
+    made: Mutex<Vec<String>>,
 }
 
 struct Server {
@@ -74,7 +73,7 @@ impl Lab {
         sqlx::any::install_default_drivers();
         let folder = tempfile::Builder::new().prefix("oversold-run-").tempdir()?;
         let (url, private) = match backend {
-            Backend::Sqlite => return Ok(Lab { loadtest, folder, server: None, made: 0.into() }),
+            Backend::Sqlite => return Ok(Lab { loadtest, folder, server: None, made: Mutex::default() }),
             Backend::Server(url) => (url.clone(), None),
             Backend::Postgres => {
                 let program = loadtest.clone();
@@ -86,7 +85,7 @@ impl Lab {
         if private.is_some() {
             sqlx::query("create extension if not exists pg_stat_statements").execute(&admin).await?;
         }
-        Ok(Lab { loadtest, folder, server: Some(Server { url, admin, _private: private }), made: 0.into() })
+        Ok(Lab { loadtest, folder, server: Some(Server { url, admin, _private: private }), made: Mutex::default() })
     }
 
     /// Opens a lab on PostgreSQL if it is installed, else on SQLite.
@@ -113,13 +112,14 @@ impl Lab {
     /// # Errors
     /// The server's.
     pub async fn fresh_database(&self) -> anyhow::Result<FreshDatabase> {
-        let name = name(self.made.fetch_add(1, Relaxed));
+        let name = format!("oversold_{:016x}", fastrand::u64(..));
         let Some(server) = &self.server else {
             let url = sqlite_url(&self.folder.path().join(format!("{name}.db")))?;
             return Ok(FreshDatabase { url, kind: "sqlite", name });
         };
         let create = format!("create database {name}");
         sqlx::query(AssertSqlSafe(create)).execute(&server.admin).await.context("cannot create a database")?;
+        self.made.lock().await.push(name.clone());
         let mut url = server.url.clone();
         url.set_path(&name);
         Ok(FreshDatabase { url, kind: "postgres", name })
@@ -135,8 +135,8 @@ impl Lab {
 
     /// Removes what a broken-off run has left on somebody's server, and stops our own.
     pub async fn close(self) {
-        for n in 0..self.made.load(Relaxed) {
-            let _ = self.drop_database(&name(n)).await;
+        for name in self.made.lock().await.iter() {
+            let _ = self.drop_database(name).await;
         }
     }
 
@@ -147,11 +147,6 @@ impl Lab {
         }
         Ok(())
     }
-}
-
-/// This process's `n`-th database.
-fn name(n: u32) -> String {
-    format!("oversold_{}_{n}", std::process::id())
 }
 
 impl FreshDatabase {

@@ -1,5 +1,4 @@
 use loadtest::{
-    lab::Lab,
     open_files,
     record::{Record, check_writable},
     run::Plan,
@@ -7,7 +6,7 @@ use loadtest::{
     version::{VERSIONS, Version},
 };
 
-use super::{Exit, in_lab, run_with_progress, this_program};
+use super::{Exit, in_lab, run_with_progress};
 use crate::cli::Demo;
 
 pub(crate) async fn demo(args: Demo) -> anyhow::Result<Exit> {
@@ -15,11 +14,7 @@ pub(crate) async fn demo(args: Demo) -> anyhow::Result<Exit> {
         check_writable(file)?;
     }
     open_files::allow(Plan::stampede(Version::V1, None).connections)?;
-    let lab = match args.database.backend()? {
-        Some(backend) => Lab::open(this_program()?, &backend).await?,
-        None => Lab::open_best(this_program()?).await?,
-    };
-    in_lab(lab, async |lab| {
+    in_lab(&args.database, async |lab| {
         if !lab.has_postgres() {
             println!(
                 "On embedded SQLite: PostgreSQL is not installed. `make demo` installs it and plays every variant."

@@ -8,6 +8,7 @@ pub(crate) mod services;
 use std::{
     io::IsTerminal,
     path::PathBuf,
+    pin::pin,
     process::ExitCode,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
@@ -15,6 +16,9 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loadtest::{lab::Lab, record, run::Plan, stampede::Progress};
+use v1_naive::shop::stop_signal;
+
+use crate::cli::Database;
 
 /// How a program of ours ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,11 +52,26 @@ pub(crate) fn this_program() -> anyhow::Result<PathBuf> {
     Ok(std::env::current_exe()?)
 }
 
-/// Works in `lab` until done or Ctrl-C, and tidies up in either case.
-pub(crate) async fn in_lab(lab: Lab, work: impl AsyncFnOnce(&Lab) -> anyhow::Result<Exit>) -> anyhow::Result<Exit> {
+/// Opens a lab, on the best database there is if none is named, and works in it until done or told to stop; tidies up
+/// in either case.
+pub(crate) async fn in_lab(
+    database: &Database,
+    work: impl AsyncFnOnce(&Lab) -> anyhow::Result<Exit>,
+) -> anyhow::Result<Exit> {
+    let mut stop = pin!(stop_signal()?);
+    let lab = async {
+        match database.backend()? {
+            Some(backend) => Lab::open(this_program()?, &backend).await,
+            None => Lab::open_best(this_program()?).await,
+        }
+    };
+    let lab = tokio::select! {
+        lab = lab => lab?,
+        () = &mut stop => return Ok(Exit::Interrupted),
+    };
     let result = tokio::select! {
         result = work(&lab) => result,
-        _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
+        () = &mut stop => Ok(Exit::Interrupted),
     };
     lab.close().await;
     result

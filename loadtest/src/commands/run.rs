@@ -1,13 +1,12 @@
 use anyhow::ensure;
 use loadtest::{
-    lab::Lab,
     open_files,
     record::{Record, check_writable},
     run::Plan,
     table,
 };
 
-use super::{Exit, in_lab, run_with_progress, this_program};
+use super::{Exit, in_lab, run_with_progress};
 use crate::cli::{Run, Scenario};
 
 pub(crate) async fn run(args: Run) -> anyhow::Result<Exit> {
@@ -16,11 +15,7 @@ pub(crate) async fn run(args: Run) -> anyhow::Result<Exit> {
         check_writable(file)?;
     }
     open_files::allow(plan.connections)?;
-    let lab = match args.database.backend()? {
-        Some(backend) => Lab::open(this_program()?, &backend).await?,
-        None => Lab::open_best(this_program()?).await?,
-    };
-    in_lab(lab, async |lab| {
+    in_lab(&args.database, async |lab| {
         println!("{}", plan.describe());
         table::head();
         let mut runs = Vec::new();

@@ -9,6 +9,7 @@ use super::serve::SET_UP;
 
 /// Settings of the shop. Each is a flag and an environment variable of the name shown in `<…>`.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 pub struct Config {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, env = "LISTEN", value_name = "LISTEN", default_value = "127.0.0.1:3000")]

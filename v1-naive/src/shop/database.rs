@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use sqlx::{AnyConnection, AnyPool, Connection, Executor, any::AnyPoolOptions};
 use url::Url;
 
@@ -42,7 +42,8 @@ async fn probe(url: &Url) -> anyhow::Result<()> {
     let hint = "start one with `cargo loadtest services`, or unset DATABASE_URL for embedded SQLite";
     let no_answer = || format!("no database at {}: {hint}", redacted(url));
     match tokio::time::timeout(Duration::from_secs(5), AnyConnection::connect(url.as_str())).await {
-        Ok(connection) => Ok(connection.with_context(no_answer)?.close().await?),
+        Ok(Ok(connection)) => Ok(connection.close().await?),
+        Ok(Err(error)) => bail!("{} ({error})", no_answer()),
         Err(_) => bail!("{} (no answer in 5 s)", no_answer()),
     }
 }

@@ -32,7 +32,7 @@ pub use self::{
     database::Database,
     error::{Error, problem},
     orders::Placed,
-    serve::{SET_UP, run, serve},
+    serve::{SET_UP, run, serve, stop_signal},
 };
 
 /// What a handler needs: the state of every router in chapters 1 to 5. Cheap to clone.

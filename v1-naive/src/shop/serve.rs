@@ -39,11 +39,12 @@ pub async fn run(config: &Config, app: impl Future<Output = anyhow::Result<Route
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let _ = log.with_ansi(io::stderr().is_terminal()).try_init();
     let running = async {
+        let stop = stop_signal()?;
         let app = app.await?;
         let taken = || format!("cannot listen on {}; LISTEN=127.0.0.1:0 takes a free port", config.listen);
         let listener = TcpListener::bind(config.listen).await.with_context(taken)?;
         println!("listening on http://{}", listener.local_addr()?);
-        anyhow::Ok(serve(listener, app, stop_signal()?).await)
+        anyhow::Ok(serve(listener, app, stop).await)
     };
     match running.await {
         Ok(()) => ExitCode::SUCCESS,
@@ -100,7 +101,11 @@ fn connection(stream: TcpStream, app: Router, graceful: &GracefulShutdown) {
     });
 }
 
-fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+/// Ready at Ctrl-C or SIGTERM; from the call on, neither ends the process by itself.
+///
+/// # Errors
+/// The system's.
+pub fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     Ok(async move {
