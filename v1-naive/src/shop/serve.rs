@@ -44,7 +44,8 @@ pub async fn run(config: &Config, app: impl Future<Output = anyhow::Result<Route
         let taken = || format!("cannot listen on {}; LISTEN=127.0.0.1:0 takes a free port", config.listen);
         let listener = TcpListener::bind(config.listen).await.with_context(taken)?;
         println!("listening on http://{}", listener.local_addr()?);
-        anyhow::Ok(serve(listener, app, stop).await)
+        serve(listener, app, stop).await;
+        anyhow::Ok(())
     };
     match running.await {
         Ok(()) => ExitCode::SUCCESS,
