@@ -20,7 +20,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Every version and variant under the same stampede, in one table (what happens without a command)
     Demo(Demo),
-    /// One version under one stampede
+    /// A version under a stampede of your own
     Run(Run),
     /// One version up, with its database, to try by hand
     Serve(Serve),
@@ -63,8 +63,9 @@ impl Database {
 
 #[derive(Args)]
 pub(crate) struct Run {
-    /// v1-naive, v2-pessimistic or v3-optimistic; v1, v2, v3 for short
-    pub(crate) version: Version,
+    /// v1-naive, v2-pessimistic or v3-optimistic; v1, v2, v3 for short. Several take turns in each round
+    #[arg(required = true)]
+    pub(crate) versions: Vec<Version>,
 
     /// Sell the way of one of the version's variants
     #[arg(long)]

@@ -4,40 +4,43 @@ use loadtest::{
     record::{Record, check_writable},
     run::Plan,
     table,
+    version::Version,
 };
 
 use super::{Exit, in_lab, run_with_progress};
 use crate::cli::{Run, Scenario};
 
 pub(crate) async fn run(args: Run) -> anyhow::Result<Exit> {
-    let plan = plan(&args)?;
+    let plans = args.versions.iter().map(|&version| plan(&args, version)).collect::<anyhow::Result<Vec<_>>>()?;
     if let Some(file) = &args.json {
         check_writable(file)?;
     }
-    open_files::allow(plan.connections)?;
+    open_files::allow(args.connections as usize)?;
     in_lab(&args.database, async |lab| {
-        println!("{}", plan.describe());
+        println!("{}", plans[0].describe());
         table::head();
         let mut runs = Vec::new();
         for round in 0..u64::from(args.rounds) {
-            let plan = Plan { seed: plan.seed + round, ..plan.clone() };
-            let run = run_with_progress(lab, &plan).await?;
-            table::row(&plan.title(), &run);
-            runs.push(run);
+            for plan in &plans {
+                let plan = Plan { seed: args.seed + round, ..plan.clone() };
+                let run = run_with_progress(lab, &plan).await?;
+                table::row(&plan.title(), &run);
+                runs.push(run);
+            }
         }
         let exit = runs.iter().map(Exit::of).max().unwrap_or(Exit::AsPromised);
         if let Some(file) = &args.json {
-            Record::new(plan.seed, runs).write(file)?;
+            Record::new(args.seed, runs).write(file)?;
         }
         Ok(exit)
     })
     .await
 }
 
-fn plan(args: &Run) -> anyhow::Result<Plan> {
-    let known = args.version.variants();
+fn plan(args: &Run, version: Version) -> anyhow::Result<Plan> {
+    let known = version.variants();
     if let Some(variant) = &args.variant {
-        ensure!(known.contains(variant), "{} has no variant {variant}; it has {}", args.version, known.join(", "));
+        ensure!(known.contains(variant), "{version} has no variant {variant}; it has {}", known.join(", "));
     }
     Ok(Plan {
         bystander: args.scenario == Scenario::Bystander,
@@ -49,6 +52,6 @@ fn plan(args: &Run) -> anyhow::Result<Plan> {
         pool: args.pool,
         seed: args.seed,
         shop_args: args.shop_args.clone(),
-        ..Plan::stampede(args.version, args.variant.as_deref())
+        ..Plan::stampede(version, args.variant.as_deref())
     })
 }
