@@ -1,9 +1,9 @@
 # Both run on a fresh machine with Rust, git and make: what is missing is installed first.
 #
 #   make demo    breaks every version and prints the table
-#   make test    every test: unit, contract, real services
+#   make test    every test: unit, contract, real services, browser
 #
-.PHONY: help demo test lint services results deny clean
+.PHONY: help demo test lint book services browser results pictures deny clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -11,7 +11,7 @@ help: ## this list
 demo: services ## the oversell reproduction over all versions
 	@cargo loadtest demo
 
-test: services ## every test; a server that is missing is a failure
+test: services browser ## every test; a server that is missing is a failure
 	cargo test --workspace -- --include-ignored
 
 lint: ## format, clippy and docs, warnings refused
@@ -19,11 +19,20 @@ lint: ## format, clippy and docs, warnings refused
 	cargo clippy --quiet --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --quiet --workspace --no-deps --document-private-items
 
+book: ## the book in docs/book; warnings and broken links refused
+	@.ci/book
+
 services: ## installs the servers that the lab starts by itself
-	@.ci/services
+	@.ci/install postgresql
+
+browser: ## installs what the browser tests drive
+	@.ci/install chromium
 
 results: services ## measures the figures of README and book again, into docs/results (20 minutes)
 	@docs/results/measure
+
+pictures: ## the pictures of README and book, from docs/results
+	cargo loadtest ladder docs/results/demo.json --svg docs/src/ladder.svg
 
 deny: ## licenses, sources and advisories of the dependencies (needs cargo-deny)
 	cargo deny check

@@ -15,7 +15,10 @@ use axum::{
     Json, Router,
     routing::{get, post},
 };
-use loadtest::stampede::{self, Crowd};
+use loadtest::{
+    machine::{Machine, commit},
+    stampede::{self, Crowd},
+};
 use serde_json::json;
 use v1_naive::shop::{self, Placed};
 
@@ -47,6 +50,15 @@ async fn no_op_shop() -> anyhow::Result<()> {
 }
 
 async fn compare(server: SocketAddr) -> anyhow::Result<()> {
+    let machine = Machine::this();
+    println!(
+        "{}, {} processors, {}; commit {}",
+        machine.model,
+        machine.cores,
+        machine.system,
+        commit().unwrap_or_default()
+    );
+    println!("{CONNECTIONS} connections; wrk for 3 s, then {BUYERS} buyers, by turns");
     let mut ratios = Vec::new();
     for round in 1..=ROUNDS {
         let wrk = wrk(server)?;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     history::{Answer, Told},
@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What the audit found, in units, summed over the sales.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audit {
     /// Orders in the database.
     pub orders: i64,

@@ -22,6 +22,10 @@ pub(crate) enum Command {
     Demo(Demo),
     /// A version under a stampede of your own
     Run(Run),
+    /// The HTML report again, from a file of figures
+    Report(Again),
+    /// The picture of the ladder, from a file of figures
+    Ladder(Ladder),
     /// One version up, with its database, to try by hand
     Serve(Serve),
     /// Private servers up until Ctrl-C; prints their URLs
@@ -36,13 +40,56 @@ pub(crate) struct Demo {
     #[command(flatten)]
     pub(crate) database: Database,
 
-    /// Write the figures to this file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: Output,
 
     /// Draws the order of the buyers
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct Output {
+    /// Write the figures to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) report: Report,
+}
+
+#[derive(Args)]
+pub(crate) struct Report {
+    /// Write the report to this file [default: oversold-report.html, in target/ if that is there]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+
+    /// Show the report in the browser
+    #[arg(long)]
+    pub(crate) open: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Again {
+    /// What `--json` has written
+    pub(crate) file: PathBuf,
+
+    /// Print the table for a README instead
+    #[arg(long)]
+    pub(crate) markdown: bool,
+
+    #[command(flatten)]
+    pub(crate) report: Report,
+}
+
+#[derive(Args)]
+pub(crate) struct Ladder {
+    /// What `demo --json` has written
+    pub(crate) file: PathBuf,
+
+    /// Write the picture to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: PathBuf,
 }
 
 #[derive(Args)]
@@ -110,9 +157,8 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) database: Database,
 
-    /// Write the figures to this file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: Output,
 
     /// Further arguments for the shop, after --
     #[arg(last = true)]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What one buyer was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,8 +61,47 @@ pub fn outcomes(history: &[Told]) -> BTreeMap<String, u64> {
     outcomes
 }
 
+/// A point in time, and how many buyers had an answer by then.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Moment {
+    /// Milliseconds since the barrier.
+    pub ms: f64,
+    /// Buyers who were told yes.
+    pub bought: i64,
+    /// Buyers who were told no.
+    pub refused: i64,
+}
+
+/// The history as a curve of about a hundred points, the first and the last answer among them.
+pub fn timeline(history: &[Told]) -> Vec<Moment> {
+    let mut sorted: Vec<&Told> = history.iter().collect();
+    sorted.sort_by_key(|told| told.answered);
+    let every = sorted.len().div_ceil(100).max(1);
+    let (mut bought, mut refused) = (0, 0);
+    let mut moments = Vec::new();
+    for (n, told) in sorted.iter().enumerate() {
+        match told.answer {
+            Answer::Bought { .. } => bought += 1,
+            Answer::Refused(_) => refused += 1,
+            Answer::Unknown => {}
+        }
+        if n % every == 0 || n + 1 == sorted.len() {
+            moments.push(Moment { ms: told.answered.as_secs_f64() * 1e3, bought, refused });
+        }
+    }
+    moments
+}
+
+/// When the first buyer beyond the stock was told yes.
+pub fn oversold_after(history: &[Told], stock: i64) -> Option<Duration> {
+    let bought = |told: &&Told| matches!(told.answer, Answer::Bought { .. });
+    let mut yes: Vec<Duration> = history.iter().filter(bought).map(|told| told.answered).collect();
+    yes.sort_unstable();
+    yes.get(usize::try_from(stock).ok()?).copied()
+}
+
 /// Latencies in milliseconds; exact, from all samples.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     /// Samples.
     pub count: usize,
@@ -106,6 +145,25 @@ mod tests {
         let latency = Latency::of(&history, |_| true).unwrap();
         assert_eq!(latency, Latency { count: 1000, p50: 500.0, p90: 900.0, p99: 990.0, p999: 999.0, max: 1000.0 });
         assert_eq!(Latency::of(&history[..1], |_| true).unwrap().p50, 1000.0);
+    }
+
+    #[test]
+    fn the_moment_of_overselling_is_the_first_yes_beyond_the_stock() {
+        let yes = |ms| Told { answer: Answer::Bought { order_id: 1 }, ..told(ms) };
+        let history = [yes(30), told(5), yes(10), yes(20)];
+        assert_eq!(oversold_after(&history, 2), Some(Duration::from_millis(30)));
+        assert_eq!(oversold_after(&history, 0), Some(Duration::from_millis(10)));
+        assert_eq!(oversold_after(&history, 3), None);
+    }
+
+    #[test]
+    fn the_timeline_ends_with_all_answers() {
+        let history: Vec<_> = (0..1234).map(told).collect();
+        let timeline = timeline(&history);
+        assert!((90..=110).contains(&timeline.len()), "{}", timeline.len());
+        let last = timeline.last().unwrap();
+        assert_eq!((last.ms, last.bought, last.refused), (1233.0, 0, 1234));
+        assert!(timeline.is_sorted_by(|a, b| a.ms <= b.ms && a.refused <= b.refused));
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub mod history;
 pub mod lab;
 /// What the database holds.
 pub mod ledger;
+/// Where a run happens.
+pub mod machine;
 /// What database and shops say of themselves.
 pub mod observe;
 /// Room for many connections.
@@ -25,6 +27,8 @@ pub mod open_files;
 pub mod promise;
 /// What is written to a file.
 pub mod record;
+/// The HTML report.
+pub mod report;
 /// One run from end to end.
 pub mod run;
 /// Private servers.
@@ -35,5 +39,7 @@ pub mod shop_process;
 pub mod stampede;
 /// The table in the terminal.
 pub mod table;
+/// Numbers as people read them.
+pub mod text;
 /// The versions by name.
 pub mod version;

@@ -1,17 +1,22 @@
 //! The record of runs, as it is written to a file: what was run, on what, and what came of it.
 
-use std::{collections::BTreeMap, fs, path::Path, process::Command};
+use std::{collections::BTreeMap, fs, path::Path};
 
-use anyhow::Context;
-use serde::Serialize;
+use anyhow::{Context, ensure};
+use serde::{Deserialize, Serialize};
 
-use crate::{audit::Audit, history::Latency};
+use crate::{
+    audit::Audit,
+    history::{Latency, Moment},
+    machine::{Machine, commit},
+    text::thousands,
+};
 
 /// The number that a reader of the file looks at first. It grows when a field changes its meaning or goes.
 pub const SCHEMA: u32 = 1;
 
 /// A file of runs.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Record {
     /// [`SCHEMA`].
     pub schema: u32,
@@ -27,30 +32,17 @@ pub struct Record {
     pub runs: Vec<Run>,
 }
 
-/// The machine of a run: client, shops and database share it.
-#[derive(Debug, Serialize)]
-pub struct Machine {
-    /// Of the processor.
-    pub model: String,
-    /// Processors this process may use.
-    pub cores: usize,
-    /// Main memory in GiB.
-    pub memory_gib: u64,
-    /// Kernel and architecture.
-    pub system: String,
-}
-
 /// One stampede and its audit.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Run {
     /// The crate under test.
     pub version: String,
     /// Its variant.
     pub variant: Option<String>,
     /// `stampede` or `bystander`.
-    pub scenario: &'static str,
+    pub scenario: String,
     /// `sqlite` or `postgres`.
-    pub database: &'static str,
+    pub database: String,
     /// Instances of the shop.
     pub instances: usize,
     /// Buyers; each asks once.
@@ -81,6 +73,11 @@ pub struct Run {
     pub requests_per_second: f64,
     /// From the barrier to the answer, in milliseconds, by kind of answer.
     pub latency_ms: Latencies,
+    /// How the answers came in: about a hundred points.
+    #[serde(default)]
+    pub timeline: Vec<Moment>,
+    /// When the first buyer was told yes for whom there was no unit, in milliseconds since the barrier.
+    pub oversold_after_ms: Option<f64>,
     /// SQL statements per order, as the database server counted them.
     pub statements_per_order: Option<f64>,
     /// What the shops counted: `conflicts` (of compare-and-swaps), `give_ups`, `lock_timeouts`, `deadlocks`,
@@ -92,13 +89,13 @@ pub struct Run {
     pub generator_share: f64,
 
     /// What the version promises here.
-    pub promised: &'static str,
+    pub promised: String,
     /// `as promised`, `not as promised`, `measured` (where either is right), or `invalid` with the reason.
     pub verdict: String,
 }
 
 /// Latencies apart: a quick no must not hide a slow yes.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Latencies {
     /// Of buyers who got a unit.
     pub bought: Option<Latency>,
@@ -107,7 +104,7 @@ pub struct Latencies {
 }
 
 /// Buyers of another sale, first alone, then beside the stampede.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Bystander {
     /// Milliseconds from wanting to knowing, alone.
     pub alone: Option<Latency>,
@@ -132,6 +129,26 @@ impl Record {
         Record { schema: SCHEMA, machine: Machine::this(), commit: commit(), command, seed, runs }
     }
 
+    /// Reads a file that [`Record::write`] has written.
+    ///
+    /// # Errors
+    /// It cannot be read, is cut off, is no such file, or is of a schema that this program does not know.
+    pub fn read(path: &Path) -> anyhow::Result<Record> {
+        #[derive(Deserialize)]
+        struct Any {
+            schema: u32,
+        }
+        let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let no_run_file = || format!("{} is not a whole run file", path.display());
+        let Any { schema } = serde_json::from_str(&text).with_context(no_run_file)?;
+        ensure!(
+            schema <= SCHEMA,
+            "{} is of schema {schema}, this program reads {SCHEMA}: take a newer one",
+            path.display()
+        );
+        serde_json::from_str(&text).with_context(no_run_file)
+    }
+
     /// Writes it.
     ///
     /// # Errors
@@ -147,37 +164,29 @@ impl Record {
 /// # Errors
 /// The file cannot be written.
 pub fn check_writable(path: &Path) -> anyhow::Result<()> {
+    let new = !path.exists();
     let opened = fs::OpenOptions::new().create(true).append(true).open(path);
-    opened.with_context(|| format!("cannot write {}", path.display())).map(drop)
-}
-
-impl Machine {
-    fn this() -> Machine {
-        let field = |file: &str, name: &str| {
-            let text = fs::read_to_string(file).unwrap_or_default();
-            let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
-            line.split_once(':').map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
-        };
-        let memory = field("/proc/meminfo", "MemTotal");
-        let kib: u64 = memory.split(' ').next().and_then(|kib| kib.parse().ok()).unwrap_or_default();
-        let version = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        Machine {
-            model: field("/proc/cpuinfo", "model name"),
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
-            memory_gib: (kib + (1 << 19)) >> 20,
-            system: format!("{} {} {}", std::env::consts::OS, version.trim(), std::env::consts::ARCH),
-        }
+    opened.with_context(|| format!("cannot write {}", path.display()))?;
+    if new {
+        fs::remove_file(path)?; // a run that is broken off is to leave nothing
     }
-}
-
-fn commit() -> Option<String> {
-    let described =
-        Command::new("git").args(["describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]).output();
-    let described = described.ok().filter(|output| output.status.success())?;
-    Some(String::from_utf8_lossy(&described.stdout).trim().to_owned())
+    Ok(())
 }
 
 impl Run {
+    /// `v2-pessimistic process-lock ×2`.
+    pub fn title(&self) -> String {
+        let variant = self.variant.iter().map(|variant| format!(" {variant}")).collect::<String>();
+        let instances = if self.instances > 1 { format!(" ×{}", self.instances) } else { String::new() };
+        let scenario = if self.scenario == "stampede" { String::new() } else { format!(" {}", self.scenario) };
+        format!("{}{variant}{instances}{scenario}", self.version)
+    }
+
+    /// Whether stock or promises were broken, wanted or not.
+    pub fn is_broken(&self) -> bool {
+        !self.audit.is_sound() || self.audit.undersold > 0
+    }
+
     /// Buyers who were told yes.
     pub fn told_yes(&self) -> i64 {
         self.outcomes.get("bought").copied().unwrap_or_default() as i64
@@ -186,19 +195,18 @@ impl Run {
     /// The run in a sentence.
     pub fn says(&self) -> String {
         let audit = &self.audit;
-        let count = |n: i64| crate::table::thousands(n);
-        let mut says = format!("{} in stock, {} sold", count(self.stock), count(audit.orders));
+        let mut says = format!("{} in stock, {} sold", thousands(self.stock), thousands(audit.orders));
         if audit.not_conserved > 0 {
-            says += &format!("; `sold` says {}", count(audit.sold));
+            says += &format!("; `sold` says {}", thousands(audit.sold));
         }
         if audit.undersold > 0 {
-            says += &format!("; {} left, though buyers were refused", count(audit.undersold));
+            says += &format!("; {} left, though buyers were refused", thousands(audit.undersold));
         }
         for (kind, n) in self.outcomes.iter().filter(|(kind, _)| !["bought", "sold-out"].contains(&kind.as_str())) {
-            says += &format!("; {} told {kind}", count(*n as i64));
+            says += &format!("; {} told {kind}", thousands(*n as i64));
         }
         for (counter, n) in &self.counters {
-            says += &format!("; {} {}", count(*n as i64), counter.replace('_', " "));
+            says += &format!("; {} {}", thousands(*n as i64), counter.replace('_', " "));
         }
         if let Some(Bystander {
             alone: Some(alone), beside: Some(beside), p99_ratio: Some(ratio), lock_waiters, ..

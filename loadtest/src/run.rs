@@ -10,7 +10,7 @@ use v1_naive::shop::sales::Sale;
 use crate::{
     audit::audit,
     bystander,
-    history::{Answer, Latency, Told, outcomes},
+    history::{Answer, Latency, Told, outcomes, oversold_after, timeline},
     lab::{FreshDatabase, Lab},
     ledger::Ledger,
     observe,
@@ -18,6 +18,7 @@ use crate::{
     record::{Bystander, Latencies, Run},
     shop_process::ShopProcess,
     stampede::{self, Crowd, Progress, Stampede},
+    text::thousands,
     version::Version,
 };
 
@@ -75,16 +76,15 @@ impl Plan {
         }
     }
 
-    /// `v2-pessimistic process-lock ×2`.
+    /// `v2-pessimistic process-lock`.
     pub fn title(&self) -> String {
         let variant = self.variant.iter().map(|variant| format!(" {variant}")).collect::<String>();
-        let instances = if self.instances > 1 { format!(" ×{}", self.instances) } else { String::new() };
-        format!("{}{variant}{instances}", self.version)
+        format!("{}{variant}", self.version)
     }
 
     /// The crowd in a sentence.
     pub fn describe(&self) -> String {
-        let count = |n: usize| crate::table::thousands(n as i64);
+        let count = |n: usize| thousands(n as i64);
         let Plan { buyers, connections, sales, .. } = *self;
         let each = if sales > 1 { format!(" in each of {sales} sales") } else { String::new() };
         format!(
@@ -186,8 +186,8 @@ async fn measure(
     Ok(Run {
         version: plan.version.to_string(),
         variant: plan.variant.clone(),
-        scenario: if plan.bystander { "bystander" } else { "stampede" },
-        database: database.kind,
+        scenario: if plan.bystander { "bystander" } else { "stampede" }.into(),
+        database: database.kind.into(),
         instances: plan.instances,
         buyers: plan.buyers,
         stock: plan.stock * plan.sales as i64,
@@ -201,6 +201,11 @@ async fn measure(
         seconds,
         requests_per_second: requests as f64 / seconds,
         latency_ms,
+        timeline: timeline(&history),
+        oversold_after_ms: match plan.sales {
+            1 => oversold_after(&history, plan.stock).map(|moment| moment.as_secs_f64() * 1e3),
+            _ => None, // each sale has its own
+        },
         statements_per_order: match (before.0, statements) {
             (Some(before), Some(after)) if audit.orders > 0 => Some((after - before) as f64 / audit.orders as f64),
             _ => None,
@@ -208,7 +213,7 @@ async fn measure(
         counters,
         bystander,
         generator_share,
-        promised: promised.word(),
+        promised: promised.word().into(),
         verdict: verdict.into(),
         audit,
     })

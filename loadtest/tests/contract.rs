@@ -99,7 +99,7 @@ async fn nonsense_is_refused_and_changes_nothing(shop: &Shop) {
         ("GET", "/orders/-1", Some("7"), None, 404, "not-found"),
         ("GET", &format!("/orders/{huge}"), Some("7"), None, 400, "invalid-request"),
         ("GET", "/no/such/page", None, None, 404, "not-found"),
-        ("POST", "/", Some("7"), None, 404, "not-found"),
+        ("POST", "/", Some("7"), None, 405, "invalid-request"),
     ];
     for (method, path, buyer, body, status, kind) in cases {
         eprintln!("{method} {path} as {buyer:?}");

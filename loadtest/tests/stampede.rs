@@ -106,7 +106,7 @@ async fn insert_first_deadlocks_and_is_refused_cleanly() {
     assert!(run.counters["deadlocks"] > 0, "{run:?}");
     assert_eq!((run.audit.oversold, run.audit.lost_promises, run.audit.phantom_orders), (0, 0, 0));
     assert!(run.outcomes.keys().all(|kind| kind == "bought" || kind == "conflict"), "{run:?}");
-    assert_eq!((run.promised, run.verdict.as_str()), (Promise::Deadlocks.word(), "as promised"));
+    assert_eq!((run.promised.as_str(), run.verdict.as_str()), (Promise::Deadlocks.word(), "as promised"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,7 +121,7 @@ async fn serializable_holds_by_retries() {
 async fn without_retry_stock_is_left() {
     let run = once("sqlite", &crowd(V3, Some("no-retry"))).await;
     assert!(run.audit.undersold > 0 && run.audit.oversold == 0, "{run:?}");
-    assert_eq!((run.promised, run.verdict.as_str()), ("undersells", "as promised"));
+    assert_eq!((run.promised.as_str(), run.verdict.as_str()), ("undersells", "as promised"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,7 +129,7 @@ async fn the_retry_is_what_sells_out() {
     let no_retries = Plan { shop_args: vec!["--retries".into(), "0".into()], ..crowd(V3, None) };
     let run = once("sqlite", &no_retries).await;
     assert!(run.audit.undersold > 0, "{run:?}");
-    assert_eq!((run.promised, run.verdict.as_str()), ("holds", "not as promised"));
+    assert_eq!((run.promised.as_str(), run.verdict.as_str()), ("holds", "not as promised"));
     assert_eq!(run.counters["give_ups"], run.outcomes["conflict"]);
 }
 

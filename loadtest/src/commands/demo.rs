@@ -1,18 +1,15 @@
 use loadtest::{
     open_files,
-    record::{Record, check_writable},
     run::Plan,
     table,
     version::{VERSIONS, Version},
 };
 
-use super::{Exit, in_lab, run_with_progress};
+use super::{Exit, in_lab, report::Destination, run_with_progress};
 use crate::cli::Demo;
 
 pub(crate) async fn demo(args: Demo) -> anyhow::Result<Exit> {
-    if let Some(file) = &args.json {
-        check_writable(file)?;
-    }
+    let destination = Destination::new(args.output)?;
     open_files::allow(Plan::stampede(Version::V1, None).connections)?;
     in_lab(&args.database, async |lab| {
         if !lab.has_postgres() {
@@ -26,16 +23,12 @@ pub(crate) async fn demo(args: Demo) -> anyhow::Result<Exit> {
         for plan in plans(lab.has_postgres()) {
             let plan = Plan { seed: args.seed, ..plan };
             let run = run_with_progress(lab, &plan).await?;
-            table::row(&plan.title(), &run);
+            table::row(&run);
             runs.push(run);
         }
         println!();
         println!("Why v1 oversells and v2 does not: diff v1-naive/src/purchase.rs v2-pessimistic/src/purchase.rs");
-        let exit = runs.iter().map(Exit::of).max().unwrap_or(Exit::AsPromised);
-        if let Some(file) = &args.json {
-            Record::new(args.seed, runs).write(file)?;
-        }
-        Ok(exit)
+        destination.conclude(args.seed, runs)
     })
     .await
 }

@@ -1,20 +1,12 @@
 use anyhow::ensure;
-use loadtest::{
-    open_files,
-    record::{Record, check_writable},
-    run::Plan,
-    table,
-    version::Version,
-};
+use loadtest::{open_files, run::Plan, table, version::Version};
 
-use super::{Exit, in_lab, run_with_progress};
+use super::{Exit, in_lab, report::Destination, run_with_progress};
 use crate::cli::{Run, Scenario};
 
 pub(crate) async fn run(args: Run) -> anyhow::Result<Exit> {
     let plans = args.versions.iter().map(|&version| plan(&args, version)).collect::<anyhow::Result<Vec<_>>>()?;
-    if let Some(file) = &args.json {
-        check_writable(file)?;
-    }
+    let destination = Destination::new(args.output)?;
     open_files::allow(args.connections as usize)?;
     in_lab(&args.database, async |lab| {
         println!("{}", plans[0].describe());
@@ -24,15 +16,11 @@ pub(crate) async fn run(args: Run) -> anyhow::Result<Exit> {
             for plan in &plans {
                 let plan = Plan { seed: args.seed + round, ..plan.clone() };
                 let run = run_with_progress(lab, &plan).await?;
-                table::row(&plan.title(), &run);
+                table::row(&run);
                 runs.push(run);
             }
         }
-        let exit = runs.iter().map(Exit::of).max().unwrap_or(Exit::AsPromised);
-        if let Some(file) = &args.json {
-            Record::new(args.seed, runs).write(file)?;
-        }
-        Ok(exit)
+        destination.conclude(args.seed, runs)
     })
     .await
 }

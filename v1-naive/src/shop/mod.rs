@@ -14,6 +14,8 @@ pub mod error;
 pub mod limits;
 /// `GET /orders/{order_id}`, and the answer to a purchase that succeeded.
 pub mod orders;
+/// `GET /`: the page that people buy at.
+mod page;
 /// `GET /sales/{sale_id}`.
 pub mod sales;
 /// The accept loop, and `run`, which every chapter's `main.rs` calls.
@@ -71,6 +73,7 @@ impl Shop {
             metrics.render()
         };
         Router::new()
+            .route("/", get(page::show))
             .route("/sales/{sale_id}", get(sales::show))
             .route("/orders/{order_id}", get(orders::show))
             .route("/healthz", get(async || Json(serde_json::json!({ "status": "ok" }))))

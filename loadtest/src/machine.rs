@@ -1,0 +1,46 @@
+//! Where a run happens.
+
+use std::{fs, process::Command};
+
+use serde::{Deserialize, Serialize};
+
+/// The machine of a run: client, shops and database share it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Machine {
+    /// Of the processor.
+    pub model: String,
+    /// Processors this process may use.
+    pub cores: usize,
+    /// Main memory in GiB.
+    pub memory_gib: u64,
+    /// Kernel and architecture.
+    pub system: String,
+}
+
+impl Machine {
+    /// This one.
+    pub fn this() -> Machine {
+        let field = |file: &str, name: &str| {
+            let text = fs::read_to_string(file).unwrap_or_default();
+            let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
+            line.split_once(':').map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
+        };
+        let memory = field("/proc/meminfo", "MemTotal");
+        let kib: u64 = memory.split(' ').next().and_then(|kib| kib.parse().ok()).unwrap_or_default();
+        let version = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        Machine {
+            model: field("/proc/cpuinfo", "model name"),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            memory_gib: (kib + (1 << 19)) >> 20,
+            system: format!("{} {} {}", std::env::consts::OS, version.trim(), std::env::consts::ARCH),
+        }
+    }
+}
+
+/// The commit that is checked out, `-dirty` if the working tree differs; nothing outside a checkout.
+pub fn commit() -> Option<String> {
+    let described =
+        Command::new("git").args(["describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]).output();
+    let described = described.ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&described.stdout).trim().to_owned())
+}

@@ -1,0 +1,182 @@
+//! The report: one HTML file for somebody who never saw the terminal. No network, light and dark, charts as inline SVG.
+
+/// The charts of one run.
+mod chart;
+/// The ladder of the versions, as a picture of its own.
+pub mod ladder;
+
+use std::fmt::Write;
+
+use crate::{
+    record::{Bystander, Record, Run},
+    text::thousands,
+};
+
+const STYLE: &str = include_str!("report.css");
+
+/// The whole file.
+pub fn html(record: &Record) -> String {
+    let mut out = String::new();
+    let commit = record.commit.as_deref().unwrap_or("unknown");
+    let _ = write!(
+        out,
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>Oversold: what came out</title>\n\
+         <link rel=\"icon\" href=\"data:,\">\n<style>{STYLE}</style>\n<main>\n<h1>What came out</h1>\n{}{}",
+        lead(record),
+        table(record),
+    );
+    for (n, run) in record.runs.iter().enumerate() {
+        out += &section(n, run);
+    }
+    let machine = &record.machine;
+    let _ = write!(
+        out,
+        "<footer><h2>How it was measured</h2><dl>\
+         <dt>Machine</dt><dd>{}, {} processors, {} GiB, {}; buyers, shop and database share it</dd>\
+         <dt>Commit</dt><dd><code>{}</code></dd><dt>Seed</dt><dd>{}</dd><dt>Command</dt><dd><code>{}</code></dd></dl>\
+         <p>Milliseconds count from the opening of the sale to the answer, for everybody, also for those who waited for \
+         a connection. Requests a second compare versions within this file and say nothing about another machine.</p>\
+         </footer>\n</main>\n</html>\n",
+        escape(&machine.model),
+        machine.cores,
+        machine.memory_gib,
+        escape(&machine.system),
+        escape(commit),
+        record.seed,
+        escape(&record.command),
+    );
+    out
+}
+
+/// The news first, in words.
+fn lead(record: &Record) -> String {
+    let promised = record.runs.iter().filter(|run| run.verdict != "not as promised").count();
+    let worst = record.runs.iter().max_by_key(|run| run.audit.oversold).filter(|run| run.audit.oversold > 0);
+    let mut lead = String::from("<p class=\"lead\">");
+    if let Some(run) = worst {
+        let _ = write!(
+            lead,
+            "<strong>{}</strong> had {} units and sold <strong class=\"bad\">{}</strong>. ",
+            escape(&run.title()),
+            thousands(run.stock),
+            thousands(run.audit.orders)
+        );
+    }
+    let _ = write!(
+        lead,
+        "{promised} of {} runs came out as their version promises, breaking included.</p>",
+        record.runs.len()
+    );
+    lead
+}
+
+fn table(record: &Record) -> String {
+    let mut table = String::from(
+        "<div class=\"wide\"><table><thead><tr><th>version<th>database<th>buyers<th>told yes<th>orders<th><code>sold</code>\
+         <th>oversold<th>undersold<th>lost promises<th>requests/s<th>verdict</tr></thead><tbody>\n",
+    );
+    for (n, run) in record.runs.iter().enumerate() {
+        let audit = &run.audit;
+        let units = |n: i64| format!("<td{}>{}", if n > 0 { " class=\"bad\"" } else { "" }, thousands(n));
+        let _ = writeln!(
+            table,
+            "<tr><th scope=\"row\"><a href=\"#run-{n}\">{}</a><td>{}<td>{}<td>{}<td>{}<td>{}{}{}{}<td>{}<td>{}</tr>",
+            escape(&run.title()),
+            escape(&run.database),
+            thousands(run.buyers as i64),
+            thousands(run.told_yes()),
+            thousands(audit.orders),
+            thousands(audit.sold),
+            units(audit.oversold),
+            units(audit.undersold),
+            units(audit.lost_promises),
+            thousands(run.requests_per_second as i64),
+            badge(run),
+        );
+    }
+    table + "</tbody></table></div>\n"
+}
+
+/// Green for what held, red for what broke; and whether that was to be.
+fn badge(run: &Run) -> String {
+    let class = if run.is_broken() { "bad" } else { "good" };
+    format!("<span class=\"badge {class}\">{}</span> {}", escape(&run.promised), escape(&run.verdict))
+}
+
+fn section(n: usize, run: &Run) -> String {
+    let mut out = format!(
+        "<section id=\"run-{n}\"><h2>{}</h2><p>{}</p><p>{}.</p>",
+        escape(&run.title()),
+        badge(run),
+        escape(&run.says())
+    );
+    let _ = write!(
+        out,
+        "<p class=\"soft\">{} buyers, {} units, {} connections, {} instance{}, {} database connections each, {}{}.</p>",
+        thousands(run.buyers as i64),
+        thousands(run.stock),
+        thousands(run.connections as i64),
+        run.instances,
+        if run.instances == 1 { "" } else { "s" },
+        run.pool,
+        escape(&run.database),
+        if run.shop_args.is_empty() {
+            String::new()
+        } else {
+            format!(", <code>{}</code>", escape(&run.shop_args.join(" ")))
+        },
+    );
+    out += &chart::orders(run);
+    out += &chart::told_and_held(run);
+    out += &chart::latency(run);
+    out += &answers(run);
+    if let Some(bystander) = &run.bystander {
+        out += &bystanders(bystander);
+    }
+    out + "</section>\n"
+}
+
+/// What buyers were told, in numbers.
+fn answers(run: &Run) -> String {
+    let mut out = String::from(
+        "<details><summary>Every answer</summary><table><thead><tr><th>told<th>buyers</tr></thead><tbody>",
+    );
+    for (kind, n) in &run.outcomes {
+        let _ = write!(out, "<tr><th scope=\"row\">{}<td>{}</tr>", escape(kind), thousands(*n as i64));
+    }
+    for (counter, n) in &run.counters {
+        let _ = write!(
+            out,
+            "<tr><th scope=\"row\">{} in the shop<td>{}</tr>",
+            escape(&counter.replace('_', " ")),
+            thousands(*n as i64)
+        );
+    }
+    if let Some(statements) = run.statements_per_order {
+        let _ = write!(out, "<tr><th scope=\"row\">SQL statements per order<td>{statements:.1}</tr>");
+    }
+    out + "</tbody></table></details>"
+}
+
+fn bystanders(bystander: &Bystander) -> String {
+    let mut out = String::from(
+        "<h3>Buyers of another sale</h3><table><thead><tr><th><th>buyers<th>p50 ms<th>p99 ms</tr></thead><tbody>",
+    );
+    for (name, latency) in [("alone", &bystander.alone), ("beside the stampede", &bystander.beside)] {
+        if let Some(latency) = latency {
+            let _ = write!(
+                out,
+                "<tr><th scope=\"row\">{name}<td>{}<td>{:.1}<td>{:.1}</tr>",
+                latency.count, latency.p50, latency.p99
+            );
+        }
+    }
+    out + "</tbody></table>"
+}
+
+/// Makes text of a run file harmless: somebody else may have written it.
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+}

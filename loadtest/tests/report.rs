@@ -1,0 +1,147 @@
+//! The report of a run, in a real browser; and files that are none.
+
+#[path = "support/browser.rs"]
+mod browser;
+mod support;
+
+use std::{fs, path::Path, process::Command};
+
+use browser::Browser;
+use serde_json::{Value, json};
+use support::loadtest;
+
+/// Runs v1 on SQLite and returns the figures; `run.json` and `run.html` are then in `folder`.
+fn run(folder: &Path) -> Value {
+    let args = "run v1 --database sqlite --buyers 500 --connections 100 --stock 5 --json run.json --html run.html";
+    let output = Command::new(loadtest()).args(args.split(' ')).current_dir(folder).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let says = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(says.lines().last().unwrap().starts_with("report: /") && says.trim_end().ends_with("/run.html"), "{says}");
+    serde_json::from_slice(&fs::read(folder.join("run.json")).unwrap()).unwrap()
+}
+
+fn report(folder: &Path, file: &str) -> (Option<i32>, String) {
+    let output =
+        Command::new(loadtest()).args(["report", file, "--html", "again.html"]).current_dir(folder).output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromium-driver: make test"]
+async fn the_charts_say_what_the_figures_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = run(folder.path());
+    let run = &record["runs"][0];
+    let browser = Browser::start().await;
+    browser.page.goto(&format!("file://{}", folder.path().join("run.html").display())).await.unwrap();
+
+    let orders = run["orders"].as_i64().unwrap();
+    assert!(browser.text("h1").await.contains("What came out"));
+    assert!(browser.text(".lead").await.contains(&format!("v1-naive had 5 units and sold {orders}")));
+    let chart = browser.text("figure.orders svg").await;
+    let moment = run["oversold_after_ms"].as_f64().unwrap();
+    assert!(chart.contains(&format!("oversold from here, {moment:.0} ms")), "{chart}");
+    assert!(chart.contains(&format!("{} orders", run["outcomes"]["bought"])) && chart.contains("stock 5"), "{chart}");
+    let told = browser
+        .script("return [...document.querySelectorAll('figure.told text')].map((text) => text.textContent)")
+        .await;
+    let expected = json!([
+        "stock",
+        "5",
+        "told yes",
+        run["outcomes"]["bought"].to_string(),
+        "orders",
+        orders.to_string(),
+        "sold says",
+        run["sold"].to_string()
+    ]);
+    assert_eq!(told, expected);
+    let p99 = run["latency_ms"]["bought"]["p99"].as_f64().unwrap();
+    assert!(browser.text("figure.latency svg").await.contains(&format!("p99 {p99:.0} ms")));
+    assert!(browser.text("footer").await.contains(record["command"].as_str().unwrap()));
+    browser.screenshot("report.png").await;
+
+    assert_eq!(browser.script("return performance.getEntriesByType('resource').length").await, 0, "it loads nothing");
+    assert_eq!(browser.console_errors().await, Vec::<String>::new());
+    browser.as_telephone().await;
+    assert!(!browser.scrolls_sideways().await);
+    browser.screenshot("report-phone.png").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromium-driver: make test"]
+async fn a_hostile_file_runs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut record = run(folder.path());
+    let hostile = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>\"'&";
+    for field in ["version", "variant", "scenario", "database", "promised", "verdict"] {
+        record["runs"][0][field] = hostile.into();
+    }
+    record["runs"][0]["outcomes"][hostile] = 1.into();
+    record["runs"][0]["counters"][hostile] = 1.into();
+    record["runs"][0]["shop_args"] = json!([hostile]);
+    record["machine"]["model"] = hostile.into();
+    record["machine"]["system"] = hostile.into();
+    record["commit"] = hostile.into();
+    record["command"] = hostile.into();
+    fs::write(folder.path().join("hostile.json"), record.to_string()).unwrap();
+    assert_eq!(report(folder.path(), "hostile.json"), (Some(0), String::new()));
+
+    let browser = Browser::start().await;
+    browser.page.goto(&format!("file://{}", folder.path().join("again.html").display())).await.unwrap();
+    assert!(browser.text("h2").await.contains("<script>"));
+    let found = browser.script("return [window.hacked ?? null, document.querySelectorAll('script, img').length]").await;
+    assert_eq!(found, json!([null, 0]));
+}
+
+#[test]
+fn the_report_can_be_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path());
+    assert_eq!(report(folder.path(), "run.json"), (Some(0), String::new()));
+    let [first, again] = ["run.html", "again.html"].map(|file| fs::read_to_string(folder.path().join(file)).unwrap());
+    assert_eq!(first, again);
+}
+
+#[test]
+fn what_is_no_run_file_is_refused_in_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = run(folder.path()).to_string();
+    let newer = record.replacen("\"schema\":1", "\"schema\":99", 1);
+    for (name, text, what) in [
+        ("half.json", &record[..record.len() / 2], "not a whole run file"),
+        ("newer.json", &newer, "is of schema 99, this program reads 1"),
+        ("other.json", "{}", "not a whole run file"),
+        ("empty.json", "", "not a whole run file"),
+    ] {
+        fs::write(folder.path().join(name), text).unwrap();
+        let (code, said) = report(folder.path(), name);
+        assert!(code == Some(4) && said.trim_end().lines().count() == 1 && said.contains(what), "{name}: {said}");
+    }
+    let (code, said) = report(folder.path(), "no.json");
+    assert!(code == Some(4) && said.contains("cannot read no.json"), "{said}");
+}
+
+/// The table in the README is the one that the command makes of the committed figures.
+#[test]
+fn the_readme_shows_the_figures() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let file = root.join("docs/results/demo.json");
+    let made = Command::new(loadtest()).arg("report").arg(file).arg("--markdown").output().unwrap();
+    let (table, readme) =
+        (String::from_utf8(made.stdout).unwrap(), fs::read_to_string(root.join("README.md")).unwrap());
+    assert!(table.contains("| v1-naive |") && readme.contains(&table), "the README's table should be:\n{table}");
+}
+
+/// The picture in README and book is the one that the command makes of the committed figures.
+#[test]
+fn the_ladder_is_made_from_the_figures() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let folder = tempfile::tempdir().unwrap();
+    let svg = folder.path().join("ladder.svg");
+    let made =
+        Command::new(loadtest()).arg("ladder").arg(root.join("docs/results/demo.json")).arg("--svg").arg(&svg).status();
+    assert!(made.unwrap().success());
+    let [made, committed] = [svg, root.join("docs/src/ladder.svg")].map(|file| fs::read_to_string(file).unwrap());
+    assert!(made.contains("v1-naive") && made == committed, "make pictures");
+}

@@ -1,0 +1,139 @@
+//! A real browser, headless, with an empty profile and nowhere to go but loopback.
+
+#![allow(dead_code, reason = "every test program uses its own part")]
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+use fantoccini::{Client, ClientBuilder, Locator, wd::WebDriverCompatibleCommand};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+
+/// A browser and its driver.
+pub(crate) struct Browser {
+    pub(crate) page: Client,
+    driver: Child,
+    _profile: tempfile::TempDir,
+}
+
+/// A command of Chromium's driver that the WebDriver standard has not.
+#[derive(Debug)]
+struct Chromium(&'static str, Value);
+
+impl WebDriverCompatibleCommand for Chromium {
+    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.0))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (hyper::Method, Option<String>) {
+        (hyper::Method::POST, Some(self.1.to_string()))
+    }
+}
+
+impl Browser {
+    pub(crate) async fn start() -> Browser {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver is not installed: make test installs it");
+        let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let port = lines
+            .map_while(Result::ok)
+            .find_map(|line| {
+                line.strip_prefix("ChromeDriver was started successfully on port ")?.strip_suffix('.').map(String::from)
+            })
+            .expect("chromedriver says its port");
+        let profile = tempfile::tempdir().unwrap();
+        let mut args: Vec<String> = [
+            "--headless=new",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        ]
+        .map(String::from)
+        .into();
+        args.push(format!("--user-data-dir={}", profile.path().display()));
+        if nix::unistd::geteuid().is_root() {
+            args.push("--no-sandbox".into()); // Chromium refuses to sandbox root
+        }
+        let capabilities = json!({
+            "goog:chromeOptions": { "args": args },
+            "goog:loggingPrefs": { "browser": "ALL" },
+        });
+        let page = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities.as_object().unwrap().clone())
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await
+            .expect("a browser session");
+        Browser { page, driver, _profile: profile }
+    }
+
+    /// A command of the browser's own debugging protocol.
+    pub(crate) async fn devtools(&self, command: &str, params: Value) {
+        let body = json!({ "cmd": command, "params": params });
+        self.page.issue_cmd(Chromium("goog/cdp/execute", body)).await.unwrap();
+    }
+
+    /// The screen of a small telephone.
+    pub(crate) async fn as_telephone(&self) {
+        let screen = json!({ "width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": true });
+        self.devtools("Emulation.setDeviceMetricsOverride", screen).await;
+    }
+
+    pub(crate) async fn script(&self, script: &str) -> Value {
+        self.page.execute(script, Vec::new()).await.unwrap()
+    }
+
+    pub(crate) async fn text(&self, css: &str) -> String {
+        self.page.find(Locator::Css(css)).await.unwrap().text().await.unwrap()
+    }
+
+    /// Polls until the element's text contains `part`; then returns it all.
+    pub(crate) async fn wait_for_text(&self, css: &str, part: &str) -> String {
+        crate::support::eventually(part, async || self.text(css).await.contains(part)).await;
+        self.text(css).await
+    }
+
+    pub(crate) async fn click(&self, css: &str) {
+        self.page.find(Locator::Css(css)).await.unwrap().click().await.unwrap();
+    }
+
+    /// Messages of level "SEVERE" on the console, but for refusals: those are answers, though Chromium logs them as failures.
+    pub(crate) async fn console_errors(&self) -> Vec<String> {
+        let log = self.page.issue_cmd(Chromium("se/log", json!({ "type": "browser" }))).await.unwrap();
+        let entries = log.as_array().cloned().unwrap_or_default();
+        let message = |entry: &Value| entry["message"].as_str().unwrap_or_default().to_owned();
+        let severe = entries.iter().filter(|entry| entry["level"] == "SEVERE").map(message);
+        severe.filter(|text| !text.contains("the server responded with a status of 4")).collect()
+    }
+
+    /// Whether the page is wider than the screen.
+    pub(crate) async fn scrolls_sideways(&self) -> bool {
+        let widths = self.script("return [document.documentElement.scrollWidth, window.innerWidth]").await;
+        widths[0].as_f64() > widths[1].as_f64()
+    }
+
+    pub(crate) async fn screenshot(&self, name: &str) {
+        if let Some(folder) = std::env::var_os("SCREENSHOTS") {
+            let png = self.page.screenshot().await.unwrap();
+            std::fs::write(std::path::Path::new(&folder).join(name), png).unwrap();
+        }
+    }
+}
+
+impl Drop for Browser {
+    /// The driver ends its browser when it is asked to stop; killed, it would leave it behind.
+    fn drop(&mut self) {
+        let driver = nix::unistd::Pid::from_raw(self.driver.id() as i32);
+        let _ = nix::sys::signal::kill(driver, nix::sys::signal::Signal::SIGTERM);
+        let _ = self.driver.wait();
+    }
+}
