@@ -61,6 +61,6 @@ pub fn svg(record: &Record) -> String {
 }
 
 fn verdict(run: &Run) -> (&'static str, String) {
-    let sold = format!("{} sold", thousands(run.audit.orders));
-    if run.is_broken() { ("bad", sold) } else { ("good", format!("{sold}, holds")) }
+    let class = if run.is_broken() { "bad" } else { "good" };
+    (class, format!("{} sold: {}", thousands(run.audit.orders), escape(&run.promised)))
 }

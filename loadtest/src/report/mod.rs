@@ -74,16 +74,17 @@ fn lead(record: &Record) -> String {
 
 fn table(record: &Record) -> String {
     let mut table = String::from(
-        "<div class=\"wide\"><table><thead><tr><th>version<th>database<th>buyers<th>told yes<th>orders<th><code>sold</code>\
-         <th>oversold<th>undersold<th>lost promises<th>requests/s<th>verdict</tr></thead><tbody>\n",
+        "<div class=\"wide\"><table><thead><tr><th>version<th>verdict<th>database<th>buyers<th>told yes<th>orders<th><code>sold</code>\
+         <th>oversold<th>undersold<th>lost promises<th>requests/s</tr></thead><tbody>\n",
     );
     for (n, run) in record.runs.iter().enumerate() {
         let audit = &run.audit;
         let units = |n: i64| format!("<td{}>{}", if n > 0 { " class=\"bad\"" } else { "" }, thousands(n));
         let _ = writeln!(
             table,
-            "<tr><th scope=\"row\"><a href=\"#run-{n}\">{}</a><td>{}<td>{}<td>{}<td>{}<td>{}{}{}{}<td>{}<td>{}</tr>",
+            "<tr><th scope=\"row\"><a href=\"#run-{n}\">{}</a><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}{}{}{}<td>{}</tr>",
             escape(&run.title()),
+            badge(run),
             escape(&run.database),
             thousands(run.buyers as i64),
             thousands(run.told_yes()),
@@ -93,7 +94,6 @@ fn table(record: &Record) -> String {
             units(audit.undersold),
             units(audit.lost_promises),
             thousands(run.requests_per_second as i64),
-            badge(run),
         );
     }
     table + "</tbody></table></div>\n"
@@ -110,7 +110,7 @@ fn section(n: usize, run: &Run) -> String {
         "<section id=\"run-{n}\"><h2>{}</h2><p>{}</p><p>{}.</p>",
         escape(&run.title()),
         badge(run),
-        escape(&run.says())
+        escape(&run.says()).replace("`sold`", "<code>sold</code>")
     );
     let _ = write!(
         out,

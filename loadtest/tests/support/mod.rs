@@ -22,7 +22,6 @@ use sqlx::AnyPool;
 use v1_naive::shop::sales::Sale;
 
 /// The sale that the tests buy from.
-
 pub const SALE: i64 = 42;
 
 /// The program that this test program was built with.
