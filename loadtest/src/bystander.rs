@@ -6,24 +6,35 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{sync::watch, task::JoinSet, time::MissedTickBehavior};
+use sqlx::AnyPool;
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+    time::{MissedTickBehavior, sleep},
+};
+use v1_naive::shop::sales::Sale;
 
 use crate::{
+    audit::audit,
     buyer::{buy, open_sale},
     client::{Connection, Link},
-    history::{Answer, Told},
+    history::{Answer, Latency, Told, outcomes},
+    ledger::Ledger,
+    observe,
+    record::Bystander,
 };
 
+/// More than bystanders can buy.
+const PLENTY: i64 = 1_000_000;
+/// How long bystanders are alone, for the comparison.
+const ALONE: Duration = Duration::from_secs(3);
 /// Bystanders a second. An open loop: the next one comes whether or not the last one has been served.
-pub const RATE: u32 = 100;
+const RATE: u32 = 100;
 
 /// Lets bystanders of `sale` come until `stop` says so; returns what each was told.
 ///
 /// Their latency counts from when they were due. Buyer ids start at `first_buyer`.
-///
-/// # Errors
-/// The sale is unknown, or the shop does not answer before the first bystander.
-pub async fn run(
+async fn run(
     shop: SocketAddr,
     sale_id: i64,
     first_buyer: i64,
@@ -71,4 +82,65 @@ async fn come(
         }
     };
     Told { buyer_id, sale_id, wanted: due - start, answered: start.elapsed(), answer }
+}
+
+/// The other sale during a stampede: its buyers, and the locks that are waited for.
+pub struct Watched {
+    sale: i64,
+    alone: Vec<Told>,
+    stop: watch::Sender<bool>,
+    beside: JoinHandle<anyhow::Result<Vec<Told>>>,
+    lock_waiters: Option<JoinHandle<i64>>,
+}
+
+impl Watched {
+    /// Puts `sale` up, lets bystanders come alone for a while, and has the next ones coming. `server` is where to ask
+    /// for waiting locks, and the name of the database.
+    ///
+    /// # Errors
+    /// The database's, or the shop's when it does not answer.
+    pub async fn begin(
+        shop: SocketAddr,
+        pool: &AnyPool,
+        sale: i64,
+        first_buyer: i64,
+        server: Option<(AnyPool, String)>,
+    ) -> anyhow::Result<Watched> {
+        Sale::open(sale, PLENTY).insert(pool).await?;
+        let (stop, stopped) = watch::channel(false);
+        let alone = tokio::spawn(run(shop, sale, first_buyer, stopped));
+        sleep(ALONE).await;
+        stop.send_replace(true);
+        let alone = alone.await??;
+
+        let (stop, stopped) = watch::channel(false);
+        let beside = tokio::spawn(run(shop, sale, first_buyer + alone.len() as i64, stopped.clone()));
+        let lock_waiters = server.map(|(admin, name)| tokio::spawn(observe::lock_waiters(admin, name, stopped)));
+        Ok(Watched { sale, alone, stop, beside, lock_waiters })
+    }
+
+    /// Lets no more come, and compares.
+    ///
+    /// # Errors
+    /// The database's, or the shop's when it does not answer.
+    pub async fn end(self, pool: &AnyPool) -> anyhow::Result<Bystander> {
+        self.stop.send_replace(true);
+        let beside = self.beside.await??;
+        let lock_waiters = match self.lock_waiters {
+            Some(waiters) => Some(waiters.await?),
+            None => None,
+        };
+        let latency = |history: &[Told]| Latency::of(history, |answer| *answer != Answer::Unknown);
+        let (before, after) = (latency(&self.alone), latency(&beside));
+        let outcomes = outcomes(&beside);
+        let all: Vec<Told> = self.alone.into_iter().chain(beside).collect();
+        Ok(Bystander {
+            p99_ratio: before.zip(after).map(|(before, after)| after.p99 / before.p99),
+            alone: before,
+            beside: after,
+            outcomes,
+            lock_waiters,
+            audit: audit(&all, &Ledger::read(pool, &[self.sale]).await?),
+        })
+    }
 }

@@ -28,6 +28,8 @@ impl std::str::FromStr for Backend {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "sqlite" => Ok(Backend::Sqlite),
+            // Set for a shop, most likely. Runs have files of their own and leave that one alone.
+            url if url.starts_with("sqlite:") => Ok(Backend::Sqlite),
             "postgres" => Ok(Backend::Postgres),
             url if url.starts_with("postgres") => {
                 url.parse().map(Backend::Server).map_err(|_| "that is not a postgres:// URL".into())

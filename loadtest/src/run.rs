@@ -4,18 +4,17 @@ use std::{net::SocketAddr, time::Duration};
 
 use nix::sys::resource::{UsageWho, getrusage};
 use sqlx::AnyPool;
-use tokio::{sync::watch, task::JoinHandle, time::sleep};
 use v1_naive::shop::sales::Sale;
 
 use crate::{
     audit::audit,
-    bystander,
-    history::{Answer, Latency, Told, outcomes, oversold_after, timeline},
+    bystander::Watched,
+    history::{Answer, Latency, outcomes, oversold_after, timeline},
     lab::{FreshDatabase, Lab},
     ledger::Ledger,
     observe,
     promise::{Conditions, Promise, promise},
-    record::{Bystander, Latencies, Run},
+    record::{Latencies, Run},
     shop_process::ShopProcess,
     stampede::{self, Crowd, Progress, Stampede},
     text::thousands,
@@ -24,12 +23,10 @@ use crate::{
 
 /// The first sale of a run. The shop's own, which nobody asked for, is below it.
 const FIRST_SALE: i64 = 1001;
-/// More than bystanders can buy.
-const PLENTY: i64 = 1_000_000;
-/// How long bystanders are alone, for the comparison.
-const ALONE: Duration = Duration::from_secs(3);
 /// A generator that takes more of the machine than this measures itself.
 const GENERATOR_SHARE: f64 = 0.5;
+/// Shorter runs are over before shares of a processor mean anything.
+const LONG_ENOUGH: Duration = Duration::from_millis(500);
 
 /// What is to be run.
 #[derive(Debug, Clone)]
@@ -142,7 +139,11 @@ async fn measure(
         Crowd { shops: shops.clone(), sales, buyers: plan.buyers, connections: plan.connections, seed: plan.seed };
 
     let watched = match plan.bystander {
-        true => Some(Watched::begin(lab, plan, database, pool, shops[0]).await?),
+        true => {
+            let sale = FIRST_SALE + plan.sales as i64;
+            let server = lab.admin().map(|admin| (admin.clone(), database.name().to_owned()));
+            Some(Watched::begin(shops[0], pool, sale, plan.buyers as i64 + 1, server).await?)
+        }
         false => None,
     };
     let mut before = (None, 0.0);
@@ -151,6 +152,7 @@ async fn measure(
     });
     let Stampede { history, requests, elapsed } = stampede.await?;
     let generator_share = (processor_seconds() - before.1) / elapsed.as_secs_f64() / cores();
+    let too_slow = generator_share > GENERATOR_SHARE && elapsed >= LONG_ENOUGH;
     let statements = observe::statements(lab.admin(), database.name()).await;
     let bystander = match watched {
         Some(watched) => Some(watched.end(pool).await?),
@@ -173,7 +175,7 @@ async fn measure(
     });
     let counters = observe::counters(&shops).await?;
     let deadlocks = counters.get("deadlocks").copied().unwrap_or_default();
-    let verdict = if generator_share > GENERATOR_SHARE {
+    let verdict = if too_slow {
         "invalid: the generator was the bottleneck"
     } else if promised == Promise::MayBreak {
         "measured"
@@ -217,64 +219,6 @@ async fn measure(
         verdict: verdict.into(),
         audit,
     })
-}
-
-/// The other sale during a stampede: its buyers, and the locks that are waited for.
-struct Watched {
-    sale: i64,
-    alone: Vec<Told>,
-    stop: watch::Sender<bool>,
-    beside: JoinHandle<anyhow::Result<Vec<Told>>>,
-    lock_waiters: Option<JoinHandle<i64>>,
-}
-
-impl Watched {
-    async fn begin(
-        lab: &Lab,
-        plan: &Plan,
-        database: &FreshDatabase,
-        pool: &AnyPool,
-        shop: SocketAddr,
-    ) -> anyhow::Result<Watched> {
-        let sale = FIRST_SALE + plan.sales as i64;
-        Sale::open(sale, PLENTY).insert(pool).await?;
-        let first_buyer = plan.buyers as i64 + 1;
-
-        let (stop, stopped) = watch::channel(false);
-        let alone = tokio::spawn(bystander::run(shop, sale, first_buyer, stopped));
-        sleep(ALONE).await;
-        stop.send_replace(true);
-        let alone = alone.await??;
-
-        let (stop, stopped) = watch::channel(false);
-        let first_buyer = first_buyer + alone.len() as i64;
-        let beside = tokio::spawn(bystander::run(shop, sale, first_buyer, stopped.clone()));
-        let watch_locks = |admin: &AnyPool| {
-            tokio::spawn(observe::lock_waiters(admin.clone(), database.name().to_owned(), stopped.clone()))
-        };
-        Ok(Watched { sale, alone, stop, beside, lock_waiters: lab.admin().map(watch_locks) })
-    }
-
-    async fn end(self, pool: &AnyPool) -> anyhow::Result<Bystander> {
-        self.stop.send_replace(true);
-        let beside = self.beside.await??;
-        let lock_waiters = match self.lock_waiters {
-            Some(waiters) => Some(waiters.await?),
-            None => None,
-        };
-        let latency = |history: &[Told]| Latency::of(history, |answer| *answer != Answer::Unknown);
-        let (before, after) = (latency(&self.alone), latency(&beside));
-        let outcomes = outcomes(&beside);
-        let all: Vec<Told> = self.alone.into_iter().chain(beside).collect();
-        Ok(Bystander {
-            p99_ratio: before.zip(after).map(|(before, after)| after.p99 / before.p99),
-            alone: before,
-            beside: after,
-            outcomes,
-            lock_waiters,
-            audit: audit(&all, &Ledger::read(pool, &[self.sale]).await?),
-        })
-    }
 }
 
 /// Processor time that this process has taken so far, in seconds.

@@ -17,6 +17,9 @@ use tokio::{
 
 use crate::version::Version;
 
+/// What a shop may know of the environment.
+const PASSED_ON: [&str; 6] = ["PATH", "HOME", "TMPDIR", "LANG", "RUST_LOG", "RUST_BACKTRACE"];
+
 /// A running instance; killed when dropped.
 pub struct ShopProcess {
     /// Where it listens.
@@ -34,6 +37,8 @@ impl ShopProcess {
             .args(["serve", "--while-stdin-is-open", version.name()])
             .args(args)
             .args(["--listen", "127.0.0.1:0"])
+            .env_clear() // A RETRIES in somebody's shell must not decide a run that does not record it.
+            .envs(std::env::vars_os().filter(|(key, _)| PASSED_ON.iter().any(|passed| key == passed)))
             .process_group(0) // Ctrl-C is for us; the shop goes when its standard input is closed.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

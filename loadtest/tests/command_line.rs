@@ -18,7 +18,8 @@ use nix::{
 use support::{eventually, loadtest};
 
 fn said(args: &[&str]) -> Output {
-    Command::new(loadtest()).args(args).stdin(Stdio::null()).output().unwrap()
+    // Away from the sources, where a report would be left.
+    Command::new(loadtest()).args(args).current_dir(std::env::temp_dir()).stdin(Stdio::null()).output().unwrap()
 }
 
 /// Asserts exit code 4 and one line that names `what`, beside the one that says a run has begun.
@@ -79,9 +80,20 @@ fn a_database_that_is_not_there_is_named_without_its_password() {
 #[test]
 fn too_few_open_files_are_noticed_before_the_run() {
     let script = format!("ulimit -n 300; exec {} run v1 --database sqlite --connections 1000", loadtest().display());
-    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let output = Command::new("sh").args(["-c", &script]).current_dir(std::env::temp_dir()).output().unwrap();
     assert_refused(&output, "1000 connections need 1200 open files");
     assert_refused(&output, "--connections 100");
+}
+
+/// The variant would hold a different promise, and no record would say why.
+#[test]
+fn a_run_does_not_listen_to_the_shell() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = "run v3 --database sqlite --buyers 300 --connections 100 --stock 20";
+    let mut command = Command::new(loadtest());
+    let command = command.args(args.split(' ')).current_dir(folder.path());
+    let output = command.env("VARIANT", "no-retry").env("RETRIES", "0").env("STOCK", "many").output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
 
 #[test]
@@ -90,7 +102,7 @@ fn a_run_without_servers_writes_its_figures() {
     let file = folder.path().join("run.json");
     let args =
         ["run", "v1", "--database", "sqlite", "--buyers", "500", "--connections", "100", "--stock", "5", "--json"];
-    let output = Command::new(loadtest()).args(args).arg(&file).output().unwrap();
+    let output = Command::new(loadtest()).args(args).arg(&file).current_dir(folder.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let record: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     let run = &record["runs"][0];

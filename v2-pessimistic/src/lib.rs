@@ -52,8 +52,7 @@ pub enum Variant {
 /// # Errors
 /// See [`Shop::open`]; and a variant that SQLite cannot play is refused.
 pub async fn app(config: &Config) -> anyhow::Result<Router> {
-    let session = [("lock_timeout", config.lock_timeout_ms.to_string())];
-    let shop = Shop::open(&config.shop.clone().with_session(&session), purchase::BUY).await?;
+    let shop = Shop::open(&with_lock_timeout(config), purchase::BUY).await?;
     let purchase = match config.variant {
         Some(Variant::InsertFirst | Variant::Serializable) if shop.database == Database::Sqlite => {
             bail!("this variant needs PostgreSQL: SQLite has neither row locks nor isolation levels")
@@ -64,4 +63,14 @@ pub async fn app(config: &Config) -> anyhow::Result<Router> {
         Some(Variant::Serializable) => variants::serializable::routes(),
     };
     Ok(shop.router(purchase).layer(from_fn(header_login)))
+}
+
+/// Has every PostgreSQL connection begin with the time-out. SQLite's wait is its busy timeout, 5 s.
+fn with_lock_timeout(config: &Config) -> shop::Config {
+    let mut shop = config.shop.clone();
+    if let Some(url) = shop.database_url.as_mut().filter(|url| url.starts_with("postgres")) {
+        let joint = if url.contains('?') { '&' } else { '?' };
+        *url += &format!("{joint}options[lock_timeout]={}", config.lock_timeout_ms);
+    }
+    shop
 }

@@ -65,17 +65,6 @@ impl Config {
         ensure!(known, "DATABASE_URL speaks {}; this shop speaks postgres and sqlite", url.scheme());
         Ok((url, None))
     }
-
-    /// Has every PostgreSQL connection start with these settings; SQLite has none, and its URL stays as it is.
-    pub fn with_session(mut self, settings: &[(&str, String)]) -> Self {
-        if let Some(url) = self.database_url.as_mut().filter(|url| url.starts_with("postgres")) {
-            for (name, value) in settings {
-                let joint = if url.contains('?') { '&' } else { '?' };
-                *url += &format!("{joint}options[{name}]={value}");
-            }
-        }
-        self
-    }
 }
 
 /// The URL of a SQLite file, made when it is not there.
