@@ -28,7 +28,7 @@ services: ## installs the servers that the lab starts by itself
 browser: ## installs what the browser tests drive
 	@.ci/install chromium
 
-results: services ## measures the figures of README and book again, into docs/results (20 minutes)
+results: services ## measures the figures of README and book again, into docs/results (half an hour)
 	@docs/results/measure
 
 pictures: ## the pictures of README and book, from docs/results

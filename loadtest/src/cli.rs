@@ -186,7 +186,7 @@ pub(crate) struct Serve {
     #[arg(long, hide = true)]
     pub(crate) while_stdin_is_open: bool,
 
-    /// Arguments of the shop: --variant, --listen, --stock, … (`cargo loadtest serve v1 --help` lists the shop's)
+    /// Arguments of the shop: --variant, --listen, --stock, … (`cargo loadtest serve v1 -- --help` lists them)
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) shop_args: Vec<String>,
 }

@@ -86,3 +86,61 @@ impl Promise {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stampede(version: Version, variant: Option<&str>, instances: usize) -> Promise {
+        let (database, bystander, contended) = ("postgres", false, true);
+        promise(Conditions { version, variant, instances, bystander, database, contended })
+    }
+
+    #[test]
+    fn a_version_that_suddenly_holds_is_as_wrong_as_one_that_breaks() {
+        let held = Audit { orders: 100, sold: 100, ..Audit::default() };
+        let oversold = Audit { orders: 101, sold: 100, oversold: 1, not_conserved: 1, ..Audit::default() };
+        let undersold = Audit { orders: 99, sold: 99, undersold: 1, ..Audit::default() };
+        for (promise, kept_by) in [
+            (Promise::Holds, [true, false, false]),
+            (Promise::Oversells, [false, true, false]),
+            (Promise::Undersells, [false, false, true]),
+            (Promise::Deadlocks, [false, false, false]),
+            (Promise::Starves, [false, false, false]),
+            (Promise::MayBreak, [true, true, true]),
+        ] {
+            assert_eq!(
+                [&held, &oversold, &undersold].map(|audit| promise.kept(audit, 0, None)),
+                kept_by,
+                "{promise:?}"
+            );
+        }
+        assert!(Promise::Deadlocks.kept(&undersold, 1, None) && !Promise::Deadlocks.kept(&oversold, 1, None));
+    }
+
+    #[test]
+    fn holding_means_no_finding_at_all() {
+        let clean = Audit::default();
+        for broken in [
+            Audit { double_bought: 1, ..clean.clone() },
+            Audit { lost_promises: 1, ..clean.clone() },
+            Audit { phantom_orders: 1, ..clean.clone() },
+            Audit { not_conserved: 1, ..clean.clone() },
+        ] {
+            assert!(!Promise::Holds.kept(&broken, 0, None), "{broken:?}");
+        }
+        assert!(Promise::Holds.kept(&Audit { unknown: 1, ..clean }, 0, None));
+    }
+
+    #[test]
+    fn variants_have_promises_of_their_own() {
+        assert_eq!(stampede(Version::V1, None, 1), Promise::Oversells);
+        assert_eq!(stampede(Version::V1, Some("transaction"), 1), Promise::Oversells);
+        assert_eq!(stampede(Version::V2, None, 2), Promise::Holds);
+        assert_eq!(stampede(Version::V2, Some("process-lock"), 1), Promise::Holds);
+        assert_eq!(stampede(Version::V2, Some("process-lock"), 2), Promise::Oversells);
+        assert_eq!(stampede(Version::V2, Some("insert-first"), 1), Promise::Deadlocks);
+        assert_eq!(stampede(Version::V3, Some("no-retry"), 1), Promise::Undersells);
+        assert_eq!(stampede(Version::V3, Some("conditional"), 1), Promise::Holds);
+    }
+}

@@ -85,6 +85,37 @@ fn too_few_open_files_are_noticed_before_the_run() {
     assert_refused(&output, "--connections 100");
 }
 
+/// What somebody sees who has nothing installed.
+#[test]
+fn the_demo_on_sqlite_breaks_v1_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["--database", "sqlite", "--json", "demo.json", "--html", "demo.html"];
+    let output = Command::new(loadtest()).args(args).current_dir(folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let record: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.path().join("demo.json")).unwrap()).unwrap();
+    let runs = record["runs"].as_array().unwrap();
+    let came_out: Vec<_> = runs
+        .iter()
+        .map(|run| {
+            format!("{} {}: {}, {}", run["version"], run["variant"], run["promised"], run["verdict"]).replace('"', "")
+        })
+        .collect();
+    let expected = [
+        "v1-naive null: oversells, as promised",
+        "v2-pessimistic null: holds, as promised",
+        "v2-pessimistic process-lock: oversells, as promised",
+        "v3-optimistic null: holds, as promised",
+        "v3-optimistic no-retry: undersells, as promised",
+        "v3-optimistic conditional: holds, as promised",
+    ];
+    assert_eq!(came_out, expected);
+    assert!(runs[0]["oversold"].as_i64().unwrap() > 1000, "{}", runs[0]["oversold"]);
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(table.contains("diff v1-naive/src/purchase.rs v2-pessimistic/src/purchase.rs"), "{table}");
+    assert!(fs::read_to_string(folder.path().join("demo.html")).unwrap().contains("oversold from here"));
+}
+
 /// The variant would hold a different promise, and no record would say why.
 #[test]
 fn a_run_does_not_listen_to_the_shell() {

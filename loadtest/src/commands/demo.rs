@@ -1,6 +1,7 @@
 use loadtest::{
     open_files,
     run::Plan,
+    services::postgres_is_installed,
     table,
     version::{VERSIONS, Version},
 };
@@ -13,9 +14,9 @@ pub(crate) async fn demo(args: Demo) -> anyhow::Result<Exit> {
     open_files::allow(Plan::stampede(Version::V1, None).connections)?;
     in_lab(&args.database, async |lab| {
         if !lab.has_postgres() {
-            println!(
-                "On embedded SQLite: PostgreSQL is not installed. `make demo` installs it and plays every variant."
-            );
+            let missing =
+                if postgres_is_installed() { "" } else { ": PostgreSQL is not installed, `make demo` installs it" };
+            println!("On embedded SQLite, without the variants that need PostgreSQL{missing}.");
         }
         println!("{}", Plan::stampede(Version::V1, None).describe());
         table::head();
