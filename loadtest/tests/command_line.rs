@@ -87,6 +87,7 @@ fn too_few_open_files_are_noticed_before_the_run() {
 
 /// What somebody sees who has nothing installed.
 #[test]
+#[ignore = "takes half a minute: make test"]
 fn the_demo_on_sqlite_breaks_v1_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let args = ["--database", "sqlite", "--json", "demo.json", "--html", "demo.html"];
