@@ -62,7 +62,7 @@ async fn a_locked_database_is_a_conflict() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: make test"]
 async fn no_free_connection_is_overload() {
-    let args = ["--lock-timeout-ms", "30000", "--pool-size", "1", "--pool-timeout", "0.2"];
+    let args = ["--lock-timeout-ms", "30000", "--pool-size", "1", "--pool-timeout", "2"];
     let shop = Shop::start(V2, "postgres", 9, &args).await;
     let held = hold_row(&shop).await;
     let second = async {
@@ -79,7 +79,7 @@ async fn no_free_connection_is_overload() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: make test"]
 async fn a_time_out_is_said_and_takes_no_unit() {
-    let args = ["--lock-timeout-ms", "30000", "--request-timeout", "0.3"];
+    let args = ["--lock-timeout-ms", "30000", "--request-timeout", "1"];
     let shop = Shop::start(V2, "postgres", 1, &args).await;
     let held = hold_row(&shop).await;
     assert_problem(&shop.buy(7).await, 504, "timed-out");
@@ -109,7 +109,7 @@ async fn a_buyer_who_hangs_up_takes_nothing_along() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: make test"]
 async fn a_database_that_goes_away_is_our_fault_and_is_not_told_in_detail() {
-    let shop = Shop::start(V1, "postgres", 1, &["--pool-timeout", "0.5"]).await;
+    let shop = Shop::start(V1, "postgres", 1, &["--pool-timeout", "2"]).await;
     let drop = format!("drop database {} with (force)", shop.database.name());
     sqlx::query(sqlx::AssertSqlSafe(drop)).execute(shop.lab.admin().unwrap()).await.unwrap();
     let answer = shop.buy(7).await;
