@@ -61,9 +61,8 @@ impl Browser {
         .map(String::from)
         .into();
         args.push(format!("--user-data-dir={}", profile.path().display()));
-        if nix::unistd::geteuid().is_root() {
-            args.push("--no-sandbox".into()); // Chromium refuses to sandbox root
-        }
+        // Chromium has no sandbox for root nor in most containers; it only sees pages of ours here.
+        args.push("--no-sandbox".into());
         let capabilities = json!({
             "goog:chromeOptions": { "args": args },
             "goog:loggingPrefs": { "browser": "ALL" },
