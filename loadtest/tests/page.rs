@@ -25,6 +25,23 @@ async fn is_grey(browser: &Browser) -> bool {
     browser.script("return document.getElementById('buy').disabled").await == true
 }
 
+/// Of processes that were started with `text` on their command line.
+fn processes(text: &str) -> usize {
+    let command_line = |process: std::fs::DirEntry| std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten().map(command_line);
+    processes.filter(|line| String::from_utf8_lossy(line).contains(text)).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromium-driver: make test"]
+async fn a_browser_goes_with_its_test() {
+    let browser = Browser::start().await;
+    let profile = browser.profile.path().display().to_string();
+    assert!(processes(&profile) > 0);
+    drop(browser);
+    eventually("the browser is gone", async || processes(&profile) == 0).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromium-driver: make test"]
 async fn grey_then_open_then_bought_then_sold_out() {

@@ -3,7 +3,8 @@
 #![allow(dead_code, reason = "every test program uses its own part")]
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
     process::{Child, Command, Stdio},
 };
 
@@ -14,8 +15,10 @@ use serde_json::{Value, json};
 /// A browser and its driver.
 pub(crate) struct Browser {
     pub(crate) page: Client,
+    pub(crate) profile: tempfile::TempDir,
     driver: Child,
-    _profile: tempfile::TempDir,
+    port: u16,
+    session: String,
 }
 
 /// A command of Chromium's driver that the WebDriver standard has not.
@@ -72,7 +75,8 @@ impl Browser {
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .expect("a browser session");
-        Browser { page, driver, _profile: profile }
+        let session = page.session_id().await.unwrap().unwrap();
+        Browser { page, profile, driver, port: port.parse().unwrap(), session }
     }
 
     /// A command of the browser's own debugging protocol.
@@ -129,10 +133,18 @@ impl Browser {
 }
 
 impl Drop for Browser {
-    /// The driver ends its browser when it is asked to stop; killed, it would leave it behind.
+    /// The browser outlives its driver, even a driver that is asked to stop; it goes with its session. Said by hand,
+    /// because a test that panics has no more time for futures.
     fn drop(&mut self) {
-        let driver = nix::unistd::Pid::from_raw(self.driver.id() as i32);
-        let _ = nix::sys::signal::kill(driver, nix::sys::signal::Signal::SIGTERM);
+        if let Ok(mut driver) = TcpStream::connect(("127.0.0.1", self.port)) {
+            let (session, port) = (&self.session, self.port);
+            let _ = write!(
+                driver,
+                "DELETE /session/{session} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 0\r\n\r\n"
+            );
+            let _ = driver.read(&mut [0; 1024]); // answered when the browser is gone
+        }
+        let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
 }
