@@ -1,16 +1,13 @@
 //! What each version promises of each scenario, in one place; and whether a run kept it. A version that suddenly holds
 //! where it is to break is as wrong as one that breaks where it is to hold.
 
-use serde::Serialize;
-
 use crate::{audit::Audit, record::Bystander, version::Version};
 
 /// The times by which a bystander's p99 grows before we say that it starves.
 pub const STARVES: f64 = 5.0;
 
 /// What is to happen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Promise {
     /// Nothing oversold, undersold, double-bought or lost.
     Holds,
