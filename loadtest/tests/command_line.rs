@@ -15,7 +15,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use support::{eventually, loadtest};
+use support::{eventually, loadtest, v1_oversells};
 
 fn said(args: &[&str]) -> Output {
     // Away from the sources, where a report would be left.
@@ -131,12 +131,8 @@ fn a_run_does_not_listen_to_the_shell() {
 #[test]
 fn a_run_without_servers_writes_its_figures() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("run.json");
-    let args =
-        ["run", "v1", "--database", "sqlite", "--buyers", "500", "--connections", "100", "--stock", "5", "--json"];
-    let output = Command::new(loadtest()).args(args).arg(&file).current_dir(folder.path()).output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let record: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let output = v1_oversells(folder.path());
+    let record: serde_json::Value = serde_json::from_slice(&fs::read(folder.path().join("run.json")).unwrap()).unwrap();
     let run = &record["runs"][0];
     assert_eq!(
         (&record["schema"], &run["version"], &run["database"]),

@@ -8,13 +8,11 @@ use std::{fs, path::Path, process::Command};
 
 use browser::Browser;
 use serde_json::{Value, json};
-use support::loadtest;
+use support::{loadtest, v1_oversells};
 
 /// Runs v1 on SQLite and returns the figures; `run.json` and `run.html` are then in `folder`.
 fn run(folder: &Path) -> Value {
-    let args = "run v1 --database sqlite --buyers 500 --connections 100 --stock 5 --json run.json --html run.html";
-    let output = Command::new(loadtest()).args(args.split(' ')).current_dir(folder).output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let output = v1_oversells(folder);
     let says = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(says.lines().last().unwrap().starts_with("report: /") && says.trim_end().ends_with("/run.html"), "{says}");
     serde_json::from_slice(&fs::read(folder.join("run.json")).unwrap()).unwrap()
