@@ -1,6 +1,9 @@
 //! One HTTP/1.1 connection, kept alive, one request at a time: what one browser tab has.
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+};
 
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -15,8 +18,15 @@ use tokio::net::TcpStream;
 
 /// An open connection to a shop.
 pub struct Connection {
+    /// The address that all requests are to come from, instead of each buyer's own.
+    pub from: Option<Ipv4Addr>,
     sender: http1::SendRequest<Full<Bytes>>,
     host: HeaderValue,
+}
+
+/// The address a buyer comes from. We stand before the shop as a proxy would, and name it in `X-Forwarded-For`.
+pub fn home(buyer: i64) -> Ipv4Addr {
+    Ipv4Addr::from_bits(10 << 24 | (buyer as u32 & 0x00ff_ffff))
 }
 
 /// Where the shop says to go next: a path, and how.
@@ -49,7 +59,7 @@ impl Connection {
         stream.set_nodelay(true)?;
         let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         tokio::spawn(driver);
-        Ok(Self { sender, host: HeaderValue::from_str(&shop.to_string()).map_err(io::Error::other)? })
+        Ok(Self { from: None, sender, host: HeaderValue::from_str(&shop.to_string()).map_err(io::Error::other)? })
     }
 
     /// Sends one request as `buyer` and reads the answer.
@@ -63,6 +73,9 @@ impl Connection {
         request.headers_mut().insert(HOST, self.host.clone());
         if let Some(buyer) = buyer {
             request.headers_mut().insert("x-buyer-id", HeaderValue::from(buyer));
+            let from = self.from.unwrap_or_else(|| home(buyer));
+            let from = HeaderValue::from_str(&from.to_string()).expect("an address is plain text");
+            request.headers_mut().insert("x-forwarded-for", from);
         }
         if json.is_some() {
             request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

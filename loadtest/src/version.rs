@@ -14,10 +14,14 @@ pub enum Version {
     V2,
     /// A version column.
     V3,
+    /// A token bucket in front.
+    V4,
+    /// Gates that know the buyer.
+    V5,
 }
 
 /// Every version, in the order of the chapters.
-pub const VERSIONS: [Version; 3] = [Version::V1, Version::V2, Version::V3];
+pub const VERSIONS: [Version; 5] = [Version::V1, Version::V2, Version::V3, Version::V4, Version::V5];
 
 impl Version {
     /// The name of its crate and folder.
@@ -26,6 +30,8 @@ impl Version {
             Version::V1 => "v1-naive",
             Version::V2 => "v2-pessimistic",
             Version::V3 => "v3-optimistic",
+            Version::V4 => "v4-ratelimit",
+            Version::V5 => "v5-hidden-api",
         }
     }
 
@@ -35,7 +41,18 @@ impl Version {
             Version::V1 => names::<v1_naive::Variant>(),
             Version::V2 => names::<v2_pessimistic::Variant>(),
             Version::V3 => names::<v3_optimistic::Variant>(),
+            Version::V4 | Version::V5 => Vec::new(),
         }
+    }
+
+    /// Whether a sale's first link only leads to the one to buy at, which is the buyer's own.
+    pub fn hides_the_address(self) -> bool {
+        self >= Version::V5
+    }
+
+    /// Whether it counts requests by client, and so has to be told that we are a proxy: our buyers all come from here.
+    pub fn counts_clients(self) -> bool {
+        self >= Version::V4
     }
 
     /// Runs it, with the arguments that its own program takes.
@@ -53,6 +70,14 @@ impl Version {
             Version::V3 => {
                 let config: v3_optimistic::Config = shop::parse_from(args());
                 shop::run(&config.shop, v3_optimistic::app(&config)).await
+            }
+            Version::V4 => {
+                let config: v4_ratelimit::Config = shop::parse_from(args());
+                shop::run(&config.shop, v4_ratelimit::app(&config)).await
+            }
+            Version::V5 => {
+                let config: v5_hidden_api::Config = shop::parse_from(args());
+                shop::run(&config.shop, v5_hidden_api::app(&config)).await
             }
         }
     }

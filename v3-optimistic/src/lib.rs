@@ -69,14 +69,23 @@ pub enum Variant {
 /// # Errors
 /// See [`Shop::open`].
 pub async fn app(config: &Config) -> anyhow::Result<Router> {
-    let shop = Shop::open(&config.shop, purchase::BUY).await?;
-    add_version(&shop).await?;
+    let shop = open(&config.shop, purchase::BUY).await?;
     let purchase = match config.variant {
         None => purchase::routes(),
         Some(Variant::NoRetry) => variants::no_retry::routes(),
         Some(Variant::Conditional) => variants::conditional::routes(),
     };
     Ok(shop.router(purchase).layer(Extension(config.retry)).layer(from_fn(header_login)))
+}
+
+/// A shop whose sales have a version, for this chapter and for those that build on its purchase.
+///
+/// # Errors
+/// See [`Shop::open`].
+pub async fn open(config: &shop::Config, buy: &'static str) -> anyhow::Result<Shop> {
+    let shop = Shop::open(config, buy).await?;
+    add_version(&shop).await?;
+    Ok(shop)
 }
 
 /// Adds the column that the whole chapter is about, unless this database has it.

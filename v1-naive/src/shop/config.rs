@@ -90,7 +90,11 @@ pub fn redacted(url: &Url) -> String {
     url.into()
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+/// Reads a time in seconds, fractions allowed.
+///
+/// # Errors
+/// It is no number, or out of range.
+pub fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {
         Ok(seconds) if (0.001..=3600.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
         _ => Err("seconds between 0.001 and 3600 are taken".into()),

@@ -23,7 +23,12 @@ pub mod serve;
 
 use std::sync::Arc;
 
-use axum::{Json, Router, extract::FromRequestParts, extract::rejection::PathRejection, middleware, routing::get};
+use axum::{
+    Json, Router,
+    extract::{FromRequestParts, MatchedPath, Request, rejection::PathRejection},
+    middleware,
+    routing::get,
+};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use sqlx::AnyPool;
 use tempfile::TempDir;
@@ -83,9 +88,15 @@ impl Shop {
             .method_not_allowed_fallback(async || Error::method_not_allowed())
             .layer(middleware::from_fn_with_state(self.limits, limits::limit))
             // Without its line per 5xx: a shop that refuses a crowd as overloaded must not write a log about it.
-            .layer(tower_http::trace::TraceLayer::new_for_http().on_failure(()))
+            .layer(tower_http::trace::TraceLayer::new_for_http().make_span_with(span).on_failure(()))
             .with_state(self)
     }
+}
+
+/// The log names the route and not the address: an address can carry a secret.
+fn span(request: &Request) -> tracing::Span {
+    let route = request.extensions().get().map_or("none", MatchedPath::as_str);
+    tracing::debug_span!("request", method = %request.method(), route)
 }
 
 /// The process's counters. Installed once; a second shop in the same process (as in tests) counts into the same.

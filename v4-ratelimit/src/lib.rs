@@ -1,0 +1,55 @@
+//! Chapter 4: chapter 3's purchase, with a limit in front: so many requests in all, and so many from each client.
+//!
+//! Read [`rate_limit`]. Run with
+//!
+//! ```text
+//! cargo run -p v4-ratelimit
+//! for n in $(seq 20); do curl -si -X POST -H "x-buyer-id: $n" http://127.0.0.1:3000/sales/1/purchase | head -1; done
+//! ```
+
+/// Who is kept out altogether.
+pub mod block_list;
+/// Room for the clients' buckets that no number of clients can fill.
+pub mod buckets;
+/// Who is asking: an address that cannot be made up.
+pub mod client;
+/// The lesson: who gets through.
+pub mod rate_limit;
+
+pub use v1_naive::shop;
+pub use v3_optimistic::purchase; // chapter 3's, unchanged
+
+use axum::{
+    Extension, Router,
+    middleware::{from_fn, from_fn_with_state},
+};
+use rate_limit::{RateLimit, RateLimits};
+use shop::header_login;
+
+/// Chapter 4's settings.
+#[derive(Debug, Clone, clap::Parser)]
+#[command(version, about = "The flash sale with a rate limit in front: floods do not reach the database")]
+pub struct Config {
+    /// The shop's.
+    #[command(flatten)]
+    pub shop: shop::Config,
+
+    /// What a buyer does after a conflict.
+    #[command(flatten)]
+    pub retry: v3_optimistic::Retry,
+
+    /// What is let through.
+    #[command(flatten)]
+    pub limits: RateLimits,
+}
+
+/// The shop with chapter 3's purchase behind chapter 4's limit.
+///
+/// # Errors
+/// See [`shop::Shop::open`] and [`RateLimit::new`].
+pub async fn app(config: &Config) -> anyhow::Result<Router> {
+    let shop = v3_optimistic::open(&config.shop, purchase::BUY).await?;
+    let limit = from_fn_with_state(RateLimit::new(&config.limits)?, rate_limit::layer);
+    let purchase = purchase::routes().layer(limit);
+    Ok(shop.router(purchase).layer(Extension(config.retry)).layer(from_fn(header_login)))
+}

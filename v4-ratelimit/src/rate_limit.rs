@@ -1,0 +1,230 @@
+//! Chapter 4, the file to read: who gets through to the purchase.
+//!
+//! Three questions, the cheapest first. Is the client on the block list? Has this client a token left? Is there a token left
+//! at all? A client over its own limit takes no token from all the others.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{
+    extract::{ConnectInfo, Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header::RETRY_AFTER},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock};
+use ipnet::IpNet;
+use tokio::{
+    sync::{Mutex, Semaphore},
+    time::{sleep, timeout},
+};
+
+use crate::{
+    block_list::BlockList,
+    buckets::ClientBuckets,
+    client,
+    shop::{config::seconds, problem},
+};
+
+/// What is let through.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RateLimits {
+    /// Purchases a second that all clients together may ask for
+    #[arg(long, env = "GLOBAL_RATE", value_name = "GLOBAL_RATE", default_value = "500", value_parser = rate)]
+    pub global_rate: NonZeroU32,
+
+    /// Tokens in the bucket of all: how many may come at once after a pause
+    #[arg(long, env = "GLOBAL_BURST", value_name = "GLOBAL_BURST", default_value = "500", value_parser = rate)]
+    pub global_burst: NonZeroU32,
+
+    /// Purchases a second that one client may ask for
+    #[arg(long, env = "CLIENT_RATE", value_name = "CLIENT_RATE", default_value = "5", value_parser = rate)]
+    pub client_rate: NonZeroU32,
+
+    /// Tokens in the bucket of one client
+    #[arg(long, env = "CLIENT_BURST", value_name = "CLIENT_BURST", default_value = "10", value_parser = rate)]
+    pub client_burst: NonZeroU32,
+
+    /// Buckets for clients, 8 bytes each; clients beyond that share
+    #[arg(long, env = "CLIENT_BUCKETS", value_name = "CLIENT_BUCKETS", default_value = "65536", value_parser = rate)]
+    pub client_buckets: NonZeroU32,
+
+    /// What becomes of a request that finds the bucket of all empty
+    #[arg(long, env = "POLICY", value_name = "POLICY", value_enum, default_value_t = Policy::Reject)]
+    pub policy: Policy,
+
+    /// Seconds a request waits for a token, if it waits
+    #[arg(long, env = "WAIT_TIMEOUT", value_name = "WAIT_TIMEOUT", default_value = "1", value_parser = seconds)]
+    pub wait_timeout: Duration,
+
+    /// Proxies whose X-Forwarded-For is believed: addresses or networks, with commas [default: none]
+    #[arg(long, env = "TRUSTED_PROXIES", value_name = "TRUSTED_PROXIES", value_delimiter = ',', value_parser = client::network)]
+    pub trusted_proxies: Vec<IpNet>,
+
+    /// A file of addresses and networks that get nothing; may be changed while the shop runs
+    #[arg(long, env = "BLOCK_LIST", value_name = "BLOCK_LIST")]
+    pub block_list: Option<PathBuf>,
+}
+
+/// What becomes of a request that finds the bucket of all empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Policy {
+    /// 429 at once
+    Reject,
+    /// It waits for a token, first come, first served; 429 only after the wait time-out
+    Wait,
+}
+
+/// The buckets of one process.
+pub struct RateLimit {
+    trusted: Vec<IpNet>,
+    blocked: Option<Arc<BlockList>>,
+    clients: ClientBuckets,
+    all: DefaultDirectRateLimiter,
+    queue: Option<Queue>,
+}
+
+/// Where requests wait for a token of the bucket of all.
+struct Queue {
+    /// As many as can be served before their time-out; whoever comes after them would wait in vain.
+    places: Semaphore,
+    /// Handed on in the order of asking.
+    turn: Mutex<()>,
+    timeout: Duration,
+}
+
+/// Why a request does not get through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// 403 `blocked`.
+    Blocked,
+    /// 429 `rate-limited`; there is a token after this time.
+    TooFast(Duration),
+}
+
+impl RateLimit {
+    /// Full buckets.
+    ///
+    /// # Errors
+    /// The block list cannot be read.
+    pub fn new(limits: &RateLimits) -> anyhow::Result<Arc<RateLimit>> {
+        let quota = |rate, burst| Quota::per_second(rate).allow_burst(burst);
+        let served_in_time = limits.wait_timeout.as_secs_f64() * f64::from(limits.global_rate.get());
+        let queue = Queue {
+            places: Semaphore::new((served_in_time as usize).clamp(1, Semaphore::MAX_PERMITS)),
+            turn: Mutex::default(),
+            timeout: limits.wait_timeout,
+        };
+        Ok(Arc::new(RateLimit {
+            trusted: limits.trusted_proxies.clone(),
+            blocked: limits.block_list.as_deref().map(BlockList::open).transpose()?,
+            clients: ClientBuckets::new(
+                quota(limits.client_rate, limits.client_burst),
+                limits.client_buckets.get() as usize,
+            ),
+            all: RateLimiter::direct(quota(limits.global_rate, limits.global_burst)),
+            queue: (limits.policy == Policy::Wait).then_some(queue),
+        }))
+    }
+
+    /// Lets a request of this client through, or not.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn admit(&self, client: IpAddr) -> Result<(), Refusal> {
+        self.admit_client(client)?;
+        match &self.queue {
+            None => self.take().map_err(Refusal::TooFast),
+            Some(queue) => self.wait(queue).await,
+        }
+    }
+
+    /// The first two questions: is this client blocked, has it a token left?
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn admit_client(&self, client: IpAddr) -> Result<(), Refusal> {
+        if self.blocked.as_ref().is_some_and(|list| list.contains(client)) {
+            return Err(Refusal::Blocked);
+        }
+        self.clients.take(client::bucket(client)).map_err(Refusal::TooFast)
+    }
+
+    /// Takes a token of the bucket of all, or says when there will be one.
+    fn take(&self) -> Result<(), Duration> {
+        self.all.check().map_err(|not_until| not_until.wait_time_from(self.all.clock().now()))
+    }
+
+    /// A queue in front of a token bucket pours like a leaky one: a crowd comes out at the bucket's rate.
+    async fn wait(&self, queue: &Queue) -> Result<(), Refusal> {
+        let too_fast = Refusal::TooFast(queue.timeout);
+        let _place = queue.places.try_acquire().map_err(|_| too_fast)?;
+        let in_turn = async {
+            let _turn = queue.turn.lock().await;
+            while let Err(wait) = self.take() {
+                sleep(wait).await;
+            }
+        };
+        timeout(queue.timeout, in_turn).await.map_err(|_| too_fast)
+    }
+
+    fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
+        client::address(peer.ip(), headers, &self.trusted)
+    }
+}
+
+/// In front of a purchase: all three questions.
+///
+/// # Errors
+/// Why the request does not get through.
+pub async fn layer(
+    State(limit): State<Arc<RateLimit>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    limit.admit(limit.client(peer, request.headers())).await?;
+    metrics::counter!("passed_rate_limit_total").increment(1);
+    Ok(next.run(request).await)
+}
+
+/// In front of what costs no SQL: the first two questions.
+///
+/// # Errors
+/// Why the request does not get through.
+pub async fn client_layer(
+    State(limit): State<Arc<RateLimit>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    limit.admit_client(limit.client(peer, request.headers()))?;
+    Ok(next.run(request).await)
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Refusal::Blocked => problem(StatusCode::FORBIDDEN, "blocked", "your address is on the block list"),
+            Refusal::TooFast(wait) => {
+                let mut response = problem(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "too many requests; wait");
+                // Whole seconds, and never one too early.
+                let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+                response
+            }
+        }
+    }
+}
+
+fn rate(text: &str) -> Result<NonZeroU32, String> {
+    match text.parse::<NonZeroU32>() {
+        Ok(n) if n.get() <= 10_000_000 => Ok(n),
+        _ => Err("whole numbers from 1 to 10,000,000 are taken".into()),
+    }
+}

@@ -1,0 +1,58 @@
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use super::{
+    Gates, Rules,
+    expiring::{Expiring, Full},
+};
+use crate::{
+    rate_limit::Refusal,
+    shop::{Buyer, Error},
+};
+
+/// How often each buyer has asked since the buyer's count began.
+pub(super) struct Frequency {
+    counts: Expiring<i64, u32>,
+    limit: u32,
+    window: Duration,
+}
+
+impl Frequency {
+    pub(super) fn new(rules: &Rules) -> Self {
+        let counts = Expiring::new(rules.frequency_window, rules.remembered as usize);
+        Frequency { counts, limit: rules.frequency_limit, window: rules.frequency_window }
+    }
+
+    /// Counts an attempt. `Some` is the time until the count starts again, for a buyer who has had all attempts.
+    fn count(&self, now: i64, buyer_id: i64) -> Result<Option<Duration>, Full> {
+        self.counts.entry(now, buyer_id, 0, |age_ms, count| {
+            *count = count.saturating_add(1);
+            let age = Duration::from_millis(age_ms.unsigned_abs());
+            (*count > self.limit).then(|| self.window.saturating_sub(age))
+        })
+    }
+}
+
+/// Lets a buyer through so many times in a while. Every attempt counts, also one that a later gate refuses.
+///
+/// # Errors
+/// 429 `rate-limited`, 401 `unauthenticated`.
+pub async fn layer(
+    State(gates): State<Arc<Gates>>,
+    buyer: Buyer,
+    request: Request,
+    next: Next,
+) -> Result<Response, Response> {
+    match gates.frequency.count(gates.clock.now_ms(), buyer.id) {
+        Ok(None) => {}
+        Ok(Some(wait)) => return Err(Refusal::TooFast(wait).into_response()),
+        Err(Full) => return Err(Error::Overloaded.into_response()),
+    }
+    metrics::counter!("passed_frequency_total").increment(1);
+    Ok(next.run(request).await)
+}

@@ -1,0 +1,138 @@
+//! The address to buy at is made when its buyer asks for it, and asking is answered only while the sale is open. So no
+//! script can fire before: there is nothing to fire at.
+//!
+//! What it is *not*: a lock against a script that waits for the opening and asks like everybody else.
+
+use std::sync::Arc;
+
+use anyhow::ensure;
+use axum::{
+    Extension, Json,
+    extract::{Request, State},
+    http::{
+        HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, REFERRER_POLICY},
+    },
+    middleware::Next,
+    response::Response,
+};
+use hmac::{Hmac, KeyInit, Mac};
+use md5::Md5;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{BUY, Gates, Mode, Rules, SalePath, expiring::Expiring};
+use crate::shop::{Buyer, Error, Path, problem};
+
+/// For learning. Whoever reads this can make every path, so it is refused for selling.
+const DEMO_SECRET: &str = "everybody who reads the source of chapter 5 knows this";
+
+/// The paths that were given out and not yet used: one for each buyer and sale.
+pub struct Paths {
+    keyed: Hmac<Md5>,
+    nonces: Expiring<(i64, i64), [u8; 16]>,
+}
+
+impl Paths {
+    /// None given out.
+    ///
+    /// # Errors
+    /// The secret is shorter than 32 bytes, or it is everybody's and this is no demo.
+    pub fn new(rules: &Rules) -> anyhow::Result<Paths> {
+        let secret = rules.path_secret.as_deref().unwrap_or(DEMO_SECRET);
+        ensure!(secret.len() >= 32, "PATH_SECRET has {} bytes; it needs 32 or more", secret.len());
+        match rules.mode {
+            Mode::Production => ensure!(secret != DEMO_SECRET, "MODE production needs a PATH_SECRET of its own"),
+            Mode::Demo => tracing::warn!("demo mode: the secret that paths are made with may be everybody's"),
+        }
+        let keyed = Hmac::new_from_slice(secret.as_bytes())?;
+        Ok(Paths { keyed, nonces: Expiring::new(rules.path_ttl, rules.remembered as usize) })
+    }
+
+    /// Makes the path for this buyer: 32 hex digits. One given out before is worth nothing from now on.
+    ///
+    /// # Errors
+    /// Too many are out, or the system has no random numbers.
+    pub fn issue(&self, now: i64, sale_id: i64, buyer_id: i64) -> Result<String, Error> {
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce).map_err(|_| Error::Overloaded)?;
+        self.nonces.insert(now, (sale_id, buyer_id), nonce).map_err(|_| Error::Overloaded)?;
+        let path = self.sign(sale_id, buyer_id, nonce).finalize().into_bytes();
+        Ok(path.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// Takes the path back. Whether it was this buyer's, for this sale, is still good, and comes for the first time.
+    pub fn redeem(&self, now: i64, sale_id: i64, buyer_id: i64, path: &str) -> bool {
+        let Some(path) = digits(path) else { return false };
+        // `verify` takes as long for a path that is nearly right as for any other.
+        let right = |nonce: &[u8; 16]| self.sign(sale_id, buyer_id, *nonce).verify(&path.into()).is_ok();
+        self.nonces.take(now, &(sale_id, buyer_id), right).is_some()
+    }
+
+    /// All parts have a fixed length, so that no two messages run together into the same bytes.
+    fn sign(&self, sale_id: i64, buyer_id: i64, nonce: [u8; 16]) -> Hmac<Md5> {
+        self.keyed.clone().chain_update(sale_id.to_be_bytes()).chain_update(buyer_id.to_be_bytes()).chain_update(nonce)
+    }
+}
+
+/// 16 bytes from 32 hex digits, and from nothing else.
+fn digits(path: &str) -> Option<[u8; 16]> {
+    let path: &[u8; 32] = path.as_bytes().try_into().ok()?;
+    let mut bytes = [0; 16];
+    for (byte, pair) in bytes.iter_mut().zip(path.chunks_exact(2)) {
+        let digit = |c: u8| char::from(c).to_digit(16);
+        *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
+    }
+    Some(bytes)
+}
+
+/// `POST /sales/{sale_id}/path`: the address to buy at, for the buyer who asks.
+///
+/// # Errors
+/// 401 `unauthenticated`, 503 `overloaded`.
+pub async fn issue(
+    gates: Extension<Arc<Gates>>,
+    Path(SalePath { sale_id }): Path<SalePath>,
+    buyer: Buyer,
+) -> Result<Json<Value>, Error> {
+    let path = gates.paths.issue(gates.clock.now_ms(), sale_id, buyer.id)?;
+    let href = BUY.replace("{sale_id}", &sale_id.to_string()).replace("{path}", &path);
+    Ok(Json(json!({ "buy": { "method": "POST", "href": href } })))
+}
+
+/// What an address to buy at names.
+#[derive(Deserialize)]
+pub struct HiddenPath {
+    sale_id: i64,
+    path: String,
+}
+
+/// Lets a request through whose path was made for its buyer and sale; once.
+///
+/// # Errors
+/// 404 `wrong-path`, the same for every reason.
+pub async fn layer(
+    State(gates): State<Arc<Gates>>,
+    Path(HiddenPath { sale_id, path }): Path<HiddenPath>,
+    buyer: Buyer,
+    request: Request,
+    next: Next,
+) -> Result<Response, Response> {
+    if !gates.paths.redeem(gates.clock.now_ms(), sale_id, buyer.id, &path) {
+        return Err(wrong());
+    }
+    metrics::counter!("passed_path_total").increment(1);
+    Ok(next.run(request).await)
+}
+
+/// 404 `wrong-path`: made up, somebody else's, used, too old, or for a sale that does not exist.
+pub(super) fn wrong() -> Response {
+    problem(StatusCode::NOT_FOUND, "wrong-path", "this is no address to buy at; ask for a new one")
+}
+
+/// Neither a cache nor the next site is to learn the address.
+pub(super) async fn keep_secret(mut response: Response) -> Response {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
