@@ -40,10 +40,7 @@ pub async fn open_sale(connection: &mut Connection, sale_id: i64) -> anyhow::Res
 pub async fn buy(connection: &mut Connection, first: &Link, buyer_id: i64) -> (Answer, u64) {
     let mut link = first.clone();
     for step in 1..=STEPS as u64 {
-        let Ok(Ok(reply)) = timeout(PATIENCE, connection.send(&link, Some(buyer_id), None)).await else {
-            return (Answer::Unknown, step);
-        };
-        match understand(&reply) {
+        match ask(connection, &link, buyer_id).await {
             Next::Told(answer) => return (answer, step),
             Next::Follow(next) => link = next,
         }
@@ -51,9 +48,21 @@ pub async fn buy(connection: &mut Connection, first: &Link, buyer_id: i64) -> (A
     (Answer::Unknown, STEPS as u64)
 }
 
-enum Next {
+/// What one request leads to.
+#[derive(Debug)]
+pub enum Next {
+    /// An answer.
     Told(Answer),
+    /// Another link.
     Follow(Link),
+}
+
+/// Takes one step.
+pub async fn ask(connection: &mut Connection, link: &Link, buyer_id: i64) -> Next {
+    match timeout(PATIENCE, connection.send(link, Some(buyer_id), None)).await {
+        Ok(Ok(reply)) => understand(&reply),
+        _ => Next::Told(Answer::Unknown),
+    }
 }
 
 fn understand(reply: &Reply) -> Next {

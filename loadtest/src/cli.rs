@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use loadtest::{lab::Backend, version::Version};
+use loadtest::{lab::Backend, scenario::Scenario, version::Version};
 
 /// Breaks every version of the flash sale with the same crowd, and audits what is left.
 ///
@@ -20,12 +20,14 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Every version and variant under the same stampede, in one table (what happens without a command)
     Demo(Demo),
-    /// A version under a stampede of your own
+    /// A version under a stampede or an attack of your own
     Run(Run),
+    /// Every version in every scenario: the table of what holds and what breaks
+    Matrix(Matrix),
     /// The HTML report again, from a file of figures
     Report(Again),
-    /// The picture of the ladder, from a file of figures
-    Ladder(Ladder),
+    /// A picture for README and book, from a file of figures
+    Picture(Picture),
     /// One version up, with its database, to try by hand
     Serve(Serve),
     /// Private servers up until Ctrl-C; prints their URLs
@@ -83,13 +85,44 @@ pub(crate) struct Again {
 }
 
 #[derive(Args)]
-pub(crate) struct Ladder {
-    /// What `demo --json` has written
+pub(crate) struct Picture {
+    /// Which
+    #[arg(value_enum)]
+    pub(crate) kind: Kind,
+
+    /// What `demo --json` or `matrix --json` has written
     pub(crate) file: PathBuf,
 
     /// Write the picture to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) svg: PathBuf,
+}
+
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+pub(crate) enum Kind {
+    /// The versions as steps, each with what came out of its stampede
+    Ladder,
+    /// Versions against scenarios
+    Matrix,
+    /// How far the requests of a stampede get
+    Funnel,
+}
+
+#[derive(Args)]
+pub(crate) struct Matrix {
+    /// Smaller crowds and shorter floods: within two minutes
+    #[arg(long)]
+    pub(crate) quick: bool,
+
+    #[command(flatten)]
+    pub(crate) database: Database,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
+
+    /// Draws the order of the buyers
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
 }
 
 #[derive(Args)]
@@ -110,7 +143,7 @@ impl Database {
 
 #[derive(Args)]
 pub(crate) struct Run {
-    /// v1-naive, v2-pessimistic or v3-optimistic; v1, v2, v3 for short. Several take turns in each round
+    /// v1-naive, v2-pessimistic, v3-optimistic, v4-ratelimit, v5-hidden-api; v1 … v5 for short. Several take turns
     #[arg(required = true)]
     pub(crate) versions: Vec<Version>,
 
@@ -118,13 +151,13 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) variant: Option<String>,
 
-    /// What is measured
+    /// What it is put through
     #[arg(long, value_enum, default_value_t = Scenario::Stampede)]
     pub(crate) scenario: Scenario,
 
-    /// Buyers; each asks once
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub(crate) buyers: u32,
+    /// Buyers, each of whom asks once; or tries [default: 10,000 in a crowd, else as the scenario has it]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) buyers: Option<u32>,
 
     /// Units of each sale
     #[arg(long, default_value_t = 100)]
@@ -134,17 +167,17 @@ pub(crate) struct Run {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) sales: u32,
 
-    /// Instances of the shop
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
-    pub(crate) instances: u32,
+    /// Instances of the shop; each request of a tab goes to the next [default: 1, of two-instances 2]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub(crate) instances: Option<u32>,
 
     /// Connections that the buyers share
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     pub(crate) connections: u32,
 
-    /// Database connections of each instance
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub(crate) pool: u32,
+    /// Database connections of each instance [default: 16, in a flood 1]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) pool: Option<u32>,
 
     /// Draws the order of the buyers; each round adds one
     #[arg(long, default_value_t = 1)]
@@ -165,17 +198,9 @@ pub(crate) struct Run {
     pub(crate) shop_args: Vec<String>,
 }
 
-#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
-pub(crate) enum Scenario {
-    /// All buyers at once: oversold? undersold?
-    Stampede,
-    /// The same, and buyers of another sale beside it: how long do they wait?
-    Bystander,
-}
-
 #[derive(Args)]
 pub(crate) struct Serve {
-    /// v1-naive, v2-pessimistic or v3-optimistic; v1, v2, v3 for short
+    /// v1-naive, v2-pessimistic, v3-optimistic, v4-ratelimit or v5-hidden-api; v1 … v5 for short
     pub(crate) version: Version,
 
     /// sqlite, postgres (a private server), or a URL [default: what the shop takes: DATABASE_URL, else sqlite]

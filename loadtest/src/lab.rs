@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use sqlx::{AnyPool, AssertSqlSafe, any::AnyPoolOptions};
 use tempfile::TempDir;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 use url::Url;
 use v1_naive::shop::config::{redacted, sqlite_url};
 
@@ -45,6 +45,8 @@ pub struct Lab {
     pub loadtest: PathBuf,
     /// A folder for logs and SQLite files, removed with the lab.
     pub folder: TempDir,
+    /// Purchases a second that a small shop answers on this machine, once somebody has measured it.
+    pub capacity: OnceCell<f64>,
     server: Option<Server>,
     /// Names of the databases made here.
     made: Mutex<Vec<String>>,
@@ -75,7 +77,9 @@ impl Lab {
         sqlx::any::install_default_drivers();
         let folder = tempfile::Builder::new().prefix("oversold-run-").tempdir()?;
         let (url, private) = match backend {
-            Backend::Sqlite => return Ok(Lab { loadtest, folder, server: None, made: Mutex::default() }),
+            Backend::Sqlite => {
+                return Ok(Lab { loadtest, folder, capacity: OnceCell::new(), server: None, made: Mutex::default() });
+            }
             Backend::Server(url) => (url.clone(), None),
             Backend::Postgres => {
                 let program = loadtest.clone();
@@ -86,7 +90,8 @@ impl Lab {
         let admin = connect(&url).await?;
         // Counts statements; a server of somebody's may not have it, and then they are not counted.
         let _ = sqlx::query("create extension if not exists pg_stat_statements").execute(&admin).await;
-        Ok(Lab { loadtest, folder, server: Some(Server { url, admin, _private: private }), made: Mutex::default() })
+        let server = Some(Server { url, admin, _private: private });
+        Ok(Lab { loadtest, folder, capacity: OnceCell::new(), server, made: Mutex::default() })
     }
 
     /// Opens a lab on PostgreSQL if it is installed, else on SQLite.

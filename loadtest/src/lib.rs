@@ -1,14 +1,12 @@
 //! The load test: it breaks every version with the same crowd, and then counts.
 //!
-//! To follow one run, read [`run`] and from there [`stampede`] (the crowd), [`buyer`] (one of them),
+//! To follow one run, read [`run`] and from there [`scenario::stampede`] (the crowd), [`buyer`] (one of them),
 //! [`audit`](mod@audit) (the count), [`promise`] (what was to come out).
 
 /// Joins what buyers were told with what the database holds.
 pub mod audit;
 /// One buyer, for every version.
 pub mod buyer;
-/// Buyers of another sale.
-pub mod bystander;
 /// One HTTP connection.
 pub mod client;
 /// What the buyers were told.
@@ -19,6 +17,8 @@ pub mod lab;
 pub mod ledger;
 /// Where a run happens.
 pub mod machine;
+/// Versions against scenarios.
+pub mod matrix;
 /// What database and shops say of themselves.
 pub mod observe;
 /// Room for many connections.
@@ -31,12 +31,12 @@ pub mod record;
 pub mod report;
 /// One run from end to end.
 pub mod run;
+/// What a version is put through.
+pub mod scenario;
 /// Private servers.
 pub mod services;
 /// Shops as child processes.
 pub mod shop_process;
-/// All buyers at once.
-pub mod stampede;
 /// The table in the terminal.
 pub mod table;
 /// Numbers as people read them.

@@ -1,15 +1,16 @@
 //! What each version promises of each scenario, in one place; and whether a run kept it. A version that suddenly holds
 //! where it is to break is as wrong as one that breaks where it is to hold.
 
-use crate::{audit::Audit, record::Bystander, version::Version};
-
-/// The times by which a bystander's p99 grows before we say that it starves.
-pub const STARVES: f64 = 5.0;
+use crate::{
+    audit::Audit,
+    scenario::{Measure, SCENARIOS, Scenario},
+    version::Version,
+};
 
 /// What is to happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Promise {
-    /// Nothing oversold, undersold, double-bought or lost.
+    /// Nothing oversold, undersold, double-bought or lost, and the scenario's figure is as it has to be.
     Holds,
     /// More orders than stock.
     Oversells,
@@ -19,9 +20,26 @@ pub enum Promise {
     Deadlocks,
     /// Buyers of another sale wait, five times as long and more.
     Starves,
+    /// The scenario's figure is not as it would have to be.
+    Breaks,
     /// Either; measured, never wrong.
     MayBreak,
+    /// There is nothing that could hold: the scenario attacks a gate that the version does not have.
+    NoGate,
 }
+
+use Promise::{Breaks, Deadlocks, Holds, MayBreak, NoGate, Oversells, Starves, Undersells};
+
+/// The promises. Columns as in [`SCENARIOS`].
+#[rustfmt::skip]
+const TABLE: [(Version, [Promise; SCENARIOS.len()]); 5] = [
+    //             stampede   bystander flood     scalper early bird forger  instances  restart
+    (Version::V1, [Oversells, MayBreak, MayBreak, Breaks, Breaks,    NoGate, Oversells, MayBreak]),
+    (Version::V2, [Holds,     Starves,  MayBreak, Breaks, Breaks,    NoGate, Holds,     Holds]),
+    (Version::V3, [Holds,     MayBreak, MayBreak, Breaks, Breaks,    NoGate, Holds,     Holds]),
+    (Version::V4, [Holds,     MayBreak, Holds,    Breaks, Breaks,    NoGate, Holds,     Holds]),
+    (Version::V5, [Holds,     MayBreak, Holds,    Holds,  Holds,     Holds,  Breaks,    Breaks]),
+];
 
 /// The conditions of a run that decide what may be asked of it.
 #[derive(Debug, Clone, Copy)]
@@ -30,10 +48,10 @@ pub struct Conditions<'a> {
     pub version: Version,
     /// Its variant.
     pub variant: Option<&'a str>,
+    /// What it is put through.
+    pub scenario: Scenario,
     /// Instances of it.
     pub instances: usize,
-    /// Whether a second sale's buyers are what is measured.
-    pub bystander: bool,
     /// `sqlite` or `postgres`.
     pub database: &'a str,
     /// Whether the crowd is one: more buyers than stock, and more than one at a time.
@@ -42,44 +60,67 @@ pub struct Conditions<'a> {
 
 /// What is promised under these conditions.
 pub fn promise(run: Conditions) -> Promise {
-    use Promise::{Deadlocks, Holds, MayBreak, Oversells, Starves, Undersells};
-    let broken = match (run.version, run.variant, run.bystander) {
-        (Version::V2, None, true) => Starves,
-        (_, _, true) => MayBreak,
-        (Version::V1, Some("transaction"), _) if run.database == "sqlite" => MayBreak, // serializable there
-        (Version::V1, ..) => Oversells,
-        (Version::V2, Some("process-lock"), _) if run.instances > 1 => Oversells,
-        (Version::V2, Some("insert-first"), _) => return Deadlocks,
-        (Version::V3, Some("no-retry"), _) => Undersells,
-        _ => return Holds,
+    let many = run.instances > 1;
+    let scenario = match run.scenario {
+        Scenario::Stampede if many => Scenario::TwoInstances,
+        scenario => scenario,
     };
-    if run.contended { broken } else { MayBreak }
+    let promise = match (run.variant, scenario) {
+        (None, _) => of_version(run.version, scenario),
+        (Some(variant), Scenario::Stampede | Scenario::TwoInstances) => of_variant(variant, many, run.database),
+        (Some(_), _) => MayBreak, // the table is about the versions
+    };
+    match promise {
+        // What needs a crowd to break.
+        Oversells | Undersells | Starves if !run.contended => MayBreak,
+        promise => promise,
+    }
+}
+
+/// What a version itself promises, in the book's conditions.
+pub fn of_version(version: Version, scenario: Scenario) -> Promise {
+    let row = TABLE.iter().find(|row| row.0 == version).map(|row| row.1);
+    let column = SCENARIOS.iter().position(|column| *column == scenario);
+    row.zip(column).map_or(MayBreak, |(row, column)| row[column])
+}
+
+fn of_variant(variant: &str, many: bool, database: &str) -> Promise {
+    match variant {
+        "transaction" if database == "sqlite" => MayBreak, // serializable there
+        "transaction" => Oversells,
+        "process-lock" if many => Oversells,
+        "insert-first" => Deadlocks,
+        "no-retry" => Undersells,
+        _ => Holds,
+    }
 }
 
 impl Promise {
     /// Whether the run did what was promised.
-    pub fn kept(self, audit: &Audit, deadlocks: u64, bystander: Option<&Bystander>) -> bool {
-        let sound = audit.is_sound() && bystander.is_none_or(|bystander| bystander.audit.is_sound());
-        let times = bystander.and_then(|bystander| bystander.p99_ratio);
+    pub fn kept(self, audit: &Audit, measure: Option<&Measure>, deadlocks: u64) -> bool {
+        let (sound, figure_holds) = (audit.is_sound(), measure.is_none_or(|measure| measure.holds));
         match self {
-            Promise::Holds => sound && audit.undersold == 0 && audit.not_conserved == 0,
-            Promise::Oversells => audit.oversold > 0,
-            Promise::Undersells => sound && audit.undersold > 0,
-            Promise::Deadlocks => sound && deadlocks > 0,
-            Promise::Starves => sound && times.is_some_and(|times| times >= STARVES),
-            Promise::MayBreak => true,
+            Holds => sound && audit.undersold == 0 && audit.not_conserved == 0 && figure_holds,
+            Oversells => audit.oversold > 0,
+            Undersells => sound && audit.undersold > 0,
+            Deadlocks => sound && deadlocks > 0,
+            Starves => sound && !figure_holds,
+            Breaks => !figure_holds,
+            MayBreak | NoGate => true,
         }
     }
 
     /// The word for the table and the JSON.
     pub fn word(self) -> &'static str {
         match self {
-            Promise::Holds => "holds",
-            Promise::Oversells => "oversells",
-            Promise::Undersells => "undersells",
-            Promise::Deadlocks => "deadlocks",
-            Promise::Starves => "starves",
-            Promise::MayBreak => "may break",
+            Holds => "holds",
+            Oversells => "oversells",
+            Undersells => "undersells",
+            Deadlocks => "deadlocks",
+            Starves => "starves",
+            Breaks => "breaks",
+            MayBreak => "may break",
+            NoGate => "–",
         }
     }
 }
@@ -88,9 +129,8 @@ impl Promise {
 mod tests {
     use super::*;
 
-    fn stampede(version: Version, variant: Option<&str>, instances: usize) -> Promise {
-        let (database, bystander, contended) = ("postgres", false, true);
-        promise(Conditions { version, variant, instances, bystander, database, contended })
+    fn under(version: Version, variant: Option<&str>, scenario: Scenario, instances: usize) -> Promise {
+        promise(Conditions { version, variant, scenario, instances, database: "postgres", contended: true })
     }
 
     #[test]
@@ -99,20 +139,33 @@ mod tests {
         let oversold = Audit { orders: 101, sold: 100, oversold: 1, not_conserved: 1, ..Audit::default() };
         let undersold = Audit { orders: 99, sold: 99, undersold: 1, ..Audit::default() };
         for (promise, kept_by) in [
-            (Promise::Holds, [true, false, false]),
-            (Promise::Oversells, [false, true, false]),
-            (Promise::Undersells, [false, false, true]),
-            (Promise::Deadlocks, [false, false, false]),
-            (Promise::Starves, [false, false, false]),
-            (Promise::MayBreak, [true, true, true]),
+            (Holds, [true, false, false]),
+            (Oversells, [false, true, false]),
+            (Undersells, [false, false, true]),
+            (Deadlocks, [false, false, false]),
+            (Starves, [false, false, false]),
+            (Breaks, [false, false, false]),
+            (MayBreak, [true, true, true]),
         ] {
             assert_eq!(
-                [&held, &oversold, &undersold].map(|audit| promise.kept(audit, 0, None)),
+                [&held, &oversold, &undersold].map(|audit| promise.kept(audit, None, 0)),
                 kept_by,
                 "{promise:?}"
             );
         }
-        assert!(Promise::Deadlocks.kept(&undersold, 1, None) && !Promise::Deadlocks.kept(&oversold, 1, None));
+        assert!(Deadlocks.kept(&undersold, None, 1) && !Deadlocks.kept(&oversold, None, 1));
+    }
+
+    #[test]
+    fn the_figure_of_the_scenario_decides() {
+        let sound = Audit::default();
+        let [fine, bad] = [0, 3].map(|units| Measure::none_of("units", units));
+        for (promise, fine_keeps, bad_keeps) in
+            [(Holds, true, false), (Breaks, false, true), (Starves, false, true), (MayBreak, true, true)]
+        {
+            assert_eq!(promise.kept(&sound, Some(&fine), 0), fine_keeps, "{promise:?}");
+            assert_eq!(promise.kept(&sound, Some(&bad), 0), bad_keeps, "{promise:?}");
+        }
     }
 
     #[test]
@@ -124,20 +177,26 @@ mod tests {
             Audit { phantom_orders: 1, ..clean.clone() },
             Audit { not_conserved: 1, ..clean.clone() },
         ] {
-            assert!(!Promise::Holds.kept(&broken, 0, None), "{broken:?}");
+            assert!(!Holds.kept(&broken, None, 0), "{broken:?}");
         }
-        assert!(Promise::Holds.kept(&Audit { unknown: 1, ..clean }, 0, None));
+        assert!(Holds.kept(&Audit { unknown: 1, ..clean }, None, 0));
     }
 
     #[test]
     fn variants_have_promises_of_their_own() {
-        assert_eq!(stampede(Version::V1, None, 1), Promise::Oversells);
-        assert_eq!(stampede(Version::V1, Some("transaction"), 1), Promise::Oversells);
-        assert_eq!(stampede(Version::V2, None, 2), Promise::Holds);
-        assert_eq!(stampede(Version::V2, Some("process-lock"), 1), Promise::Holds);
-        assert_eq!(stampede(Version::V2, Some("process-lock"), 2), Promise::Oversells);
-        assert_eq!(stampede(Version::V2, Some("insert-first"), 1), Promise::Deadlocks);
-        assert_eq!(stampede(Version::V3, Some("no-retry"), 1), Promise::Undersells);
-        assert_eq!(stampede(Version::V3, Some("conditional"), 1), Promise::Holds);
+        let stampede = |version, variant, instances| under(version, Some(variant), Scenario::Stampede, instances);
+        assert_eq!(stampede(Version::V1, "transaction", 1), Oversells);
+        assert_eq!(stampede(Version::V2, "process-lock", 1), Holds);
+        assert_eq!(stampede(Version::V2, "process-lock", 2), Oversells);
+        assert_eq!(stampede(Version::V2, "insert-first", 1), Deadlocks);
+        assert_eq!(stampede(Version::V3, "no-retry", 1), Undersells);
+        assert_eq!(stampede(Version::V3, "conditional", 1), Holds);
+    }
+
+    #[test]
+    fn two_instances_are_a_column_of_their_own() {
+        assert_eq!(under(Version::V5, None, Scenario::Stampede, 1), Holds);
+        assert_eq!(under(Version::V5, None, Scenario::Stampede, 2), Breaks);
+        assert_eq!(under(Version::V2, None, Scenario::Stampede, 2), Holds);
     }
 }

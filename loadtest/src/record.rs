@@ -9,6 +9,7 @@ use crate::{
     audit::Audit,
     history::{Latency, Moment},
     machine::{Machine, commit},
+    scenario::{Measure, SCENARIOS, Scenario},
     text::thousands,
 };
 
@@ -39,13 +40,13 @@ pub struct Run {
     pub version: String,
     /// Its variant.
     pub variant: Option<String>,
-    /// `stampede` or `bystander`.
+    /// What it was put through: `stampede`, `bystander`, …
     pub scenario: String,
     /// `sqlite` or `postgres`.
     pub database: String,
     /// Instances of the shop.
     pub instances: usize,
-    /// Buyers; each asks once.
+    /// Buyers, each of whom asks once; or the tries of whoever is not honest.
     pub buyers: usize,
     /// Units in all sales together.
     pub stock: i64,
@@ -85,6 +86,12 @@ pub struct Run {
     pub counters: BTreeMap<String, u64>,
     /// The other sale's buyers.
     pub bystander: Option<Bystander>,
+    /// The flood, and the honest buyers in it.
+    #[serde(default)]
+    pub flood: Option<Flood>,
+    /// The one figure that the scenario is about.
+    #[serde(default)]
+    pub measure: Option<Measure>,
     /// The generator's share of the machine's processors.
     pub generator_share: f64,
 
@@ -118,6 +125,23 @@ pub struct Bystander {
     pub lock_waiters: Option<i64>,
     /// What they and the database say when laid side by side.
     pub audit: Audit,
+}
+
+/// A flood from a few clients, and honest buyers in it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Flood {
+    /// Purchases a second that the shop of chapter 3 answers with so small a pool.
+    pub capacity_per_second: f64,
+    /// Purchases a second that the flood asked for.
+    pub offered_per_second: f64,
+    /// Of those, how many found a connection in the whole flood.
+    pub sent: usize,
+    /// Honest buyers.
+    pub honest: usize,
+    /// Honest buyers who had bought or were told sold out within 500 ms.
+    pub decided_in_time: usize,
+    /// Of all honest buyers, whatever they were told.
+    pub latency: Option<Latency>,
 }
 
 impl Record {
@@ -184,7 +208,39 @@ impl Run {
 
     /// Whether stock or promises were broken, wanted or not.
     pub fn is_broken(&self) -> bool {
-        !self.audit.is_sound() || self.audit.undersold > 0
+        !self.audit.is_sound()
+            || self.audit.undersold > 0
+            || self.measure.as_ref().is_some_and(|measure| !measure.holds)
+    }
+
+    /// The scenario's figure in two or three words.
+    pub fn figure(&self) -> String {
+        let audit = &self.audit;
+        let value = self.measure.as_ref().map_or(0.0, |measure| measure.value);
+        let turned_away = self.outcomes.get("wrong-path").copied().unwrap_or_default();
+        match self.scenario.as_str() {
+            "bystander" if self.measure.is_none() => "none came through".into(),
+            "bystander" => format!("p99 × {value:.1}"),
+            "flood" => format!("{:.0} % in time", value * 100.0),
+            "scalper" => format!("{value} unit{}", if value == 1.0 { "" } else { "s" }),
+            "early-bird" => format!("{value} orders"),
+            "forger" => format!("{value} of {}", thousands(self.forgeries() as i64)),
+            _ if audit.oversold > 0 => format!("+{} units", thousands(audit.oversold)),
+            _ if turned_away > 0 => format!("{} turned away", thousands(turned_away as i64)),
+            _ if audit.undersold > 0 => format!("{} left over", thousands(audit.undersold)),
+            _ if audit.lost_promises > 0 => format!("{} yes lost", thousands(audit.lost_promises)),
+            _ => format!("{} of {}", thousands(audit.orders), thousands(self.stock)),
+        }
+    }
+
+    fn scenario(&self) -> Option<Scenario> {
+        SCENARIOS.into_iter().find(|scenario| scenario.name() == self.scenario)
+    }
+
+    /// Tries of a forger: those refused, and those that should have been.
+    fn forgeries(&self) -> u64 {
+        let taken = self.measure.as_ref().map_or(0.0, |measure| measure.value) as u64;
+        self.outcomes.get("wrong-path").copied().unwrap_or_default() + taken
     }
 
     /// Buyers who were told yes.
@@ -196,6 +252,22 @@ impl Run {
     pub fn says(&self) -> String {
         let audit = &self.audit;
         let mut says = format!("{} in stock, {} sold", thousands(self.stock), thousands(audit.orders));
+        if let (Some(measure), Some(Scenario::Flood | Scenario::Scalper | Scenario::EarlyBird | Scenario::Forger)) =
+            (&self.measure, self.scenario())
+        {
+            says = format!("{}: {}", measure.what, self.figure());
+        }
+        if let Some(Flood { capacity_per_second, offered_per_second, sent, honest, latency: Some(latency), .. }) =
+            &self.flood
+        {
+            says += &format!(
+                "; {} a second asked for where {} can be done, {} of them sent; {honest} honest buyers, p99 {:.0} ms",
+                thousands(*offered_per_second as i64),
+                thousands(*capacity_per_second as i64),
+                thousands(*sent as i64),
+                latency.p99
+            );
+        }
         if audit.not_conserved > 0 {
             says += &format!("; `sold` says {}", thousands(audit.sold));
         }

@@ -1,22 +1,28 @@
-//! One run from end to end: a fresh database, the shops, the crowd, the audit, the verdict.
+//! One run from end to end: a fresh database, the shops, what they are put through, the audit, the verdict.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
+use anyhow::{Context, ensure};
 use nix::sys::resource::{UsageWho, getrusage};
 use sqlx::AnyPool;
 use v1_naive::shop::sales::Sale;
 
 use crate::{
     audit::audit,
-    bystander::Watched,
     history::{Answer, Latency, outcomes, oversold_after, timeline},
     lab::{FreshDatabase, Lab},
     ledger::Ledger,
     observe,
     promise::{Conditions, Promise, promise},
     record::{Latencies, Run},
+    scenario::{
+        Measure, Played, Scenario, Stage,
+        bystander::Watched,
+        early_bird, flood, forger, restart, scalper,
+        stampede::{self, Crowd, Progress},
+        told,
+    },
     shop_process::ShopProcess,
-    stampede::{self, Crowd, Progress, Stampede},
     text::thousands,
     version::Version,
 };
@@ -35,9 +41,9 @@ pub struct Plan {
     pub version: Version,
     /// Its variant.
     pub variant: Option<String>,
-    /// Whether bystanders are to be measured, too.
-    pub bystander: bool,
-    /// Buyers; each asks once.
+    /// What it is put through.
+    pub scenario: Scenario,
+    /// Buyers, each of whom asks once; or the tries of whoever is not honest.
     pub buyers: usize,
     /// Units of each sale.
     pub stock: i64,
@@ -49,6 +55,8 @@ pub struct Plan {
     pub connections: usize,
     /// Database connections of each instance.
     pub pool: u32,
+    /// How long bystanders are alone, and how long a flood lasts.
+    pub lasts: Duration,
     /// Decides the order of the buyers.
     pub seed: u64,
     /// Further arguments for the shop.
@@ -56,56 +64,110 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The stampede of the book: 10,000 buyers, 100 units, 1,000 connections.
-    pub fn stampede(version: Version, variant: Option<&str>) -> Plan {
+    /// A scenario as the book has it: of a stampede, 10,000 buyers, 100 units, 1,000 connections.
+    pub fn new(version: Version, variant: Option<&str>, scenario: Scenario) -> Plan {
         Plan {
             version,
             variant: variant.map(str::to_owned),
-            bystander: false,
-            buyers: 10_000,
+            scenario,
+            buyers: scenario.crowd(),
             stock: 100,
             sales: 1,
-            instances: 1,
+            instances: if scenario == Scenario::TwoInstances { 2 } else { 1 },
             connections: 1000,
-            pool: 16,
+            pool: if scenario == Scenario::Flood { flood::POOL } else { 16 },
+            lasts: Duration::from_secs(3),
             seed: 1,
             shop_args: Vec::new(),
         }
     }
 
-    /// `v2-pessimistic process-lock`.
-    pub fn title(&self) -> String {
-        let variant = self.variant.iter().map(|variant| format!(" {variant}")).collect::<String>();
-        format!("{}{variant}", self.version)
+    /// [`Plan::new`] for a stampede.
+    pub fn stampede(version: Version, variant: Option<&str>) -> Plan {
+        Plan::new(version, variant, Scenario::Stampede)
     }
 
-    /// The crowd in a sentence.
+    /// `v2-pessimistic process-lock`, and the scenario if it is no stampede.
+    pub fn title(&self) -> String {
+        let variant = self.variant.iter().map(|variant| format!(" {variant}")).collect::<String>();
+        let scenario = if self.scenario == Scenario::Stampede { String::new() } else { format!(" {}", self.scenario) };
+        format!("{}{variant}{scenario}", self.version)
+    }
+
+    /// `10,000 buyers`, or whoever it is.
+    pub fn who(&self) -> String {
+        let buyers = thousands(self.buyers as i64);
+        match self.scenario {
+            Scenario::Flood => format!("{} times what the shop can do", flood::TIMES),
+            Scenario::Scalper => format!("one buyer, {buyers} tries"),
+            Scenario::EarlyBird => format!("{buyers} tries outside the window"),
+            Scenario::Forger => format!("{buyers} forged addresses"),
+            _ => format!("{buyers} buyers"),
+        }
+    }
+
+    /// What happens, in a sentence.
     pub fn describe(&self) -> String {
         let count = |n: usize| thousands(n as i64);
-        let Plan { buyers, connections, sales, .. } = *self;
-        let each = if sales > 1 { format!(" in each of {sales} sales") } else { String::new() };
+        let each = if self.sales > 1 { format!(" in each of {} sales", self.sales) } else { String::new() };
+        let connections = match self.scenario.is_a_crowd() {
+            true => format!(" {} connections,", count(self.connections.min(self.buyers))),
+            false => String::new(),
+        };
         format!(
-            "{} buyers, {} units{each}, {} connections, {} database connections per instance; milliseconds from the start",
-            count(buyers),
-            count(self.stock as usize),
-            count(connections.min(buyers)),
+            "{}, {} units{each},{connections} {} database connections per instance; milliseconds from the start",
+            self.who(),
+            thousands(self.stock),
             self.pool
         )
     }
 
+    /// Sockets that this needs at the same time.
+    pub fn sockets(&self) -> usize {
+        match self.scenario {
+            Scenario::Flood => 2 * flood::CONNECTIONS,
+            Scenario::Bystander => self.connections + 2000,
+            _ => self.connections * self.instances,
+        }
+    }
+
     fn shop_args(&self, database: &FreshDatabase) -> Vec<String> {
-        let mut args = self.shop_args.clone();
-        args.extend(["--database-url".into(), database.url.to_string(), "--pool-size".into(), self.pool.to_string()]);
+        let owned = |args: &[&str]| args.iter().map(|&arg| arg.to_owned()).collect::<Vec<_>>();
+        let mut args = owned(&["--database-url", database.url.as_str(), "--pool-size", &self.pool.to_string()]);
+        if self.version.counts_clients() {
+            args.extend(owned(&["--trusted-proxies", "127.0.0.1"]));
+        }
+        if self.version.hides_the_address() {
+            args.extend(owned(self.scenario.shop_args()));
+        }
         args.extend(self.variant.iter().flat_map(|variant| ["--variant".into(), variant.clone()]));
+        args.extend(self.shop_args.clone());
         args
+    }
+
+    fn conditions<'a>(&'a self, database: &'a FreshDatabase) -> Conditions<'a> {
+        Conditions {
+            version: self.version,
+            variant: self.variant.as_deref(),
+            scenario: self.scenario,
+            instances: self.instances,
+            database: database.kind,
+            contended: self.buyers as i64 > self.stock * self.sales as i64 && self.connections > 1,
+        }
     }
 }
 
 /// Carries out a plan; `progress` counts the buyers served.
 ///
 /// # Errors
-/// The shop does not start or goes away, or the database fails.
+/// The shop does not start or goes away, the database fails, or the version has nothing that the scenario could attack.
 pub async fn run(lab: &Lab, plan: &Plan, progress: Progress) -> anyhow::Result<Run> {
+    let forgeable = plan.scenario != Scenario::Forger || plan.version.hides_the_address();
+    ensure!(forgeable, "{} has no hidden address that could be forged", plan.version);
+    let capacity = match plan.scenario {
+        Scenario::Flood => flood::capacity(lab).await?,
+        _ => 0.0,
+    };
     let database = lab.fresh_database().await?;
     let mut shops = Vec::new();
     for n in 0..plan.instances {
@@ -113,7 +175,7 @@ pub async fn run(lab: &Lab, plan: &Plan, progress: Progress) -> anyhow::Result<R
         shops.push(ShopProcess::start(&lab.loadtest, plan.version, &plan.shop_args(&database), log).await?);
     }
     let pool = database.connect().await?;
-    let run = measure(lab, plan, &database, &pool, &shops, progress).await;
+    let run = measure(lab, plan, &database, &pool, &mut shops, capacity, progress).await;
     for shop in shops {
         shop.stop().await;
     }
@@ -127,59 +189,47 @@ async fn measure(
     plan: &Plan,
     database: &FreshDatabase,
     pool: &AnyPool,
-    shops: &[ShopProcess],
+    shops: &mut [ShopProcess],
+    capacity: f64,
     progress: Progress,
 ) -> anyhow::Result<Run> {
-    let shops: Vec<SocketAddr> = shops.iter().map(|shop| shop.address).collect();
-    let sales: Vec<i64> = (FIRST_SALE..).take(plan.sales).collect();
-    for &sale in &sales {
-        Sale::open(sale, plan.stock).insert(pool).await?;
-    }
-    let crowd =
-        Crowd { shops: shops.clone(), sales, buyers: plan.buyers, connections: plan.connections, seed: plan.seed };
-
-    let watched = match plan.bystander {
-        true => {
-            let sale = FIRST_SALE + plan.sales as i64;
-            let server = lab.admin().map(|admin| (admin.clone(), database.name().to_owned()));
-            Some(Watched::begin(shops[0], pool, sale, plan.buyers as i64 + 1, server).await?)
+    let addresses: Vec<SocketAddr> = shops.iter().map(|shop| shop.address).collect();
+    let stage = Stage { shops: &addresses, pool, plan, sale: FIRST_SALE };
+    let mut before = Baseline::take(lab, database, &addresses).await;
+    let played = match plan.scenario {
+        Scenario::Flood => flood::play(&stage, capacity, plan.lasts).await?,
+        Scenario::Scalper => scalper::play(&stage).await?,
+        Scenario::EarlyBird => early_bird::play(&stage).await?,
+        Scenario::Forger => forger::play(&stage).await?,
+        Scenario::Stampede | Scenario::Bystander | Scenario::TwoInstances | Scenario::Restart => {
+            let at_barrier = async || before = Baseline::take(lab, database, &addresses).await;
+            crowd(lab, &stage, database, shops, progress, at_barrier).await?
         }
-        false => None,
     };
-    let mut before = (None, 0.0);
-    let stampede = stampede::run(&crowd, progress, async || {
-        before = (observe::statements(lab.admin(), database.name()).await, processor_seconds());
-    });
-    let Stampede { history, requests, elapsed } = stampede.await?;
-    let generator_share = (processor_seconds() - before.1) / elapsed.as_secs_f64() / cores();
-    let too_slow = generator_share > GENERATOR_SHARE && elapsed >= LONG_ENOUGH;
+    let Played { history, requests, elapsed, .. } = played;
+    let generator_share = (processor_seconds() - before.processor) / elapsed.as_secs_f64() / cores();
+    let too_slow = plan.scenario.is_a_crowd() && generator_share > GENERATOR_SHARE && elapsed >= LONG_ENOUGH;
     let statements = observe::statements(lab.admin(), database.name()).await;
-    let bystander = match watched {
-        Some(watched) => Some(watched.end(pool).await?),
-        None => None,
-    };
 
     let outcomes = outcomes(&history);
     let latency_ms = Latencies {
         bought: Latency::of(&history, |answer| matches!(answer, Answer::Bought { .. })),
         refused: Latency::of(&history, |answer| matches!(answer, Answer::Refused(_))),
     };
-    let audit = audit(&history, &Ledger::read(pool, &crowd.sales).await?);
-    let promised = promise(Conditions {
-        version: plan.version,
-        variant: plan.variant.as_deref(),
-        instances: plan.instances,
-        bystander: plan.bystander,
-        database: database.kind,
-        contended: plan.buyers as i64 > plan.stock * plan.sales as i64 && plan.connections > 1,
-    });
-    let counters = observe::counters(&shops).await?;
+    let audit = audit(&history, &Ledger::read(pool, &played.sales).await?);
+    let measure = played.measure.or_else(|| plan.scenario.is_a_crowd().then(|| of_a_crowd(&audit, &history)));
+    let promised = promise(plan.conditions(database));
+    let counters = match plan.scenario {
+        Scenario::Restart => BTreeMap::new(), // they died with the process that counted
+        _ => since(&before.counters, observe::counters(&addresses).await?),
+    };
     let deadlocks = counters.get("deadlocks").copied().unwrap_or_default();
+    let sound_beside = played.bystander.as_ref().is_none_or(|bystander| bystander.audit.is_sound());
     let verdict = if too_slow {
         "invalid: the generator was the bottleneck"
     } else if promised == Promise::MayBreak {
         "measured"
-    } else if promised.kept(&audit, deadlocks, bystander.as_ref()) {
+    } else if sound_beside && promised.kept(&audit, measure.as_ref(), deadlocks) {
         "as promised"
     } else {
         "not as promised"
@@ -188,7 +238,7 @@ async fn measure(
     Ok(Run {
         version: plan.version.to_string(),
         variant: plan.variant.clone(),
-        scenario: if plan.bystander { "bystander" } else { "stampede" }.into(),
+        scenario: plan.scenario.to_string(),
         database: database.kind.into(),
         instances: plan.instances,
         buyers: plan.buyers,
@@ -208,17 +258,109 @@ async fn measure(
             1 => oversold_after(&history, plan.stock).map(|moment| moment.as_secs_f64() * 1e3),
             _ => None, // each sale has its own
         },
-        statements_per_order: match (before.0, statements) {
+        statements_per_order: match (before.statements, statements) {
             (Some(before), Some(after)) if audit.orders > 0 => Some((after - before) as f64 / audit.orders as f64),
             _ => None,
         },
         counters,
-        bystander,
+        bystander: played.bystander,
+        flood: played.flood,
+        measure,
         generator_share,
         promised: promised.word().into(),
         verdict: verdict.into(),
         audit,
     })
+}
+
+/// The scenarios in which everybody wants a unit at the same moment.
+async fn crowd(
+    lab: &Lab,
+    stage: &Stage<'_>,
+    database: &FreshDatabase,
+    shops: &mut [ShopProcess],
+    progress: Progress,
+    at_barrier: impl AsyncFnOnce(),
+) -> anyhow::Result<Played> {
+    let plan = stage.plan;
+    let sales: Vec<i64> = (stage.sale..).take(plan.sales).collect();
+    for &sale in &sales {
+        Sale::open(sale, plan.stock).insert(stage.pool).await?;
+    }
+    let crowd = Crowd {
+        shops: stage.shops.to_vec(),
+        sales: sales.clone(),
+        buyers: plan.buyers,
+        connections: plan.connections,
+        seed: plan.seed,
+        step_before: plan.version.hides_the_address(),
+    };
+    let watched = match plan.scenario {
+        Scenario::Bystander => {
+            let sale = stage.sale + plan.sales as i64;
+            let server = lab.admin().map(|admin| (admin.clone(), database.name().to_owned()));
+            let first_buyer = plan.buyers as i64 + 1;
+            Some(Watched::begin(stage.shops[0], stage.pool, sale, first_buyer, plan.lasts, server).await?)
+        }
+        _ => None,
+    };
+    let strike = async {
+        match plan.scenario {
+            Scenario::Restart => restart::strike(&mut shops[0], plan.buyers, progress.clone()).await,
+            _ => Ok(()),
+        }
+    };
+    let (stampede, struck) = tokio::join!(stampede::run(&crowd, progress.clone(), at_barrier), strike);
+    struck.context("the shop does not come back")?;
+    let stampede = stampede?;
+    let bystander = match watched {
+        Some(watched) => Some(watched.end(stage.pool).await?),
+        None => None,
+    };
+    let starving = bystander.as_ref().and_then(|bystander| bystander.p99_ratio).map(|times| {
+        Measure::new("times by which the bystanders' p99 grew", times, times < crate::scenario::bystander::STARVES)
+    });
+    Ok(Played {
+        history: stampede.history,
+        sales,
+        requests: stampede.requests,
+        elapsed: stampede.elapsed,
+        measure: starving,
+        bystander,
+        flood: None,
+    })
+}
+
+/// A crowd is served well if nothing is sold twice, nothing is left over, and nobody is turned away from the address that the
+/// shop itself has given.
+fn of_a_crowd(audit: &crate::audit::Audit, history: &[crate::history::Told]) -> Measure {
+    let wrong = audit.oversold + audit.undersold + audit.lost_promises;
+    let turned_away = told(history, "wrong-path");
+    Measure::none_of("units oversold, unsold or lost, and honest buyers turned away", wrong as usize + turned_away)
+}
+
+/// What was counted before the first request of interest.
+struct Baseline {
+    statements: Option<i64>,
+    counters: BTreeMap<String, u64>,
+    processor: f64,
+}
+
+impl Baseline {
+    async fn take(lab: &Lab, database: &FreshDatabase, shops: &[SocketAddr]) -> Baseline {
+        Baseline {
+            statements: observe::statements(lab.admin(), database.name()).await,
+            counters: observe::counters(shops).await.unwrap_or_default(),
+            processor: processor_seconds(),
+        }
+    }
+}
+
+fn since(before: &BTreeMap<String, u64>, mut now: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    for (name, count) in &mut now {
+        *count -= before.get(name).copied().unwrap_or_default().min(*count);
+    }
+    now
 }
 
 /// Processor time that this process has taken so far, in seconds.

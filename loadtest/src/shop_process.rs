@@ -25,6 +25,15 @@ pub struct ShopProcess {
     /// Where it listens.
     pub address: SocketAddr,
     child: Child,
+    start: Start,
+}
+
+/// What it was started with.
+struct Start {
+    loadtest: PathBuf,
+    version: Version,
+    args: Vec<String>,
+    log: PathBuf,
 }
 
 impl ShopProcess {
@@ -33,16 +42,41 @@ impl ShopProcess {
     /// # Errors
     /// It does not start; with the last line of its log.
     pub async fn start(loadtest: &Path, version: Version, args: &[String], log: PathBuf) -> anyhow::Result<Self> {
+        let start = Start { loadtest: loadtest.into(), version, args: args.to_vec(), log };
+        let (child, address) = start.at("127.0.0.1:0").await?;
+        Ok(ShopProcess { address, child, start })
+    }
+
+    /// Kills it without a warning and starts it again at the same address.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub async fn kill_and_start_again(&mut self) -> anyhow::Result<()> {
+        self.child.kill().await?;
+        (self.child, _) = self.start.at(&self.address.to_string()).await?;
+        Ok(())
+    }
+
+    /// Lets it finish what it is doing, and stops it.
+    pub async fn stop(mut self) {
+        drop(self.child.stdin.take());
+        let _ = timeout(Duration::from_secs(15), self.child.wait()).await;
+    }
+}
+
+impl Start {
+    async fn at(&self, listen: &str) -> anyhow::Result<(Child, SocketAddr)> {
+        let Start { loadtest, version, args, log } = self;
         let mut child = Command::new(loadtest)
             .args(["serve", "--while-stdin-is-open", version.name()])
             .args(args)
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", listen])
             .env_clear() // A RETRIES in somebody's shell must not decide a run that does not record it.
             .envs(std::env::vars_os().filter(|(key, _)| PASSED_ON.iter().any(|passed| key == passed)))
             .process_group(0) // Ctrl-C is for us; the shop goes when its standard input is closed.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(File::create(&log)?)
+            .stderr(File::create(log)?)
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start {}", loadtest.display()))?;
@@ -51,7 +85,7 @@ impl ShopProcess {
         let said = timeout(Duration::from_secs(30), out.read_line(&mut line)).await;
         let address = line.trim().strip_prefix("listening on http://").and_then(|address| address.parse().ok());
         match (said, address) {
-            (Ok(_), Some(address)) => Ok(ShopProcess { address, child }),
+            (Ok(_), Some(address)) => Ok((child, address)),
             (Ok(_), None) => {
                 let log = fs::read_to_string(log).unwrap_or_default();
                 let last = log.lines().last().unwrap_or("it says nothing");
@@ -59,11 +93,5 @@ impl ShopProcess {
             }
             (Err(_), _) => bail!("{version} does not start within 30 s"),
         }
-    }
-
-    /// Lets it finish what it is doing, and stops it.
-    pub async fn stop(mut self) {
-        drop(self.child.stdin.take());
-        let _ = timeout(Duration::from_secs(15), self.child.wait()).await;
     }
 }

@@ -1,17 +1,19 @@
 use loadtest::{
-    open_files,
+    matrix, open_files,
     run::Plan,
+    scenario::Scenario,
     services::postgres_is_installed,
     table,
     version::{VERSIONS, Version},
 };
 
-use super::{Exit, in_lab, report::Destination, run_with_progress};
+use super::{Exit, in_lab, matrix::play, report::Destination, run_with_progress};
 use crate::cli::Demo;
 
 pub(crate) async fn demo(args: Demo) -> anyhow::Result<Exit> {
     let destination = Destination::new(args.output)?;
-    open_files::allow(Plan::stampede(Version::V1, None).connections)?;
+    let attacks: Vec<_> = matrix::plans(true).into_iter().filter(|plan| plan.scenario != Scenario::Stampede).collect();
+    open_files::allow(attacks.iter().map(Plan::sockets).max().unwrap_or_default())?;
     in_lab(&args.database, async |lab| {
         if !lab.has_postgres() {
             let missing =
@@ -23,12 +25,15 @@ pub(crate) async fn demo(args: Demo) -> anyhow::Result<Exit> {
         let mut runs = Vec::new();
         for plan in plans(lab.has_postgres()) {
             let plan = Plan { seed: args.seed, ..plan };
-            let run = run_with_progress(lab, &plan).await?;
+            let run = run_with_progress(lab, &plan, "").await?;
             table::row(&run);
             runs.push(run);
         }
         println!();
         println!("Why v1 oversells and v2 does not: diff v1-naive/src/purchase.rs v2-pessimistic/src/purchase.rs");
+        println!("And what each of them withstands (`cargo loadtest matrix` takes longer and measures more):");
+        let attacks: Vec<_> = attacks.into_iter().map(|plan| Plan { seed: args.seed, ..plan }).collect();
+        runs.extend(play(lab, &attacks).await?);
         destination.conclude(args.seed, runs)
     })
     .await

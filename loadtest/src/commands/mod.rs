@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod demo;
+pub(crate) mod matrix;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod serve;
@@ -16,7 +17,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use loadtest::{lab::Lab, record, run::Plan, stampede::Progress};
+use loadtest::{lab::Lab, record, run::Plan, scenario::stampede::Progress};
 use v1_naive::shop::stop_signal;
 
 use crate::cli::Database;
@@ -78,10 +79,10 @@ pub(crate) async fn in_lab(
     result
 }
 
-/// Runs a plan with a bar on a terminal, and a line elsewhere.
-pub(crate) async fn run_with_progress(lab: &Lab, plan: &Plan) -> anyhow::Result<record::Run> {
+/// Runs a plan with a bar on a terminal, and a line elsewhere; `which` says which of how many.
+pub(crate) async fn run_with_progress(lab: &Lab, plan: &Plan, which: &str) -> anyhow::Result<record::Run> {
     let progress = Progress::default();
-    let bar = bar(plan);
+    let bar = bar(plan, which);
     let shown = {
         let (bar, progress) = (bar.clone(), Arc::clone(&progress));
         tokio::spawn(async move {
@@ -97,14 +98,18 @@ pub(crate) async fn run_with_progress(lab: &Lab, plan: &Plan) -> anyhow::Result<
     run
 }
 
-fn bar(plan: &Plan) -> ProgressBar {
+fn bar(plan: &Plan, which: &str) -> ProgressBar {
     let terminal = std::io::stderr().is_terminal();
     if !terminal {
-        eprintln!("{}: {} buyers …", plan.title(), plan.buyers);
+        eprintln!("{which}{}: {} …", plan.title(), plan.who());
     }
     let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let style = ProgressStyle::with_template("{prefix:28} {bar:40} {human_pos}/{human_len} buyers {elapsed}");
-    let bar = ProgressBar::with_draw_target(Some(plan.buyers as u64), target);
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.with_prefix(plan.title())
+    // Only of a crowd is it known how many have been served.
+    let (length, style) = match plan.scenario.is_a_crowd() {
+        true => (Some(plan.buyers as u64), "{prefix:48} {bar:30} {human_pos}/{human_len} buyers {elapsed}"),
+        false => (None, "{prefix:48} {spinner} {msg} {elapsed}"),
+    };
+    let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::with_draw_target(length, target).with_style(style).with_message(plan.who());
+    bar.with_prefix(format!("{which}{}", plan.title()))
 }

@@ -6,12 +6,13 @@ use std::{
 
 use anyhow::{Context, ensure};
 use loadtest::{
+    matrix,
     record::{Record, Run, check_writable},
     report, table,
 };
 
 use super::Exit;
-use crate::cli::{Again, Ladder, Output, Report};
+use crate::cli::{Again, Kind, Output, Picture, Report};
 
 /// Where the results of a run go; known to be writable before the run begins.
 pub(crate) struct Destination {
@@ -36,6 +37,9 @@ impl Destination {
     pub(crate) fn conclude(&self, seed: u64, runs: Vec<Run>) -> anyhow::Result<Exit> {
         let exit = runs.iter().map(Exit::of).max().unwrap_or(Exit::AsPromised);
         let record = Record::new(seed, runs);
+        if matrix::is_one(&record) {
+            matrix::print(&record);
+        }
         if let Some(file) = &self.json {
             record.write(file)?;
         }
@@ -61,17 +65,21 @@ impl Destination {
 pub(crate) fn again(args: Again) -> anyhow::Result<Exit> {
     let record = Record::read(&args.file)?;
     if args.markdown {
-        print!("{}", table::markdown(&record));
+        print!("{}", if matrix::is_one(&record) { matrix::markdown(&record) } else { table::markdown(&record) });
         return Ok(Exit::AsPromised);
     }
     Destination::new(Output { json: None, report: args.report })?.write_report(&record)?;
     Ok(Exit::AsPromised)
 }
 
-pub(crate) fn ladder(args: &Ladder) -> anyhow::Result<Exit> {
+pub(crate) fn picture(args: &Picture) -> anyhow::Result<Exit> {
     let record = Record::read(&args.file)?;
     ensure!(!record.runs.is_empty(), "{} has no runs", args.file.display());
-    fs::write(&args.svg, report::ladder::svg(&record))
-        .with_context(|| format!("cannot write {}", args.svg.display()))?;
+    let svg = match args.kind {
+        Kind::Ladder => report::ladder::svg(&record),
+        Kind::Matrix => report::matrix::svg(&record),
+        Kind::Funnel => report::funnel::svg(&record),
+    };
+    fs::write(&args.svg, svg).with_context(|| format!("cannot write {}", args.svg.display()))?;
     Ok(Exit::AsPromised)
 }

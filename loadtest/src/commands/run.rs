@@ -1,13 +1,13 @@
 use anyhow::ensure;
-use loadtest::{open_files, run::Plan, table, version::Version};
+use loadtest::{open_files, run::Plan, scenario::Scenario, table, version::Version};
 
 use super::{Exit, in_lab, report::Destination, run_with_progress};
-use crate::cli::{Run, Scenario};
+use crate::cli::Run;
 
 pub(crate) async fn run(args: Run) -> anyhow::Result<Exit> {
     let plans = args.versions.iter().map(|&version| plan(&args, version)).collect::<anyhow::Result<Vec<_>>>()?;
     let destination = Destination::new(args.output)?;
-    open_files::allow(args.connections as usize)?;
+    open_files::allow(plans.iter().map(Plan::sockets).max().unwrap_or_default())?;
     in_lab(&args.database, async |lab| {
         println!("{}", plans[0].describe());
         table::head();
@@ -15,7 +15,7 @@ pub(crate) async fn run(args: Run) -> anyhow::Result<Exit> {
         for round in 0..u64::from(args.rounds) {
             for plan in &plans {
                 let plan = Plan { seed: args.seed + round, ..plan.clone() };
-                let run = run_with_progress(lab, &plan).await?;
+                let run = run_with_progress(lab, &plan, "").await?;
                 table::row(&run);
                 runs.push(run);
             }
@@ -30,16 +30,18 @@ fn plan(args: &Run, version: Version) -> anyhow::Result<Plan> {
     if let Some(variant) = &args.variant {
         ensure!(known.contains(variant), "{version} has no variant {variant}; it has {}", known.join(", "));
     }
+    let plan = Plan::new(version, args.variant.as_deref(), args.scenario);
+    let instances = args.instances.map_or(plan.instances, |n| n as usize);
+    ensure!(args.scenario != Scenario::TwoInstances || instances > 1, "two-instances needs --instances 2 or more");
     Ok(Plan {
-        bystander: args.scenario == Scenario::Bystander,
-        buyers: args.buyers as usize,
+        buyers: args.buyers.map_or(plan.buyers, |n| n as usize),
         stock: args.stock.into(),
         sales: args.sales as usize,
-        instances: args.instances as usize,
+        instances,
         connections: args.connections as usize,
-        pool: args.pool,
+        pool: args.pool.unwrap_or(plan.pool),
         seed: args.seed,
         shop_args: args.shop_args.clone(),
-        ..Plan::stampede(version, args.variant.as_deref())
+        ..plan
     })
 }

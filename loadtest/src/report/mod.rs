@@ -2,8 +2,12 @@
 
 /// The charts of one run.
 mod chart;
+/// How far the requests of a stampede get.
+pub mod funnel;
 /// The ladder of the versions, as a picture of its own.
 pub mod ladder;
+/// Versions against scenarios.
+pub mod matrix;
 
 use std::fmt::Write;
 
@@ -23,8 +27,9 @@ pub fn html(record: &Record) -> String {
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>Oversold: what came out</title>\n\
-         <link rel=\"icon\" href=\"data:,\">\n<style>{STYLE}</style>\n<main>\n<h1>What came out</h1>\n{}{}",
+         <link rel=\"icon\" href=\"data:,\">\n<style>{STYLE}</style>\n<main>\n<h1>What came out</h1>\n{}{}{}",
         lead(record),
+        pictures(record),
         table(record),
     );
     for (n, run) in record.runs.iter().enumerate() {
@@ -48,6 +53,21 @@ pub fn html(record: &Record) -> String {
         escape(&record.command),
     );
     out
+}
+
+/// What shows several versions at a glance, where there are several.
+fn pictures(record: &Record) -> String {
+    if !crate::matrix::is_one(record) {
+        return String::new();
+    }
+    let picture = |class, title, about, svg: &str| {
+        format!("<section class=\"{class}\"><h2>{title}</h2><p>{about}</p><div class=\"wide\">{svg}</div></section>")
+    };
+    let about = "Rows are versions, columns are what they were put through. Green held, red broke; as promised, unless it says not.";
+    let matrix_svg = matrix::svg(record);
+    let funnel_about = "Of the requests of a stampede, how many were left after each gate. Asking for the hidden address comes before.";
+    picture("matrix", "What holds, what breaks", about, &matrix_svg)
+        + &picture("funnel", "How far a request gets", funnel_about, &funnel::svg(record))
 }
 
 /// The news first, in words.

@@ -1,0 +1,139 @@
+//! The table of what holds and what breaks: a row per version, a column per scenario.
+
+use std::fmt::Write;
+
+use anstream::println;
+use anstyle::{AnsiColor, Style};
+
+use crate::{
+    promise::Promise,
+    record::{Record, Run},
+    run::Plan,
+    scenario::{SCENARIOS, Scenario},
+    version::VERSIONS,
+};
+
+/// What came out of one version in one scenario.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cell {
+    /// `holds`, or how it broke.
+    pub word: String,
+    /// The figure behind the word.
+    pub figure: String,
+    /// Whether it held.
+    pub held: bool,
+    /// Whether the version had promised otherwise.
+    pub wrong: bool,
+}
+
+/// A version and what came out of it, column by column; nothing where nothing was played.
+pub type Row = (&'static str, [Option<Cell>; SCENARIOS.len()]);
+
+/// Every cell that a version has a gate for, in the order in which they are played. A quick matrix has smaller crowds.
+pub fn plans(quick: bool) -> Vec<Plan> {
+    let cells = VERSIONS.into_iter().flat_map(|version| SCENARIOS.map(|scenario| (version, scenario)));
+    let has_gate = |&(version, scenario): &(_, _)| crate::promise::of_version(version, scenario) != Promise::NoGate;
+    cells
+        .filter(has_gate)
+        .map(|(version, scenario)| {
+            let plan = Plan::new(version, None, scenario);
+            let smaller = std::time::Duration::from_secs(1);
+            if quick { Plan { buyers: plan.buyers / 5, lasts: smaller, ..plan } } else { plan }
+        })
+        .collect()
+}
+
+/// The rows of those versions of which the record has a run.
+pub fn rows(record: &Record) -> Vec<Row> {
+    let of = |version: &str, scenario: Scenario| {
+        let this = |run: &&Run| run.version == version && run.variant.is_none() && run.scenario == scenario.name();
+        record.runs.iter().find(this).map(cell)
+    };
+    let rows = VERSIONS.map(|version| (version.name(), SCENARIOS.map(|scenario| of(version.name(), scenario))));
+    rows.into_iter().filter(|(_, cells)| cells.iter().any(Option::is_some)).collect()
+}
+
+/// Whether the record has more than one column, so that a table of them says something.
+pub fn is_one(record: &Record) -> bool {
+    let rows = rows(record);
+    let played = |column: usize| rows.iter().any(|(_, cells)| cells[column].is_some());
+    (0..SCENARIOS.len()).filter(|&column| played(column)).count() > 2
+}
+
+fn cell(run: &Run) -> Cell {
+    let held = !run.is_broken();
+    let says_how = !["holds", "may break"].contains(&run.promised.as_str());
+    let word = match (held, says_how) {
+        (true, _) => "holds",
+        (false, true) => &run.promised,
+        (false, false) => "breaks",
+    };
+    Cell { word: word.into(), figure: run.figure(), held, wrong: run.verdict == "not as promised" }
+}
+
+/// Prints it: green for what held, red for what broke, and in words whether that was promised.
+pub fn print(record: &Record) {
+    let bold = Style::new().bold();
+    let columns: String = SCENARIOS.iter().map(|scenario| format!("{scenario:<17}")).collect();
+    println!("{bold}{:<16}{columns}{bold:#}", "");
+    for (version, cells) in rows(record) {
+        for line in 0..3 {
+            let mut text = format!("{:<16}", if line == 0 { version } else { "" });
+            for cell in &cells {
+                let Some(cell) = cell else {
+                    let _ = write!(text, "{:<17}", if line == 0 { "–" } else { "" });
+                    continue;
+                };
+                let style = AnsiColor::on_default(if cell.held { AnsiColor::Green } else { AnsiColor::Red });
+                let style = if line == 0 { style.bold() } else { style };
+                let words = match line {
+                    0 => &cell.word,
+                    1 => &cell.figure,
+                    _ if cell.wrong => "NOT AS PROMISED",
+                    _ => "",
+                };
+                let _ = write!(text, "{style}{words:<17}{style:#}");
+            }
+            if line < 2 || cells.iter().flatten().any(|cell| cell.wrong) {
+                println!("{text}");
+            }
+        }
+    }
+}
+
+/// The same for a README.
+pub fn markdown(record: &Record) -> String {
+    let mut table = String::from("| |");
+    SCENARIOS.iter().for_each(|scenario| table += &format!(" {scenario} |"));
+    table += "\n|---|";
+    SCENARIOS.iter().for_each(|_| table += "---|");
+    table += "\n";
+    for (version, cells) in rows(record) {
+        let _ = write!(table, "| {version} |");
+        for cell in &cells {
+            match cell {
+                None => table += " – |",
+                Some(Cell { word, figure, held: true, .. }) => table += &format!(" {word}: {figure} |"),
+                Some(Cell { word, figure, .. }) => table += &format!(" **{word}**: {figure} |"),
+            }
+        }
+        table += "\n";
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cell_is_played_but_those_without_a_gate() {
+        for quick in [false, true] {
+            let plans = plans(quick);
+            assert_eq!(plans.len(), 5 * 8 - 4);
+            let forgers: Vec<_> = plans.iter().filter(|plan| plan.scenario == Scenario::Forger).collect();
+            assert_eq!(forgers.iter().map(|plan| plan.version.name()).collect::<Vec<_>>(), ["v5-hidden-api"]);
+            assert!(plans.iter().all(|plan| plan.buyers as i64 > plan.stock || plan.scenario == Scenario::EarlyBird));
+        }
+    }
+}

@@ -1,0 +1,88 @@
+use std::{net::SocketAddr, time::Duration};
+
+use sqlx::AnyPool;
+use tokio::{sync::watch, task::JoinHandle, time::sleep};
+use v1_naive::shop::sales::Sale;
+
+use super::open_loop::Visitors;
+use crate::{
+    audit::audit,
+    history::{Answer, Latency, Told, outcomes},
+    ledger::Ledger,
+    observe,
+    record::Bystander,
+};
+
+/// The times by which a bystander's p99 grows before we say that it starves.
+pub const STARVES: f64 = 5.0;
+/// More than bystanders can buy.
+const PLENTY: i64 = 1_000_000;
+/// Bystanders a second.
+const RATE: f64 = 100.0;
+/// Connections they may have open.
+const CONNECTIONS: usize = 5000;
+
+/// The other sale during a stampede: its buyers, and the locks that are waited for.
+pub struct Watched {
+    sale: i64,
+    alone: Vec<Told>,
+    stop: watch::Sender<bool>,
+    beside: JoinHandle<anyhow::Result<Vec<Told>>>,
+    lock_waiters: Option<JoinHandle<i64>>,
+}
+
+impl Watched {
+    /// Puts `sale` up, lets bystanders come alone for so long, and has the next ones coming. `server` is where to ask
+    /// for waiting locks, and the name of the database.
+    ///
+    /// # Errors
+    /// The database's, or the shop's when it does not answer.
+    pub async fn begin(
+        shop: SocketAddr,
+        pool: &AnyPool,
+        sale: i64,
+        first_buyer: i64,
+        alone: Duration,
+        server: Option<(AnyPool, String)>,
+    ) -> anyhow::Result<Watched> {
+        Sale::open(sale, PLENTY).insert(pool).await?;
+        let (stop, stopped) = watch::channel(false);
+        let visitors =
+            Visitors { shop, sale_id: sale, first_buyer, rate: RATE, from: Vec::new(), connections: CONNECTIONS };
+        let coming = tokio::spawn(visitors.clone().come(stopped));
+        sleep(alone).await;
+        stop.send_replace(true);
+        let alone = coming.await??;
+
+        let (stop, stopped) = watch::channel(false);
+        let visitors = Visitors { first_buyer: first_buyer + alone.len() as i64, ..visitors };
+        let beside = tokio::spawn(visitors.come(stopped.clone()));
+        let lock_waiters = server.map(|(admin, name)| tokio::spawn(observe::lock_waiters(admin, name, stopped)));
+        Ok(Watched { sale, alone, stop, beside, lock_waiters })
+    }
+
+    /// Lets no more come, and compares.
+    ///
+    /// # Errors
+    /// The database's, or the shop's when it does not answer.
+    pub async fn end(self, pool: &AnyPool) -> anyhow::Result<Bystander> {
+        self.stop.send_replace(true);
+        let beside = self.beside.await??;
+        let lock_waiters = match self.lock_waiters {
+            Some(waiters) => Some(waiters.await?),
+            None => None,
+        };
+        let latency = |history: &[Told]| Latency::of(history, |answer| *answer != Answer::Unknown);
+        let (before, after) = (latency(&self.alone), latency(&beside));
+        let outcomes = outcomes(&beside);
+        let all: Vec<Told> = self.alone.into_iter().chain(beside).collect();
+        Ok(Bystander {
+            p99_ratio: before.zip(after).map(|(before, after)| after.p99 / before.p99),
+            alone: before,
+            beside: after,
+            outcomes,
+            lock_waiters,
+            audit: audit(&all, &Ledger::read(pool, &[self.sale]).await?),
+        })
+    }
+}

@@ -1,0 +1,53 @@
+use std::time::Instant;
+
+use v1_naive::shop::sales::{Sale, now_ms};
+
+use super::{Measure, Played, Stage, bought};
+use crate::{
+    buyer::{buy, open_sale},
+    client::Connection,
+    history::Told,
+};
+
+const HOUR_MS: i64 = 3_600_000;
+/// The script's connections.
+const CONNECTIONS: usize = 20;
+
+/// Half of the buyers try a sale that opens in an hour, half one that closed an hour ago: orders they get.
+///
+/// # Errors
+/// The database's, or the shop's when it does not answer.
+pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
+    let (early, late, now) = (stage.sale, stage.sale + 1, now_ms());
+    let stock = stage.plan.buyers as i64;
+    let opens_later = Sale { opens_at: now + HOUR_MS, closes_at: now + 2 * HOUR_MS, ..Sale::open(early, stock) };
+    let closed = Sale { opens_at: now - 2 * HOUR_MS, closes_at: now - HOUR_MS, ..Sale::open(late, stock) };
+    opens_later.insert(stage.pool).await?;
+    closed.insert(stage.pool).await?;
+
+    let (start, buyers) = (Instant::now(), stage.plan.buyers);
+    let script = async |n: usize| {
+        let mut connection = Connection::open(stage.shops[n % stage.shops.len()]).await?;
+        let links = [open_sale(&mut connection, early).await?, open_sale(&mut connection, late).await?];
+        let (mut history, mut requests) = (Vec::new(), 0);
+        for buyer in (n..buyers).step_by(CONNECTIONS) {
+            let buyer_id = buyer as i64 + 1;
+            let wanted = start.elapsed();
+            let (answer, steps) = buy(&mut connection, &links[buyer % 2], buyer_id).await;
+            requests += steps;
+            let sale_id = [early, late][buyer % 2];
+            history.push(Told { buyer_id, sale_id, wanted, answered: start.elapsed(), answer });
+        }
+        anyhow::Ok((history, requests))
+    };
+    let (history, requests) = super::at_once(CONNECTIONS, script).await?;
+    Ok(Played {
+        sales: vec![early, late],
+        requests,
+        elapsed: start.elapsed(),
+        measure: Some(Measure::none_of("orders outside the window", bought(&history))),
+        bystander: None,
+        flood: None,
+        history,
+    })
+}

@@ -1,0 +1,126 @@
+use std::{
+    net::Ipv4Addr,
+    time::{Duration, Instant},
+};
+
+use tokio::{sync::watch, time::sleep};
+use v1_naive::shop::sales::Sale;
+
+use super::{Measure, Played, Stage, open_loop::Visitors};
+use crate::{
+    buyer::{buy, open_sale},
+    client::Connection,
+    history::{Answer, Latency, Told},
+    lab::Lab,
+    record::Flood,
+    shop_process::ShopProcess,
+    version::Version,
+};
+
+/// By what the flood exceeds what the shop can do.
+pub const TIMES: f64 = 5.0;
+/// Database connections of the shop: a shop that can do little is flooded by little, and the generator has room.
+pub const POOL: u32 = 1;
+/// How many ask at once to find out.
+const ASKING: usize = 32;
+/// For how long.
+const CALIBRATION: Duration = Duration::from_secs(2);
+/// More than the generator can offer and still measure, on two processors; half of what it was seen to do.
+const MOST: f64 = 12_000.0;
+/// The clients that flood.
+const CLIENTS: [Ipv4Addr; 4] = [
+    Ipv4Addr::new(203, 0, 113, 1),
+    Ipv4Addr::new(203, 0, 113, 2),
+    Ipv4Addr::new(203, 0, 113, 3),
+    Ipv4Addr::new(203, 0, 113, 4),
+];
+/// Connections the flood may have open.
+pub const CONNECTIONS: usize = 2000;
+/// Honest buyers a second.
+const HONEST: f64 = 100.0;
+/// A decision after that is none: the buyer has clicked again, or gone.
+const IN_TIME: Duration = Duration::from_millis(500);
+/// The share of honest buyers with a decision in time from which on we say that a version holds.
+pub const ENOUGH: f64 = 0.95;
+
+/// Purchases a second that chapter 3's shop answers, on which the later ones are built, with a pool of [`POOL`] and
+/// [`ASKING`] buyers who ask again as soon as they have an answer. Measured once in a lab.
+///
+/// # Errors
+/// The shop's or the database's.
+pub async fn capacity(lab: &Lab) -> anyhow::Result<f64> {
+    lab.capacity.get_or_try_init(async || measure_capacity(lab).await).await.copied()
+}
+
+async fn measure_capacity(lab: &Lab) -> anyhow::Result<f64> {
+    let database = lab.fresh_database().await?;
+    let args = ["--database-url", database.url.as_str(), "--pool-size", &POOL.to_string()].map(str::to_owned);
+    let log = lab.folder.path().join("capacity.log");
+    let shop = ShopProcess::start(&lab.loadtest, Version::V3, &args, log).await?;
+    let start = Instant::now();
+    let asking = async |n: usize| {
+        let mut connection = Connection::open(shop.address).await?;
+        let link = open_sale(&mut connection, 1).await?;
+        let mut answers = 0;
+        while start.elapsed() < CALIBRATION {
+            buy(&mut connection, &link, n as i64 + 1).await;
+            answers += 1;
+        }
+        anyhow::Ok((Vec::<()>::new(), answers))
+    };
+    let (_, answers) = super::at_once(ASKING, asking).await?;
+    let seconds = start.elapsed().as_secs_f64();
+    shop.stop().await;
+    lab.remove(database).await?;
+    Ok(answers as f64 / seconds)
+}
+
+/// Honest buyers at a steady rate, each from an address of its own, while a few clients ask for five times
+/// `capacity`, each time in another buyer's name.
+///
+/// # Errors
+/// The database's, or the shop's when it does not answer.
+pub async fn play(stage: &Stage<'_>, capacity: f64, lasts: Duration) -> anyhow::Result<Played> {
+    let (shop, sale_id) = (stage.shops[0], stage.sale);
+    Sale::open(sale_id, stage.plan.stock).insert(stage.pool).await?;
+    let offered = (capacity * TIMES).min(MOST);
+    let (stop, stopped) = watch::channel(false);
+    let visitors = Visitors { shop, sale_id, first_buyer: 1, rate: HONEST, from: Vec::new(), connections: CONNECTIONS };
+    let honest = tokio::spawn(visitors.clone().come(stopped.clone()));
+    let flood = Visitors { first_buyer: 1_000_000, rate: offered, from: CLIENTS.to_vec(), ..visitors };
+    let flood = tokio::spawn(flood.come(stopped));
+    sleep(lasts).await;
+    stop.send_replace(true);
+    let (honest, flood) = (honest.await??, flood.await??);
+
+    let in_time = honest.iter().filter(|told| is_decision(told) && told.latency() <= IN_TIME).count();
+    let share = in_time as f64 / honest.len().max(1) as f64;
+    let what = "share of honest buyers with a decision within 500 ms";
+    let about = Flood {
+        capacity_per_second: capacity,
+        offered_per_second: offered,
+        sent: flood.len(),
+        honest: honest.len(),
+        decided_in_time: in_time,
+        latency: Latency::of(&honest, |_| true),
+    };
+    let requests = (honest.len() + flood.len()) as u64;
+    Ok(Played {
+        sales: vec![sale_id],
+        requests,
+        elapsed: lasts,
+        measure: Some(Measure::new(what, share, share >= ENOUGH)),
+        bystander: None,
+        flood: Some(about),
+        history: honest.into_iter().chain(flood).collect(),
+    })
+}
+
+/// Being told to come back later is none.
+fn is_decision(told: &Told) -> bool {
+    match &told.answer {
+        Answer::Bought { .. } => true,
+        Answer::Refused(kind) => kind == "sold-out",
+        Answer::Unknown => false,
+    }
+}

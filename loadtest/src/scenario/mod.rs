@@ -1,0 +1,187 @@
+//! What a version is put through: the columns of the table of promises.
+
+/// Buyers of another sale beside a stampede.
+pub mod bystander;
+/// A script that does not wait for the opening.
+pub mod early_bird;
+/// Five times more than the shop can do, from a few clients.
+pub mod flood;
+/// Addresses to buy at that nobody gave out.
+pub mod forger;
+/// Buyers who come at a rate, whether or not the last one was served.
+pub mod open_loop;
+/// The shop killed in the middle.
+pub mod restart;
+/// One buyer who wants everything.
+pub mod scalper;
+/// All buyers at once.
+pub mod stampede;
+
+use std::{fmt, net::SocketAddr, time::Duration};
+
+use clap::ValueEnum;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use serde::{Deserialize, Serialize};
+use sqlx::AnyPool;
+
+use crate::{
+    history::{Answer, Told},
+    record::{Bystander, Flood},
+    run::Plan,
+};
+
+/// What is done to a version, and what is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum)]
+pub enum Scenario {
+    /// All buyers at once: oversold? undersold?
+    Stampede,
+    /// The same, and buyers of another sale beside it: how long do they wait?
+    Bystander,
+    /// Five times what the shop can do, from a few clients: do honest buyers still get an answer?
+    Flood,
+    /// One buyer from a thousand addresses: how many units?
+    Scalper,
+    /// Before the opening and after the close: how many orders?
+    EarlyBird,
+    /// Computed, foreign, used and expired addresses to buy at: how many are taken?
+    Forger,
+    /// A stampede on two processes, each request to the next: are honest buyers turned away?
+    TwoInstances,
+    /// A stampede, and the shop killed in the middle: promises lost, honest buyers turned away?
+    Restart,
+}
+
+/// All of them, in the order of the table.
+pub const SCENARIOS: [Scenario; 8] = [
+    Scenario::Stampede,
+    Scenario::Bystander,
+    Scenario::Flood,
+    Scenario::Scalper,
+    Scenario::EarlyBird,
+    Scenario::Forger,
+    Scenario::TwoInstances,
+    Scenario::Restart,
+];
+
+impl Scenario {
+    /// As the command line and the record write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scenario::Stampede => "stampede",
+            Scenario::Bystander => "bystander",
+            Scenario::Flood => "flood",
+            Scenario::Scalper => "scalper",
+            Scenario::EarlyBird => "early-bird",
+            Scenario::Forger => "forger",
+            Scenario::TwoInstances => "two-instances",
+            Scenario::Restart => "restart",
+        }
+    }
+
+    /// Whether everybody wants a unit at the same moment.
+    pub fn is_a_crowd(self) -> bool {
+        use Scenario::{Bystander, Restart, Stampede, TwoInstances};
+        matches!(self, Stampede | Bystander | TwoInstances | Restart)
+    }
+
+    /// Buyers, or tries of whoever is not honest, unless something else is asked for.
+    pub fn crowd(self) -> usize {
+        match self {
+            Scenario::Scalper => 1000,
+            Scenario::EarlyBird => 200,
+            Scenario::Forger => 2000,
+            _ => 10_000,
+        }
+    }
+
+    /// What else the shop has to be told, for the thing itself to be measured and not a limit before it.
+    pub fn shop_args(self) -> &'static [&'static str] {
+        match self {
+            // Forgeries have to get as far as the gate that is to refuse them, and to expire while we watch.
+            Scenario::Forger => &["--global-rate", "1000000", "--global-burst", "1000000", "--path-ttl", "2"],
+            _ => &[],
+        }
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The one figure that a scenario is about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measure {
+    /// What was counted.
+    pub what: String,
+    /// How many; of a flood, a share.
+    pub value: f64,
+    /// Whether that is what a version has to reach to hold.
+    pub holds: bool,
+}
+
+impl Measure {
+    pub(crate) fn new(what: &str, value: f64, holds: bool) -> Measure {
+        Measure { what: what.into(), value, holds }
+    }
+
+    /// Something of which there must not be any.
+    pub(crate) fn none_of(what: &str, count: usize) -> Measure {
+        Measure::new(what, count as f64, count == 0)
+    }
+}
+
+/// Where a scenario is played: shops that are up, and the database behind them.
+pub struct Stage<'a> {
+    /// The instances.
+    pub shops: &'a [SocketAddr],
+    /// The sales' rows are put up here.
+    pub pool: &'a AnyPool,
+    /// How many, for how long.
+    pub plan: &'a Plan,
+    /// The first sale that is free.
+    pub sale: i64,
+}
+
+/// What was played.
+pub struct Played {
+    /// What everybody was told.
+    pub history: Vec<Told>,
+    /// The sales it was about.
+    pub sales: Vec<i64>,
+    /// Requests sent.
+    pub requests: u64,
+    /// From the first to the last answer.
+    pub elapsed: Duration,
+    /// The figure, if it could be measured.
+    pub measure: Option<Measure>,
+    /// The other sale's buyers.
+    pub bystander: Option<Bystander>,
+    /// What came in when it flooded.
+    pub flood: Option<Flood>,
+}
+
+/// How many of these were told this.
+pub(crate) fn told(history: &[Told], kind: &str) -> usize {
+    history.iter().filter(|told| told.answer.kind() == kind).count()
+}
+
+pub(crate) fn bought(history: &[Told]) -> usize {
+    history.iter().filter(|told| matches!(told.answer, Answer::Bought { .. })).count()
+}
+
+/// Does `work` on so many connections at the same time; joins what was told and how many requests it took.
+pub(crate) async fn at_once<T>(
+    connections: usize,
+    work: impl AsyncFn(usize) -> anyhow::Result<(Vec<T>, u64)>,
+) -> anyhow::Result<(Vec<T>, u64)> {
+    let mut working: FuturesUnordered<_> = (0..connections).map(|n| work(n)).collect();
+    let (mut all, mut requests) = (Vec::new(), 0);
+    while let Some(done) = working.next().await {
+        let (told, sent) = done?;
+        all.extend(told);
+        requests += sent;
+    }
+    Ok((all, requests))
+}

@@ -1,0 +1,208 @@
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use tokio::{
+    sync::{Mutex, Semaphore, watch},
+    task::JoinSet,
+    time::sleep,
+};
+
+use super::at_once;
+use crate::{
+    buyer::{Next, ask, buy, open_sale},
+    client::{Connection, Link},
+    history::{Answer, Told},
+};
+
+/// Connections that are being opened at the same time, so that no listen queue overflows before the sale has begun.
+const OPENING: usize = 100;
+/// How long a shop may be away before its buyers go home.
+const AWAY: Duration = Duration::from_secs(5);
+
+/// A crowd of buyers, each of whom wants one unit.
+#[derive(Debug, Clone)]
+pub struct Crowd {
+    /// The instances of the shop. Each tab has a connection to every one, and each of its requests goes to the next.
+    pub shops: Vec<SocketAddr>,
+    /// The sales; buyers go to them in turn.
+    pub sales: Vec<i64>,
+    /// How many buyers.
+    pub buyers: usize,
+    /// Connections they share. A buyer without one waits for another's to come free.
+    pub connections: usize,
+    /// Decides the order of the buyers.
+    pub seed: u64,
+    /// Whether each buyer asks before the barrier for the address to buy at.
+    pub step_before: bool,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Stampede {
+    /// What each buyer was told.
+    pub history: Vec<Told>,
+    /// Requests since the barrier.
+    pub requests: u64,
+    /// From the barrier to the last answer.
+    pub elapsed: Duration,
+}
+
+/// Buyers served so far, for whoever shows it.
+pub type Progress = Arc<AtomicUsize>;
+
+/// Opens the connections, reads the page on each, takes the first step if there is one, calls `at_barrier`, and lets all
+/// buyers go.
+///
+/// # Errors
+/// A connection cannot be opened, a sale is unknown, or the shop dies under the crowd.
+pub async fn run(crowd: &Crowd, done: Progress, at_barrier: impl AsyncFnOnce()) -> anyhow::Result<Stampede> {
+    let mut tabs = open_all(crowd).await?;
+    let buyers = line_up(crowd, &mut tabs).await?;
+    at_barrier().await;
+
+    let queue = Arc::new(Queue { buyers, next: 0.into(), requests: 0.into(), done });
+    let (barrier, go) = watch::channel(None);
+    let mut going = JoinSet::new();
+    for tab in tabs {
+        going.spawn(tab.serve(queue.clone(), go.clone()));
+    }
+    let start = Instant::now();
+    barrier.send_replace(Some(start));
+
+    let mut history = Vec::with_capacity(crowd.buyers);
+    while let Some(told) = going.join_next().await {
+        history.extend(told?);
+    }
+    let elapsed = start.elapsed();
+    if history.len() < crowd.buyers {
+        bail!("the shop went away: {} of {} buyers could not ask", crowd.buyers - history.len(), crowd.buyers);
+    }
+    Ok(Stampede { history, requests: queue.requests.load(Relaxed), elapsed })
+}
+
+/// The tabs, with the sale's page read on every connection, as a browser would have.
+async fn open_all(crowd: &Crowd) -> anyhow::Result<Vec<Tab>> {
+    let opening = Arc::new(Semaphore::new(OPENING));
+    let mut tabs = JoinSet::new();
+    for n in 0..crowd.connections.min(crowd.buyers) {
+        let (shops, sale) = (crowd.shops.clone(), crowd.sales[n % crowd.sales.len()]);
+        let opening = opening.clone();
+        tabs.spawn(async move {
+            let _permit = opening.acquire().await?;
+            let mut tab = Tab::open(shops, n).await.context("a connection cannot be opened")?;
+            for connection in &mut tab.connections {
+                open_sale(connection, sale).await?;
+            }
+            anyhow::Ok(tab)
+        });
+    }
+    tabs.join_all().await.into_iter().collect()
+}
+
+/// A buyer who knows where to buy.
+struct Buyer {
+    id: i64,
+    sale_id: i64,
+    link: Link,
+}
+
+/// The buyers in the order in which they come; the sales take them in turn.
+async fn line_up(crowd: &Crowd, tabs: &mut [Tab]) -> anyhow::Result<Vec<Buyer>> {
+    let mut ids: Vec<i64> = (1..=crowd.buyers as i64).collect();
+    fastrand::Rng::with_seed(crowd.seed).shuffle(&mut ids);
+    let mut links = Vec::new();
+    for &sale in &crowd.sales {
+        links.push((sale, open_sale(tabs[0].next(), sale).await?));
+    }
+    let line = ids.into_iter().zip(links.iter().cycle());
+    let mut buyers: Vec<_> = line.map(|(id, &(sale_id, ref link))| Buyer { id, sale_id, link: link.clone() }).collect();
+    if crowd.step_before {
+        let per_tab = buyers.len().div_ceil(tabs.len());
+        let mut asking: Vec<_> = buyers.chunks_mut(per_tab).zip(tabs).map(|pair| Mutex::new(Some(pair))).collect();
+        let ask_all = async |n: usize| {
+            let Some((buyers, tab)) = asking[n].lock().await.take() else { return Ok((Vec::<()>::new(), 0)) };
+            for buyer in buyers {
+                match ask(tab.next(), &buyer.link, buyer.id).await {
+                    Next::Follow(link) => buyer.link = link,
+                    Next::Told(answer) => bail!("buyer {} gets no address: {}", buyer.id, answer.kind()),
+                }
+            }
+            Ok((Vec::new(), 0))
+        };
+        at_once(asking.len(), ask_all).await?;
+        asking.clear();
+    }
+    Ok(buyers)
+}
+
+/// The buyers, waiting for a tab to come free.
+struct Queue {
+    buyers: Vec<Buyer>,
+    next: AtomicUsize,
+    requests: AtomicU64,
+    done: Progress,
+}
+
+/// One browser tab, with a connection to each instance.
+struct Tab {
+    shops: Vec<SocketAddr>,
+    connections: Vec<Connection>,
+    turn: usize,
+}
+
+impl Tab {
+    async fn open(shops: Vec<SocketAddr>, turn: usize) -> std::io::Result<Tab> {
+        let mut connections = Vec::new();
+        for &shop in &shops {
+            connections.push(Connection::open(shop).await?);
+        }
+        Ok(Tab { shops, connections, turn })
+    }
+
+    /// The connection whose turn it is, as a load balancer would choose it.
+    fn next(&mut self) -> &mut Connection {
+        self.turn = (self.turn + 1) % self.connections.len();
+        &mut self.connections[self.turn]
+    }
+
+    /// Opens the broken connection again, as soon as the shop is back. Whether it came back.
+    async fn mend(&mut self) -> bool {
+        let given_up = Instant::now() + AWAY;
+        while Instant::now() < given_up {
+            if let Ok(connection) = Connection::open(self.shops[self.turn]).await {
+                self.connections[self.turn] = connection;
+                return true;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        false
+    }
+
+    /// Waits at the barrier, then serves one buyer after the other.
+    async fn serve(mut self, queue: Arc<Queue>, mut go: watch::Receiver<Option<Instant>>) -> Vec<Told> {
+        let mut history = Vec::new();
+        let Some(start) = go.wait_for(Option::is_some).await.ok().and_then(|start| *start) else {
+            return history; // the run was given up before the barrier
+        };
+        while let Some(buyer) = queue.buyers.get(queue.next.fetch_add(1, Relaxed)) {
+            let (answer, requests) = buy(self.next(), &buyer.link, buyer.id).await;
+            queue.requests.fetch_add(requests, Relaxed);
+            queue.done.fetch_add(1, Relaxed);
+            let broken = answer == Answer::Unknown;
+            // All wanted to buy when the sale began, whenever their turn came.
+            let (wanted, answered) = (Duration::ZERO, start.elapsed());
+            history.push(Told { buyer_id: buyer.id, sale_id: buyer.sale_id, wanted, answered, answer });
+            if broken && !self.mend().await {
+                break;
+            }
+        }
+        history
+    }
+}
