@@ -32,7 +32,7 @@ results: services ## measures the figures of README and book again, into docs/re
 	@docs/results/measure
 
 pictures: ## the pictures of README and book, from docs/results
-	cargo loadtest ladder docs/results/demo.json --svg docs/src/ladder.svg
+	cargo loadtest picture ladder docs/results/demo.json --svg docs/src/ladder.svg
 
 deny: ## licenses, sources and advisories of the dependencies (needs cargo-deny)
 	cargo deny check

@@ -17,7 +17,7 @@ use axum::{
 };
 use loadtest::{
     machine::{Machine, commit},
-    stampede::{self, Crowd},
+    scenario::stampede::{self, Crowd},
 };
 use serde_json::json;
 use v1_naive::shop::{self, Placed};
@@ -63,7 +63,7 @@ async fn compare(server: SocketAddr) -> anyhow::Result<()> {
     for round in 1..=ROUNDS {
         let wrk = wrk(server)?;
         let (buyers, connections) = (BUYERS, CONNECTIONS);
-        let crowd = Crowd { shops: vec![server], sales: vec![1], buyers, connections, seed: round };
+        let crowd = Crowd { shops: vec![server], sales: vec![1], buyers, connections, seed: round, ..Crowd::default() };
         let ours = stampede::run(&crowd, Default::default(), async || {}).await?;
         let ours = ours.requests as f64 / ours.elapsed.as_secs_f64();
         println!("round {round}: wrk {wrk:>7.0} requests/s, stampede {ours:>7.0}, ratio {:.2}", ours / wrk);

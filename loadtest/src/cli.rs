@@ -159,9 +159,9 @@ pub(crate) struct Run {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) buyers: Option<u32>,
 
-    /// Units of each sale
-    #[arg(long, default_value_t = 100)]
-    pub(crate) stock: u32,
+    /// Units of each sale [default: 100, in a flood plenty]
+    #[arg(long)]
+    pub(crate) stock: Option<u32>,
 
     /// Sales that the buyers are spread over
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]

@@ -233,6 +233,11 @@ impl Run {
         }
     }
 
+    /// Whether everybody wanted a unit at the same moment.
+    pub fn is_a_crowd(&self) -> bool {
+        self.scenario().is_none_or(Scenario::is_a_crowd)
+    }
+
     fn scenario(&self) -> Option<Scenario> {
         SCENARIOS.into_iter().find(|scenario| scenario.name() == self.scenario)
     }
@@ -252,9 +257,7 @@ impl Run {
     pub fn says(&self) -> String {
         let audit = &self.audit;
         let mut says = format!("{} in stock, {} sold", thousands(self.stock), thousands(audit.orders));
-        if let (Some(measure), Some(Scenario::Flood | Scenario::Scalper | Scenario::EarlyBird | Scenario::Forger)) =
-            (&self.measure, self.scenario())
-        {
+        if let (Some(measure), false) = (&self.measure, self.is_a_crowd()) {
             says = format!("{}: {}", measure.what, self.figure());
         }
         if let Some(Flood { capacity_per_second, offered_per_second, sent, honest, latency: Some(latency), .. }) =

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use anyhow::{Context, ensure};
 use nix::sys::resource::{UsageWho, getrusage};
 use sqlx::AnyPool;
+use tokio::sync::watch;
 use v1_naive::shop::sales::Sale;
 
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     record::{Latencies, Run},
     scenario::{
         Measure, Played, Scenario, Stage,
-        bystander::Watched,
+        bystander::Beside,
         early_bird, flood, forger, restart, scalper,
         stampede::{self, Crowd, Progress},
         told,
@@ -71,7 +72,7 @@ impl Plan {
             variant: variant.map(str::to_owned),
             scenario,
             buyers: scenario.crowd(),
-            stock: 100,
+            stock: if scenario == Scenario::Flood { flood::PLENTY } else { 100 },
             sales: 1,
             instances: if scenario == Scenario::TwoInstances { 2 } else { 1 },
             connections: 1000,
@@ -175,16 +176,29 @@ pub async fn run(lab: &Lab, plan: &Plan, progress: Progress) -> anyhow::Result<R
         shops.push(ShopProcess::start(&lab.loadtest, plan.version, &plan.shop_args(&database), log).await?);
     }
     let pool = database.connect().await?;
-    let run = measure(lab, plan, &database, &pool, &mut shops, capacity, progress).await;
+    let watched = watch_play(lab, plan, &database, &pool, &mut shops, capacity, progress).await;
+    // Stopped before the audit: whoever was given up by a buyer may still be writing.
     for shop in shops {
         shop.stop().await;
     }
+    let run = match watched {
+        Ok(watched) => conclude(plan, &database, &pool, watched).await,
+        Err(error) => Err(error),
+    };
     pool.close().await;
     lab.remove(database).await?;
     run
 }
 
-async fn measure(
+/// What was played, and what was seen meanwhile.
+struct Watched {
+    played: Played,
+    counters: BTreeMap<String, u64>,
+    statements: Option<i64>,
+    generator_share: f64,
+}
+
+async fn watch_play(
     lab: &Lab,
     plan: &Plan,
     database: &FreshDatabase,
@@ -192,7 +206,7 @@ async fn measure(
     shops: &mut [ShopProcess],
     capacity: f64,
     progress: Progress,
-) -> anyhow::Result<Run> {
+) -> anyhow::Result<Watched> {
     let addresses: Vec<SocketAddr> = shops.iter().map(|shop| shop.address).collect();
     let stage = Stage { shops: &addresses, pool, plan, sale: FIRST_SALE };
     let mut before = Baseline::take(lab, database, &addresses).await;
@@ -206,25 +220,26 @@ async fn measure(
             crowd(lab, &stage, database, shops, progress, at_barrier).await?
         }
     };
-    let Played { history, requests, elapsed, .. } = played;
-    let generator_share = (processor_seconds() - before.processor) / elapsed.as_secs_f64() / cores();
-    let too_slow = plan.scenario.is_a_crowd() && generator_share > GENERATOR_SHARE && elapsed >= LONG_ENOUGH;
+    let generator_share = (processor_seconds() - before.processor) / played.elapsed.as_secs_f64() / cores();
     let statements = observe::statements(lab.admin(), database.name()).await;
-
-    let outcomes = outcomes(&history);
-    let latency_ms = Latencies {
-        bought: Latency::of(&history, |answer| matches!(answer, Answer::Bought { .. })),
-        refused: Latency::of(&history, |answer| matches!(answer, Answer::Refused(_))),
-    };
-    let audit = audit(&history, &Ledger::read(pool, &played.sales).await?);
-    let measure = played.measure.or_else(|| plan.scenario.is_a_crowd().then(|| of_a_crowd(&audit, &history)));
-    let promised = promise(plan.conditions(database));
     let counters = match plan.scenario {
         Scenario::Restart => BTreeMap::new(), // they died with the process that counted
         _ => since(&before.counters, observe::counters(&addresses).await?),
     };
+    let statements = before.statements.zip(statements).map(|(before, after)| after - before);
+    Ok(Watched { played, counters, statements, generator_share })
+}
+
+/// The audit and the verdict.
+async fn conclude(plan: &Plan, database: &FreshDatabase, pool: &AnyPool, watched: Watched) -> anyhow::Result<Run> {
+    let Watched { played, counters, statements, generator_share } = watched;
+    let Played { history, requests, elapsed, .. } = played;
+    let audit = audit(&history, &Ledger::read(pool, &played.sales).await?);
+    let measure = played.measure.or_else(|| plan.scenario.is_a_crowd().then(|| of_a_crowd(&audit, &history)));
+    let promised = promise(plan.conditions(database));
     let deadlocks = counters.get("deadlocks").copied().unwrap_or_default();
     let sound_beside = played.bystander.as_ref().is_none_or(|bystander| bystander.audit.is_sound());
+    let too_slow = plan.scenario.is_a_crowd() && generator_share > GENERATOR_SHARE && elapsed >= LONG_ENOUGH;
     let verdict = if too_slow {
         "invalid: the generator was the bottleneck"
     } else if promised == Promise::MayBreak {
@@ -248,20 +263,22 @@ async fn measure(
         pool: plan.pool,
         shop_args: plan.shop_args.clone(),
         seed: plan.seed,
-        outcomes,
+        outcomes: outcomes(&history),
         requests,
         seconds,
         requests_per_second: requests as f64 / seconds,
-        latency_ms,
+        latency_ms: Latencies {
+            bought: Latency::of(&history, |answer| matches!(answer, Answer::Bought { .. })),
+            refused: Latency::of(&history, |answer| matches!(answer, Answer::Refused(_))),
+        },
         timeline: timeline(&history),
         oversold_after_ms: match plan.sales {
             1 => oversold_after(&history, plan.stock).map(|moment| moment.as_secs_f64() * 1e3),
             _ => None, // each sale has its own
         },
-        statements_per_order: match (before.statements, statements) {
-            (Some(before), Some(after)) if audit.orders > 0 => Some((after - before) as f64 / audit.orders as f64),
-            _ => None,
-        },
+        statements_per_order: statements
+            .filter(|_| audit.orders > 0)
+            .map(|statements| statements as f64 / audit.orders as f64),
         counters,
         bystander: played.bystander,
         flood: played.flood,
@@ -287,6 +304,7 @@ async fn crowd(
     for &sale in &sales {
         Sale::open(sale, plan.stock).insert(stage.pool).await?;
     }
+    let (come_back, second_wave) = watch::channel(false);
     let crowd = Crowd {
         shops: stage.shops.to_vec(),
         sales: sales.clone(),
@@ -294,19 +312,22 @@ async fn crowd(
         connections: plan.connections,
         seed: plan.seed,
         step_before: plan.version.hides_the_address(),
+        second_wave: (plan.scenario == Scenario::Restart).then_some(second_wave),
     };
     let watched = match plan.scenario {
         Scenario::Bystander => {
             let sale = stage.sale + plan.sales as i64;
             let server = lab.admin().map(|admin| (admin.clone(), database.name().to_owned()));
             let first_buyer = plan.buyers as i64 + 1;
-            Some(Watched::begin(stage.shops[0], stage.pool, sale, first_buyer, plan.lasts, server).await?)
+            Some(Beside::begin(stage.shops[0], stage.pool, sale, first_buyer, plan.lasts, server).await?)
         }
         _ => None,
     };
     let strike = async {
         match plan.scenario {
-            Scenario::Restart => restart::strike(&mut shops[0], plan.buyers, progress.clone()).await,
+            Scenario::Restart => {
+                restart::strike(&mut shops[0], plan.stock, plan.buyers / 2, progress.clone(), come_back).await
+            }
             _ => Ok(()),
         }
     };

@@ -37,7 +37,7 @@ fn wrong_values_are_refused_by_name() {
     assert_refused(&said(&["run", "v1", "--stock", "-1"]), "-1");
     assert_refused(&said(&["run", "v1", "--stock=-1"]), "--stock");
     assert_refused(&said(&["run", "v1", "--stock", "many"]), "--stock");
-    assert_refused(&said(&["run", "v9"]), "v1-naive, v2-pessimistic, v3-optimistic");
+    assert_refused(&said(&["run", "v9"]), "v1-naive, v2-pessimistic, v3-optimistic, v4-ratelimit, v5-hidden-api");
     assert_refused(&said(&["run", "v1", "--variant", "x"]), "it has transaction");
     assert_refused(&said(&["run", "v1", "--database", "mysql://x"]), "sqlite, postgres");
     assert_refused(&said(&["run", "v2", "--variant", "insert-first", "--database", "sqlite"]), "PostgreSQL");
@@ -200,7 +200,7 @@ async fn a_run_that_is_broken_off_leaves_nothing() {
             .unwrap();
         let mut line = String::new();
         BufReader::new(run.stderr.take().unwrap()).read_line(&mut line).unwrap();
-        assert!(line.contains("1000000 buyers"), "{line}"); // the lab is open, and the shop is being started
+        assert!(line.contains("1,000,000 buyers"), "{line}"); // the lab is open, and the shop is being started
 
         kill(Pid::from_raw(run.id() as i32), signal).unwrap();
         assert_eq!(run.wait().unwrap().code(), code);

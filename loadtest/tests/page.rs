@@ -8,7 +8,7 @@ use axum::{Json, Router, extract::Path, http::StatusCode, middleware::from_fn, r
 use browser::Browser;
 use loadtest::version::Version::V1;
 use serde_json::{Value, json};
-use support::{SALE, Shop, eventually};
+use support::{SALE, Shop, eventually, serve};
 use v1_naive::shop::{self, sales::Sale, sales::now_ms};
 
 async fn open(shop: &Shop, sale: &str) -> Browser {
@@ -207,9 +207,7 @@ async fn it_follows_the_links_of_later_chapters() {
         .route("/sales/{sale_id}/answer", post(answer))
         .route("/sales/{sale_id}/hidden", post(hidden));
     let app = open.router(purchase).layer(from_fn(shop::header_login));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(shop::serve(listener, app, std::future::pending()));
+    let address = serve(app).await;
 
     let browser = Browser::start().await;
     browser.page.goto(&format!("http://{address}/")).await.unwrap();

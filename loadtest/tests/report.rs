@@ -137,8 +137,12 @@ fn the_ladder_is_made_from_the_figures() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let folder = tempfile::tempdir().unwrap();
     let svg = folder.path().join("ladder.svg");
-    let made =
-        Command::new(loadtest()).arg("ladder").arg(root.join("docs/results/demo.json")).arg("--svg").arg(&svg).status();
+    let made = Command::new(loadtest())
+        .args(["picture", "ladder"])
+        .arg(root.join("docs/results/demo.json"))
+        .arg("--svg")
+        .arg(&svg)
+        .status();
     assert!(made.unwrap().success());
     let [made, committed] = [svg, root.join("docs/src/ladder.svg")].map(|file| fs::read_to_string(file).unwrap());
     assert!(made.contains("v1-naive") && made == committed, "make pictures");

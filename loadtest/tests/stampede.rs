@@ -8,7 +8,10 @@ use loadtest::{
     promise::Promise,
     record,
     run::{Plan, run},
-    stampede::{self, Crowd},
+    scenario::{
+        Scenario,
+        stampede::{self, Crowd},
+    },
     version::Version::{self, V1, V2, V3},
 };
 use support::lab;
@@ -142,7 +145,7 @@ async fn the_condition_in_the_update_holds_without_a_version() {
 #[ignore = "needs PostgreSQL: make test"]
 async fn bystanders_of_v2_find_the_pool_waiting_for_a_lock() {
     // How long they starve is measured, not tested: docs/results/bystander.json.
-    let plan = Plan { bystander: true, buyers: 2000, connections: 500, ..crowd(V2, None) };
+    let plan = Plan { scenario: Scenario::Bystander, buyers: 2000, connections: 500, ..crowd(V2, None) };
     let run = once("postgres", &plan).await;
     let bystander = run.bystander.as_ref().unwrap();
     // Looked at every 20 ms, so it may have been all 15 that did not hold the lock; half of the pool is seen for certain.
@@ -197,11 +200,11 @@ async fn without_for_update_the_audit_goes_red() {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(shop::serve(listener, app, async { stopped.await.unwrap_or_default() }));
 
-    let crowd = Crowd { shops: vec![address], sales: vec![2], buyers: 600, connections: 200, seed: 1 };
+    let crowd = Crowd { shops: vec![address], sales: vec![2], buyers: 600, connections: 200, ..Crowd::default() };
     let stampede = stampede::run(&crowd, Default::default(), async || {}).await.unwrap();
     let audit = audit(&stampede.history, &Ledger::read(&pool, &[2]).await.unwrap());
     assert!(audit.oversold > 0, "{audit:?}");
-    assert!(!Promise::Holds.kept(&audit, 0, None));
+    assert!(!Promise::Holds.kept(&audit, None, 0));
 
     drop(stop);
     serving.await.unwrap();

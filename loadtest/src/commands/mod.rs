@@ -87,7 +87,7 @@ pub(crate) async fn run_with_progress(lab: &Lab, plan: &Plan, which: &str) -> an
         let (bar, progress) = (bar.clone(), Arc::clone(&progress));
         tokio::spawn(async move {
             loop {
-                bar.set_position(progress.load(Relaxed) as u64);
+                bar.set_position(progress.served.load(Relaxed) as u64);
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         })

@@ -35,7 +35,7 @@ fn plan(args: &Run, version: Version) -> anyhow::Result<Plan> {
     ensure!(args.scenario != Scenario::TwoInstances || instances > 1, "two-instances needs --instances 2 or more");
     Ok(Plan {
         buyers: args.buyers.map_or(plan.buyers, |n| n as usize),
-        stock: args.stock.into(),
+        stock: args.stock.map_or(plan.stock, i64::from),
         sales: args.sales as usize,
         instances,
         connections: args.connections as usize,

@@ -148,8 +148,10 @@ fn section(n: usize, run: &Run) -> String {
             format!(", <code>{}</code>", escape(&run.shop_args.join(" ")))
         },
     );
-    out += &chart::orders(run);
-    out += &chart::told_and_held(run);
+    if run.is_a_crowd() {
+        out += &chart::orders(run);
+        out += &chart::told_and_held(run);
+    }
     out += &chart::latency(run);
     out += &answers(run);
     if let Some(bystander) = &run.bystander {

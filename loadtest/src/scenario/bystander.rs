@@ -21,9 +21,11 @@ const PLENTY: i64 = 1_000_000;
 const RATE: f64 = 100.0;
 /// Connections they may have open.
 const CONNECTIONS: usize = 5000;
+/// They stay until they know.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The other sale during a stampede: its buyers, and the locks that are waited for.
-pub struct Watched {
+pub struct Beside {
     sale: i64,
     alone: Vec<Told>,
     stop: watch::Sender<bool>,
@@ -31,7 +33,7 @@ pub struct Watched {
     lock_waiters: Option<JoinHandle<i64>>,
 }
 
-impl Watched {
+impl Beside {
     /// Puts `sale` up, lets bystanders come alone for so long, and has the next ones coming. `server` is where to ask
     /// for waiting locks, and the name of the database.
     ///
@@ -44,11 +46,18 @@ impl Watched {
         first_buyer: i64,
         alone: Duration,
         server: Option<(AnyPool, String)>,
-    ) -> anyhow::Result<Watched> {
+    ) -> anyhow::Result<Beside> {
         Sale::open(sale, PLENTY).insert(pool).await?;
         let (stop, stopped) = watch::channel(false);
-        let visitors =
-            Visitors { shop, sale_id: sale, first_buyer, rate: RATE, from: Vec::new(), connections: CONNECTIONS };
+        let visitors = Visitors {
+            shop,
+            sale_id: sale,
+            first_buyer,
+            rate: RATE,
+            from: Vec::new(),
+            connections: CONNECTIONS,
+            patience: PATIENCE,
+        };
         let coming = tokio::spawn(visitors.clone().come(stopped));
         sleep(alone).await;
         stop.send_replace(true);
@@ -58,7 +67,7 @@ impl Watched {
         let visitors = Visitors { first_buyer: first_buyer + alone.len() as i64, ..visitors };
         let beside = tokio::spawn(visitors.come(stopped.clone()));
         let lock_waiters = server.map(|(admin, name)| tokio::spawn(observe::lock_waiters(admin, name, stopped)));
-        Ok(Watched { sale, alone, stop, beside, lock_waiters })
+        Ok(Beside { sale, alone, stop, beside, lock_waiters })
     }
 
     /// Lets no more come, and compares.

@@ -21,12 +21,14 @@ use crate::{
 pub const TIMES: f64 = 5.0;
 /// Database connections of the shop: a shop that can do little is flooded by little, and the generator has room.
 pub const POOL: u32 = 1;
+/// Units of a sale in a flood: more than anybody can buy, so that every purchase that gets through is work.
+pub const PLENTY: i64 = 1_000_000;
 /// How many ask at once to find out.
 const ASKING: usize = 32;
 /// For how long.
 const CALIBRATION: Duration = Duration::from_secs(2);
 /// More than the generator can offer and still measure, on two processors; half of what it was seen to do.
-const MOST: f64 = 12_000.0;
+const MOST: f64 = 15_000.0;
 /// The clients that flood.
 const CLIENTS: [Ipv4Addr; 4] = [
     Ipv4Addr::new(203, 0, 113, 1),
@@ -40,6 +42,8 @@ pub const CONNECTIONS: usize = 2000;
 const HONEST: f64 = 100.0;
 /// A decision after that is none: the buyer has clicked again, or gone.
 const IN_TIME: Duration = Duration::from_millis(500);
+/// How long the last of them wait.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// The share of honest buyers with a decision in time from which on we say that a version holds.
 pub const ENOUGH: f64 = 0.95;
 
@@ -57,10 +61,13 @@ async fn measure_capacity(lab: &Lab) -> anyhow::Result<f64> {
     let args = ["--database-url", database.url.as_str(), "--pool-size", &POOL.to_string()].map(str::to_owned);
     let log = lab.folder.path().join("capacity.log");
     let shop = ShopProcess::start(&lab.loadtest, Version::V3, &args, log).await?;
+    let (sale, pool) = (2, database.connect().await?);
+    Sale::open(sale, PLENTY).insert(&pool).await?;
+    pool.close().await;
     let start = Instant::now();
     let asking = async |n: usize| {
         let mut connection = Connection::open(shop.address).await?;
-        let link = open_sale(&mut connection, 1).await?;
+        let link = open_sale(&mut connection, sale).await?;
         let mut answers = 0;
         while start.elapsed() < CALIBRATION {
             buy(&mut connection, &link, n as i64 + 1).await;
@@ -85,7 +92,15 @@ pub async fn play(stage: &Stage<'_>, capacity: f64, lasts: Duration) -> anyhow::
     Sale::open(sale_id, stage.plan.stock).insert(stage.pool).await?;
     let offered = (capacity * TIMES).min(MOST);
     let (stop, stopped) = watch::channel(false);
-    let visitors = Visitors { shop, sale_id, first_buyer: 1, rate: HONEST, from: Vec::new(), connections: CONNECTIONS };
+    let visitors = Visitors {
+        shop,
+        sale_id,
+        first_buyer: 1,
+        rate: HONEST,
+        from: Vec::new(),
+        connections: CONNECTIONS,
+        patience: PATIENCE,
+    };
     let honest = tokio::spawn(visitors.clone().come(stopped.clone()));
     let flood = Visitors { first_buyer: 1_000_000, rate: offered, from: CLIENTS.to_vec(), ..visitors };
     let flood = tokio::spawn(flood.come(stopped));

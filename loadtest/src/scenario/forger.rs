@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The forger's connections.
-const CONNECTIONS: usize = 32;
+const CONNECTIONS: usize = 25;
 /// Times that one path is tried: a buyer's tries are counted, and the cap is not what is looked at.
 const AGAIN: usize = 4;
 /// Longer than the shop is told to keep a path.

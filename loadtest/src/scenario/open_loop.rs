@@ -1,10 +1,14 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use tokio::{sync::watch, task::JoinSet, time::MissedTickBehavior};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{MissedTickBehavior, sleep},
+};
 
 use crate::{
     buyer::{buy, open_sale},
@@ -28,6 +32,8 @@ pub struct Visitors {
     pub from: Vec<Ipv4Addr>,
     /// Connections they may have open. Who finds none free goes away and is not counted.
     pub connections: usize,
+    /// How long they wait once no more come. Who has no answer then does not know.
+    pub patience: Duration,
 }
 
 impl Visitors {
@@ -36,6 +42,7 @@ impl Visitors {
     /// # Errors
     /// The shop does not answer, or does not know the sale.
     pub async fn come(self, mut stop: watch::Receiver<bool>) -> anyhow::Result<Vec<Told>> {
+        let (end, patience) = (stop.clone(), self.patience);
         let mut first = Connection::open(self.shop).await?;
         let link = open_sale(&mut first, self.sale_id).await?;
         let tabs = Arc::new(Tabs { idle: Mutex::new(vec![first]), shop: self.shop });
@@ -56,7 +63,20 @@ impl Visitors {
             if coming.len() < self.connections {
                 let from = self.from.get(n % self.from.len().max(1)).copied();
                 let buyer = self.first_buyer + n as i64;
-                coming.spawn(visit(tabs.clone(), from, link.clone(), self.sale_id, buyer, start, due));
+                let mut end = end.clone();
+                let gone = async move {
+                    let _ = end.wait_for(|stop| *stop).await;
+                    sleep(patience).await;
+                };
+                let visit = visit(tabs.clone(), from, link.clone(), buyer);
+                let sale_id = self.sale_id;
+                coming.spawn(async move {
+                    let answer = tokio::select! {
+                        answer = visit => answer,
+                        () = gone => Answer::Unknown,
+                    };
+                    Told { buyer_id: buyer, sale_id, wanted: due - start, answered: start.elapsed(), answer }
+                });
             }
         }
         history.extend(coming.join_all().await);
@@ -70,30 +90,17 @@ struct Tabs {
     shop: SocketAddr,
 }
 
-async fn visit(
-    tabs: Arc<Tabs>,
-    from: Option<Ipv4Addr>,
-    link: Link,
-    sale_id: i64,
-    buyer_id: i64,
-    start: Instant,
-    due: Instant,
-) -> Told {
+async fn visit(tabs: Arc<Tabs>, from: Option<Ipv4Addr>, link: Link, buyer_id: i64) -> Answer {
     let free = tabs.idle.lock().ok().and_then(|mut idle| idle.pop());
     let connection = match free {
         Some(connection) => Ok(connection),
         None => Connection::open(tabs.shop).await,
     };
-    let answer = match connection {
-        Err(_) => Answer::Unknown,
-        Ok(mut connection) => {
-            connection.from = from;
-            let (answer, _) = buy(&mut connection, &link, buyer_id).await;
-            if answer != Answer::Unknown {
-                let _ = tabs.idle.lock().map(|mut idle| idle.push(connection));
-            }
-            answer
-        }
-    };
-    Told { buyer_id, sale_id, wanted: due - start, answered: start.elapsed(), answer }
+    let Ok(mut connection) = connection else { return Answer::Unknown };
+    connection.from = from;
+    let (answer, _) = buy(&mut connection, &link, buyer_id).await;
+    if answer != Answer::Unknown {
+        let _ = tabs.idle.lock().map(|mut idle| idle.push(connection));
+    }
+    answer
 }

@@ -1,20 +1,29 @@
 use std::sync::atomic::Ordering::Relaxed;
 
-use tokio::time::{Duration, sleep};
+use tokio::{
+    sync::watch,
+    time::{Duration, sleep},
+};
 
 use super::stampede::Progress;
 use crate::shop_process::ShopProcess;
 
-/// The share of buyers that have an answer when it happens.
-const AFTER: f64 = 0.1;
-
-/// Kills the shop as soon as some of the `buyers` are served, without a warning, and starts it again at the same address.
+/// Kills the shop without a warning as soon as it has sold half of the `stock`, or all of the first wave of buyers have been
+/// answered; starts it again at the same address, and then lets the second wave come.
 ///
 /// # Errors
 /// It does not start again.
-pub async fn strike(shop: &mut ShopProcess, buyers: usize, served: Progress) -> anyhow::Result<()> {
-    while (served.load(Relaxed) as f64) < buyers as f64 * AFTER {
+pub async fn strike(
+    shop: &mut ShopProcess,
+    stock: i64,
+    first_wave: usize,
+    progress: Progress,
+    second_wave: watch::Sender<bool>,
+) -> anyhow::Result<()> {
+    while (progress.bought.load(Relaxed) as i64) < stock / 2 && progress.served.load(Relaxed) < first_wave {
         sleep(Duration::from_millis(1)).await;
     }
-    shop.kill_and_start_again().await
+    let back = shop.kill_and_start_again().await;
+    second_wave.send_replace(true); // also if it stays away: then they find that out by themselves
+    back
 }

@@ -27,7 +27,7 @@ const OPENING: usize = 100;
 const AWAY: Duration = Duration::from_secs(5);
 
 /// A crowd of buyers, each of whom wants one unit.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Crowd {
     /// The instances of the shop. Each tab has a connection to every one, and each of its requests goes to the next.
     pub shops: Vec<SocketAddr>,
@@ -41,6 +41,8 @@ pub struct Crowd {
     pub seed: u64,
     /// Whether each buyer asks before the barrier for the address to buy at.
     pub step_before: bool,
+    /// If the second half of the buyers is to come later: when this says so.
+    pub second_wave: Option<watch::Receiver<bool>>,
 }
 
 /// What came of it.
@@ -54,8 +56,17 @@ pub struct Stampede {
     pub elapsed: Duration,
 }
 
-/// Buyers served so far, for whoever shows it.
-pub type Progress = Arc<AtomicUsize>;
+/// How far it is, for whoever shows it.
+pub type Progress = Arc<Counts>;
+
+/// Buyers so far.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Who have an answer.
+    pub served: AtomicUsize,
+    /// Who were told yes.
+    pub bought: AtomicUsize,
+}
 
 /// Opens the connections, reads the page on each, takes the first step if there is one, calls `at_barrier`, and lets all
 /// buyers go.
@@ -67,7 +78,8 @@ pub async fn run(crowd: &Crowd, done: Progress, at_barrier: impl AsyncFnOnce()) 
     let buyers = line_up(crowd, &mut tabs).await?;
     at_barrier().await;
 
-    let queue = Arc::new(Queue { buyers, next: 0.into(), requests: 0.into(), done });
+    let second_wave = crowd.second_wave.clone().map(|signal| (buyers.len() / 2, signal));
+    let queue = Arc::new(Queue { buyers, next: 0.into(), requests: 0.into(), done, second_wave });
     let (barrier, go) = watch::channel(None);
     let mut going = JoinSet::new();
     for tab in tabs {
@@ -148,6 +160,20 @@ struct Queue {
     next: AtomicUsize,
     requests: AtomicU64,
     done: Progress,
+    /// From which buyer on to wait, and for what.
+    second_wave: Option<(usize, watch::Receiver<bool>)>,
+}
+
+impl Queue {
+    async fn next(&self) -> Option<&Buyer> {
+        let n = self.next.fetch_add(1, Relaxed);
+        if let Some((first, signal)) = &self.second_wave
+            && n >= *first
+        {
+            let _ = signal.clone().wait_for(|come| *come).await;
+        }
+        self.buyers.get(n)
+    }
 }
 
 /// One browser tab, with a connection to each instance.
@@ -191,10 +217,11 @@ impl Tab {
         let Some(start) = go.wait_for(Option::is_some).await.ok().and_then(|start| *start) else {
             return history; // the run was given up before the barrier
         };
-        while let Some(buyer) = queue.buyers.get(queue.next.fetch_add(1, Relaxed)) {
+        while let Some(buyer) = queue.next().await {
             let (answer, requests) = buy(self.next(), &buyer.link, buyer.id).await;
             queue.requests.fetch_add(requests, Relaxed);
-            queue.done.fetch_add(1, Relaxed);
+            queue.done.served.fetch_add(1, Relaxed);
+            queue.done.bought.fetch_add(usize::from(matches!(answer, Answer::Bought { .. })), Relaxed);
             let broken = answer == Answer::Unknown;
             // All wanted to buy when the sale began, whenever their turn came.
             let (wanted, answered) = (Duration::ZERO, start.elapsed());

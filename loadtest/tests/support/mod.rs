@@ -11,6 +11,7 @@ use std::{
 };
 
 use loadtest::{
+    buyer::open_sale,
     client::{Connection, Link, Reply},
     lab::{Backend, FreshDatabase, Lab},
     ledger::Ledger,
@@ -97,10 +98,36 @@ impl Shop {
         std::fs::read_to_string(self.lab.folder.path().join("log")).unwrap()
     }
 
-    /// Asks for one unit.
+    /// Asks for one unit, step by step.
     pub async fn buy(&self, buyer: i64) -> Reply {
-        self.connect().await.send(&link("POST", "/sales/42/purchase"), Some(buyer), None).await.unwrap()
+        buy(&mut self.connect().await, buyer).await
     }
+}
+
+/// Asks for one unit of [`SALE`] and follows where the shop leads; returns the last answer.
+pub async fn buy(connection: &mut Connection, buyer: i64) -> Reply {
+    let mut next = open_sale(connection, SALE).await.unwrap();
+    loop {
+        let reply = connection.send(&next, Some(buyer), None).await.unwrap();
+        if reply.status != 200 {
+            return reply;
+        }
+        next = step(&reply);
+    }
+}
+
+/// The link that an answer leads to.
+pub fn step(reply: &Reply) -> Link {
+    let body = json(reply);
+    link(body["buy"]["method"].as_str().expect("a method"), body["buy"]["href"].as_str().expect("an address"))
+}
+
+/// An app of this test's own, served until the test is over.
+pub async fn serve(app: axum::Router) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(v1_naive::shop::serve(listener, app, std::future::pending()));
+    address
 }
 
 pub fn link(method: &str, path: &str) -> Link {
