@@ -271,9 +271,11 @@ async fn conclude(plan: &Plan, database: &FreshDatabase, pool: &AnyPool, watched
             bought: Latency::of(&history, |answer| matches!(answer, Answer::Bought { .. })),
             refused: Latency::of(&history, |answer| matches!(answer, Answer::Refused(_))),
         },
-        timeline: timeline(&history),
+        timeline: if plan.scenario.is_a_crowd() { timeline(&history) } else { Vec::new() },
         oversold_after_ms: match plan.sales {
-            1 => oversold_after(&history, plan.stock).map(|moment| moment.as_secs_f64() * 1e3),
+            1 if plan.scenario.is_a_crowd() => {
+                oversold_after(&history, plan.stock).map(|moment| moment.as_secs_f64() * 1e3)
+            }
             _ => None, // each sale has its own
         },
         statements_per_order: statements

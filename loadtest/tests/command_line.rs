@@ -42,6 +42,23 @@ fn wrong_values_are_refused_by_name() {
     assert_refused(&said(&["run", "v1", "--database", "mysql://x"]), "sqlite, postgres");
     assert_refused(&said(&["run", "v2", "--variant", "insert-first", "--database", "sqlite"]), "PostgreSQL");
     assert_refused(&said(&["serve", "v1", "--pool-size", "0"]), "POOL_SIZE");
+    assert_refused(&said(&["run", "v4", "--scenario", "forger"]), "no hidden address");
+    assert_refused(&said(&["run", "v5", "--scenario", "two-instances", "--instances", "1"]), "--instances 2");
+    for key in ["GLOBAL_RATE", "GLOBAL_BURST", "CLIENT_RATE", "CLIENT_BURST", "CLIENT_BUCKETS", "FREQUENCY_LIMIT"] {
+        let flag = format!("--{}", key.to_lowercase().replace('_', "-"));
+        for value in ["0", "-1", "99999999999999", "many", "1.5", ""] {
+            assert_refused(&said(&["serve", "v5", &flag, value]), key);
+        }
+    }
+    for (flag, key) in
+        [("--wait-timeout", "WAIT_TIMEOUT"), ("--path-ttl", "PATH_TTL"), ("--frequency-window", "FREQUENCY_WINDOW")]
+    {
+        for value in ["0", "-1", "1e9", "NaN", "soon"] {
+            assert_refused(&said(&["serve", "v5", flag, value]), key);
+        }
+    }
+    assert_refused(&said(&["serve", "v4", "--trusted-proxies", "10.0.0.0/99"]), "TRUSTED_PROXIES");
+    assert_refused(&said(&["serve", "v4", "--block-list", "/no/such/list"]), "/no/such/list");
     assert_refused(&said(&["serve", "v3", "--retries", "-1"]), "-1");
     assert_refused(&said(&["run", "v3", "--database", "sqlite", "--", "--retries", "x"]), "RETRIES");
 }
@@ -85,9 +102,20 @@ fn too_few_open_files_are_noticed_before_the_run() {
     assert_refused(&output, "--connections 100");
 }
 
+#[test]
+fn a_secret_that_is_none_is_refused_and_not_printed() {
+    let short = "hunter2-hunter2";
+    let output = said(&["serve", "v5", "--path-secret", short]);
+    assert_refused(&output, "PATH_SECRET has 15 bytes; it needs 32 or more");
+    assert!(!String::from_utf8_lossy(&output.stderr).contains(short));
+    assert_refused(&said(&["serve", "v5", "--mode", "production"]), "a PATH_SECRET of its own");
+    let everybodys = "everybody who reads the source of chapter 5 knows this";
+    assert_refused(&said(&["serve", "v5", "--mode", "production", "--path-secret", everybodys]), "of its own");
+}
+
 /// What somebody sees who has nothing installed.
 #[test]
-#[ignore = "takes half a minute: make test"]
+#[ignore = "takes a minute or two: make test"]
 fn the_demo_on_sqlite_breaks_v1_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let args = ["--database", "sqlite", "--json", "demo.json", "--html", "demo.html"];
@@ -109,12 +137,24 @@ fn the_demo_on_sqlite_breaks_v1_and_nothing_else() {
         "v3-optimistic null: holds, as promised",
         "v3-optimistic no-retry: undersells, as promised",
         "v3-optimistic conditional: holds, as promised",
+        "v4-ratelimit null: holds, as promised",
+        "v5-hidden-api null: holds, as promised",
     ];
-    assert_eq!(came_out, expected);
+    let (ladder, attacks) = came_out.split_at(expected.len());
+    assert_eq!(ladder, expected);
+    assert_eq!(attacks.len(), 5 * 7 - 4, "every other cell of the table");
+    assert!(attacks.iter().all(|cell| cell.ends_with("as promised") || cell.ends_with("measured")), "{attacks:?}");
+    assert!(!attacks.iter().any(|cell| cell.ends_with("not as promised")), "{attacks:?}");
     assert!(runs[0]["oversold"].as_i64().unwrap() > 1000, "{}", runs[0]["oversold"]);
     let table = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(table.contains("diff v1-naive/src/purchase.rs v2-pessimistic/src/purchase.rs"), "{table}");
-    assert!(fs::read_to_string(folder.path().join("demo.html")).unwrap().contains("oversold from here"));
+    assert!(table.contains("early-bird") && !table.contains("NOT AS PROMISED"), "{table}");
+    let report = fs::read_to_string(folder.path().join("demo.html")).unwrap();
+    assert!(
+        report.contains("oversold from here")
+            && report.contains("class=\"matrix\"")
+            && report.contains("class=\"funnel\"")
+    );
 }
 
 /// The variant would hold a different promise, and no record would say why.

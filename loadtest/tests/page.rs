@@ -6,7 +6,7 @@ mod support;
 
 use axum::{Json, Router, extract::Path, http::StatusCode, middleware::from_fn, routing::post};
 use browser::Browser;
-use loadtest::version::Version::V1;
+use loadtest::version::Version::{V1, V5};
 use serde_json::{Value, json};
 use support::{SALE, Shop, eventually, serve};
 use v1_naive::shop::{self, sales::Sale, sales::now_ms};
@@ -232,4 +232,38 @@ async fn it_follows_the_links_of_later_chapters() {
     sqlx::query("update orders set status = 'confirmed' where id = 1").execute(&pool).await.unwrap();
     browser.wait_for_text("#outcome", "Yours! Order 1.").await;
     assert_eq!(browser.console_errors().await, Vec::<String>::new());
+}
+
+/// Chapter 5 with the same page: it opens by itself, sells one, says what a limit is, and how long to wait.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromium-driver: make test"]
+async fn chapter_5_counts_down_sells_one_and_slows_down() {
+    let shop = Shop::start(V5, "sqlite", 9, &["--frequency-limit", "4", "--frequency-window", "30"]).await;
+    let opens_at = now_ms() + 4000;
+    Sale { opens_at, ..Sale::open(7, 5) }.insert(&shop.pool).await.unwrap();
+    let browser = open(&shop, "7").await;
+    let counting = "return document.getElementById('state').textContent.startsWith('Opens in 00:0') && \
+                    document.getElementById('buy').disabled";
+    eventually("a grey button and a countdown", async || browser.script(counting).await == true).await;
+    let buy = async || {
+        eventually("the button is there", async || !is_grey(&browser).await).await;
+        browser.click("#buy").await;
+    };
+    buy().await; // as soon as the page lets us: the shop's window is open, too
+    browser.wait_for_text("#outcome", "Yours! Order 1.").await;
+    assert!(now_ms() >= opens_at);
+
+    buy().await;
+    browser.wait_for_text("#outcome", "You have your share of this sale.").await;
+    buy().await;
+    let outcome = browser.wait_for_text("#outcome", "Too fast. Try again in ").await;
+    let wait: u32 = outcome.trim_start_matches("Too fast. Try again in ").trim_end_matches(" s.").parse().unwrap();
+    assert!((1..=30).contains(&wait), "{outcome}");
+    assert!(is_grey(&browser).await);
+    browser.wait_for_text("#buy", "Wait ").await;
+    browser.screenshot("page-too-fast.png").await;
+    assert_eq!(browser.console_errors().await, Vec::<String>::new());
+    let orders: i64 =
+        sqlx::query_scalar("select count(*) from orders where sale_id = 7").fetch_one(&shop.pool).await.unwrap();
+    assert_eq!(orders, 1);
 }

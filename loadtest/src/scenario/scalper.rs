@@ -1,4 +1,4 @@
-use std::{cell::Cell, net::Ipv4Addr, time::Instant};
+use std::{net::Ipv4Addr, time::Instant};
 
 use v1_naive::shop::sales::Sale;
 
@@ -11,43 +11,35 @@ use crate::{
 
 /// The buyer who wants everything.
 const SCALPER: i64 = 666;
-/// Its connections.
-const CONNECTIONS: usize = 50;
 /// The share of tries that may get as far as the database.
 const AS_FAR_AS_SQL: f64 = 0.1;
 
 /// One buyer tries as often as the plan has buyers, each time from another address: units it gets. Its tries are also not to
 /// reach the database, which is what the frequency cap is for.
 ///
+/// They come one after the other. Several at once would take each other's addresses to buy at away.
+///
 /// # Errors
 /// The database's, or the shop's when it does not answer.
 pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
     let (sale_id, tries) = (stage.sale, stage.plan.buyers);
     Sale::open(sale_id, stage.plan.stock).insert(stage.pool).await?;
-    let (next, start) = (Cell::new(0), Instant::now());
-    let attack = async |n: usize, until: usize| {
-        let mut connection = Connection::open(stage.shops[n % stage.shops.len()]).await?;
-        let link = open_sale(&mut connection, sale_id).await?;
-        let (mut history, mut requests) = (Vec::new(), 0);
-        loop {
-            let n = next.get();
-            if n >= until {
-                return anyhow::Ok((history, requests));
-            }
-            next.set(n + 1);
-            connection.from = Some(Ipv4Addr::from_bits(0x0a00_0000 + n as u32));
-            let wanted = start.elapsed();
-            let (answer, steps) = buy(&mut connection, &link, SCALPER).await;
-            requests += steps;
-            history.push(Told { buyer_id: SCALPER, sale_id, wanted, answered: start.elapsed(), answer });
-        }
-    };
-    // The first try alone, or the scalper would stand in its own way; then everything at once.
-    let (mut history, mut requests) = attack(0, 1).await?;
-    let rest = async |n: usize| attack(n, tries).await;
-    let (more, sent) = super::at_once(CONNECTIONS.min(tries), rest).await?;
-    history.extend(more);
-    requests += sent;
+    let start = Instant::now();
+    let mut connections = Vec::new();
+    for &shop in stage.shops {
+        connections.push(Connection::open(shop).await?);
+    }
+    let link = open_sale(&mut connections[0], sale_id).await?;
+    let (mut history, mut requests) = (Vec::new(), 0);
+    for n in 0..tries {
+        let instance = n % connections.len();
+        let connection = &mut connections[instance];
+        connection.from = Some(Ipv4Addr::from_bits(10 << 24 | n as u32));
+        let wanted = start.elapsed();
+        let (answer, steps) = buy(connection, &link, SCALPER).await;
+        requests += steps;
+        history.push(Told { buyer_id: SCALPER, sale_id, wanted, answered: start.elapsed(), answer });
+    }
     let units = bought(&history);
     let in_sql = units + told(&history, "limit-reached");
     let quiet = in_sql as f64 <= (tries as f64 * AS_FAR_AS_SQL).max(1.0);

@@ -38,6 +38,10 @@ pub struct Config {
           value_parser = clap::value_parser!(u32).range(1..))]
     pub body_limit: u32,
 
+    /// What is logged: a level, or target=level with commas
+    #[arg(long, env = "RUST_LOG", value_name = "RUST_LOG", default_value = "info,sqlx=error")]
+    pub log: String,
+
     /// Units in sale 1, which the shop puts up when it starts on an empty database
     #[arg(long, env = "STOCK", value_name = "STOCK", default_value_t = 100)]
     pub stock: u32,

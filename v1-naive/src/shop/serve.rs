@@ -34,7 +34,7 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// Runs a chapter's shop until Ctrl-C or SIGTERM. Prints `listening on http://…` when buyers may come.
 pub async fn run(config: &Config, app: impl Future<Output = anyhow::Result<Router>>) -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=error"));
+    let filter = EnvFilter::new(&config.log);
     // A second shop in one process keeps the first one's log.
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let _ = log.with_ansi(io::stderr().is_terminal()).try_init();

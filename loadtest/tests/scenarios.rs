@@ -1,0 +1,106 @@
+//! The columns of the table: what chapters 4 and 5 withstand, what they do not, and that each scenario can see the difference.
+
+mod support;
+
+use loadtest::{
+    record::Run,
+    run::{Plan, run},
+    scenario::Scenario::{self, EarlyBird, Forger, Restart, Scalper, Stampede, TwoInstances},
+    version::Version::{self, V1, V3, V4, V5},
+};
+use support::lab;
+
+async fn play(version: Version, scenario: Scenario) -> Run {
+    play_on("sqlite", version, scenario).await
+}
+
+/// Small enough for a debug build.
+async fn play_on(database: &str, version: Version, scenario: Scenario) -> Run {
+    let plan = Plan::new(version, None, scenario);
+    let buyers = if scenario.is_a_crowd() { 1000 } else { plan.buyers.min(400) };
+    let plan = Plan { buyers, stock: 20, connections: 200, ..plan };
+    let run = run(&lab(database).await, &plan, Default::default()).await.unwrap();
+    assert_eq!(run.verdict, "as promised", "{run:?}");
+    run
+}
+
+fn value(run: &Run) -> f64 {
+    run.measure.as_ref().unwrap().value
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stampede_meets_the_limit_and_the_stock_is_sold() {
+    for version in [V4, V5] {
+        let run = play(version, Stampede).await;
+        assert_eq!((run.promised.as_str(), run.audit.orders), ("holds", 20), "{run:?}");
+        assert_eq!(run.outcomes.values().sum::<u64>(), 1000);
+        let through = run.counters["passed_rate_limit"];
+        assert_eq!(through + run.outcomes["rate-limited"], 1000, "{run:?}");
+        // The bucket holds 500 and gets 500 a second; a thousand buyers are more.
+        assert!((500..1000).contains(&through), "{through}");
+        if version == V5 {
+            assert_eq!(run.counters["passed_path"], through, "honest buyers pass every gate behind it");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: make test"]
+async fn a_stampede_on_postgres() {
+    for version in [V4, V5] {
+        assert_eq!(play_on("postgres", version, Stampede).await.audit.orders, 20);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_buyer_takes_everything_until_chapter_5() {
+    assert_eq!(value(&play(V3, Scalper).await), 20.0);
+    assert_eq!(value(&play(V4, Scalper).await), 20.0, "a thousand addresses are a thousand clients");
+    let run = play(V5, Scalper).await;
+    assert_eq!((value(&run), run.audit.orders, run.audit.double_bought), (1.0, 1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scripts_buy_outside_the_window_until_chapter_5() {
+    assert_eq!(value(&play(V4, EarlyBird).await), 200.0);
+    let run = play(V5, EarlyBird).await;
+    assert_eq!((value(&run), run.audit.orders), (0.0, 0));
+    assert_eq!((run.outcomes["not-open"], run.outcomes["closed"]), (100, 100));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_forgery_is_taken() {
+    let run = play(V5, Forger).await;
+    assert_eq!((value(&run), run.outcomes["wrong-path"]), (0.0, 400), "{run:?}");
+    let plan = Plan::new(V4, None, Forger);
+    let refused = loadtest::run::run(&lab("sqlite").await, &plan, Default::default()).await.unwrap_err();
+    assert!(refused.to_string().contains("no hidden address"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_instances_turn_honest_buyers_of_chapter_5_away() {
+    assert_eq!(play(V4, TwoInstances).await.audit.orders, 20);
+    let run = play(V5, TwoInstances).await;
+    assert_eq!(run.promised, "breaks");
+    assert!(run.outcomes["wrong-path"] > 50, "{run:?}");
+    assert_eq!((run.audit.oversold, run.audit.lost_promises), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_loses_no_yes_but_every_path() {
+    for version in [V3, V4] {
+        let run = play(version, Restart).await;
+        assert_eq!((run.promised.as_str(), run.audit.lost_promises, run.audit.orders), ("holds", 0, 20), "{run:?}");
+    }
+    let run = play(V5, Restart).await;
+    assert_eq!((run.promised.as_str(), run.audit.lost_promises), ("breaks", 0));
+    assert!(run.outcomes["wrong-path"] > 50, "{run:?}");
+    assert!(run.outcomes["bought"] >= 10, "it was killed in the middle: {run:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_about_the_version_is_not_asked_of_a_variant() {
+    let plan = Plan { buyers: 50, stock: 20, ..Plan::new(V1, Some("transaction"), Scalper) };
+    let run = run(&lab("sqlite").await, &plan, Default::default()).await.unwrap();
+    assert_eq!((run.promised.as_str(), run.verdict.as_str()), ("may break", "measured"));
+}
