@@ -88,6 +88,18 @@ impl Plan {
         Plan::new(version, variant, Scenario::Stampede)
     }
 
+    /// Whether it can be carried out at all.
+    ///
+    /// # Errors
+    /// The version has nothing that the scenario could attack, or the scenario has no second instance.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let forgeable = self.scenario != Scenario::Forger || self.version.hides_the_address();
+        ensure!(forgeable, "{} has no hidden address that could be forged", self.version);
+        let many = self.scenario != Scenario::TwoInstances || self.instances > 1;
+        ensure!(many, "two-instances needs --instances 2 or more");
+        Ok(())
+    }
+
     /// `v2-pessimistic process-lock`, and the scenario if it is no stampede.
     pub fn title(&self) -> String {
         let variant = self.variant.iter().map(|variant| format!(" {variant}")).collect::<String>();
@@ -163,8 +175,7 @@ impl Plan {
 /// # Errors
 /// The shop does not start or goes away, the database fails, or the version has nothing that the scenario could attack.
 pub async fn run(lab: &Lab, plan: &Plan, progress: Progress) -> anyhow::Result<Run> {
-    let forgeable = plan.scenario != Scenario::Forger || plan.version.hides_the_address();
-    ensure!(forgeable, "{} has no hidden address that could be forged", plan.version);
+    plan.check()?;
     let capacity = match plan.scenario {
         Scenario::Flood => flood::capacity(lab).await?,
         _ => 0.0,

@@ -47,14 +47,14 @@ fn wrong_values_are_refused_by_name() {
     for key in ["GLOBAL_RATE", "GLOBAL_BURST", "CLIENT_RATE", "CLIENT_BURST", "CLIENT_BUCKETS", "FREQUENCY_LIMIT"] {
         let flag = format!("--{}", key.to_lowercase().replace('_', "-"));
         for value in ["0", "-1", "99999999999999", "many", "1.5", ""] {
-            assert_refused(&said(&["serve", "v5", &flag, value]), key);
+            assert_refused(&said(&["serve", "v5", &format!("{flag}={value}")]), key);
         }
     }
     for (flag, key) in
         [("--wait-timeout", "WAIT_TIMEOUT"), ("--path-ttl", "PATH_TTL"), ("--frequency-window", "FREQUENCY_WINDOW")]
     {
         for value in ["0", "-1", "1e9", "NaN", "soon"] {
-            assert_refused(&said(&["serve", "v5", flag, value]), key);
+            assert_refused(&said(&["serve", "v5", &format!("{flag}={value}")]), key);
         }
     }
     assert_refused(&said(&["serve", "v4", "--trusted-proxies", "10.0.0.0/99"]), "TRUSTED_PROXIES");

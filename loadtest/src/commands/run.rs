@@ -1,5 +1,5 @@
 use anyhow::ensure;
-use loadtest::{open_files, run::Plan, scenario::Scenario, table, version::Version};
+use loadtest::{open_files, run::Plan, table, version::Version};
 
 use super::{Exit, in_lab, report::Destination, run_with_progress};
 use crate::cli::Run;
@@ -31,17 +31,17 @@ fn plan(args: &Run, version: Version) -> anyhow::Result<Plan> {
         ensure!(known.contains(variant), "{version} has no variant {variant}; it has {}", known.join(", "));
     }
     let plan = Plan::new(version, args.variant.as_deref(), args.scenario);
-    let instances = args.instances.map_or(plan.instances, |n| n as usize);
-    ensure!(args.scenario != Scenario::TwoInstances || instances > 1, "two-instances needs --instances 2 or more");
-    Ok(Plan {
+    let plan = Plan {
         buyers: args.buyers.map_or(plan.buyers, |n| n as usize),
         stock: args.stock.map_or(plan.stock, i64::from),
         sales: args.sales as usize,
-        instances,
+        instances: args.instances.map_or(plan.instances, |n| n as usize),
         connections: args.connections as usize,
         pool: args.pool.unwrap_or(plan.pool),
         seed: args.seed,
         shop_args: args.shop_args.clone(),
         ..plan
-    })
+    };
+    plan.check()?;
+    Ok(plan)
 }
