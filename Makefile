@@ -33,6 +33,10 @@ results: services ## measures the figures of README and book again, into docs/re
 
 pictures: ## the pictures of README and book, from docs/results
 	cargo loadtest picture ladder docs/results/demo.json --svg docs/src/ladder.svg
+	cargo loadtest picture matrix docs/results/matrix.json --svg docs/src/matrix.svg
+	cargo loadtest picture funnel docs/results/matrix.json --svg docs/src/funnel.svg
+	cargo run --quiet -p v4-ratelimit --example buckets >docs/src/buckets.svg.new
+	mv docs/src/buckets.svg.new docs/src/buckets.svg
 
 deny: ## licenses, sources and advisories of the dependencies (needs cargo-deny)
 	cargo deny check

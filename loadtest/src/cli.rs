@@ -183,6 +183,10 @@ pub(crate) struct Run {
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 
+    /// Make the limits of chapters 4 and 5 so wide that nobody meets them: what do they cost?
+    #[arg(long)]
+    pub(crate) wide_limits: bool,
+
     /// Times to run it
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) rounds: u32,

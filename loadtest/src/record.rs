@@ -201,7 +201,11 @@ impl Run {
     /// `v2-pessimistic process-lock ×2`.
     pub fn title(&self) -> String {
         let variant = self.variant.iter().map(|variant| format!(" {variant}")).collect::<String>();
-        let instances = if self.instances > 1 { format!(" ×{}", self.instances) } else { String::new() };
+        let instances = if self.instances > 1 && self.scenario != Scenario::TwoInstances.name() {
+            format!(" ×{}", self.instances)
+        } else {
+            String::new()
+        };
         let scenario = if self.scenario == "stampede" { String::new() } else { format!(" {}", self.scenario) };
         format!("{}{variant}{instances}{scenario}", self.version)
     }
@@ -226,7 +230,7 @@ impl Run {
             "early-bird" => format!("{value} orders"),
             "forger" => format!("{value} of {}", thousands(self.forgeries() as i64)),
             _ if audit.oversold > 0 => format!("+{} units", thousands(audit.oversold)),
-            _ if turned_away > 0 => format!("{} turned away", thousands(turned_away as i64)),
+            _ if turned_away > 0 => format!("{} refused", thousands(turned_away as i64)),
             _ if audit.undersold > 0 => format!("{} left over", thousands(audit.undersold)),
             _ if audit.lost_promises > 0 => format!("{} yes lost", thousands(audit.lost_promises)),
             _ => format!("{} of {}", thousands(audit.orders), thousands(self.stock)),

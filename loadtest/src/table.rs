@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 
 use crate::{
     history::Latency,
+    matrix,
     record::{Latencies, Record, Run},
     text::thousands,
 };
@@ -62,13 +63,14 @@ fn latencies(latency: &Latencies) -> (String, String) {
     (show(&latency.bought), show(&latency.refused))
 }
 
-/// The same table for a README.
+/// The same table for a README. Beside a matrix, only the stampedes: the rest stands there.
 pub fn markdown(record: &Record) -> String {
     let mut table = String::from(
         "| version | told yes | orders | `sold` | oversold | undersold | lost | requests/s | yes p50 / p99 ms | no p50 / p99 ms | verdict |\n\
          |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|\n",
     );
-    for run in &record.runs {
+    let all = !matrix::is_one(record);
+    for run in record.runs.iter().filter(|run| all || run.scenario == "stampede") {
         let audit = &run.audit;
         let units = |n: i64| if n > 0 { format!("**{}**", thousands(n)) } else { "0".into() };
         let (yes, no) = latencies(&run.latency_ms);

@@ -65,7 +65,10 @@ impl Destination {
 pub(crate) fn again(args: Again) -> anyhow::Result<Exit> {
     let record = Record::read(&args.file)?;
     if args.markdown {
-        print!("{}", if matrix::is_one(&record) { matrix::markdown(&record) } else { table::markdown(&record) });
+        print!("{}", table::markdown(&record));
+        if matrix::is_one(&record) {
+            print!("\n{}", matrix::markdown(&record));
+        }
         return Ok(Exit::AsPromised);
     }
     Destination::new(Output { json: None, report: args.report })?.write_report(&record)?;

@@ -39,7 +39,11 @@ fn plan(args: &Run, version: Version) -> anyhow::Result<Plan> {
         connections: args.connections as usize,
         pool: args.pool.unwrap_or(plan.pool),
         seed: args.seed,
-        shop_args: args.shop_args.clone(),
+        shop_args: if args.wide_limits { version.wide_limits() } else { Vec::new() }
+            .into_iter()
+            .map(str::to_owned)
+            .chain(args.shop_args.clone())
+            .collect(),
         ..plan
     };
     plan.check()?;

@@ -32,8 +32,9 @@ pub fn html(record: &Record) -> String {
         pictures(record),
         table(record),
     );
+    let all_open = !crate::matrix::is_one(record);
     for (n, run) in record.runs.iter().enumerate() {
-        out += &section(n, run);
+        out += &section(n, run, all_open || run.scenario == "stampede");
     }
     let machine = &record.machine;
     let _ = write!(
@@ -73,7 +74,7 @@ fn pictures(record: &Record) -> String {
 /// The news first, in words.
 fn lead(record: &Record) -> String {
     let promised = record.runs.iter().filter(|run| run.verdict != "not as promised").count();
-    let worst = record.runs.iter().max_by_key(|run| run.audit.oversold).filter(|run| run.audit.oversold > 0);
+    let worst = record.runs.iter().rev().max_by_key(|run| run.audit.oversold).filter(|run| run.audit.oversold > 0);
     let mut lead = String::from("<p class=\"lead\">");
     if let Some(run) = worst {
         let _ = write!(
@@ -125,28 +126,22 @@ fn badge(run: &Run) -> String {
     format!("<span class=\"badge {class}\">{}</span> {}", escape(&run.promised), escape(&run.verdict))
 }
 
-fn section(n: usize, run: &Run) -> String {
-    let mut out = format!(
-        "<section id=\"run-{n}\"><h2>{}</h2><p>{}</p><p>{}.</p>",
-        escape(&run.title()),
-        badge(run),
-        escape(&run.says()).replace("`sold`", "<code>sold</code>")
-    );
+/// A run from near. Among many, only the stampedes lie open.
+fn section(n: usize, run: &Run, open: bool) -> String {
+    let title = escape(&run.title());
+    let mut out = match open {
+        true => format!("<section id=\"run-{n}\"><h2>{title}</h2>"),
+        false => format!(
+            "<section id=\"run-{n}\"><details><summary><strong>{title}</strong>: {}</summary>",
+            escape(&run.figure())
+        ),
+    };
     let _ = write!(
         out,
-        "<p class=\"soft\">{} buyers, {} units, {} connections, {} instance{}, {} database connections each, {}{}.</p>",
-        thousands(run.buyers as i64),
-        thousands(run.stock),
-        thousands(run.connections as i64),
-        run.instances,
-        if run.instances == 1 { "" } else { "s" },
-        run.pool,
-        escape(&run.database),
-        if run.shop_args.is_empty() {
-            String::new()
-        } else {
-            format!(", <code>{}</code>", escape(&run.shop_args.join(" ")))
-        },
+        "<p>{}</p><p>{}.</p><p class=\"soft\">{}</p>",
+        badge(run),
+        escape(&run.says()).replace("`sold`", "<code>sold</code>"),
+        conditions(run)
     );
     if run.is_a_crowd() {
         out += &chart::orders(run);
@@ -157,7 +152,25 @@ fn section(n: usize, run: &Run) -> String {
     if let Some(bystander) = &run.bystander {
         out += &bystanders(bystander);
     }
-    out + "</section>\n"
+    out + if open { "</section>\n" } else { "</details></section>\n" }
+}
+
+fn conditions(run: &Run) -> String {
+    let tries = if run.is_a_crowd() { "buyers" } else { "tries" };
+    let shop_args = match run.shop_args.join(" ") {
+        none if none.is_empty() => none,
+        args => format!(", <code>{}</code>", escape(&args)),
+    };
+    format!(
+        "{} {tries}, {} units, {} connections, {} instance{}, {} database connections each, {}{shop_args}.",
+        thousands(run.buyers as i64),
+        thousands(run.stock),
+        thousands(run.connections as i64),
+        run.instances,
+        if run.instances == 1 { "" } else { "s" },
+        run.pool,
+        escape(&run.database),
+    )
 }
 
 /// What buyers were told, in numbers.
