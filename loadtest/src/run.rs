@@ -150,12 +150,14 @@ impl Plan {
         if self.version.counts_clients() {
             args.extend(owned(&["--trusted-proxies", "127.0.0.1"]));
         }
-        if self.version.hides_the_address() {
-            args.extend(owned(self.scenario.shop_args()));
-        }
         args.extend(self.variant.iter().flat_map(|variant| ["--variant".into(), variant.clone()]));
-        args.extend(self.shop_args.clone());
+        args.extend(self.further_args());
         args
+    }
+
+    /// What the scenario tells the shop, and what somebody has asked for.
+    fn further_args(&self) -> Vec<String> {
+        self.scenario.shop_args().iter().map(|&arg| arg.to_owned()).chain(self.shop_args.clone()).collect()
     }
 
     fn conditions<'a>(&'a self, database: &'a FreshDatabase) -> Conditions<'a> {
@@ -272,7 +274,7 @@ async fn conclude(plan: &Plan, database: &FreshDatabase, pool: &AnyPool, watched
         sales: plan.sales,
         connections: plan.connections.min(plan.buyers),
         pool: plan.pool,
-        shop_args: plan.shop_args.clone(),
+        shop_args: plan.further_args(),
         seed: plan.seed,
         outcomes: outcomes(&history),
         requests,

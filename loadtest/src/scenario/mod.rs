@@ -97,8 +97,16 @@ impl Scenario {
     /// What else the shop has to be told, for the thing itself to be measured and not a limit before it.
     pub fn shop_args(self) -> &'static [&'static str] {
         match self {
-            // Forgeries have to get as far as the gate that is to refuse them, and to expire while we watch.
-            Scenario::Forger => &["--global-rate", "1000000", "--global-burst", "1000000", "--path-ttl", "2"],
+            // Forgeries have to get as far as the gate that is to refuse them, and to expire while we watch; and the honest
+            // purchases between them are not what is measured.
+            Scenario::Forger => &[
+                "--global-rate=10000000",
+                "--global-burst=10000000",
+                "--client-rate=10000000",
+                "--client-burst=10000000",
+                "--path-ttl=2",
+                "--retries=100",
+            ],
             _ => &[],
         }
     }
