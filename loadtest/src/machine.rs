@@ -37,10 +37,14 @@ impl Machine {
     }
 }
 
-/// The commit that is checked out, `-dirty` if the working tree differs; nothing outside a checkout.
+/// The commit that is checked out, `-dirty` if the working tree differs; nothing outside a checkout. Figures that were
+/// measured before do not count as a difference, or only the first of several would have a commit to its name.
 pub fn commit() -> Option<String> {
-    let described =
-        Command::new("git").args(["describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]).output();
-    let described = described.ok().filter(|output| output.status.success())?;
-    Some(String::from_utf8_lossy(&described.stdout).trim().to_owned())
+    let git = |args: &[&str]| {
+        let output = Command::new("git").args(args).output().ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let commit = git(&["rev-parse", "HEAD"])?;
+    let changed = git(&["status", "--porcelain", "--untracked-files=no", "--", ":/", ":(exclude,top)docs/results"])?;
+    Some(if changed.is_empty() { commit } else { commit + "-dirty" })
 }

@@ -195,6 +195,7 @@ async fn it_follows_the_links_of_later_chapters() {
         Json(json!({ "buy": { "method": "POST", "href": format!("/sales/{sale}/answer"), "ask": ask } }))
     };
     let answer = async |Path(sale): Path<i64>, Json(body): Json<Value>| match body["answer"].as_str() {
+        Some("6") => Err(([("retry-after", "")], shop::problem(StatusCode::FORBIDDEN, "later", "<b>not you</b>"))),
         Some("5") => Ok(Json(json!({ "buy": { "method": "POST", "href": format!("/sales/{sale}/hidden") } }))),
         _ => {
             let problem = shop::problem(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "too fast");
@@ -226,6 +227,9 @@ async fn it_follows_the_links_of_later_chapters() {
     browser.wait_for_text("#outcome", "Too fast. Try again in 3 s.").await;
     browser.wait_for_text("#buy", "Wait ").await; // 3 s, then 2
     assert!(is_grey(&browser).await);
+
+    answer("6").await;
+    browser.wait_for_text("#outcome", "No: <b>not you</b>.").await; // a word that this page has never heard
 
     answer("5").await;
     browser.wait_for_text("#outcome", "You are in the queue.").await;

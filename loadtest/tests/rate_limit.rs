@@ -218,13 +218,13 @@ async fn hang_up(database: &str) {
     }
     // Whoever is still there buys what is left, and no more.
     let mut connection = shop.connect().await;
-    let mut bought = 0;
-    for buyer in 1001.. {
+    let (mut bought, mut sold_out) = (0, false);
+    for buyer in 1001..50_000 {
         match buy(&mut connection, buyer).await.status.as_u16() {
             201 => bought += 1,
             409 => {
-                let ledger = shop.ledger().await;
-                if ledger.sales[0].sold == 100 {
+                sold_out = shop.ledger().await.sales[0].sold == 100;
+                if sold_out {
                     break;
                 }
             }
@@ -232,6 +232,7 @@ async fn hang_up(database: &str) {
             status => panic!("{status}"),
         }
     }
+    assert!(sold_out, "units that nobody can have");
     let ledger = shop.ledger().await;
     assert_eq!((ledger.orders.len(), ledger.sales[0].sold), (100, 100));
     assert!(bought <= 100 && ledger.orders.iter().filter(|order| order.buyer_id > 1000).count() == bought);

@@ -120,30 +120,78 @@ fn what_is_no_run_file_is_refused_in_a_line() {
     assert!(code == Some(4) && said.contains("cannot read no.json"), "{said}");
 }
 
-/// The table in the README is the one that the command makes of the committed figures.
-#[test]
-fn the_readme_shows_the_figures() {
+/// Prints the tables of a committed file of figures: that of the stampedes, and the matrix if there is one.
+fn tables(file: &str) -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let file = root.join("docs/results/demo.json");
-    let made = Command::new(loadtest()).arg("report").arg(file).arg("--markdown").output().unwrap();
-    let (table, readme) =
-        (String::from_utf8(made.stdout).unwrap(), fs::read_to_string(root.join("README.md")).unwrap());
-    assert!(table.contains("| v1-naive |") && readme.contains(&table), "the README's table should be:\n{table}");
+    let made = Command::new(loadtest()).arg("report").arg(root.join(file)).arg("--markdown").output().unwrap();
+    let text = String::from_utf8(made.stdout).unwrap();
+    text.split("\n\n").map(|table| table.trim_end().to_owned()).collect()
 }
 
-/// The picture in README and book is the one that the command makes of the committed figures.
+/// The tables in the README are those that the command makes of the committed figures.
 #[test]
-fn the_ladder_is_made_from_the_figures() {
+fn the_readme_shows_the_figures() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    let stampedes = &tables("docs/results/demo.json")[0];
+    assert!(stampedes.contains("| v5-hidden-api |") && readme.contains(stampedes), "the table should be:\n{stampedes}");
+    let matrix = &tables("docs/results/matrix.json")[1];
+    assert!(matrix.contains("| v5-hidden-api |") && readme.contains(matrix), "the matrix should be:\n{matrix}");
+}
+
+/// The pictures in README and book are those that the command makes of the committed figures.
+#[test]
+fn the_pictures_are_made_from_the_figures() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let folder = tempfile::tempdir().unwrap();
-    let svg = folder.path().join("ladder.svg");
-    let made = Command::new(loadtest())
-        .args(["picture", "ladder"])
-        .arg(root.join("docs/results/demo.json"))
-        .arg("--svg")
-        .arg(&svg)
-        .status();
-    assert!(made.unwrap().success());
-    let [made, committed] = [svg, root.join("docs/src/ladder.svg")].map(|file| fs::read_to_string(file).unwrap());
-    assert!(made.contains("v1-naive") && made == committed, "make pictures");
+    for (kind, file) in [("ladder", "demo.json"), ("matrix", "matrix.json"), ("funnel", "matrix.json")] {
+        let svg = folder.path().join(kind);
+        let made = Command::new(loadtest())
+            .args(["picture", kind])
+            .arg(root.join("docs/results").join(file))
+            .arg("--svg")
+            .arg(&svg)
+            .status();
+        assert!(made.unwrap().success());
+        let committed = root.join(format!("docs/src/{kind}.svg"));
+        let [made, committed] = [svg, committed].map(|file| fs::read_to_string(file).unwrap());
+        assert!(made.contains("v1-naive") && made == committed, "{kind}: make pictures");
+    }
+}
+
+/// The matrix and the funnel say in words and numbers what the figures say, and nothing runs over its edge.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromium-driver: make test"]
+async fn the_matrix_says_what_the_figures_say() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let file = root.join("docs/results/matrix.json");
+    let record: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(report(folder.path(), file.to_str().unwrap()), (Some(0), String::new()));
+    let browser = Browser::start().await;
+    browser.page.goto(&format!("file://{}", folder.path().join("again.html").display())).await.unwrap();
+
+    let cells = browser
+        .script("return [...document.querySelectorAll('svg.matrix .word')].map((text) => text.textContent)")
+        .await;
+    let runs = record["runs"].as_array().unwrap();
+    assert_eq!(cells.as_array().unwrap().len(), runs.len());
+    for (cell, run) in cells.as_array().unwrap().iter().zip(runs) {
+        if run["promised"] != "may break" {
+            assert_eq!(*cell, run["promised"], "{} {}", run["version"], run["scenario"]);
+        }
+    }
+    let last = runs.iter().find(|run| run["version"] == "v4-ratelimit" && run["scenario"] == "stampede").unwrap();
+    let funnel = browser.text("svg.funnel").await;
+    let past = last["counters"]["passed_rate_limit"].as_u64().unwrap();
+    assert!(funnel.contains("past the limiter") && funnel.contains(&past.to_string()), "{funnel}");
+    let over = "return [...document.querySelectorAll('svg.matrix rect')].filter((rect) => { \
+                const box = rect.getBoundingClientRect(); return [...document.querySelectorAll('svg.matrix text')].some((text) => { \
+                const words = text.getBoundingClientRect(); const middle = (words.left + words.right) / 2; \
+                return words.top > box.top && words.bottom < box.bottom && middle > box.left && middle < box.right \
+                && (words.left < box.left || words.right > box.right); }); }).length";
+    assert_eq!(browser.script(over).await, 0, "words that run over the edge of their cell");
+    browser.screenshot("matrix.png").await;
+    browser.as_telephone().await;
+    assert!(!browser.scrolls_sideways().await);
+    assert_eq!(browser.console_errors().await, Vec::<String>::new());
 }

@@ -7,22 +7,13 @@
 //! for n in $(seq 20); do curl -si -X POST -H "x-buyer-id: $n" http://127.0.0.1:3000/sales/1/purchase | head -1; done
 //! ```
 
-/// Who is kept out altogether.
-pub mod block_list;
-/// Room for the clients' buckets that no number of clients can fill.
-pub mod buckets;
-/// Who is asking: an address that cannot be made up.
-pub mod client;
 /// The lesson: who gets through.
 pub mod rate_limit;
 
 pub use v1_naive::shop;
 pub use v3_optimistic::purchase; // chapter 3's, unchanged
 
-use axum::{
-    Extension, Router,
-    middleware::{from_fn, from_fn_with_state},
-};
+use axum::{Extension, Router, middleware::from_fn};
 use rate_limit::{RateLimit, RateLimits};
 use shop::header_login;
 
@@ -49,7 +40,6 @@ pub struct Config {
 /// See [`shop::Shop::open`] and [`RateLimit::new`].
 pub async fn app(config: &Config) -> anyhow::Result<Router> {
     let shop = v3_optimistic::open(&config.shop, purchase::BUY).await?;
-    let limit = from_fn_with_state(RateLimit::new(&config.limits)?, rate_limit::layer);
-    let purchase = purchase::routes().layer(limit);
+    let purchase = RateLimit::new(&config.limits)?.guard(purchase::routes());
     Ok(shop.router(purchase).layer(Extension(config.retry)).layer(from_fn(header_login)))
 }

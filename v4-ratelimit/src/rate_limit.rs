@@ -3,6 +3,13 @@
 //! Three questions, the cheapest first. Is the client on the block list? Has this client a token left? Is there a token left
 //! at all? A client over its own limit takes no token from all the others.
 
+/// Who is kept out altogether.
+pub mod block_list;
+/// Room for the clients' buckets that no number of clients can fill.
+pub mod buckets;
+/// Who is asking: an address that cannot be made up.
+pub mod client;
+
 use std::{
     net::{IpAddr, SocketAddr},
     num::NonZeroU32,
@@ -12,9 +19,10 @@ use std::{
 };
 
 use axum::{
+    Router,
     extract::{ConnectInfo, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header::RETRY_AFTER},
-    middleware::Next,
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock};
@@ -24,12 +32,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{
-    block_list::BlockList,
-    buckets::ClientBuckets,
-    client,
-    shop::{config::seconds, problem},
-};
+use self::{block_list::BlockList, buckets::ClientBuckets};
+use crate::shop::{Shop, config::seconds, problem};
 
 /// What is let through.
 #[derive(Debug, Clone, clap::Args)]
@@ -171,6 +175,11 @@ impl RateLimit {
             }
         };
         timeout(queue.timeout, in_turn).await.map_err(|_| too_fast)
+    }
+
+    /// Puts the limit in front of a purchase.
+    pub fn guard(self: Arc<Self>, purchase: Router<Shop>) -> Router<Shop> {
+        purchase.layer(from_fn_with_state(self, layer))
     }
 
     fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {

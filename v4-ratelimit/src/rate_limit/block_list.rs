@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 use ipnet::IpNet;
 
-use crate::client::network;
+use super::client::network;
 
 /// How often the file is looked at.
 const EVERY: Duration = Duration::from_secs(1);
