@@ -56,7 +56,7 @@ struct Server {
     url: Url,
     admin: AnyPool,
     /// Ours, or somebody's.
-    _private: Option<Services>,
+    private: Option<Services>,
 }
 
 /// A database that nobody has used yet.
@@ -90,7 +90,7 @@ impl Lab {
         let admin = connect(&url).await?;
         // Counts statements; a server of somebody's may not have it, and then they are not counted.
         let _ = sqlx::query("create extension if not exists pg_stat_statements").execute(&admin).await;
-        let server = Some(Server { url, admin, _private: private });
+        let server = Some(Server { url, admin, private });
         Ok(Lab { loadtest, folder, capacity: OnceCell::new(), server, made: Mutex::default() })
     }
 
@@ -141,6 +141,9 @@ impl Lab {
 
     /// Removes what a broken-off run has left on somebody's server, and stops our own.
     pub async fn close(self) {
+        if self.server.as_ref().is_some_and(|server| server.private.is_some()) {
+            return; // and with it go its databases
+        }
         for name in self.made.lock().await.iter() {
             let _ = self.drop_database(name).await;
         }

@@ -24,6 +24,8 @@ pub struct Cell {
     pub held: bool,
     /// Whether the version had promised otherwise.
     pub wrong: bool,
+    /// Whether it had promised anything.
+    pub promised: bool,
 }
 
 /// A version and what came out of it, column by column; nothing where nothing was played.
@@ -68,7 +70,13 @@ fn cell(run: &Run) -> Cell {
         (false, true) => &run.promised,
         (false, false) => "breaks",
     };
-    Cell { word: word.into(), figure: run.figure(), held, wrong: run.verdict == "not as promised" }
+    Cell {
+        word: word.into(),
+        figure: run.figure(),
+        held,
+        wrong: run.verdict == "not as promised",
+        promised: run.promised != "may break",
+    }
 }
 
 /// Prints it: green for what held, red for what broke, and in words whether that was promised.

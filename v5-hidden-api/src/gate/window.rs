@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use axum::{
     extract::{Request, State},
@@ -8,42 +11,55 @@ use axum::{
 };
 use tokio::sync::Mutex;
 
-use super::{Gates, SalePath, expiring::Expiring, path};
+use super::{Gates, SalePath, path};
 use crate::shop::{Error, Path, problem};
 
-/// For how long a sale's times are believed without another look.
-const FRESH: Duration = Duration::from_secs(1);
-/// Sales, and ids that are none, whose times are remembered.
-const SALES: usize = 10_000;
+/// For how many milliseconds the sales' times are believed without another look.
+const FRESH_MS: i64 = 1000;
+/// The same for a sale that was not there: it may have been put up since.
+const FRESH_NONE_MS: i64 = 100;
 
-/// When each sale opens and closes; nothing for an id that is none.
+/// When each sale opens and closes. All sales are looked up together, so that asking for sales that do not exist, however many
+/// and however often, asks the database nothing.
+#[derive(Default)]
 pub(super) struct Windows {
-    known: Expiring<i64, Option<(i64, i64)>>,
+    known: RwLock<Known>,
     /// One looks into the database while the crowd waits for what it finds.
     look: Mutex<()>,
 }
 
-impl Default for Windows {
-    fn default() -> Self {
-        Windows { known: Expiring::new(FRESH, SALES), look: Mutex::default() }
+#[derive(Default)]
+struct Known {
+    since: i64,
+    windows: HashMap<i64, (i64, i64)>,
+}
+
+impl Windows {
+    /// What is known of this sale, if it is fresh enough: its window, or that there is none.
+    fn known(&self, now: i64, sale_id: i64) -> Option<Option<(i64, i64)>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let window = known.windows.get(&sale_id).copied();
+        let fresh = if window.is_some() { FRESH_MS } else { FRESH_NONE_MS };
+        (0..fresh).contains(&(now - known.since)).then_some(window)
     }
 }
 
 impl Gates {
     async fn window(&self, sale_id: i64) -> Result<Option<(i64, i64)>, Error> {
-        if let Some(window) = self.windows.known.get(self.clock.now_ms(), &sale_id) {
+        if let Some(window) = self.windows.known(self.clock.now_ms(), sale_id) {
             return Ok(window);
         }
         let _look = self.windows.look.lock().await;
-        let now = self.clock.now_ms();
-        if let Some(window) = self.windows.known.get(now, &sale_id) {
+        let since = self.clock.now_ms();
+        if let Some(window) = self.windows.known(since, sale_id) {
             return Ok(window);
         }
-        let window = sqlx::query_as("select opens_at, closes_at from sales where id = $1")
-            .bind(sale_id)
-            .fetch_optional(&self.shop.pool)
-            .await?;
-        self.windows.known.insert(now, sale_id, window).map_err(|_| Error::Overloaded)?;
+        metrics::counter!("window_lookups_total").increment(1);
+        let rows: Vec<(i64, i64, i64)> =
+            sqlx::query_as("select id, opens_at, closes_at from sales").fetch_all(&self.shop.pool).await?;
+        let windows: HashMap<_, _> = rows.into_iter().map(|(id, opens, closes)| (id, (opens, closes))).collect();
+        let window = windows.get(&sale_id).copied();
+        *self.windows.known.write().unwrap_or_else(PoisonError::into_inner) = Known { since, windows };
         Ok(window)
     }
 }
