@@ -7,6 +7,7 @@ mod support;
 use std::{fs, path::Path, process::Command};
 
 use browser::Browser;
+use loadtest::text::thousands;
 use serde_json::{Value, json};
 use support::{loadtest, v1_oversells};
 
@@ -194,4 +195,59 @@ async fn the_matrix_says_what_the_figures_say() {
     browser.as_telephone().await;
     assert!(!browser.scrolls_sideways().await);
     assert_eq!(browser.console_errors().await, Vec::<String>::new());
+}
+
+/// What chapters and cards quote stands in the figures.
+#[test]
+fn the_chapters_quote_the_figures() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |file: &str| fs::read_to_string(root.join(file)).unwrap();
+    let runs = |file: &str| {
+        let record: Value = serde_json::from_str(&read(&format!("docs/results/{file}.json"))).unwrap();
+        record["runs"].as_array().unwrap().clone()
+    };
+    let demo = runs("demo");
+    let run = |version: &str, variant: Option<&str>| {
+        let this = |run: &&Value| {
+            run["scenario"] == "stampede" && run["version"] == version && run["variant"].as_str() == variant
+        };
+        demo.iter().find(this).unwrap()
+    };
+    let count = |value: &Value| thousands(value.as_f64().unwrap() as i64);
+    let rounded = |value: &Value| thousands(value.as_f64().unwrap().round() as i64);
+    let (v1, in_transaction) = (run("v1-naive", None), run("v1-naive", Some("transaction")));
+    let (v2, process_lock) = (run("v2-pessimistic", None), run("v2-pessimistic", Some("process-lock")));
+    let serializable = run("v2-pessimistic", Some("serializable"));
+    let (v3, v4) = (run("v3-optimistic", None), run("v4-ratelimit", None));
+    let [forger, two, restart] = ["v5-forger", "v5-two-instances", "v5-restart"].map(runs);
+    let span = |runs: &[Value]| {
+        let told = runs.iter().map(|run| run["outcomes"]["wrong-path"].as_i64().unwrap());
+        format!("{} to {}", told.clone().min().unwrap(), told.max().unwrap())
+    };
+    assert!(forger.iter().chain(&two).chain(&restart).all(|run| run["lost_promises"] == 0));
+    for (file, quote) in [
+        ("v1-naive/README.md", format!("the counter says that {} were sold", count(&v1["sold"]))),
+        ("v1-naive/README.md", format!("It still oversells: {} orders", count(&in_transaction["orders"]))),
+        ("v1-naive/README.md", format!("{} orders a second", count(&v1["requests_per_second"]))),
+        ("v2-pessimistic/README.md", format!("with two instances it sold {} of 100", process_lock["orders"])),
+        (
+            "v2-pessimistic/README.md",
+            format!("holds, by {} retries", count(&serializable["counters"]["serialization_failures"])),
+        ),
+        ("v2-pessimistic/README.md", format!("{} statements per unit sold", rounded(&v2["statements_per_order"]))),
+        ("v3-optimistic/README.md", format!("lost {} compare-and-swaps", count(&v3["counters"]["conflicts"]))),
+        ("v3-optimistic/README.md", format!("{} statements per unit sold", rounded(&v3["statements_per_order"]))),
+        ("v3-optimistic/README.md", format!("answers {} requests a second", count(&v3["requests_per_second"]))),
+        ("v3-optimistic/README.md", format!("answers {}:", count(&v2["requests_per_second"]))),
+        ("v4-ratelimit/README.md", format!("{} of 10,000 were told", count(&v4["outcomes"]["rate-limited"]))),
+        ("v5-hidden-api/README.md", format!("{} taken", forger[0]["measure"]["value"].as_f64().unwrap())),
+        ("v5-hidden-api/README.md", format!("{} of 10,000 honest buyers", span(&two))),
+        ("v5-hidden-api/README.md", format!("{} told `wrong-path`", span(&restart))),
+        ("docs/src/whiteboard/1-naive.md", format!("`sold` says {}", count(&v1["sold"]))),
+        ("docs/src/whiteboard/2-pessimistic.md", format!("{} requests a second", count(&v2["requests_per_second"]))),
+        ("docs/src/whiteboard/3-optimistic.md", format!("{} conflicts", count(&v3["counters"]["conflicts"]))),
+        ("docs/src/whiteboard/5-hidden-api.md", format!("{} honest buyers", span(&two))),
+    ] {
+        assert!(read(file).contains(&quote), "{file} should say: {quote}");
+    }
 }
