@@ -8,8 +8,7 @@
 //! curl -X POST -H 'x-buyer-id: 7' http://127.0.0.1:3000/sales/1/path
 //! ```
 
-/// The lesson: the gates, in their order.
-pub mod gate;
+pub mod gate; // the lesson
 
 pub use v1_naive::shop;
 pub use v3_optimistic::purchase; // chapter 3's, unchanged

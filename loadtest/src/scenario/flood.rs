@@ -48,7 +48,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub const ENOUGH: f64 = 0.95;
 
 /// Purchases a second that chapter 3's shop answers, on which the later ones are built, with a pool of [`POOL`] and
-/// [`ASKING`] buyers who ask again as soon as they have an answer. Measured once in a lab.
+/// 32 buyers who ask again as soon as they have an answer. Measured once in a lab.
 ///
 /// # Errors
 /// The shop's or the database's.

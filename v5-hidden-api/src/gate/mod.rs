@@ -2,7 +2,7 @@
 //!
 //! | gate | keeps out | costs |
 //! |---|---|---|
-//! | [`rate_limit`](crate::rate_limit) | floods | a hash and an atomic number |
+//! | [`rate_limit`] | floods | a hash and an atomic number |
 //! | [`window`] | whoever comes before or after the sale | two comparisons |
 //! | [`frequency`] | a buyer who tries again and again | an entry in a map |
 //! | [`path`] | whoever was not given this address | a keyed hash |
