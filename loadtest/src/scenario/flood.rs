@@ -38,8 +38,9 @@ const CLIENTS: [Ipv4Addr; 4] = [
 ];
 /// Connections the flood may have open.
 pub const CONNECTIONS: usize = 2000;
-/// Honest buyers a second.
+/// Honest buyers a second at most, and as a share of what the shop can do: alone they are well served.
 const HONEST: f64 = 100.0;
+const HONEST_SHARE: f64 = 0.2;
 /// A decision after that is none: the buyer has clicked again, or gone.
 const IN_TIME: Duration = Duration::from_millis(500);
 /// How long the last of them wait.
@@ -96,7 +97,7 @@ pub async fn play(stage: &Stage<'_>, capacity: f64, lasts: Duration) -> anyhow::
         shop,
         sale_id,
         first_buyer: 1,
-        rate: HONEST,
+        rate: HONEST.min(capacity * HONEST_SHARE).max(1.0),
         from: Vec::new(),
         connections: CONNECTIONS,
         patience: PATIENCE,
