@@ -22,7 +22,7 @@ async fn buyers(shop: &Shop, n: i64) -> Vec<u16> {
     let mut connection = shop.connect().await;
     let mut answers = Vec::new();
     for buyer in 1..=n {
-        answers.push(buy(&mut connection, buyer).await.status.as_u16());
+        answers.push(buy(&mut connection, V4, buyer).await.status.as_u16());
     }
     answers
 }
@@ -34,7 +34,7 @@ fn count(answers: &[u16], status: u16) -> usize {
 async fn from(shop: &Shop, address: &str) -> Reply {
     let mut connection = shop.connect().await;
     connection.from = Some(address.parse().unwrap());
-    buy(&mut connection, 7).await
+    buy(&mut connection, V4, 7).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,7 +141,7 @@ async fn whoever_waits_is_served_in_time_or_refused() {
     let start = Instant::now();
     let together = (1..=10).map(|buyer| {
         let address = shop.address();
-        tokio::spawn(async move { buy(&mut Connection::open(address).await.unwrap(), buyer).await.status.as_u16() })
+        tokio::spawn(async move { buy(&mut Connection::open(address).await.unwrap(), V4, buyer).await.status.as_u16() })
     });
     for answer in together.collect::<Vec<_>>() {
         assert_eq!(answer.await.unwrap(), 201);
@@ -220,7 +220,7 @@ async fn hang_up(database: &str) {
     let mut connection = shop.connect().await;
     let (mut bought, mut sold_out) = (0, false);
     for buyer in 1001..50_000 {
-        match buy(&mut connection, buyer).await.status.as_u16() {
+        match buy(&mut connection, V4, buyer).await.status.as_u16() {
             201 => bought += 1,
             409 => {
                 sold_out = shop.ledger().await.sales[0].sold == 100;

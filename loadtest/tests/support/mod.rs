@@ -11,7 +11,6 @@ use std::{
 };
 
 use loadtest::{
-    buyer::open_sale,
     client::{Connection, Link, Reply},
     lab::{Backend, FreshDatabase, Lab},
     ledger::Ledger,
@@ -63,6 +62,7 @@ pub async fn lab(database: &str) -> Lab {
 
 /// A version with one sale, and a pool to look behind its back.
 pub struct Shop {
+    pub version: Version,
     pub pool: AnyPool,
     pub database: FreshDatabase,
     pub process: ShopProcess,
@@ -78,7 +78,7 @@ impl Shop {
         let process = ShopProcess::start(&lab.loadtest, version, &all, lab.folder.path().join("log")).await.unwrap();
         let pool = database.connect().await.unwrap();
         Sale::open(SALE, stock).insert(&pool).await.unwrap();
-        Shop { pool, database, process, lab }
+        Shop { version, pool, database, process, lab }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -100,13 +100,14 @@ impl Shop {
 
     /// Asks for one unit, step by step.
     pub async fn buy(&self, buyer: i64) -> Reply {
-        buy(&mut self.connect().await, buyer).await
+        buy(&mut self.connect().await, self.version, buyer).await
     }
 }
 
 /// Asks for one unit of [`SALE`] and follows where the shop leads; returns the last answer.
-pub async fn buy(connection: &mut Connection, buyer: i64) -> Reply {
-    let mut next = open_sale(connection, SALE).await.unwrap();
+pub async fn buy(connection: &mut Connection, version: Version, buyer: i64) -> Reply {
+    let first = if version.hides_the_address() { "/sales/42/path" } else { "/sales/42/purchase" };
+    let mut next = link("POST", first);
     loop {
         let reply = connection.send(&next, Some(buyer), None).await.unwrap();
         if reply.status != 200 {
