@@ -363,7 +363,7 @@ async fn crowd(
         elapsed: stampede.elapsed,
         measure: starving,
         bystander,
-        flood: None,
+        ..Played::default()
     })
 }
 

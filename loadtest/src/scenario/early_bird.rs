@@ -46,8 +46,7 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
         requests,
         elapsed: start.elapsed(),
         measure: Some(Measure::none_of("orders outside the window", bought(&history))),
-        bystander: None,
-        flood: None,
         history,
+        ..Played::default()
     })
 }

@@ -53,9 +53,8 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
         requests,
         elapsed: start.elapsed(),
         measure: Some(Measure::none_of(&what, taken)),
-        bystander: None,
-        flood: None,
         history,
+        ..Played::default()
     })
 }
 

@@ -153,6 +153,7 @@ pub struct Stage<'a> {
 }
 
 /// What was played.
+#[derive(Default)]
 pub struct Played {
     /// What everybody was told.
     pub history: Vec<Told>,

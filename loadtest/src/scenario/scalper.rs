@@ -48,8 +48,7 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
         requests,
         elapsed: start.elapsed(),
         measure: Some(Measure::new("units that one buyer got", units as f64, units <= 1 && quiet)),
-        bystander: None,
-        flood: None,
         history,
+        ..Played::default()
     })
 }

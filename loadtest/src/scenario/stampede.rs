@@ -8,13 +8,13 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use futures_util::stream::{FuturesUnordered, TryStreamExt};
 use tokio::{
-    sync::{Mutex, Semaphore, watch},
+    sync::{Semaphore, watch},
     task::JoinSet,
     time::sleep,
 };
 
-use super::at_once;
 use crate::{
     buyer::{Next, ask, buy, open_sale},
     client::{Connection, Link},
@@ -137,19 +137,16 @@ async fn line_up(crowd: &Crowd, tabs: &mut [Tab]) -> anyhow::Result<Vec<Buyer>> 
     let mut buyers: Vec<_> = line.map(|(id, &(sale_id, ref link))| Buyer { id, sale_id, link: link.clone() }).collect();
     if crowd.step_before {
         let per_tab = buyers.len().div_ceil(tabs.len());
-        let mut asking: Vec<_> = buyers.chunks_mut(per_tab).zip(tabs).map(|pair| Mutex::new(Some(pair))).collect();
-        let ask_all = async |n: usize| {
-            let Some((buyers, tab)) = asking[n].lock().await.take() else { return Ok((Vec::<()>::new(), 0)) };
+        let asking = buyers.chunks_mut(per_tab).zip(tabs).map(async |(buyers, tab)| {
             for buyer in buyers {
                 match ask(tab.next(), &buyer.link, buyer.id).await {
                     Next::Follow(link) => buyer.link = link,
                     Next::Told(answer) => bail!("buyer {} gets no address: {}", buyer.id, answer.kind()),
                 }
             }
-            Ok((Vec::new(), 0))
-        };
-        at_once(asking.len(), ask_all).await?;
-        asking.clear();
+            Ok(())
+        });
+        asking.collect::<FuturesUnordered<_>>().try_collect::<()>().await?;
     }
     Ok(buyers)
 }
