@@ -41,9 +41,9 @@ impl Paths {
     pub fn new(rules: &Rules) -> anyhow::Result<Paths> {
         let secret = rules.path_secret.as_deref().unwrap_or(DEMO_SECRET);
         ensure!(secret.len() >= 32, "PATH_SECRET has {} bytes; it needs 32 or more", secret.len());
-        match rules.mode {
-            Mode::Production => ensure!(secret != DEMO_SECRET, "MODE production needs a PATH_SECRET of its own"),
-            Mode::Demo => tracing::warn!("demo mode: the secret that paths are made with may be everybody's"),
+        if secret == DEMO_SECRET {
+            ensure!(rules.mode == Mode::Demo, "MODE production needs a PATH_SECRET of its own");
+            tracing::warn!("demo mode: everybody can know the secret that paths are made with");
         }
         let keyed = Hmac::new_from_slice(secret.as_bytes())?;
         Ok(Paths { keyed, nonces: Expiring::new(rules.path_ttl, rules.remembered as usize) })
