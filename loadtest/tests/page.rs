@@ -47,7 +47,7 @@ async fn a_browser_goes_with_its_test() {
 async fn grey_then_open_then_bought_then_sold_out() {
     let shop = Shop::start(V1, "sqlite", 9, &[]).await;
     let browser = Browser::start().await;
-    let opens_at = now_ms() + 4000;
+    let opens_at = now_ms() + 8000;
     Sale { opens_at, ..Sale::open(7, 1) }.insert(&shop.pool).await.unwrap();
     visit(&browser, &shop, "7").await;
 
@@ -91,7 +91,7 @@ async fn grey_then_open_then_bought_then_sold_out() {
 async fn it_closes_by_itself() {
     let shop = Shop::start(V1, "sqlite", 9, &[]).await;
     let browser = Browser::start().await;
-    Sale { closes_at: now_ms() + 4000, ..Sale::open(7, 1) }.insert(&shop.pool).await.unwrap();
+    Sale { closes_at: now_ms() + 8000, ..Sale::open(7, 1) }.insert(&shop.pool).await.unwrap();
     visit(&browser, &shop, "7").await;
     browser.wait_for_text("#state", "Open for another").await;
     browser.wait_for_text("#state", "The sale is over.").await;
@@ -243,9 +243,10 @@ async fn it_follows_the_links_of_later_chapters() {
 #[ignore = "needs chromium-driver: make test"]
 async fn chapter_5_counts_down_sells_one_and_slows_down() {
     let shop = Shop::start(V5, "sqlite", 9, &["--frequency-limit", "4", "--frequency-window", "30"]).await;
-    let opens_at = now_ms() + 4000;
+    let browser = Browser::start().await;
+    let opens_at = now_ms() + 8000;
     Sale { opens_at, ..Sale::open(7, 5) }.insert(&shop.pool).await.unwrap();
-    let browser = open(&shop, "7").await;
+    visit(&browser, &shop, "7").await;
     let counting = "return document.getElementById('state').textContent.startsWith('Opens in 00:0') && \
                     document.getElementById('buy').disabled";
     eventually("a grey button and a countdown", async || browser.script(counting).await == true).await;
