@@ -23,6 +23,8 @@ pub mod matrix;
 pub mod observe;
 /// Room for many connections.
 pub mod open_files;
+/// What is to be run.
+pub mod plan;
 /// What is to come out.
 pub mod promise;
 /// What is written to a file.

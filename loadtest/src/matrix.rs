@@ -6,9 +6,9 @@ use anstream::println;
 use anstyle::{AnsiColor, Style};
 
 use crate::{
+    plan::Plan,
     promise::Promise,
     record::{Record, Run},
-    run::Plan,
     scenario::{SCENARIOS, Scenario},
     version::VERSIONS,
 };

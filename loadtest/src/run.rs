@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use nix::sys::resource::{UsageWho, getrusage};
 use sqlx::AnyPool;
 use tokio::sync::watch;
@@ -14,7 +14,8 @@ use crate::{
     lab::{FreshDatabase, Lab},
     ledger::Ledger,
     observe,
-    promise::{Conditions, Promise, promise},
+    plan::Plan,
+    promise::{Promise, promise},
     record::{Latencies, Run},
     scenario::{
         Measure, Played, Scenario, Stage,
@@ -24,8 +25,6 @@ use crate::{
         told,
     },
     shop_process::ShopProcess,
-    text::thousands,
-    version::Version,
 };
 
 /// The first sale of a run. The shop's own, which nobody asked for, is below it.
@@ -34,143 +33,6 @@ const FIRST_SALE: i64 = 1001;
 const GENERATOR_SHARE: f64 = 0.5;
 /// Shorter runs are over before shares of a processor mean anything.
 const LONG_ENOUGH: Duration = Duration::from_millis(500);
-
-/// What is to be run.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    /// The version.
-    pub version: Version,
-    /// Its variant.
-    pub variant: Option<String>,
-    /// What it is put through.
-    pub scenario: Scenario,
-    /// Buyers, each of whom asks once; or the tries of whoever is not honest.
-    pub buyers: usize,
-    /// Units of each sale.
-    pub stock: i64,
-    /// Sales the buyers are spread over.
-    pub sales: usize,
-    /// Instances of the shop.
-    pub instances: usize,
-    /// Connections the buyers share.
-    pub connections: usize,
-    /// Database connections of each instance.
-    pub pool: u32,
-    /// How long bystanders are alone, and how long a flood lasts.
-    pub lasts: Duration,
-    /// Decides the order of the buyers.
-    pub seed: u64,
-    /// Further arguments for the shop.
-    pub shop_args: Vec<String>,
-}
-
-impl Plan {
-    /// A scenario as the book has it: of a stampede, 10,000 buyers, 100 units, 1,000 connections.
-    pub fn new(version: Version, variant: Option<&str>, scenario: Scenario) -> Plan {
-        Plan {
-            version,
-            variant: variant.map(str::to_owned),
-            scenario,
-            buyers: scenario.crowd(),
-            stock: if scenario == Scenario::Flood { flood::PLENTY } else { 100 },
-            sales: 1,
-            instances: if scenario == Scenario::TwoInstances { 2 } else { 1 },
-            connections: 1000,
-            pool: if scenario == Scenario::Flood { flood::POOL } else { 16 },
-            lasts: Duration::from_secs(3),
-            seed: 1,
-            shop_args: Vec::new(),
-        }
-    }
-
-    /// [`Plan::new`] for a stampede.
-    pub fn stampede(version: Version, variant: Option<&str>) -> Plan {
-        Plan::new(version, variant, Scenario::Stampede)
-    }
-
-    /// Whether it can be carried out at all.
-    ///
-    /// # Errors
-    /// The version has nothing that the scenario could attack, or the scenario has no second instance.
-    pub fn check(&self) -> anyhow::Result<()> {
-        let forgeable = self.scenario != Scenario::Forger || self.version.hides_the_address();
-        ensure!(forgeable, "{} has no hidden address that could be forged", self.version);
-        let many = self.scenario != Scenario::TwoInstances || self.instances > 1;
-        ensure!(many, "two-instances needs --instances 2 or more");
-        Ok(())
-    }
-
-    /// `v2-pessimistic process-lock`, and the scenario if it is no stampede.
-    pub fn title(&self) -> String {
-        let variant = self.variant.iter().map(|variant| format!(" {variant}")).collect::<String>();
-        let scenario = if self.scenario == Scenario::Stampede { String::new() } else { format!(" {}", self.scenario) };
-        format!("{}{variant}{scenario}", self.version)
-    }
-
-    /// `10,000 buyers`, or whoever it is.
-    pub fn who(&self) -> String {
-        let buyers = thousands(self.buyers as i64);
-        match self.scenario {
-            Scenario::Flood => format!("{} times what the shop can do", flood::TIMES),
-            Scenario::Scalper => format!("one buyer, {buyers} tries"),
-            Scenario::EarlyBird => format!("{buyers} tries outside the window"),
-            Scenario::Forger => format!("{buyers} forged addresses"),
-            _ => format!("{buyers} buyers"),
-        }
-    }
-
-    /// What happens, in a sentence.
-    pub fn describe(&self) -> String {
-        let count = |n: usize| thousands(n as i64);
-        let each = if self.sales > 1 { format!(" in each of {} sales", self.sales) } else { String::new() };
-        let connections = match self.scenario.is_a_crowd() {
-            true => format!(" {} connections,", count(self.connections.min(self.buyers))),
-            false => String::new(),
-        };
-        format!(
-            "{}, {} units{each},{connections} {} database connections per instance; milliseconds from the start",
-            self.who(),
-            thousands(self.stock),
-            self.pool
-        )
-    }
-
-    /// Sockets that this needs at the same time.
-    pub fn sockets(&self) -> usize {
-        match self.scenario {
-            Scenario::Flood => 2 * flood::CONNECTIONS,
-            Scenario::Bystander => self.connections + 2000,
-            _ => self.connections * self.instances,
-        }
-    }
-
-    fn shop_args(&self, database: &FreshDatabase) -> Vec<String> {
-        let owned = |args: &[&str]| args.iter().map(|&arg| arg.to_owned()).collect::<Vec<_>>();
-        let mut args = owned(&["--database-url", database.url.as_str(), "--pool-size", &self.pool.to_string()]);
-        if self.version.counts_clients() {
-            args.extend(owned(&["--trusted-proxies", "127.0.0.1"]));
-        }
-        args.extend(self.variant.iter().flat_map(|variant| ["--variant".into(), variant.clone()]));
-        args.extend(self.further_args());
-        args
-    }
-
-    /// What the scenario tells the shop, and what somebody has asked for.
-    fn further_args(&self) -> Vec<String> {
-        self.scenario.shop_args().iter().map(|&arg| arg.to_owned()).chain(self.shop_args.clone()).collect()
-    }
-
-    fn conditions<'a>(&'a self, database: &'a FreshDatabase) -> Conditions<'a> {
-        Conditions {
-            version: self.version,
-            variant: self.variant.as_deref(),
-            scenario: self.scenario,
-            instances: self.instances,
-            database: database.kind,
-            contended: self.buyers as i64 > self.stock * self.sales as i64 && self.connections > 1,
-        }
-    }
-}
 
 /// Carries out a plan; `progress` counts the buyers served.
 ///

@@ -10,7 +10,7 @@ use axum::{
     routing::post,
 };
 use loadtest::{
-    run::Plan,
+    plan::Plan,
     scenario::{Measure, Scenario, Stage, early_bird, flood, forger, scalper},
     version::Version::V5,
 };

@@ -3,8 +3,9 @@
 mod support;
 
 use loadtest::{
+    plan::Plan,
     record::Run,
-    run::{Plan, run},
+    run::run,
     scenario::Scenario::{self, EarlyBird, Forger, Restart, Scalper, Stampede, TwoInstances},
     version::Version::{self, V1, V3, V4, V5},
 };

@@ -5,9 +5,10 @@ mod support;
 use loadtest::{
     audit::{Audit, audit},
     ledger::Ledger,
+    plan::Plan,
     promise::Promise,
     record,
-    run::{Plan, run},
+    run::run,
     scenario::{
         Scenario,
         stampede::{self, Crowd},

@@ -1,6 +1,6 @@
 use loadtest::{
     matrix, open_files,
-    run::Plan,
+    plan::Plan,
     scenario::Scenario,
     services::postgres_is_installed,
     table,

@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use loadtest::{lab::Lab, matrix, open_files, record, run::Plan};
+use loadtest::{lab::Lab, matrix, open_files, plan::Plan, record};
 
 use super::{Exit, in_lab, report::Destination, run_with_progress};
 use crate::cli::Matrix;

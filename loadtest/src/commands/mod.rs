@@ -17,7 +17,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use loadtest::{lab::Lab, record, run::Plan, scenario::stampede::Progress};
+use loadtest::{lab::Lab, plan::Plan, record, scenario::stampede::Progress};
 use v1_naive::shop::stop_signal;
 
 use crate::cli::Database;

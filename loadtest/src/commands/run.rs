@@ -1,5 +1,5 @@
 use anyhow::ensure;
-use loadtest::{open_files, run::Plan, table, version::Version};
+use loadtest::{open_files, plan::Plan, table, version::Version};
 
 use super::{Exit, in_lab, report::Destination, run_with_progress};
 use crate::cli::Run;

@@ -26,8 +26,8 @@ use sqlx::AnyPool;
 
 use crate::{
     history::{Answer, Told},
+    plan::Plan,
     record::{Bystander, Flood},
-    run::Plan,
 };
 
 /// What is done to a version, and what is looked at.
