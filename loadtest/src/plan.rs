@@ -115,7 +115,7 @@ impl Plan {
     /// Sockets that this needs at the same time.
     pub fn sockets(&self) -> usize {
         match self.scenario {
-            Scenario::Flood => 2 * flood::CONNECTIONS,
+            Scenario::Flood => flood::SOCKETS,
             Scenario::Bystander => self.connections + 2000,
             _ => self.connections * self.instances,
         }

@@ -38,7 +38,11 @@ const CLIENTS: [Ipv4Addr; 4] = [
     Ipv4Addr::new(203, 0, 113, 4),
 ];
 /// Connections the flood may have open.
-pub const CONNECTIONS: usize = 2000;
+const CONNECTIONS: usize = 2000;
+/// Connections the honest buyers may have open.
+const HONEST_CONNECTIONS: usize = 500;
+/// Both.
+pub const SOCKETS: usize = CONNECTIONS + HONEST_CONNECTIONS;
 /// Honest buyers a second at most, and as a share of what the shop can do: alone they are well served.
 const HONEST: f64 = 100.0;
 const HONEST_SHARE: f64 = 0.2;
@@ -100,11 +104,17 @@ pub async fn play(stage: &Stage<'_>, capacity: f64, lasts: Duration) -> anyhow::
         first_buyer: 1,
         rate: HONEST.min(capacity * HONEST_SHARE).max(1.0),
         from: Vec::new(),
-        connections: CONNECTIONS,
+        connections: HONEST_CONNECTIONS,
         patience: PATIENCE,
     };
     let honest = tokio::spawn(visitors.clone().come(stopped.clone()));
-    let flood = Visitors { first_buyer: 1_000_000, rate: offered, from: CLIENTS.to_vec(), ..visitors };
+    let flood = Visitors {
+        first_buyer: 1_000_000,
+        rate: offered,
+        from: CLIENTS.to_vec(),
+        connections: CONNECTIONS,
+        ..visitors
+    };
     let flood = tokio::spawn(flood.come(stopped));
     sleep(lasts).await;
     stop.send_replace(true);
