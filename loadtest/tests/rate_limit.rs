@@ -69,6 +69,19 @@ async fn all_clients_together_have_a_limit() {
     assert_eq!(shop.ledger().await.orders.len(), got);
 }
 
+/// The order of the questions: whoever is over its own limit takes nothing from all the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_greedy_client_leaves_the_tokens_of_all_alone() {
+    let limits = ["--client-rate", "1", "--client-burst", "3", "--global-rate", "1", "--global-burst", "30"];
+    let shop = Shop::start(V4, "sqlite", 100, &[&TRUST[..], &limits].concat()).await;
+    let start = Instant::now();
+    for _ in 0..50 {
+        from(&shop, "198.51.100.7").await;
+    }
+    let taken = (3 + start.elapsed().as_secs() as i64 + 1).min(29);
+    assert_eq!(buyers(&shop, 30 - taken).await, vec![201; (30 - taken) as usize]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_made_up_address_is_not_believed() {
     // Nobody is trusted, so all of this is one client whatever it says.
