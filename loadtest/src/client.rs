@@ -62,6 +62,11 @@ impl Connection {
         Ok(Self { from: None, sender, host: HeaderValue::from_str(&shop.to_string()).map_err(io::Error::other)? })
     }
 
+    /// Whether the shop has hung up since the last answer. Nothing has been asked then, so nothing is unknown.
+    pub fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
     /// Sends one request as `buyer` and reads the answer.
     ///
     /// # Errors

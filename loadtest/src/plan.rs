@@ -132,9 +132,12 @@ impl Plan {
         args
     }
 
-    /// What the scenario tells the shop, and what somebody has asked for.
+    /// What the scenario tells the shop, unless somebody has asked for something else.
     pub(crate) fn further_args(&self) -> Vec<String> {
-        self.scenario.shop_args().iter().map(|&arg| arg.to_owned()).chain(self.shop_args.clone()).collect()
+        let flag = |arg: &str| arg.split('=').next().map(str::to_owned);
+        let asked_for = |arg: &&&str| self.shop_args.iter().any(|own| flag(own) == flag(arg));
+        let scenarios = self.scenario.shop_args().iter().filter(|arg| !asked_for(arg));
+        scenarios.map(|&arg| arg.to_owned()).chain(self.shop_args.clone()).collect()
     }
 
     pub(crate) fn conditions<'a>(&'a self, database: &'a FreshDatabase) -> Conditions<'a> {
@@ -146,5 +149,20 @@ impl Plan {
             database: database.kind,
             contended: self.buyers as i64 > self.stock * self.sales as i64 && self.connections > 1,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_argument_is_given_twice() {
+        let shop_args = ["--path-ttl", "1", "--global-rate=7"].map(str::to_owned).to_vec();
+        let plan = Plan { shop_args, ..Plan::new(Version::V5, None, Scenario::Forger) };
+        let args = plan.further_args();
+        let times = |flag: &str| args.iter().filter(|arg| arg.split('=').next() == Some(flag)).count();
+        assert_eq!(["--path-ttl", "--global-rate", "--global-burst", "--retries"].map(times), [1, 1, 1, 1], "{args:?}");
+        assert!(args.contains(&"--global-rate=7".to_owned()));
     }
 }

@@ -223,7 +223,9 @@ impl Run {
         let value = self.measure.as_ref().map_or(0.0, |measure| measure.value);
         let turned_away = self.outcomes.get("wrong-path").copied().unwrap_or_default();
         match self.scenario.as_str() {
-            "bystander" if self.measure.is_none() => "none came through".into(),
+            "bystander" if self.bystander.as_ref().is_none_or(|beside| beside.p99_ratio.is_none()) => {
+                "no answer".into()
+            }
             "bystander" => format!("p99 × {value:.1}"),
             "flood" => format!("{:.0} % in time", value * 100.0),
             "scalper" => format!("{value} unit{}", if value == 1.0 { "" } else { "s" }),

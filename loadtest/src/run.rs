@@ -19,7 +19,7 @@ use crate::{
     record::{Latencies, Run},
     scenario::{
         Measure, Played, Scenario, Stage,
-        bystander::Beside,
+        bystander::{Beside, STARVES},
         early_bird, flood, forger, restart, scalper,
         stampede::{self, Crowd, Progress},
         told,
@@ -203,20 +203,21 @@ async fn crowd(
     let strike = async {
         match plan.scenario {
             Scenario::Restart => {
-                restart::strike(&mut shops[0], plan.stock, plan.buyers / 2, progress.clone(), come_back).await
+                let struck = restart::strike(&mut shops[0], plan.stock, plan.buyers / 2, progress.clone(), come_back);
+                struck.await.context("the shop does not come back")
             }
             _ => Ok(()),
         }
     };
-    let (stampede, struck) = tokio::join!(stampede::run(&crowd, progress.clone(), at_barrier), strike);
-    struck.context("the shop does not come back")?;
-    let stampede = stampede?;
+    // Whichever fails ends the other, which would wait for it.
+    let (stampede, ()) = tokio::try_join!(stampede::run(&crowd, progress.clone(), at_barrier), strike)?;
     let bystander = match watched {
         Some(watched) => Some(watched.end(stage.pool).await?),
         None => None,
     };
-    let starving = bystander.as_ref().and_then(|bystander| bystander.p99_ratio).map(|times| {
-        Measure::new("times by which the bystanders' p99 grew", times, times < crate::scenario::bystander::STARVES)
+    let starving = bystander.as_ref().map(|bystander| match bystander.p99_ratio {
+        Some(times) => Measure::new("times by which the bystanders' p99 grew", times, times < STARVES),
+        None => Measure::new("bystanders who got an answer", 0.0, false),
     });
     Ok(Played {
         history: stampede.history,

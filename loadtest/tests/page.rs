@@ -21,6 +21,10 @@ async fn visit(browser: &Browser, shop: &Shop, sale: &str) {
     browser.page.goto(&format!("http://{}/?sale={sale}", shop.address())).await.unwrap();
 }
 
+/// Both in one look: between two, the sale may open.
+const COUNTING_DOWN: &str = "return document.getElementById('state').textContent.startsWith('Opens in 00:0') && \
+                    document.getElementById('buy').disabled";
+
 async fn is_grey(browser: &Browser) -> bool {
     browser.script("return document.getElementById('buy').disabled").await == true
 }
@@ -51,10 +55,7 @@ async fn grey_then_open_then_bought_then_sold_out() {
     Sale { opens_at, ..Sale::open(7, 1) }.insert(&shop.pool).await.unwrap();
     visit(&browser, &shop, "7").await;
 
-    // Both in one look: between two, the sale may open.
-    let counting = "return document.getElementById('state').textContent.startsWith('Opens in 00:0') && \
-                    document.getElementById('buy').disabled";
-    eventually("a grey button and a countdown", async || browser.script(counting).await == true).await;
+    eventually("a grey button and a countdown", async || browser.script(COUNTING_DOWN).await == true).await;
     browser.screenshot("page-before.png").await;
 
     // By itself, and not before its time.
@@ -247,9 +248,7 @@ async fn chapter_5_counts_down_sells_one_and_slows_down() {
     let opens_at = now_ms() + 8000;
     Sale { opens_at, ..Sale::open(7, 5) }.insert(&shop.pool).await.unwrap();
     visit(&browser, &shop, "7").await;
-    let counting = "return document.getElementById('state').textContent.startsWith('Opens in 00:0') && \
-                    document.getElementById('buy').disabled";
-    eventually("a grey button and a countdown", async || browser.script(counting).await == true).await;
+    eventually("a grey button and a countdown", async || browser.script(COUNTING_DOWN).await == true).await;
     let buy = async || {
         eventually("the button is there", async || !is_grey(&browser).await).await;
         browser.click("#buy").await;

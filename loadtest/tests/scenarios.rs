@@ -102,6 +102,25 @@ async fn a_restart_loses_no_yes_but_every_path() {
     assert!(run.outcomes["bought"] >= 10, "it was killed in the middle: {run:?}");
 }
 
+/// Only the first wave can have been in the middle of something; who comes later finds a closed connection and opens another.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_leaves_nobody_in_doubt_who_came_after_it() {
+    let plan = Plan { buyers: 300, stock: 20, connections: 200, ..Plan::new(V3, None, Restart) };
+    let run = run(&lab("sqlite").await, &plan, Default::default()).await.unwrap();
+    assert!(run.audit.unknown <= 150, "{run:?}");
+    assert_eq!(run.audit.orders, 20, "{run:?}");
+}
+
+/// The crowd fails before the barrier, so the shop that was to be killed in the middle never is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_fails_ends() {
+    let plan = Plan { buyers: 100, shop_args: vec!["--remembered=1".into()], ..Plan::new(V5, None, Restart) };
+    let lab = lab("sqlite").await;
+    let failed = tokio::time::timeout(std::time::Duration::from_secs(60), run(&lab, &plan, Default::default()));
+    let error = failed.await.expect("an end").unwrap_err();
+    assert!(error.to_string().contains("gets no address"), "{error}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_about_the_version_is_not_asked_of_a_variant() {
     let plan = Plan { buyers: 50, stock: 20, ..Plan::new(V1, Some("transaction"), Scalper) };

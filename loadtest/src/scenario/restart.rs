@@ -23,7 +23,7 @@ pub async fn strike(
     while (progress.bought.load(Relaxed) as i64) < stock / 2 && progress.served.load(Relaxed) < first_wave {
         sleep(Duration::from_millis(1)).await;
     }
-    let back = shop.kill_and_start_again().await;
-    second_wave.send_replace(true); // also if it stays away: then they find that out by themselves
-    back
+    shop.kill_and_start_again().await?;
+    second_wave.send_replace(true);
+    Ok(())
 }

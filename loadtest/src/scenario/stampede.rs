@@ -215,7 +215,10 @@ impl Tab {
             return history; // the run was given up before the barrier
         };
         while let Some(buyer) = queue.next().await {
-            let (answer, requests) = buy(self.next(), &buyer.link, buyer.id).await;
+            if self.next().is_closed() && !self.mend().await {
+                break;
+            }
+            let (answer, requests) = buy(&mut self.connections[self.turn], &buyer.link, buyer.id).await;
             queue.requests.fetch_add(requests, Relaxed);
             queue.done.served.fetch_add(1, Relaxed);
             queue.done.bought.fetch_add(usize::from(matches!(answer, Answer::Bought { .. })), Relaxed);

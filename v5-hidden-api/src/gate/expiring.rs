@@ -73,16 +73,6 @@ impl<K: Eq + Hash, V> Expiring<K, V> {
         inner.entries.remove(key).map(|(_, value)| value)
     }
 
-    /// A copy of the entry, if it is good.
-    pub fn get(&self, now: i64, key: &K) -> Option<V>
-    where
-        V: Clone,
-    {
-        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let (made, value) = inner.entries.get(key)?;
-        self.is_good(now, *made).then(|| value.clone())
-    }
-
     fn is_good(&self, now: i64, made: i64) -> bool {
         (0..self.good_for_ms).contains(&(now - made))
     }
@@ -111,15 +101,16 @@ mod tests {
     fn an_entry_is_good_for_its_time_and_no_longer() {
         let memory = memory();
         memory.insert(1000, 1, 7).unwrap();
-        assert_eq!([1000, 10_999, 11_000].map(|now| memory.get(now, &1)), [Some(7), Some(7), None]);
         assert_eq!(memory.take(11_000, &1, |_| true), None);
+        assert_eq!(memory.entry(10_999, 1, 8, |age, value| (age, *value)), Ok((9999, 7)));
+        assert_eq!(memory.entry(11_000, 1, 8, |age, value| (age, *value)), Ok((0, 8)));
     }
 
     #[test]
     fn a_clock_set_back_makes_nothing_last() {
         let memory = memory();
         memory.insert(1000, 1, 7).unwrap();
-        assert_eq!(memory.get(999, &1), None);
+        assert_eq!(memory.take(999, &1, |_| true), None);
         assert_eq!(memory.entry(0, 1, 1, |age, value| (age, *value)), Ok((0, 1)));
     }
 
@@ -140,6 +131,6 @@ mod tests {
         assert_eq!(memory.insert(6000, 3, 0), Err(Full));
         memory.insert(6000, 2, 1).unwrap(); // this one has its room already
         assert_eq!(memory.entry(15_000, 3, 5, |_, value| *value), Ok(5)); // the first has expired
-        assert_eq!(memory.get(15_000, &2), Some(1));
+        assert_eq!(memory.take(15_000, &2, |_| true), Some(1));
     }
 }
