@@ -11,8 +11,9 @@ use tokio::time::timeout;
 
 use super::{Config, Error};
 
+/// How large a body may be, and how long a request may take.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub struct Limits {
     body: usize,
     time: Duration,
 }

@@ -15,7 +15,7 @@ pub mod limits;
 /// `GET /orders/{order_id}`, and the answer to a purchase that succeeded.
 pub mod orders;
 /// `GET /`: the page that people buy at.
-mod page;
+pub mod page;
 /// `GET /sales/{sale_id}`.
 pub mod sales;
 /// The accept loop, and `run`, which every chapter's `main.rs` calls.
@@ -38,6 +38,7 @@ pub use self::{
     config::{Config, parse, parse_from},
     database::Database,
     error::{Error, problem},
+    limits::Limits,
     orders::Placed,
     serve::{SET_UP, run, serve, stop_signal},
 };
@@ -51,7 +52,7 @@ pub struct Shop {
     pub database: Database,
     /// The first link of a sale, with `{sale_id}` to be filled in: where a buyer's first `POST` goes.
     pub buy: &'static str,
-    limits: limits::Limits,
+    limits: Limits,
     _temporary: Option<Arc<TempDir>>,
 }
 
@@ -68,29 +69,42 @@ impl Shop {
         Ok(Shop { pool, database, buy, limits: config.into(), _temporary: temporary.map(Arc::new) })
     }
 
-    /// Joins a chapter's purchase routes with the read-only ones, behind the limits, and closes the router.
+    /// Joins a chapter's purchase routes with the read-only ones and closes the router.
     pub fn router(self, purchase: Router<Shop>) -> Router {
-        let metrics = recorder();
         let pool = self.pool.clone();
-        let expose = move || async move {
+        let gauges = move || {
             metrics::gauge!("pool_connections").set(f64::from(pool.size()));
             metrics::gauge!("pool_idle").set(pool.num_idle() as f64);
-            metrics.render()
         };
-        Router::new()
+        let routes = Router::new()
             .route("/", get(page::show))
             .route("/sales/{sale_id}", get(sales::show))
             .route("/orders/{order_id}", get(orders::show))
-            .route("/healthz", get(async || Json(serde_json::json!({ "status": "ok" }))))
-            .route("/metrics", get(expose))
-            .merge(purchase)
-            .fallback(async || Error::NotFound)
-            .method_not_allowed_fallback(async || Error::method_not_allowed())
-            .layer(middleware::from_fn_with_state(self.limits, limits::limit))
-            // Without its line per 5xx: a shop that refuses a crowd as overloaded must not write a log about it.
-            .layer(tower_http::trace::TraceLayer::new_for_http().make_span_with(span).on_failure(()))
-            .with_state(self)
+            .merge(purchase);
+        close(routes, self.limits, gauges).with_state(self)
     }
+}
+
+/// Closes a router: health, metrics, a problem document for what is not there, and the limits in front of it all. `gauges`
+/// is called before each look at the metrics.
+pub fn close<S: Clone + Send + Sync + 'static>(
+    routes: Router<S>,
+    limits: Limits,
+    gauges: impl Fn() + Clone + Send + Sync + 'static,
+) -> Router<S> {
+    let metrics = recorder();
+    let expose = move || async move {
+        gauges();
+        metrics.render()
+    };
+    routes
+        .route("/healthz", get(async || Json(serde_json::json!({ "status": "ok" }))))
+        .route("/metrics", get(expose))
+        .fallback(async || Error::NotFound)
+        .method_not_allowed_fallback(async || Error::method_not_allowed())
+        .layer(middleware::from_fn_with_state(limits, limits::limit))
+        // Without its line per 5xx: a shop that refuses a crowd as overloaded must not write a log about it.
+        .layer(tower_http::trace::TraceLayer::new_for_http().make_span_with(span).on_failure(()))
 }
 
 /// The log names the route and not the address: an address can carry a secret.

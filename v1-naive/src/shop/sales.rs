@@ -27,7 +27,8 @@ pub struct Sale {
 }
 
 impl Sale {
-    pub(super) fn first(config: &Config) -> Sale {
+    /// Sale 1, as the settings have it.
+    pub fn first(config: &Config) -> Sale {
         let opens_at = now_ms() + i64::from(config.opens_in) * 1000;
         let closes_at = opens_at + i64::from(config.open_for) * 1000;
         Sale { id: 1, stock: config.stock.into(), opens_at, closes_at, ..Sale::open(1, 0) }

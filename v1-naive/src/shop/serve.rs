@@ -2,16 +2,17 @@ use std::{
     convert::Infallible,
     future::Future,
     io::{self, IsTerminal},
+    net::SocketAddr,
     process::ExitCode,
     time::Duration,
 };
 
 use anyhow::Context;
 use axum::{Router, body::Body, extract::ConnectInfo};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -34,26 +35,42 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// Runs a chapter's shop until Ctrl-C or SIGTERM. Prints `listening on http://…` when buyers may come.
 pub async fn run(config: &Config, app: impl Future<Output = anyhow::Result<Router>>) -> ExitCode {
-    let filter = EnvFilter::new(&config.log);
-    // A second shop in one process keeps the first one's log.
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    let _ = log.with_ansi(io::stderr().is_terminal()).try_init();
     let running = async {
+        start_log(&config.log);
         let stop = stop_signal()?;
         let app = app.await?;
-        let taken = || format!("cannot listen on {}; LISTEN=127.0.0.1:0 takes a free port", config.listen);
-        let listener = TcpListener::bind(config.listen).await.with_context(taken)?;
-        println!("listening on http://{}", listener.local_addr()?);
-        serve(listener, app, stop).await;
+        serve(listen(config.listen).await?, app, stop).await;
         anyhow::Ok(())
     };
-    match running.await {
+    conclude(running.await)
+}
+
+/// The exit code of a program that ran, or could not start; says why.
+pub fn conclude(result: anyhow::Result<()>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(SET_UP)
         }
     }
+}
+
+/// Logs to standard error what `filter` lets through. A second shop in one process keeps the first one's log.
+pub fn start_log(filter: &str) {
+    let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(io::stderr);
+    let _ = log.with_ansi(io::stderr().is_terminal()).try_init();
+}
+
+/// Takes the address and prints `listening on http://…`.
+///
+/// # Errors
+/// It is taken.
+pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let taken = || format!("cannot listen on {address}; LISTEN=127.0.0.1:0 takes a free port");
+    let listener = TcpListener::bind(address).await.with_context(taken)?;
+    println!("listening on http://{}", listener.local_addr()?);
+    Ok(listener)
 }
 
 /// Serves HTTP/1.1 on `listener` until `shutdown` is ready, then lets the requests under way finish.
@@ -90,12 +107,11 @@ fn connection(stream: TcpStream, app: Router, graceful: &GracefulShutdown) {
             Ok::<_, Infallible>(app.oneshot(request).await.unwrap_or_else(|never| match never {}))
         }
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
-    let connection = graceful.watch(connection);
+    let watcher = graceful.watcher();
     tokio::spawn(async move {
+        let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+        let connection = watcher.watch(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
         if let Err(error) = connection.await {
             tracing::debug!(%error, "connection ended");
         }

@@ -1,0 +1,122 @@
+//! What this process knows of the sales: read once a second, so that looking at a sale, and asking for one that does not
+//! exist, cost no SQL however many do it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, RwLock},
+    time::Duration,
+};
+
+use axum::{Json, extract::State};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use tokio::{
+    sync::{Notify, watch},
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    App,
+    error::Error,
+    shop::{self, Path, sales::now_ms},
+    sql::in_time,
+    supervise,
+};
+
+/// How old what we know may become.
+const EVERY: Duration = Duration::from_secs(1);
+/// And how young, when strangers ask for sales that we do not know.
+const AT_MOST_EVERY: Duration = Duration::from_millis(50);
+/// How long somebody who asks for one waits for the next look.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Sales are shown, and carried on with, for so long after their end.
+const AFTERWARDS_MS: i64 = 86_400_000;
+
+/// A sale as SQL has it.
+#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+pub(crate) struct SaleRow {
+    pub(crate) id: i64,
+    pub(crate) name: String,
+    pub(crate) price_cents: i64,
+    pub(crate) stock: i64,
+    pub(crate) sold: i64,
+    pub(crate) opens_at: i64,
+    pub(crate) closes_at: i64,
+    #[serde(skip)]
+    pub(crate) epoch: i64,
+}
+
+/// The sales that are coming, open, or over for less than a day.
+pub(crate) struct Catalogue {
+    sales: RwLock<Arc<HashMap<i64, Arc<SaleRow>>>>,
+    wanted: Notify,
+    looks: watch::Sender<u64>,
+}
+
+impl Catalogue {
+    pub(crate) fn new() -> Arc<Catalogue> {
+        Arc::new(Catalogue { sales: RwLock::default(), wanted: Notify::new(), looks: watch::Sender::new(0) })
+    }
+
+    /// The sales, by number.
+    pub(crate) fn all(&self) -> Arc<HashMap<i64, Arc<SaleRow>>> {
+        self.sales.read().map(|sales| sales.clone()).unwrap_or_default()
+    }
+
+    /// One of them; who asks for one that is not known waits for a new look, which all such share.
+    pub(crate) async fn find(&self, sale_id: i64) -> Result<Arc<SaleRow>, Error> {
+        if let Some(sale) = self.all().get(&sale_id) {
+            return Ok(sale.clone());
+        }
+        // The look that is under way may have begun before the sale was put up.
+        let mut looks = self.looks.subscribe();
+        let next = *looks.borrow_and_update() + 2;
+        let looked = async {
+            loop {
+                self.wanted.notify_one();
+                if looks.changed().await.is_err() || *looks.borrow() >= next {
+                    break;
+                }
+            }
+        };
+        if timeout(PATIENCE, looked).await.is_err() {
+            return Err(Error::Unavailable("the sales cannot be read"));
+        }
+        self.all().get(&sale_id).cloned().ok_or(Error::Shop(shop::Error::NotFound))
+    }
+
+    /// Looks again and again.
+    pub(crate) async fn follow(&self, sql: &PgPool, stop: &CancellationToken) {
+        let look = || async move {
+            let _ = timeout(EVERY, self.wanted.notified()).await;
+            let query = "select id, name, price_cents, stock, sold, opens_at, closes_at, epoch from sales
+                         where closes_at > $1";
+            let query = sqlx::query_as::<_, SaleRow>(query).bind(now_ms() - AFTERWARDS_MS);
+            let rows = in_time(query.fetch_all(sql)).await?;
+            let sales = rows.into_iter().map(|sale| (sale.id, Arc::new(sale))).collect();
+            if let Ok(mut known) = self.sales.write() {
+                *known = Arc::new(sales);
+            }
+            self.looks.send_modify(|looks| *looks += 1);
+            sleep(AT_MOST_EVERY).await;
+            Ok(())
+        };
+        supervise::keep("sales", stop, look).await;
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct SalePath {
+    pub(crate) sale_id: i64,
+}
+
+/// `GET /sales/{sale_id}`: the same for everybody, so that it can be cached. The way to a unit begins with the session.
+pub(crate) async fn show(app: State<App>, Path(path): Path<SalePath>) -> Result<Json<Value>, Error> {
+    let sale = app.catalogue.find(path.sale_id).await?;
+    let mut body = json!(*sale);
+    body["server_time"] = now_ms().into();
+    body["buy"] = json!({ "method": "POST", "href": crate::session::step(sale.id) });
+    Ok(Json(body))
+}

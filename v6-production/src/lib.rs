@@ -1,0 +1,93 @@
+//! Chapter 6: the flash sale that a company could start from. SQL is the record, Redis decides who gets a unit, RabbitMQ
+//! carries it from one to the other; any number of instances, and no gap in which a unit or a promise is lost.
+//!
+//! An order goes through five files; read them in this order: [`reserve`], [`relay`], [`worker`], [`notify`], [`release`].
+//! Run with
+//!
+//! ```text
+//! cargo loadtest serve v6
+//! ```
+//!
+//! or, with servers of your own (the program says which), `cargo run -p v6-production`.
+
+mod notify; // 4: back to the buyer
+mod relay; // 2: from Redis into the queue
+mod release;
+mod reserve; // 1: a unit is held in Redis, or not
+mod worker; // 3: from the queue into SQL // 5: unpaid units are sold again
+
+/// What this process knows of the sales.
+mod catalogue;
+mod config;
+mod error;
+mod order_id;
+/// `GET /orders/{order_id}`.
+mod orders;
+mod payment;
+mod redis_store;
+mod run;
+mod seed;
+mod session;
+/// The filter before Redis.
+mod sold_out;
+mod sql;
+/// Waiting, starting again, and the pauses between.
+mod supervise;
+mod transport;
+
+use std::{ops::Deref, sync::Arc};
+
+use axum::{
+    Router,
+    middleware::from_fn_with_state,
+    routing::{get, post},
+};
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+pub use v1_naive::shop;
+
+pub use self::{
+    config::{Command, Config, Mode, Role, SeedArgs},
+    order_id::OrderId,
+    run::main,
+    transport::Reservation,
+};
+
+/// What handlers need. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Parts>);
+
+pub(crate) struct Parts {
+    catalogue: Arc<catalogue::Catalogue>,
+    desk: reserve::Desk,
+    sold_out: Arc<sold_out::SoldOut>,
+    sql: PgPool,
+    redis: redis_store::RedisStore,
+    sessions: session::Sessions,
+    watchers: notify::Watchers,
+    provider: payment::FakeProvider,
+    stop: CancellationToken,
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// The router; a process that only carries answers no more than how it is.
+fn routes(app: App, config: &Config) -> Router {
+    let buying = Router::new()
+        .route("/", get(shop::page::show))
+        .route("/session", post(session::log_in))
+        .route("/sales/{sale_id}", get(catalogue::show))
+        .route(reserve::BUY, post(reserve::handler))
+        .route("/orders/{order_id}", get(orders::show))
+        .route("/orders/{order_id}/watch", get(notify::watch))
+        .route("/orders/{order_id}/payment", post(payment::handler))
+        .layer(from_fn_with_state(app.sessions.clone(), session::layer));
+    let routes = if config.role.takes_requests() { buying } else { Router::new() };
+    shop::close(routes, (&config.shop).into(), || ()).with_state(app)
+}

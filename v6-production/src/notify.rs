@@ -1,0 +1,185 @@
+//! The path of an order, 4 of 5: reserve → relay → worker → **notify** → release.
+//! In: what became of orders, from whoever committed it. Out: a message on the WebSocket of each buyer who waits.
+//! When it breaks: a push is a hint. What was not pushed is found in SQL, every other second; and who has no WebSocket asks.
+
+use std::{collections::HashMap, sync::Mutex, time::Duration};
+
+use axum::{
+    extract::{
+        State,
+        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code},
+    },
+    response::Response,
+};
+use futures_util::StreamExt;
+use redis::AsyncCommands;
+use sqlx::PgPool;
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    App,
+    error::Error,
+    order_id::OrderId,
+    orders::{self, OrderPath, Standing},
+    redis_store::RedisStore,
+    shop::{Buyer, Path},
+    sql::in_time,
+    supervise,
+};
+
+/// How often SQL is asked about all orders that somebody waits for here.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// WebSockets of one process; a buyer beyond them polls.
+const MOST: usize = 20_000;
+/// How long one stays open at most.
+const LASTS: Duration = Duration::from_secs(3600);
+/// How long a buyer may take to read a message.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Tells all instances what became of orders.
+#[derive(Clone)]
+pub(crate) struct Notices(pub(crate) RedisStore);
+
+impl Notices {
+    /// Best effort: whoever misses it looks into SQL.
+    pub(crate) async fn orders(&self, orders: &[OrderId]) {
+        if orders.is_empty() {
+            return;
+        }
+        let Ok(ids) = serde_json::to_string(orders) else { return };
+        let told: redis::RedisResult<i64> = self.0.shared.clone().publish(self.0.channel("orders"), ids).await;
+        if let Err(error) = told {
+            tracing::debug!("notify: {error}");
+        }
+    }
+}
+
+/// The orders that somebody waits for in this process.
+#[derive(Default)]
+pub(crate) struct Watchers(Mutex<HashMap<OrderId, watch::Sender<Option<Standing>>>>);
+
+impl Watchers {
+    /// From now on, hears of this order; nothing if there are too many already.
+    fn subscribe(&self, order_id: OrderId) -> Option<watch::Receiver<Option<Standing>>> {
+        let mut orders = self.0.lock().ok()?;
+        if orders.len() >= MOST {
+            orders.retain(|_, standing| standing.receiver_count() > 0);
+        }
+        if orders.len() >= MOST && !orders.contains_key(&order_id) {
+            return None;
+        }
+        Some(orders.entry(order_id).or_insert_with(|| watch::Sender::new(None)).subscribe())
+    }
+
+    /// Those of `orders` that somebody still waits for; of all, if none are named.
+    fn awaited(&self, named: Option<&[OrderId]>) -> Vec<OrderId> {
+        let Ok(mut orders) = self.0.lock() else { return Vec::new() };
+        orders.retain(|_, standing| standing.receiver_count() > 0);
+        match named {
+            Some(named) => named.iter().copied().filter(|id| orders.contains_key(id)).collect(),
+            None => orders.keys().copied().collect(),
+        }
+    }
+
+    /// Passes on what SQL says of these.
+    async fn look(&self, sql: &PgPool, awaited: Vec<OrderId>) -> anyhow::Result<()> {
+        if awaited.is_empty() {
+            return Ok(());
+        }
+        let found = in_time(orders::standings(sql, &awaited)).await?;
+        if let Ok(orders) = self.0.lock() {
+            for (order_id, standing) in found {
+                if let Some(sender) = orders.get(&order_id) {
+                    sender.send_if_modified(|known| known.replace(standing.clone()) != Some(standing));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes on what is told.
+    pub(crate) async fn listen(&self, redis: &RedisStore, sql: &PgPool, stop: &CancellationToken) {
+        let listen = || async move {
+            let mut listener = redis.listen(&[redis.channel("orders")]).await?;
+            let mut told = listener.on_message();
+            while let Some(Some(message)) = stop.run_until_cancelled(told.next()).await {
+                let ids: Vec<OrderId> = serde_json::from_slice(message.get_payload_bytes())?;
+                self.look(sql, self.awaited(Some(&ids))).await?;
+            }
+            anyhow::ensure!(stop.is_cancelled(), "Redis hung up");
+            Ok(())
+        };
+        supervise::keep("news of orders", stop, listen).await;
+    }
+
+    /// Finds out what was told while nobody listened.
+    pub(crate) async fn look_up(&self, sql: &PgPool, stop: &CancellationToken) {
+        let look = || async move {
+            let _ = stop.run_until_cancelled(sleep(LOOK_EVERY)).await;
+            self.look(sql, self.awaited(None)).await
+        };
+        supervise::keep("awaited orders", stop, look).await;
+    }
+}
+
+/// `WS /orders/{order_id}/watch`: one JSON message now, one whenever the order's status changes, and a close when it
+/// cannot change any more.
+///
+/// # Errors
+/// 404 `not-found`: not this buyer's; 503 `overloaded`: too many wait here, poll instead.
+pub(crate) async fn watch(
+    app: State<App>,
+    Path(OrderPath { order_id }): Path<OrderPath>,
+    buyer: Buyer,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Error> {
+    // First subscribed, then looked: nothing falls between.
+    let news = app.watchers.subscribe(order_id).ok_or(Error::Unavailable("too many wait here: poll the order"))?;
+    let standing = orders::find(&app, order_id, buyer).await?;
+    let stop = app.stop.clone();
+    let follow = move |socket| async move {
+        let _ = timeout(LASTS, follow(socket, order_id, standing, news, stop)).await;
+    };
+    Ok(upgrade.max_message_size(1024).on_upgrade(follow))
+}
+
+async fn follow(
+    mut socket: WebSocket,
+    order_id: OrderId,
+    mut standing: Standing,
+    mut news: watch::Receiver<Option<Standing>>,
+    stop: CancellationToken,
+) -> Option<()> {
+    loop {
+        let text = standing.show(order_id).to_string();
+        timeout(PATIENCE, socket.send(Message::Text(text.into()))).await.ok()?.ok()?;
+        if standing.is_final() {
+            break;
+        }
+        standing = loop {
+            tokio::select! {
+                changed = news.changed() => {
+                    changed.ok()?;
+                    let new = news.borrow_and_update().clone();
+                    match new {
+                        Some(new) if new != standing => break new,
+                        _ => {}
+                    }
+                }
+                // A buyer has nothing to say, and may go.
+                said = socket.recv() => { said?.ok()?; }
+                () = stop.cancelled() => {
+                    let away = CloseFrame { code: close_code::AWAY, reason: "this instance stops".into() };
+                    let _ = timeout(PATIENCE, socket.send(Message::Close(Some(away)))).await;
+                    return None;
+                }
+            }
+        };
+    }
+    let _ = timeout(PATIENCE, socket.send(Message::Close(None))).await;
+    None
+}

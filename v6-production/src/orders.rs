@@ -1,0 +1,97 @@
+use axum::{Json, extract::State};
+use redis::AsyncCommands;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::{
+    App,
+    error::Error,
+    order_id::OrderId,
+    shop::{self, Buyer, Path},
+    sql::in_time,
+};
+
+/// The order that an address names.
+#[derive(Deserialize)]
+pub(crate) struct OrderPath {
+    pub(crate) order_id: OrderId,
+}
+
+/// Where an order stands.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub(crate) struct Standing {
+    /// `queued`, `confirmed`, `paid`, `expired`, `failed`.
+    pub(crate) status: String,
+    /// Why it failed.
+    pub(crate) reason: Option<String>,
+    /// By when it is to be paid, in milliseconds since 1970; nothing while it is queued.
+    pub(crate) pay_by: Option<i64>,
+}
+
+impl Standing {
+    /// Whether it stays like this.
+    pub(crate) fn is_final(&self) -> bool {
+        !["queued", "confirmed"].contains(&self.status.as_str())
+    }
+
+    /// For its buyer.
+    pub(crate) fn show(&self, order_id: OrderId) -> Value {
+        let mut body = json!({ "order_id": order_id, "sale_id": order_id.sale_id(), "status": self.status });
+        if let Some(reason) = &self.reason {
+            body["reason"] = reason.as_str().into();
+        }
+        if self.status == "confirmed" {
+            let ask = json!([{ "name": "card", "prompt": "Card number (nothing is charged: the provider is a fake)" }]);
+            let href = format!("/orders/{}/payment", order_id.0);
+            body["pay"] = json!({ "method": "POST", "href": href, "ask": ask, "by": self.pay_by });
+        }
+        body
+    }
+}
+
+/// `GET /orders/{order_id}`.
+///
+/// # Errors
+/// 404 `not-found`: no such order, or not this buyer's; 503 `overloaded`.
+pub(crate) async fn show(
+    app: State<App>,
+    Path(OrderPath { order_id }): Path<OrderPath>,
+    buyer: Buyer,
+) -> Result<Json<Value>, Error> {
+    Ok(Json(find(&app, order_id, buyer).await?.show(order_id)))
+}
+
+/// Where this buyer's order stands: SQL knows, or it is a reservation on its way there.
+pub(crate) async fn find(app: &App, order_id: OrderId, buyer: Buyer) -> Result<Standing, Error> {
+    if let Some(standing) = recorded(&app.sql, order_id, buyer).await? {
+        return Ok(standing);
+    }
+    let held = app.redis.keys(order_id.sale_id()).held;
+    let held: Option<Vec<u8>> = app
+        .redis
+        .shared
+        .clone()
+        .hget(held, &buyer.id.to_be_bytes())
+        .await
+        .map_err(|_| Error::Unavailable("Redis is away"))?;
+    if held.is_some_and(|held| held.starts_with(&order_id.0.to_be_bytes())) {
+        return Ok(Standing { status: "queued".into(), reason: None, pay_by: None });
+    }
+    // Between our two looks it may have failed, and been taken back.
+    recorded(&app.sql, order_id, buyer).await?.ok_or(Error::Shop(shop::Error::NotFound))
+}
+
+async fn recorded(sql: &PgPool, order_id: OrderId, buyer: Buyer) -> sqlx::Result<Option<Standing>> {
+    let query = "select status, reason, pay_by from orders where id = $1 and buyer_id = $2";
+    in_time(sqlx::query_as(query).bind(order_id).bind(buyer.id).fetch_optional(sql)).await
+}
+
+/// What SQL says of many orders, whoever's they are.
+pub(crate) async fn standings(sql: &PgPool, orders: &[OrderId]) -> sqlx::Result<Vec<(OrderId, Standing)>> {
+    let query = "select id, status, reason, pay_by from orders where id = any($1)";
+    let rows: Vec<(OrderId, String, Option<String>, Option<i64>)> =
+        sqlx::query_as(query).bind(orders).fetch_all(sql).await?;
+    let standing = |(id, status, reason, pay_by)| (id, Standing { status, reason, pay_by });
+    Ok(rows.into_iter().map(standing).collect())
+}

@@ -1,0 +1,22 @@
+-- Takes reservations back whose orders SQL knows as expired or failed. A reservation that is not there any more was taken
+-- back before: so this may be called again and again.
+--
+-- KEYS  1 sale (hash)  2 held (hash)
+-- ARGV  1 channel for news of stock  2 the sale's number
+--       then for each order: buyer (8 bytes), order's id (8 bytes), 1 if there is a unit to be sold again, else 0
+-- Returns how many units are for sale again
+
+local units = 0
+for n = 3, #ARGV, 3 do
+  local held = redis.call('HGET', KEYS[2], ARGV[n])
+  -- Another id is a later reservation of the same buyer.
+  if held and string.sub(held, 1, 8) == ARGV[n + 1] then
+    redis.call('HDEL', KEYS[2], ARGV[n])
+    units = units + tonumber(ARGV[n + 2])
+  end
+end
+if units > 0 then
+  local stock = redis.call('HINCRBY', KEYS[1], 'stock', units)
+  if stock == units then redis.call('PUBLISH', ARGV[1], 'restocked ' .. ARGV[2]) end
+end
+return units

@@ -1,0 +1,96 @@
+//! The path of an order, 5 of 5: reserve → relay → worker → notify → **release**.
+//! In: orders whose time to pay is over, and orders that failed. Out: their units are for sale again.
+//! When it breaks: SQL remembers what is still to be given back, and Redis takes each reservation back only once.
+
+use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
+
+use redis::Script;
+use sqlx::PgPool;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    notify::Notices, order_id::OrderId, redis_store::RedisStore, shop::sales::now_ms, sql::in_time, supervise,
+};
+
+/// How often we look. A buyer pays a second late at most, and a unit is back a second later.
+const EVERY: Duration = Duration::from_millis(500);
+/// Orders in one transaction.
+const BATCH: i64 = 500;
+
+static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("release.lua")));
+
+/// Looks again and again. Any number of instances may: each takes other rows.
+pub(crate) async fn run(sql: PgPool, redis: RedisStore, stop: CancellationToken) {
+    let notices = &Notices(redis.clone());
+    let (sql, redis, stop) = (&sql, &redis, &stop);
+    supervise::keep("release", stop, || async move {
+        let expired = in_time(expire(sql)).await?;
+        notices.orders(&expired).await;
+        let given_back = in_time(to_give_back(sql)).await?;
+        if given_back.is_empty() && expired.is_empty() {
+            let _ = stop.run_until_cancelled(sleep(EVERY)).await;
+            return Ok(());
+        }
+        give_back(sql, redis, given_back).await
+    })
+    .await;
+}
+
+/// Whoever is first, the payment or this, finds the order `confirmed`; the other one does not.
+async fn expire(sql: &PgPool) -> sqlx::Result<Vec<OrderId>> {
+    let mut tx = sql.begin().await?;
+    let update = "update orders set status = 'expired' where status = 'confirmed' and id in (
+                      select id from orders where status = 'confirmed' and pay_by <= $1
+                      order by id limit $2 for update skip locked)
+                  returning id";
+    let expired: Vec<OrderId> = sqlx::query_scalar(update).bind(now_ms()).bind(BATCH).fetch_all(&mut *tx).await?;
+    let mut per_sale: BTreeMap<i64, i64> = BTreeMap::new();
+    for order_id in &expired {
+        *per_sale.entry(order_id.sale_id()).or_default() += 1;
+    }
+    for (sale_id, units) in per_sale {
+        let update = "update sales set sold = sold - $2 where id = $1";
+        sqlx::query(update).bind(sale_id).bind(units).execute(&mut *tx).await?;
+    }
+    tx.commit().await?;
+    metrics::counter!("orders_expired_total").increment(expired.len() as u64);
+    Ok(expired)
+}
+
+/// An order that is over, and its reservation that Redis may still hold.
+#[derive(sqlx::FromRow)]
+struct Over {
+    id: OrderId,
+    buyer_id: i64,
+    /// Whether there is a unit behind it. SQL refused what fails as sold out: Redis had counted one too many.
+    unit: bool,
+}
+
+async fn to_give_back(sql: &PgPool) -> sqlx::Result<Vec<Over>> {
+    let query = "select id, buyer_id, reason is distinct from 'sold-out' as unit from orders
+                 where status in ('expired', 'failed') and not given_back order by id limit $1";
+    sqlx::query_as(query).bind(BATCH).fetch_all(sql).await
+}
+
+/// First Redis, then the note that it was done: in between, it is done again, and changes nothing.
+async fn give_back(sql: &PgPool, redis: &RedisStore, orders: Vec<Over>) -> anyhow::Result<()> {
+    let mut per_sale: BTreeMap<i64, Vec<Over>> = BTreeMap::new();
+    for order in orders {
+        per_sale.entry(order.id.sale_id()).or_default().push(order);
+    }
+    for (sale_id, orders) in per_sale {
+        let keys = redis.keys(sale_id);
+        let mut call = SCRIPT.key(keys.sale);
+        call.key(keys.held).arg(redis.channel("stock")).arg(sale_id);
+        for order in &orders {
+            call.arg(&order.buyer_id.to_be_bytes()).arg(&order.id.0.to_be_bytes()).arg(i64::from(order.unit));
+        }
+        let units: u64 = call.invoke_async(&mut redis.shared.clone()).await?;
+        metrics::counter!("units_released_total").increment(units);
+        let ids: Vec<OrderId> = orders.iter().map(|order| order.id).collect();
+        let update = sqlx::query("update orders set given_back = true where id = any($1)");
+        in_time(update.bind(ids).execute(sql)).await?;
+    }
+    Ok(())
+}

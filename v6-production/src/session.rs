@@ -1,0 +1,173 @@
+//! Who is buying: a signed cookie. The login itself is a stand-in, a name without a password; that the cookie cannot be
+//! made by anybody else, and ends, is real.
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{Query, Request, State, rejection::QueryRejection},
+    http::{HeaderMap, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use hmac::{Hmac, KeyInit, Mac};
+use serde::Deserialize;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    App,
+    error::Error,
+    shop::{self, Buyer, sales::now_ms},
+};
+
+/// How long a session lasts.
+const LASTS_MS: i64 = 12 * 3_600_000;
+const COOKIE: &str = "session";
+
+/// Signs and checks sessions.
+#[derive(Clone)]
+pub(crate) struct Sessions(Hmac<Sha256>);
+
+impl Sessions {
+    pub(crate) fn new(secret: &str) -> anyhow::Result<Sessions> {
+        Ok(Sessions(Hmac::new_from_slice(secret.as_bytes())?))
+    }
+
+    /// `buyer.end.signature`
+    fn issue(&self, buyer_id: i64, now: i64) -> String {
+        let ends = now + LASTS_MS;
+        let signature = self.sign(buyer_id, ends).finalize().into_bytes();
+        let signature: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{buyer_id}.{ends}.{signature}")
+    }
+
+    /// Whose session that is, if it is one of ours and has not ended.
+    fn check(&self, session: &str, now: i64) -> Option<Buyer> {
+        let mut parts = session.splitn(3, '.');
+        let (id, ends) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        let signature = bytes(parts.next()?)?;
+        // `verify` takes as long for a signature that is nearly right as for any other.
+        self.sign(id, ends).verify_slice(&signature).ok()?;
+        (now < ends).then_some(Buyer { id })
+    }
+
+    fn sign(&self, buyer_id: i64, ends: i64) -> Hmac<Sha256> {
+        self.0.clone().chain_update(b"session").chain_update(buyer_id.to_be_bytes()).chain_update(ends.to_be_bytes())
+    }
+}
+
+/// Bytes from hex digits, two by two.
+fn bytes(hex: &str) -> Option<Vec<u8>> {
+    let digit = |c: &u8| char::from(*c).to_digit(16);
+    hex.len().is_multiple_of(2).then_some(())?;
+    hex.as_bytes().chunks_exact(2).map(|pair| Some((digit(&pair[0])? * 16 + digit(&pair[1])?) as u8)).collect()
+}
+
+/// Fills in the [`Buyer`] that handlers take, from the cookie and from nothing else.
+pub(crate) async fn layer(State(sessions): State<Sessions>, mut request: Request, next: Next) -> Response {
+    if let Some(buyer) = cookie(request.headers()).and_then(|session| sessions.check(session, now_ms())) {
+        request.extensions_mut().insert(buyer);
+    }
+    next.run(request).await
+}
+
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, _)| *name == COOKIE).map(|(_, session)| session)
+}
+
+/// The first step to a unit of a sale.
+pub(crate) fn step(sale_id: i64) -> String {
+    format!("/session?sale={sale_id}")
+}
+
+/// What the address of a login may say: the sale to go on to.
+#[derive(Deserialize)]
+pub(crate) struct Then {
+    sale: Option<i64>,
+}
+
+/// What a login says.
+#[derive(Deserialize)]
+pub(crate) struct Login {
+    name: String,
+}
+
+/// `POST /session?sale=1`: logs in under a name, and gives the next step. Without a name it asks for one, unless there is a
+/// session already.
+///
+/// # Errors
+/// 400 `invalid-request`: no name, or one that is too long.
+pub(crate) async fn log_in(
+    app: State<App>,
+    then: Result<Query<Then>, QueryRejection>,
+    session: Result<Buyer, shop::Error>,
+    body: Bytes,
+) -> Result<Response, Error> {
+    let Ok(Query(then)) = then else { return Err(invalid("sale is a number")) };
+    let next = |buyer_id: i64| {
+        let buy = then.sale.map(|sale| json!({ "method": "POST", "href": crate::reserve::href(sale) }));
+        json!({ "buyer_id": buyer_id, "buy": buy })
+    };
+    if body.is_empty() {
+        return Ok(match session {
+            Ok(buyer) => Json(next(buyer.id)).into_response(),
+            Err(_) => {
+                let ask = json!([{ "name": "name", "prompt": "Your name" }]);
+                let href = then.sale.map_or_else(|| "/session".into(), step);
+                Json(json!({ "buy": { "method": "POST", "href": href, "ask": ask } })).into_response()
+            }
+        });
+    }
+    let login: Login = serde_json::from_slice(&body).map_err(|_| invalid("a login is a JSON object with a name"))?;
+    let name = login.name.trim();
+    if name.is_empty() || name.len() > 100 {
+        return Err(invalid("a name has 1 to 100 bytes"));
+    }
+    let buyer_id = buyer_id(name);
+    let session = app.sessions.issue(buyer_id, now_ms());
+    let cookie = format!("{COOKIE}={session}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}", LASTS_MS / 1000);
+    Ok(([(header::SET_COOKIE, cookie)], Json(next(buyer_id))).into_response())
+}
+
+fn invalid(detail: &str) -> Error {
+    Error::Shop(shop::Error::InvalidRequest(axum::http::StatusCode::BAD_REQUEST, detail.into()))
+}
+
+/// The same name is the same buyer, without a table of buyers: 53 bits of a hash, which JavaScript can hold.
+fn buyer_id(name: &str) -> i64 {
+    let hash = Sha256::digest(name.as_bytes());
+    let first = u64::from_be_bytes(hash[..8].try_into().unwrap_or_default());
+    ((first >> 11) as i64).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_good_until_its_end_and_for_nobody_else() {
+        let sessions = Sessions::new("a secret of at least 32 bytes, really").unwrap();
+        let session = sessions.issue(7, 1000);
+        assert_eq!(sessions.check(&session, 1000), Some(Buyer { id: 7 }));
+        assert_eq!(sessions.check(&session, 1000 + LASTS_MS), None, "ended");
+        let (_, rest) = session.split_once('.').unwrap();
+        assert_eq!(sessions.check(&format!("8.{rest}"), 1000), None, "another buyer");
+        let longer = session.replacen(&(1000 + LASTS_MS).to_string(), &(9_000_000_000_000_i64).to_string(), 1);
+        assert_eq!(sessions.check(&longer, 1000), None, "a later end");
+        let others = Sessions::new("another secret of at least 32 bytes, too").unwrap();
+        assert_eq!(others.check(&session, 1000), None, "another secret");
+        for broken in ["", ".", "7", "7.1", "7.9999999999999.", "7.9999999999999.zz", "7.9999999999999.é"] {
+            assert_eq!(sessions.check(broken, 1000), None, "{broken}");
+        }
+        assert_eq!(sessions.check(&session[..session.len() - 2], 1000), None, "cut off");
+    }
+
+    #[test]
+    fn a_name_is_always_the_same_buyer() {
+        assert_eq!(buyer_id("ada"), buyer_id("ada"));
+        assert_ne!(buyer_id("ada"), buyer_id("bob"));
+        assert!((1..1 << 53).contains(&buyer_id("ada")));
+    }
+}

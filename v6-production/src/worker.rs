@@ -1,0 +1,144 @@
+//! The path of an order, 3 of 5: reserve → relay → **worker** → notify → release.
+//! In: messages, each a list of reservations. Out: rows in SQL, many in one transaction: commit, then acknowledge, then notify.
+//! When it breaks: before the commit nothing has happened, after it the message comes again and finds its orders there.
+
+/// From reservations to rows.
+mod place;
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use futures_util::StreamExt;
+use lapin::{
+    message::Delivery,
+    options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions},
+    types::FieldTable,
+};
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    notify::Notices,
+    order_id::OrderId,
+    sql::is_transient,
+    supervise::{self, Backoff},
+    transport::{Link, Reservation, Transport, read},
+};
+
+/// Messages that RabbitMQ hands over before the first is acknowledged, and messages in one transaction.
+const PREFETCH: u16 = 16;
+const MESSAGES: usize = 8;
+
+/// What turns reservations into orders.
+#[derive(Clone)]
+pub(crate) struct Worker {
+    pub(crate) sql: PgPool,
+    pub(crate) transport: Transport,
+    pub(crate) notices: Notices,
+    pub(crate) pay_within: Duration,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Worker {
+    /// Works, until told to stop. What it has begun by then, it finishes.
+    pub(crate) async fn run(self) {
+        let this = &self;
+        supervise::keep("worker", &self.stop, || async move {
+            let link = this.transport.connect().await?;
+            let mut batches = consume(&link, &this.transport.orders).await?.ready_chunks(MESSAGES);
+            while let Some(Some(batch)) = this.stop.run_until_cancelled(batches.next()).await {
+                this.work(batch.into_iter().collect::<lapin::Result<_>>()?).await?;
+            }
+            if !this.stop.is_cancelled() {
+                bail!("RabbitMQ hung up");
+            }
+            Ok(())
+        })
+        .await;
+    }
+
+    /// Tries dead letters again, one reservation after the other: the good ones become orders, a bad one takes no other along.
+    pub(crate) async fn run_dead_letters(self) {
+        let this = &self;
+        supervise::keep("dead letters", &self.stop, || async move {
+            let link = this.transport.connect().await?;
+            let mut letters = consume(&link, &this.transport.dead).await?;
+            while let Some(Some(letter)) = this.stop.run_until_cancelled(letters.next()).await {
+                let letter = letter?;
+                if let Err(error) = this.work_singly(&letter).await {
+                    if this.stop.is_cancelled() {
+                        return Ok(()); // it comes again
+                    }
+                    // Nobody can make anything of it, and nobody is to lose it.
+                    tracing::error!("a message is parked in {}: {error:#}", this.transport.parked);
+                    metrics::counter!("parked_total").increment(1);
+                    link.publish(&this.transport.parked, &letter.data).await?;
+                }
+                letter.ack(BasicAckOptions::default()).await?;
+            }
+            if !this.stop.is_cancelled() {
+                bail!("RabbitMQ hung up");
+            }
+            Ok(())
+        })
+        .await;
+    }
+
+    /// Commit, then acknowledge, then notify. What cannot be placed as a whole goes to the dead letters as a whole.
+    async fn work(&self, batch: Vec<Delivery>) -> anyhow::Result<()> {
+        let read: anyhow::Result<Vec<_>> = batch.iter().map(|delivery| read(&delivery.data)).collect();
+        let placed = match read {
+            Ok(reservations) => self.place(&reservations.concat()).await,
+            Err(error) => Err(error),
+        };
+        match placed {
+            Ok(placed) => {
+                for delivery in &batch {
+                    delivery.ack(BasicAckOptions::default()).await?;
+                }
+                self.notices.orders(&placed).await;
+                Ok(())
+            }
+            Err(_) if self.stop.is_cancelled() => Ok(()), // they come again
+            Err(error) => {
+                tracing::warn!("a batch goes to the dead letters: {error:#}");
+                metrics::counter!("dead_lettered_total").increment(batch.len() as u64);
+                for delivery in &batch {
+                    delivery.nack(BasicNackOptions { requeue: false, ..BasicNackOptions::default() }).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn work_singly(&self, letter: &Delivery) -> anyhow::Result<()> {
+        for reservation in read(&letter.data)? {
+            let placed = self.place(&[reservation]).await.with_context(|| format!("{reservation:?}"))?;
+            self.notices.orders(&placed).await;
+        }
+        Ok(())
+    }
+
+    /// Places them in one transaction. A database that is away is waited for here: sent back, the message would only
+    /// come again at once.
+    async fn place(&self, reservations: &[Reservation]) -> anyhow::Result<Vec<OrderId>> {
+        let mut backoff = Backoff::default();
+        loop {
+            match place::place(&self.sql, reservations, self.pay_within).await {
+                Ok(placed) => return Ok(placed),
+                Err(error) if is_transient(&error) && !self.stop.is_cancelled() => {
+                    metrics::counter!("place_repeated_total").increment(1);
+                    tracing::debug!("place: {error}; trying again");
+                    let _ = self.stop.run_until_cancelled(backoff.pause()).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+async fn consume(link: &Link, queue: &str) -> lapin::Result<lapin::Consumer> {
+    link.channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
+    let options = BasicConsumeOptions::default(); // acknowledged by hand
+    link.channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await
+}
