@@ -6,13 +6,15 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::{Context, ensure};
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use redis::{
     AsyncCommands, RedisResult,
     aio::MultiplexedConnection,
     streams::{StreamAutoClaimReply, StreamId, StreamReadOptions, StreamReadReply},
 };
-use tokio::time::{Instant, sleep};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -64,7 +66,7 @@ struct Relay<'a> {
 
 impl Relay<'_> {
     async fn carry(&mut self, catalogue: &Catalogue, stop: &CancellationToken) -> anyhow::Result<()> {
-        let mut in_flight = FuturesUnordered::new();
+        let mut in_flight = JoinSet::new();
         // What we have read before and not done, then what is new.
         let mut from = "0";
         let mut claimed = Instant::now();
@@ -77,7 +79,7 @@ impl Relay<'_> {
             if claimed.elapsed() >= CLAIM_EVERY {
                 claimed = Instant::now();
                 for (sale_id, entries) in self.claim().await? {
-                    in_flight.push(self.send(sale_id, entries));
+                    in_flight.spawn(self.send(sale_id, entries));
                 }
             }
             let read = self.read(from).await?;
@@ -85,15 +87,15 @@ impl Relay<'_> {
                 from = ">";
             }
             for (sale_id, entries) in read.into_iter().filter(|(_, entries)| !entries.is_empty()) {
-                in_flight.push(self.send(sale_id, entries));
+                in_flight.spawn(self.send(sale_id, entries));
             }
             // What was read before has to be done before it is asked for again.
             let room = if from == "0" { 0 } else { IN_FLIGHT };
             while in_flight.len() > room {
-                in_flight.next().await.transpose()?;
+                in_flight.join_next().await.transpose()?.transpose()?;
             }
         }
-        while in_flight.next().await.transpose()?.is_some() {}
+        while in_flight.join_next().await.transpose()?.transpose()?.is_some() {}
         // A name without entries would stay in the group for ever.
         for keys in self.groups.values() {
             let mut leave = redis::cmd("XGROUP");
