@@ -22,20 +22,28 @@ pub struct Audit {
     pub undersold: i64,
     /// Units beyond its first that a buyer has of one sale, though each asked once.
     pub double_bought: i64,
-    /// Buyers told an order that does not exist, or is not theirs.
+    /// Buyers told an order that does not exist, or is not theirs; or told `queued`, and never what came of it.
     pub lost_promises: i64,
     /// Orders of buyers who were told no, or never asked.
     pub phantom_orders: i64,
     /// Buyers who were told neither yes nor no; either is right for them.
     pub unknown: i64,
-    /// Units by which `sold` and the orders differ: the counter lies.
+    /// Units by which `sold` and the orders differ: the counter lies. With Redis, also those by which what is left there and
+    /// the orders do not add up to the stock, and reservations there without an order.
     pub not_conserved: i64,
+    /// What is still in outboxes and queues when all is over.
+    #[serde(default)]
+    pub unfinished: i64,
 }
 
 impl Audit {
     /// Nobody has what is not there, nobody lacks what they were told, nobody has what they were refused.
     pub fn is_sound(&self) -> bool {
-        self.oversold == 0 && self.double_bought == 0 && self.lost_promises == 0 && self.phantom_orders == 0
+        self.oversold == 0
+            && self.double_bought == 0
+            && self.lost_promises == 0
+            && self.phantom_orders == 0
+            && self.unfinished == 0
     }
 }
 
@@ -66,6 +74,15 @@ pub fn audit(history: &[Told], ledger: &Ledger) -> Audit {
         }
     }
 
+    if let Some(stores) = &ledger.stores {
+        audit.unfinished = stores.unfinished;
+        for sale in &ledger.sales {
+            let orders = per_sale.get(&sale.id).copied().unwrap_or_default();
+            let redis = stores.sales.get(&sale.id).copied().unwrap_or_default();
+            audit.not_conserved += (redis.left + orders - sale.stock).abs().max((redis.held - orders).abs());
+        }
+    }
+
     let held: HashSet<(i64, i64, i64)> = ledger.orders.iter().map(|o| (o.id, o.sale_id, o.buyer_id)).collect();
     let mut may_have_one: HashSet<(i64, i64)> = HashSet::new();
     for told in history {
@@ -73,6 +90,10 @@ pub fn audit(history: &[Told], ledger: &Ledger) -> Audit {
             Answer::Bought { order_id } => {
                 may_have_one.insert((told.sale_id, told.buyer_id));
                 audit.lost_promises += i64::from(!held.contains(&(order_id, told.sale_id, told.buyer_id)));
+            }
+            Answer::Queued { .. } => {
+                may_have_one.insert((told.sale_id, told.buyer_id));
+                audit.lost_promises += 1;
             }
             Answer::Unknown => {
                 may_have_one.insert((told.sale_id, told.buyer_id));
@@ -92,13 +113,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::ledger::{OrderRow, SaleRow};
+    use crate::ledger::{InRedis, OrderRow, SaleRow, Stores};
 
     /// Sale 1, as `(stock, sold)`, its orders as `(id, buyer)`, and what buyers were told.
     fn found(sale: (i64, i64), orders: &[(i64, i64)], history: &[(i64, Answer)]) -> Audit {
         let ledger = Ledger {
             sales: vec![SaleRow { id: 1, stock: sale.0, sold: sale.1 }],
             orders: orders.iter().map(|&(id, buyer_id)| OrderRow { id, sale_id: 1, buyer_id }).collect(),
+            stores: None,
         };
         let told = |(buyer_id, answer): &(i64, Answer)| {
             let (wanted, answered) = (Duration::ZERO, Duration::from_millis(1));
@@ -162,6 +184,34 @@ mod tests {
     #[test]
     fn an_order_of_nobody_is_a_phantom() {
         assert_eq!(found((5, 1), &[(1, 99)], &[(7, refused("sold-out"))]).phantom_orders, 1);
+    }
+
+    #[test]
+    fn a_place_in_the_queue_that_leads_nowhere_is_a_lost_promise() {
+        let queued = [(7, Answer::Queued { order_id: 1 })];
+        assert_eq!(found((5, 0), &[], &queued).lost_promises, 1);
+        // Also with an order: the buyer was never told.
+        let audit = found((5, 1), &[(1, 7)], &queued);
+        assert_eq!((audit.lost_promises, audit.phantom_orders), (1, 0));
+    }
+
+    #[test]
+    fn redis_and_sql_have_to_add_up_and_nothing_may_be_left_between_them() {
+        let with = |left, held, unfinished| {
+            let ledger = Ledger {
+                sales: vec![SaleRow { id: 1, stock: 5, sold: 2 }],
+                orders: [(1, 7), (2, 8)].map(|(id, buyer_id)| OrderRow { id, sale_id: 1, buyer_id }).to_vec(),
+                stores: Some(Stores { sales: [(1, InRedis { left, held })].into(), unfinished }),
+            };
+            let audit = audit(&[], &ledger);
+            (audit.not_conserved, audit.unfinished)
+        };
+        assert_eq!(with(3, 2, 0), (0, 0));
+        assert_eq!(with(2, 2, 0), (1, 0), "a unit is gone");
+        assert_eq!(with(4, 2, 0), (1, 0), "a unit is there twice");
+        assert_eq!(with(3, 4, 0), (2, 0), "two are held for nobody");
+        assert_eq!(with(3, 2, 1), (0, 1));
+        assert!(!Audit { unfinished: 1, ..Audit::default() }.is_sound());
     }
 
     #[test]

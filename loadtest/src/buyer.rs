@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use serde::Deserialize;
-use tokio::time::timeout;
+use serde_json::{Map, Value};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     client::{Connection, Link, LinkText, Reply},
@@ -12,15 +13,18 @@ use crate::{
 };
 
 /// Steps a shop may send a buyer through before the buyer gives up on it.
-const STEPS: usize = 5;
+const STEPS: usize = 8;
 /// How long a buyer waits for an answer: longer than any shop takes to give one.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often a buyer in the queue asks what became of it.
+pub const ASKS_EVERY: Duration = Duration::from_millis(50);
 
 /// The parts of an answer that a buyer reads.
 #[derive(Deserialize)]
 struct Body {
     order_id: Option<i64>,
     buy: Option<LinkText>,
+    status: Option<Value>,
     #[serde(rename = "type")]
     problem: Option<String>,
 }
@@ -36,8 +40,26 @@ pub async fn open_sale(connection: &mut Connection, sale_id: i64) -> anyhow::Res
     body.buy.ok_or_else(|| anyhow::anyhow!("sale {sale_id} has no link to buy at"))?.try_into()
 }
 
-/// Buys one unit: follows links until there is a yes or a no. Returns the requests it took, too.
+/// Buys one unit: follows links until there is a yes or a no, and waits for it in the queue. Returns the requests it
+/// took, too.
 pub async fn buy(connection: &mut Connection, first: &Link, buyer_id: i64) -> (Answer, u64) {
+    let (answer, mut requests) = click(connection, first, buyer_id).await;
+    let Answer::Queued { order_id } = answer else { return (answer, requests) };
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        sleep(ASKS_EVERY).await;
+        requests += 1;
+        match result(connection, order_id, buyer_id).await {
+            Some(Answer::Queued { .. }) => {}
+            Some(answer) => return (answer, requests),
+            None => break,
+        }
+    }
+    (Answer::Queued { order_id }, requests)
+}
+
+/// Follows links until the shop has told something, be it that the buyer is in a queue.
+pub async fn click(connection: &mut Connection, first: &Link, buyer_id: i64) -> (Answer, u64) {
     let mut link = first.clone();
     for step in 1..=STEPS as u64 {
         match ask(connection, &link, buyer_id).await {
@@ -57,18 +79,37 @@ pub enum Next {
     Follow(Link),
 }
 
-/// Takes one step.
+/// Takes one step. Where the shop asks for a name, the buyer's is its number.
 pub async fn ask(connection: &mut Connection, link: &Link, buyer_id: i64) -> Next {
-    match timeout(PATIENCE, connection.send(link, Some(buyer_id), None)).await {
+    let body = match link.asks.as_slice() {
+        [] => None,
+        asks => {
+            let answers: Map<_, _> = asks.iter().map(|name| (name.clone(), buyer_id.to_string().into())).collect();
+            Some(Value::Object(answers).to_string())
+        }
+    };
+    match timeout(PATIENCE, connection.send(link, Some(buyer_id), body)).await {
         Ok(Ok(reply)) => understand(&reply),
         _ => Next::Told(Answer::Unknown),
     }
+}
+
+/// What became of an order in the queue; nothing if the shop does not answer.
+pub async fn result(connection: &mut Connection, order_id: i64, buyer_id: i64) -> Option<Answer> {
+    let reply = timeout(PATIENCE, connection.get(&format!("/orders/{order_id}"), Some(buyer_id))).await.ok()?.ok()?;
+    let body: Body = serde_json::from_slice(&reply.body).ok()?;
+    Some(match body.status.as_ref().and_then(Value::as_str) {
+        Some("confirmed" | "paid") => Answer::Bought { order_id },
+        Some(status @ ("expired" | "failed")) => Answer::Refused(status.into()),
+        _ => Answer::Queued { order_id }, // still, or the shop has trouble and may know later
+    })
 }
 
 fn understand(reply: &Reply) -> Next {
     let body: Option<Body> = serde_json::from_slice(&reply.body).ok();
     let answer = match (reply.status, body) {
         (StatusCode::CREATED, Some(Body { order_id: Some(order_id), .. })) => Answer::Bought { order_id },
+        (StatusCode::ACCEPTED, Some(Body { order_id: Some(order_id), .. })) => Answer::Queued { order_id },
         (StatusCode::OK, Some(Body { buy: Some(link), .. })) => match link.try_into() {
             Ok(link) => return Next::Follow(link),
             Err(_) => Answer::Unknown,

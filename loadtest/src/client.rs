@@ -10,11 +10,13 @@ use hyper::{
     Method, Request, StatusCode, Uri,
     body::Bytes,
     client::conn::http1,
-    header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue},
+    header::{CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderValue},
 };
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::net::TcpStream;
+
+use crate::sessions;
 
 /// An open connection to a shop.
 pub struct Connection {
@@ -36,6 +38,23 @@ pub struct Link {
     pub method: Method,
     /// A path on the same shop.
     pub uri: Uri,
+    /// The names of what the shop wants to know there.
+    pub asks: Vec<String>,
+}
+
+impl Link {
+    /// A link where nothing is asked.
+    ///
+    /// # Errors
+    /// That is no path.
+    pub fn new(method: Method, path: &str) -> anyhow::Result<Link> {
+        Ok(Link { method, uri: path.parse()?, asks: Vec::new() })
+    }
+
+    /// Whether a unit is taken there. All others are steps on the way.
+    pub fn takes_a_unit(&self) -> bool {
+        self.uri.path().contains("/purchase")
+    }
 }
 
 /// A whole answer.
@@ -81,12 +100,18 @@ impl Connection {
             let from = self.from.unwrap_or_else(|| home(buyer));
             let from = HeaderValue::from_str(&from.to_string()).expect("an address is plain text");
             request.headers_mut().insert("x-forwarded-for", from);
+            if let Some(session) = sessions::of(buyer) {
+                request.headers_mut().insert(COOKIE, session);
+            }
         }
         if json.is_some() {
             request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         self.sender.ready().await?;
         let (head, body) = self.sender.send_request(request).await?.into_parts();
+        if let Some(buyer) = buyer {
+            sessions::keep(buyer, &head.headers);
+        }
         let body = body.collect().await?.to_bytes();
         Ok(Reply { status: head.status, headers: head.headers, body })
     }
@@ -96,21 +121,29 @@ impl Connection {
     /// # Errors
     /// As [`Connection::send`].
     pub async fn get(&mut self, path: &str, buyer: Option<i64>) -> anyhow::Result<Reply> {
-        Ok(self.send(&Link { method: Method::GET, uri: path.parse()? }, buyer, None).await?)
+        Ok(self.send(&Link::new(Method::GET, path)?, buyer, None).await?)
     }
 }
 
-/// A link as the contract writes it: `{"method": "POST", "href": "/…"}`.
+/// A link as the contract writes it: `{"method": "POST", "href": "/…", "ask": [{"name": …}]}`.
 #[derive(Deserialize)]
 pub(crate) struct LinkText {
     method: String,
     href: String,
+    #[serde(default)]
+    ask: Vec<Asked>,
+}
+
+#[derive(Deserialize)]
+struct Asked {
+    name: String,
 }
 
 impl TryFrom<LinkText> for Link {
     type Error = anyhow::Error;
 
     fn try_from(text: LinkText) -> anyhow::Result<Self> {
-        Ok(Link { method: text.method.parse()?, uri: text.href.parse()? })
+        let asks = text.ask.into_iter().map(|asked| asked.name).collect();
+        Ok(Link { method: text.method.parse()?, uri: text.href.parse()?, asks })
     }
 }

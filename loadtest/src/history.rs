@@ -12,18 +12,24 @@ pub enum Answer {
         /// The order's id.
         order_id: i64,
     },
-    /// No, with the `type` of the problem document.
+    /// No, with the `type` of the problem document; `expired` or `failed` of an order that was queued.
     Refused(String),
+    /// Wait: this will be an order, or you will be told that it is none. As a last word, a promise that was not kept.
+    Queued {
+        /// The order's id.
+        order_id: i64,
+    },
     /// Nothing that is a yes or a no: no answer, a broken one, or a fault in the shop. Either may be true.
     Unknown,
 }
 
 impl Answer {
-    /// A word for it: `bought`, `unknown`, or the refusal's type.
+    /// A word for it: `bought`, `queued`, `unknown`, or the refusal's type.
     pub fn kind(&self) -> &str {
         match self {
             Answer::Bought { .. } => "bought",
             Answer::Refused(kind) => kind,
+            Answer::Queued { .. } => "queued",
             Answer::Unknown => "unknown",
         }
     }
@@ -45,6 +51,15 @@ pub struct Told {
 }
 
 impl Told {
+    /// Whether the buyer knows: has bought, or was told that nothing is left. Being told to come back later is no decision.
+    pub fn is_decided(&self) -> bool {
+        match &self.answer {
+            Answer::Bought { .. } => true,
+            Answer::Refused(kind) => kind == "sold-out",
+            Answer::Queued { .. } | Answer::Unknown => false,
+        }
+    }
+
     /// From wanting to knowing. A buyer who waits for a free connection is waiting, too: measured from the sending,
     /// the slow answers would hide themselves (coordinated omission).
     pub fn latency(&self) -> Duration {
@@ -83,7 +98,7 @@ pub fn timeline(history: &[Told]) -> Vec<Moment> {
         match told.answer {
             Answer::Bought { .. } => bought += 1,
             Answer::Refused(_) => refused += 1,
-            Answer::Unknown => {}
+            Answer::Queued { .. } | Answer::Unknown => {}
         }
         if n % every == 0 || n + 1 == sorted.len() {
             moments.push(Moment { ms: told.answered.as_secs_f64() * 1e3, bought, refused });
@@ -121,7 +136,12 @@ impl Latency {
     /// Of those for which `which` holds; nothing if there are none.
     pub fn of<'a>(history: impl IntoIterator<Item = &'a Told>, which: impl Fn(&Answer) -> bool) -> Option<Latency> {
         let chosen = history.into_iter().filter(|told| which(&told.answer));
-        let mut samples: Vec<_> = chosen.map(|told| told.latency().as_micros() as u64).collect();
+        Latency::of_samples(chosen.map(Told::latency))
+    }
+
+    /// Of these; nothing if there are none.
+    pub fn of_samples(samples: impl IntoIterator<Item = Duration>) -> Option<Latency> {
+        let mut samples: Vec<_> = samples.into_iter().map(|sample| sample.as_micros() as u64).collect();
         samples.sort_unstable();
         let last = samples.len().checked_sub(1)?;
         let at =

@@ -9,7 +9,15 @@ use tokio::sync::{Mutex, OnceCell};
 use url::Url;
 use v1_naive::shop::config::{redacted, sqlite_url};
 
-use crate::services::{self, Services};
+use crate::{
+    services::{
+        self,
+        Server::{RabbitMq, Redis},
+        Services,
+    },
+    stores::Stores,
+    version::Version,
+};
 
 /// Where the shops keep their rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,8 +56,18 @@ pub struct Lab {
     /// Purchases a second that a small shop answers on this machine, once somebody has measured it.
     pub capacity: OnceCell<f64>,
     server: Option<Server>,
+    /// Started when the first version needs them.
+    stores: OnceCell<StoreServers>,
     /// Names of the databases made here.
     made: Mutex<Vec<String>>,
+}
+
+/// Redis and RabbitMQ.
+struct StoreServers {
+    redis: Url,
+    amqp: Url,
+    /// Ours, or somebody's.
+    _private: Option<Services>,
 }
 
 struct Server {
@@ -78,7 +96,7 @@ impl Lab {
         let folder = tempfile::Builder::new().prefix("oversold-run-").tempdir()?;
         let (url, private) = match backend {
             Backend::Sqlite => {
-                return Ok(Lab { loadtest, folder, capacity: OnceCell::new(), server: None, made: Mutex::default() });
+                return Ok(Lab::with(loadtest, folder, None));
             }
             Backend::Server(url) => (url.clone(), None),
             Backend::Postgres => {
@@ -90,8 +108,12 @@ impl Lab {
         let admin = connect(&url).await?;
         // Counts statements; a server of somebody's may not have it, and then they are not counted.
         let _ = sqlx::query("create extension if not exists pg_stat_statements").execute(&admin).await;
-        let server = Some(Server { url, admin, private });
-        Ok(Lab { loadtest, folder, capacity: OnceCell::new(), server, made: Mutex::default() })
+        Ok(Lab::with(loadtest, folder, Some(Server { url, admin, private })))
+    }
+
+    fn with(loadtest: PathBuf, folder: TempDir, server: Option<Server>) -> Lab {
+        let (capacity, stores) = (OnceCell::new(), OnceCell::new());
+        Lab { loadtest, folder, capacity, server, stores, made: Mutex::default() }
     }
 
     /// Opens a lab on PostgreSQL if it is installed, else on SQLite.
@@ -106,6 +128,45 @@ impl Lab {
     /// Whether its databases are PostgreSQL's.
     pub fn has_postgres(&self) -> bool {
         self.server.is_some()
+    }
+
+    /// Why this lab has no room for a version; nothing if it has.
+    pub fn lacks_for(&self, version: Version) -> Option<String> {
+        if !version.needs_stores() {
+            return None;
+        }
+        if self.server.is_none() {
+            return Some(format!("{version} needs PostgreSQL, Redis and RabbitMQ: `make services` installs them"));
+        }
+        let missing = [Redis, RabbitMq].into_iter().filter(|server| given(*server).is_none() && !server.is_installed());
+        let missing: Vec<_> = missing.map(|server| server.to_string()).collect();
+        (!missing.is_empty())
+            .then(|| format!("{version} needs {}, too: `make services` installs it", missing.join(" and ")))
+    }
+
+    /// Keys and queues that nobody has used yet, beside a database. The servers are those of REDIS_URL and AMQP_URL, or
+    /// private ones that are started now.
+    ///
+    /// # Errors
+    /// A server is not installed, or does not start.
+    pub async fn fresh_stores(&self, database: &FreshDatabase) -> anyhow::Result<Stores> {
+        if let Some(lacking) = self.lacks_for(Version::V6) {
+            bail!(lacking);
+        }
+        let start = async || {
+            if let (Some(redis), Some(amqp)) = (given(Redis), given(RabbitMq)) {
+                let url = |text: String| Url::parse(&text).context("REDIS_URL or AMQP_URL is not a URL");
+                return Ok(StoreServers { redis: url(redis)?, amqp: url(amqp)?, _private: None });
+            }
+            let program = self.loadtest.clone();
+            let start = move || Services::start(&program, &[Redis, RabbitMq]);
+            let services = tokio::task::spawn_blocking(start).await??;
+            let url = |server| services.url(server).cloned().context("a server has no URL");
+            anyhow::Ok(StoreServers { redis: url(Redis)?, amqp: url(RabbitMq)?, _private: Some(services) })
+        };
+        let servers = self.stores.get_or_try_init(start).await?;
+        let StoreServers { redis, amqp, .. } = servers;
+        Ok(Stores { redis: redis.clone(), amqp: amqp.clone(), namespace: database.name.clone() })
     }
 
     /// A pool on the server itself, for watching a run from outside.
@@ -171,6 +232,11 @@ impl FreshDatabase {
     pub async fn connect(&self) -> anyhow::Result<AnyPool> {
         connect(&self.url).await
     }
+}
+
+/// Where somebody's server is.
+fn given(server: services::Server) -> Option<String> {
+    std::env::var(server.variable()).ok()
 }
 
 async fn connect(url: &Url) -> anyhow::Result<AnyPool> {

@@ -1,5 +1,7 @@
 //! What the database holds: the other half of the truth. Read with statements of our own, never through the shop.
 
+use std::collections::HashMap;
+
 use sqlx::AnyPool;
 
 /// A sale's row.
@@ -24,13 +26,33 @@ pub struct OrderRow {
     pub buyer_id: i64,
 }
 
+/// What Redis and the queue hold, where a version has them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stores {
+    /// Per sale.
+    pub sales: HashMap<i64, InRedis>,
+    /// Entries of outboxes, and messages in queues.
+    pub unfinished: i64,
+}
+
+/// One sale in Redis.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct InRedis {
+    /// Units left.
+    pub left: i64,
+    /// Buyers who hold one.
+    pub held: i64,
+}
+
 /// The rows of the sales in question.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ledger {
     /// The sales.
     pub sales: Vec<SaleRow>,
-    /// Their orders.
+    /// Their orders that hold a unit.
     pub orders: Vec<OrderRow>,
+    /// What there is beside the database.
+    pub stores: Option<Stores>,
 }
 
 impl Ledger {
@@ -44,7 +66,8 @@ impl Ledger {
             let rows = sqlx::query_as::<_, SaleRow>("select id, stock, sold from sales where id = $1");
             ledger.sales.extend(rows.bind(sale).fetch_all(pool).await?);
             let rows = sqlx::query_as::<_, OrderRow>(
-                "select id, sale_id, buyer_id from orders where sale_id = $1 order by id",
+                "select id, sale_id, buyer_id from orders
+                 where sale_id = $1 and status in ('confirmed', 'paid') order by id",
             );
             ledger.orders.extend(rows.bind(sale).fetch_all(pool).await?);
         }

@@ -37,8 +37,12 @@ pub mod run;
 pub mod scenario;
 /// Private servers.
 pub mod services;
+/// What browsers keep for the buyers.
+pub mod sessions;
 /// Shops as child processes.
 pub mod shop_process;
+/// Redis and the queue.
+pub mod stores;
 /// The table in the terminal.
 pub mod table;
 /// Numbers as people read them.

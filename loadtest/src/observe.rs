@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use sqlx::AnyPool;
 use tokio::{sync::watch, time::interval};
 
-use crate::client::Connection;
+use crate::{client::Connection, history::Latency, record::Reservations};
 
 /// Statements that were executed in database `name` so far; nothing if this server does not count them.
 pub async fn statements(admin: Option<&AnyPool>, name: &str) -> Option<i64> {
@@ -28,6 +28,27 @@ pub async fn lock_waiters(admin: AnyPool, name: String, mut stop: watch::Receive
             most = most.max(now);
         }
     }
+}
+
+/// How long reservations took to become orders, and how long the last of them took since `began_at`, as SQL has it;
+/// nothing if there are none.
+///
+/// # Errors
+/// The database's.
+pub async fn reservations(pool: &AnyPool, sales: &[i64], began_at: Option<i64>) -> sqlx::Result<Option<Reservations>> {
+    let mut took = Vec::new();
+    let mut last = 0;
+    for sale in sales {
+        let query = "select confirmed_at - reserved_at, confirmed_at from orders where sale_id = $1";
+        let rows: Vec<(i64, i64)> = sqlx::query_as(query).bind(sale).fetch_all(pool).await?;
+        last = rows.iter().map(|row| row.1).fold(last, i64::max);
+        took.extend(rows.iter().map(|row| Duration::from_millis(row.0.max(0) as u64)));
+    }
+    let to_confirmed_ms = Latency::of_samples(took);
+    Ok(to_confirmed_ms.map(|to_confirmed_ms| Reservations {
+        to_confirmed_ms,
+        last_commit_ms: began_at.map(|began_at| last - began_at),
+    }))
 }
 
 /// The shops' counters, summed over the instances, without `_total` at the end of their names.

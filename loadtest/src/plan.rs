@@ -8,6 +8,7 @@ use crate::{
     lab::FreshDatabase,
     promise::Conditions,
     scenario::{Scenario, flood},
+    stores::Stores,
     text::thousands,
     version::Version,
 };
@@ -121,12 +122,13 @@ impl Plan {
         }
     }
 
-    pub(crate) fn shop_args(&self, database: &FreshDatabase) -> Vec<String> {
+    pub(crate) fn shop_args(&self, database: &FreshDatabase, stores: Option<&Stores>) -> Vec<String> {
         let owned = |args: &[&str]| args.iter().map(|&arg| arg.to_owned()).collect::<Vec<_>>();
         let mut args = owned(&["--database-url", database.url.as_str(), "--pool-size", &self.pool.to_string()]);
         if self.version.counts_clients() {
             args.extend(owned(&["--trusted-proxies", "127.0.0.1"]));
         }
+        args.extend(stores.iter().flat_map(|stores| stores.shop_args()));
         args.extend(self.variant.iter().flat_map(|variant| ["--variant".into(), variant.clone()]));
         args.extend(self.further_args());
         args

@@ -32,13 +32,14 @@ use Promise::{Breaks, Deadlocks, Holds, MayBreak, NoGate, Oversells, Starves, Un
 
 /// The promises. Columns as in [`SCENARIOS`].
 #[rustfmt::skip]
-const TABLE: [(Version, [Promise; SCENARIOS.len()]); 5] = [
+const TABLE: [(Version, [Promise; SCENARIOS.len()]); 6] = [
     //             stampede   bystander flood     scalper early bird forger  instances  restart
     (Version::V1, [Oversells, MayBreak, MayBreak, Breaks, Breaks,    NoGate, Oversells, MayBreak]),
     (Version::V2, [Holds,     Starves,  MayBreak, Breaks, Breaks,    NoGate, Holds,     Holds]),
     (Version::V3, [Holds,     MayBreak, MayBreak, Breaks, Breaks,    NoGate, Holds,     Holds]),
     (Version::V4, [Holds,     MayBreak, Holds,    Breaks, Breaks,    NoGate, Holds,     Holds]),
     (Version::V5, [Holds,     MayBreak, Holds,    Holds,  Holds,     Holds,  Breaks,    Breaks]),
+    (Version::V6, [Holds,     Holds,    Holds,    Holds,  Holds,     NoGate, Holds,     Holds]),
 ];
 
 /// The conditions of a run that decide what may be asked of it.

@@ -81,6 +81,9 @@ pub struct Run {
     pub oversold_after_ms: Option<f64>,
     /// SQL statements per order, as the database server counted them.
     pub statements_per_order: Option<f64>,
+    /// How reservations became orders, where a version has both.
+    #[serde(default)]
+    pub reservations: Option<Reservations>,
     /// What the shops counted: `conflicts` (of compare-and-swaps), `give_ups`, `lock_timeouts`, `deadlocks`,
     /// `serialization_failures`, `database_busy`. A counter that never counted is not there.
     pub counters: BTreeMap<String, u64>,
@@ -108,6 +111,15 @@ pub struct Latencies {
     pub bought: Option<Latency>,
     /// Of buyers who were told no.
     pub refused: Option<Latency>,
+}
+
+/// From Redis to SQL, by their own clocks.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Reservations {
+    /// Milliseconds from the reservation to the transaction that made it an order.
+    pub to_confirmed_ms: Latency,
+    /// Milliseconds from the barrier to the last of these transactions.
+    pub last_commit_ms: Option<i64>,
 }
 
 /// Buyers of another sale, first alone, then beside the stampede.
@@ -276,6 +288,15 @@ impl Run {
                 thousands(*sent as i64),
                 latency.p99
             );
+        }
+        if let Some(Reservations { to_confirmed_ms: took, last_commit_ms }) = &self.reservations {
+            says += &format!("; from reserved to confirmed p50 {:.0} ms, p99 {:.0} ms", took.p50, took.p99);
+            if let Some(ms) = last_commit_ms {
+                says += &format!(", the last {} ms after the barrier", thousands(*ms));
+            }
+        }
+        if audit.unfinished > 0 {
+            says += &format!("; {} still in outbox or queue", thousands(audit.unfinished));
         }
         if audit.not_conserved > 0 {
             says += &format!("; `sold` says {}", thousands(audit.sold));

@@ -25,6 +25,7 @@ use crate::{
         told,
     },
     shop_process::ShopProcess,
+    stores::Stores,
 };
 
 /// The first sale of a run. The shop's own, which nobody asked for, is below it.
@@ -37,32 +38,56 @@ const LONG_ENOUGH: Duration = Duration::from_millis(500);
 /// Carries out a plan; `progress` counts the buyers served.
 ///
 /// # Errors
-/// The shop does not start or goes away, the database fails, or the version has nothing that the scenario could attack.
+/// The shop does not start or goes away, a server fails, or the version has nothing that the scenario could attack.
 pub async fn run(lab: &Lab, plan: &Plan, progress: Progress) -> anyhow::Result<Run> {
     plan.check()?;
     let capacity = match plan.scenario {
         Scenario::Flood => flood::capacity(lab).await?,
         _ => 0.0,
     };
-    let database = lab.fresh_database().await?;
-    let mut shops = Vec::new();
-    for n in 0..plan.instances {
-        let log = lab.folder.path().join(format!("{}-{n}.log", database.name()));
-        shops.push(ShopProcess::start(&lab.loadtest, plan.version, &plan.shop_args(&database), log).await?);
-    }
-    let pool = database.connect().await?;
-    let watched = watch_play(lab, plan, &database, &pool, &mut shops, capacity, progress).await;
+    let mut set = Set::build(lab, plan).await?;
+    let watched = watch_play(lab, plan, &mut set, capacity, progress).await;
     // Stopped before the audit: whoever was given up by a buyer may still be writing.
-    for shop in shops {
+    for shop in std::mem::take(&mut set.shops) {
         shop.stop().await;
     }
     let run = match watched {
-        Ok(watched) => conclude(plan, &database, &pool, watched).await,
+        Ok(watched) => conclude(plan, &set, watched).await,
         Err(error) => Err(error),
     };
-    pool.close().await;
-    lab.remove(database).await?;
+    set.strike(lab).await?;
     run
+}
+
+/// What a run has for itself.
+struct Set {
+    database: FreshDatabase,
+    stores: Option<Stores>,
+    pool: AnyPool,
+    shops: Vec<ShopProcess>,
+}
+
+impl Set {
+    async fn build(lab: &Lab, plan: &Plan) -> anyhow::Result<Set> {
+        let database = lab.fresh_database().await?;
+        let stores = if plan.version.needs_stores() { Some(lab.fresh_stores(&database).await?) } else { None };
+        let mut shops = Vec::new();
+        for n in 0..plan.instances {
+            let log = lab.folder.path().join(format!("{}-{n}.log", database.name()));
+            let args = plan.shop_args(&database, stores.as_ref());
+            shops.push(ShopProcess::start(&lab.loadtest, plan.version, &args, log).await?);
+        }
+        let pool = database.connect().await?;
+        Ok(Set { database, stores, pool, shops })
+    }
+
+    async fn strike(self, lab: &Lab) -> anyhow::Result<()> {
+        self.pool.close().await;
+        if let Some(stores) = self.stores {
+            stores.remove().await?;
+        }
+        lab.remove(self.database).await
+    }
 }
 
 /// What was played, and what was seen meanwhile.
@@ -76,14 +101,14 @@ struct Watched {
 async fn watch_play(
     lab: &Lab,
     plan: &Plan,
-    database: &FreshDatabase,
-    pool: &AnyPool,
-    shops: &mut [ShopProcess],
+    set: &mut Set,
     capacity: f64,
     progress: Progress,
 ) -> anyhow::Result<Watched> {
+    let Set { database, stores, pool, shops } = set;
     let addresses: Vec<SocketAddr> = shops.iter().map(|shop| shop.address).collect();
-    let stage = Stage { shops: &addresses, pool, plan, sale: FIRST_SALE };
+    let stores = stores.as_ref();
+    let stage = Stage { shops: &addresses, pool, database: &database.url, stores, plan, sale: FIRST_SALE };
     let mut before = Baseline::take(lab, database, &addresses).await;
     let played = match plan.scenario {
         Scenario::Flood => flood::play(&stage, capacity, plan.lasts).await?,
@@ -96,6 +121,9 @@ async fn watch_play(
         }
     };
     let generator_share = (processor_seconds() - before.processor) / played.elapsed.as_secs_f64() / cores();
+    if let Some(stores) = stores {
+        stores.wait_until_quiet(&played.sales).await?;
+    }
     let statements = observe::statements(lab.admin(), database.name()).await;
     let counters = match plan.scenario {
         Scenario::Restart => BTreeMap::new(), // they died with the process that counted
@@ -106,10 +134,21 @@ async fn watch_play(
 }
 
 /// The audit and the verdict.
-async fn conclude(plan: &Plan, database: &FreshDatabase, pool: &AnyPool, watched: Watched) -> anyhow::Result<Run> {
+async fn conclude(plan: &Plan, set: &Set, watched: Watched) -> anyhow::Result<Run> {
     let Watched { played, counters, statements, generator_share } = watched;
-    let Played { history, requests, elapsed, .. } = played;
-    let audit = audit(&history, &Ledger::read(pool, &played.sales).await?);
+    let Played { mut history, requests, elapsed, .. } = played;
+    let database = &set.database;
+    let mut ledger = Ledger::read(&set.pool, &played.sales).await?;
+    let mut reservations = None;
+    if let Some(stores) = &set.stores {
+        ledger.stores = Some(stores.read(&played.sales).await?);
+        reservations = observe::reservations(&set.pool, &played.sales, played.began_at).await?;
+        // The shop knows buyers by the names that they log in with: theirs are their numbers.
+        for told in &mut history {
+            told.buyer_id = v6_production::buyer_id(&told.buyer_id.to_string());
+        }
+    }
+    let audit = audit(&history, &ledger);
     let measure = played.measure.or_else(|| plan.scenario.is_a_crowd().then(|| of_a_crowd(&audit, &history)));
     let promised = promise(plan.conditions(database));
     let deadlocks = counters.get("deadlocks").copied().unwrap_or_default();
@@ -156,6 +195,7 @@ async fn conclude(plan: &Plan, database: &FreshDatabase, pool: &AnyPool, watched
         statements_per_order: statements
             .filter(|_| audit.orders > 0)
             .map(|statements| statements as f64 / audit.orders as f64),
+        reservations,
         counters,
         bystander: played.bystander,
         flood: played.flood,
@@ -178,9 +218,7 @@ async fn crowd(
 ) -> anyhow::Result<Played> {
     let plan = stage.plan;
     let sales: Vec<i64> = (stage.sale..).take(plan.sales).collect();
-    for &sale in &sales {
-        Sale::open(sale, plan.stock).insert(stage.pool).await?;
-    }
+    stage.put_up(&sales.iter().map(|&sale| Sale::open(sale, plan.stock)).collect::<Vec<_>>()).await?;
     let (come_back, second_wave) = watch::channel(false);
     let crowd = Crowd {
         shops: stage.shops.to_vec(),
@@ -188,15 +226,12 @@ async fn crowd(
         buyers: plan.buyers,
         connections: plan.connections,
         seed: plan.seed,
-        step_before: plan.version.hides_the_address(),
         second_wave: (plan.scenario == Scenario::Restart).then_some(second_wave),
     };
     let watched = match plan.scenario {
         Scenario::Bystander => {
-            let sale = stage.sale + plan.sales as i64;
             let server = lab.admin().map(|admin| (admin.clone(), database.name().to_owned()));
-            let first_buyer = plan.buyers as i64 + 1;
-            Some(Beside::begin(stage.shops[0], stage.pool, sale, first_buyer, plan.lasts, server).await?)
+            Some(Beside::begin(stage, server).await?)
         }
         _ => None,
     };
@@ -212,7 +247,7 @@ async fn crowd(
     // Whichever fails ends the other, which would wait for it.
     let (stampede, ()) = tokio::try_join!(stampede::run(&crowd, progress.clone(), at_barrier), strike)?;
     let bystander = match watched {
-        Some(watched) => Some(watched.end(stage.pool).await?),
+        Some(watched) => Some(watched.end(stage).await?),
         None => None,
     };
     let starving = bystander.as_ref().map(|bystander| match bystander.p99_ratio {
@@ -224,6 +259,7 @@ async fn crowd(
         sales,
         requests: stampede.requests,
         elapsed: stampede.elapsed,
+        began_at: Some(stampede.began_at),
         measure: starving,
         bystander,
         ..Played::default()

@@ -18,10 +18,12 @@ pub enum Version {
     V4,
     /// Gates that know the buyer.
     V5,
+    /// Redis, a message queue, and any number of instances.
+    V6,
 }
 
 /// Every version, in the order of the chapters.
-pub const VERSIONS: [Version; 5] = [Version::V1, Version::V2, Version::V3, Version::V4, Version::V5];
+pub const VERSIONS: [Version; 6] = [Version::V1, Version::V2, Version::V3, Version::V4, Version::V5, Version::V6];
 
 impl Version {
     /// The name of its crate and folder.
@@ -32,6 +34,7 @@ impl Version {
             Version::V3 => "v3-optimistic",
             Version::V4 => "v4-ratelimit",
             Version::V5 => "v5-hidden-api",
+            Version::V6 => "v6-production",
         }
     }
 
@@ -41,18 +44,23 @@ impl Version {
             Version::V1 => names::<v1_naive::Variant>(),
             Version::V2 => names::<v2_pessimistic::Variant>(),
             Version::V3 => names::<v3_optimistic::Variant>(),
-            Version::V4 | Version::V5 => Vec::new(),
+            Version::V4 | Version::V5 | Version::V6 => Vec::new(),
         }
     }
 
     /// Whether a sale's first link only leads to the one to buy at, which is the buyer's own.
     pub fn hides_the_address(self) -> bool {
-        self >= Version::V5
+        self == Version::V5
+    }
+
+    /// Whether it needs Redis and a queue beside the database, and the database to be PostgreSQL.
+    pub fn needs_stores(self) -> bool {
+        self == Version::V6
     }
 
     /// Whether it counts requests by client, and so has to be told that we are a proxy: our buyers all come from here.
     pub fn counts_clients(self) -> bool {
-        self >= Version::V4
+        [Version::V4, Version::V5].contains(&self)
     }
 
     /// Arguments that make its limits so wide that nobody meets them.
@@ -92,6 +100,7 @@ impl Version {
                 let config: v5_hidden_api::Config = shop::parse_from(args());
                 shop::run(&config.shop, v5_hidden_api::app(&config)).await
             }
+            Version::V6 => v6_production::main(&shop::parse_from(args())).await,
         }
     }
 }

@@ -49,7 +49,8 @@ pub use v1_naive::shop;
 pub use self::{
     config::{Command, Config, Mode, Role, SeedArgs},
     order_id::OrderId,
-    run::main,
+    run::{main, put_up},
+    session::buyer_id,
     transport::Reservation,
 };
 

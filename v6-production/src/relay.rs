@@ -47,8 +47,7 @@ pub(crate) async fn run(redis: RedisStore, transport: Transport, catalogue: Arc<
         let link = Arc::new(transport.connect().await?);
         let redis = redis.clone();
         let connection = redis.own_connection(PATIENCE).await.context("Redis")?;
-        let mut relay =
-            Relay { name, queue: &transport.orders, link, redis, connection, groups: HashMap::new() };
+        let mut relay = Relay { name, queue: &transport.orders, link, redis, connection, groups: HashMap::new() };
         relay.carry(catalogue, stop).await
     })
     .await;

@@ -36,7 +36,28 @@ pub async fn main(config: &Config) -> ExitCode {
     conclude(run(config).await)
 }
 
+/// Puts sales up, as `seed` does.
+///
+/// # Errors
+/// A server is away, or a sale's number is too large to be part of an order's.
+pub async fn put_up(config: &Config, sales: &[Sale]) -> anyhow::Result<()> {
+    let urls = config.urls()?;
+    let sql = sql::connect(&urls.postgres, &config.shop).await?;
+    let redis = RedisStore::connect(&urls.redis, &config.namespace, config.redis_timeout).await?;
+    for sale in sales {
+        seed(&sql, &redis, sale).await?;
+    }
+    sql.close().await;
+    Ok(())
+}
+
 async fn run(config: &Config) -> anyhow::Result<()> {
+    if let Some(Command::Seed(args)) = &config.command {
+        let sale = args.sale();
+        put_up(config, std::slice::from_ref(&sale)).await?;
+        println!("sale {} is up: {} units", sale.id, sale.stock);
+        return Ok(());
+    }
     let urls = config.urls()?;
     let sessions = Sessions::new(config.session_secret()?)?;
     let mut stopped = std::pin::pin!(stop_signal()?);
@@ -53,12 +74,6 @@ async fn run(config: &Config) -> anyhow::Result<()> {
         () = &mut stopped => return Ok(()),
     };
     redis.check_durability().await;
-    if let Some(Command::Seed(args)) = &config.command {
-        let sale = args.sale();
-        seed(&sql, &redis, &sale).await?;
-        println!("sale {}: {} units", sale.id, sale.stock);
-        return Ok(());
-    }
     seed(&sql, &redis, &Sale::first(&config.shop)).await?;
 
     let stop = CancellationToken::new();

@@ -136,7 +136,7 @@ fn invalid(detail: &str) -> Error {
 }
 
 /// The same name is the same buyer, without a table of buyers: 53 bits of a hash, which JavaScript can hold.
-fn buyer_id(name: &str) -> i64 {
+pub fn buyer_id(name: &str) -> i64 {
     let hash = Sha256::digest(name.as_bytes());
     let first = u64::from_be_bytes(hash[..8].try_into().unwrap_or_default());
     ((first >> 11) as i64).max(1)

@@ -1,13 +1,13 @@
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use sqlx::AnyPool;
 use tokio::{sync::watch, task::JoinHandle, time::sleep};
 use v1_naive::shop::sales::Sale;
 
-use super::open_loop::Visitors;
+use super::{Stage, open_loop::Visitors};
 use crate::{
     audit::audit,
-    history::{Answer, Latency, Told, outcomes},
+    history::{Latency, Told, outcomes},
     ledger::Ledger,
     observe,
     record::Bystander,
@@ -34,20 +34,16 @@ pub struct Beside {
 }
 
 impl Beside {
-    /// Puts `sale` up, lets bystanders come alone for so long, and has the next ones coming. `server` is where to ask
-    /// for waiting locks, and the name of the database.
+    /// Puts the sale up, lets bystanders come alone for as long as the plan says, and has the next ones coming. `server` is
+    /// where to ask for waiting locks, and the name of the database.
     ///
     /// # Errors
     /// The database's, or the shop's when it does not answer.
-    pub async fn begin(
-        shop: SocketAddr,
-        pool: &AnyPool,
-        sale: i64,
-        first_buyer: i64,
-        alone: Duration,
-        server: Option<(AnyPool, String)>,
-    ) -> anyhow::Result<Beside> {
-        Sale::open(sale, PLENTY).insert(pool).await?;
+    pub async fn begin(stage: &Stage<'_>, server: Option<(AnyPool, String)>) -> anyhow::Result<Beside> {
+        let plan = stage.plan;
+        let (shop, sale) = (stage.shops[0], stage.sale + plan.sales as i64);
+        let first_buyer = plan.buyers as i64 + 1;
+        stage.put_up(&[Sale::open(sale, PLENTY)]).await?;
         let (stop, stopped) = watch::channel(false);
         let visitors = Visitors {
             shop,
@@ -59,7 +55,7 @@ impl Beside {
             patience: PATIENCE,
         };
         let coming = tokio::spawn(visitors.clone().come(stopped));
-        sleep(alone).await;
+        sleep(plan.lasts).await;
         stop.send_replace(true);
         let alone = coming.await??;
 
@@ -74,14 +70,15 @@ impl Beside {
     ///
     /// # Errors
     /// The database's, or the shop's when it does not answer.
-    pub async fn end(self, pool: &AnyPool) -> anyhow::Result<Bystander> {
+    pub async fn end(self, stage: &Stage<'_>) -> anyhow::Result<Bystander> {
         self.stop.send_replace(true);
         let beside = self.beside.await??;
         let lock_waiters = match self.lock_waiters {
             Some(waiters) => Some(waiters.await?),
             None => None,
         };
-        let latency = |history: &[Told]| Latency::of(history, |answer| *answer != Answer::Unknown);
+        // A quick `come back later` is no service.
+        let latency = |history: &[Told]| Latency::of(history.iter().filter(|told| told.is_decided()), |_| true);
         let (before, after) = (latency(&self.alone), latency(&beside));
         let outcomes = outcomes(&beside);
         let all: Vec<Told> = self.alone.into_iter().chain(beside).collect();
@@ -91,7 +88,7 @@ impl Beside {
             beside: after,
             outcomes,
             lock_waiters,
-            audit: audit(&all, &Ledger::read(pool, &[self.sale]).await?),
+            audit: audit(&all, &Ledger::read(stage.pool, &[self.sale]).await?),
         })
     }
 }

@@ -22,8 +22,7 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
     let stock = stage.plan.buyers as i64;
     let opens_later = Sale { opens_at: now + HOUR_MS, closes_at: now + 2 * HOUR_MS, ..Sale::open(early, stock) };
     let closed = Sale { opens_at: now - 2 * HOUR_MS, closes_at: now - HOUR_MS, ..Sale::open(late, stock) };
-    opens_later.insert(stage.pool).await?;
-    closed.insert(stage.pool).await?;
+    stage.put_up(&[opens_later, closed]).await?;
 
     let (start, buyers) = (Instant::now(), stage.plan.buyers);
     let script = async |n: usize| {

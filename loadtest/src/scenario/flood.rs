@@ -10,7 +10,7 @@ use super::{Measure, Played, Stage, open_loop::Visitors};
 use crate::{
     buyer::{buy, open_sale},
     client::Connection,
-    history::{Answer, Latency, Told},
+    history::Latency,
     lab::Lab,
     record::Flood,
     shop_process::ShopProcess,
@@ -95,7 +95,7 @@ async fn measure_capacity(lab: &Lab) -> anyhow::Result<f64> {
 /// The database's, or the shop's when it does not answer.
 pub async fn play(stage: &Stage<'_>, capacity: f64, lasts: Duration) -> anyhow::Result<Played> {
     let (shop, sale_id) = (stage.shops[0], stage.sale);
-    Sale::open(sale_id, stage.plan.stock).insert(stage.pool).await?;
+    stage.put_up(&[Sale::open(sale_id, stage.plan.stock)]).await?;
     let offered = (capacity * TIMES).min(MOST);
     let (stop, stopped) = watch::channel(false);
     let visitors = Visitors {
@@ -120,7 +120,7 @@ pub async fn play(stage: &Stage<'_>, capacity: f64, lasts: Duration) -> anyhow::
     stop.send_replace(true);
     let (honest, flood) = (honest.await??, flood.await??);
 
-    let in_time = honest.iter().filter(|told| is_decision(told) && told.latency() <= IN_TIME).count();
+    let in_time = honest.iter().filter(|told| told.is_decided() && told.latency() <= IN_TIME).count();
     let share = in_time as f64 / honest.len().max(1) as f64;
     let what = "share of honest buyers with a decision within 500 ms";
     let about = Flood {
@@ -141,13 +141,4 @@ pub async fn play(stage: &Stage<'_>, capacity: f64, lasts: Duration) -> anyhow::
         history: honest.into_iter().chain(flood).collect(),
         ..Played::default()
     })
-}
-
-/// Being told to come back later is none.
-fn is_decision(told: &Told) -> bool {
-    match &told.answer {
-        Answer::Bought { .. } => true,
-        Answer::Refused(kind) => kind == "sold-out",
-        Answer::Unknown => false,
-    }
 }

@@ -27,7 +27,7 @@ const EXPIRES: Duration = Duration::from_millis(2500);
 /// The database's, or the shop's: it does not answer, gives out no paths, or refuses one that it gave out.
 pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
     let (sale_id, tries) = (stage.sale, stage.plan.buyers);
-    Sale::open(sale_id, 2 * tries as i64).insert(stage.pool).await?;
+    stage.put_up(&[Sale::open(sale_id, 2 * tries as i64)]).await?;
     let start = Instant::now();
     let each = tries.div_ceil(4 * CONNECTIONS);
     let work = async |n: usize| {
@@ -82,7 +82,7 @@ impl Forger {
                 _ => fastrand::u128(..).to_string(),
             };
             let path: String = Md5::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
-            let link = Link { method: Method::POST, uri: format!("/sales/{sale}/purchase/{path}").parse()? };
+            let link = Link::new(Method::POST, &format!("/sales/{sale}/purchase/{path}"))?;
             self.attempt(true, &link, buyer).await;
         }
         Ok(())

@@ -16,6 +16,8 @@ pub mod restart;
 pub mod scalper;
 /// All buyers at once.
 pub mod stampede;
+/// Who is in the queue.
+mod waiting_room;
 
 use std::{fmt, net::SocketAddr, time::Duration};
 
@@ -23,11 +25,14 @@ use clap::ValueEnum;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde::{Deserialize, Serialize};
 use sqlx::AnyPool;
+use url::Url;
+use v1_naive::shop::sales::Sale;
 
 use crate::{
     history::{Answer, Told},
     plan::Plan,
     record::{Bystander, Flood},
+    stores::Stores,
 };
 
 /// What is done to a version, and what is looked at.
@@ -144,12 +149,32 @@ impl Measure {
 pub struct Stage<'a> {
     /// The instances.
     pub shops: &'a [SocketAddr],
-    /// The sales' rows are put up here.
+    /// The database.
     pub pool: &'a AnyPool,
+    /// Where it is.
+    pub database: &'a Url,
+    /// What there is beside it.
+    pub stores: Option<&'a Stores>,
     /// How many, for how long.
     pub plan: &'a Plan,
     /// The first sale that is free.
     pub sale: i64,
+}
+
+impl Stage<'_> {
+    /// Puts sales up behind the shop's back, as an operator would.
+    ///
+    /// # Errors
+    /// The database's, or another server's.
+    pub async fn put_up(&self, sales: &[Sale]) -> anyhow::Result<()> {
+        if let Some(stores) = self.stores {
+            return stores.put_up(self.database, sales).await;
+        }
+        for sale in sales {
+            sale.insert(self.pool).await?;
+        }
+        Ok(())
+    }
 }
 
 /// What was played.
@@ -163,6 +188,8 @@ pub struct Played {
     pub requests: u64,
     /// From the first to the last answer.
     pub elapsed: Duration,
+    /// When a crowd began, in milliseconds since 1970.
+    pub began_at: Option<i64>,
     /// The figure, if it could be measured.
     pub measure: Option<Measure>,
     /// The other sale's buyers.

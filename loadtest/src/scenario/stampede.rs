@@ -10,13 +10,16 @@ use std::{
 use anyhow::{Context, bail};
 use futures_util::stream::{FuturesUnordered, TryStreamExt};
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::{Semaphore, mpsc, watch},
     task::JoinSet,
     time::sleep,
 };
 
+use v1_naive::shop::sales::now_ms;
+
+use super::waiting_room::WaitingRoom;
 use crate::{
-    buyer::{Next, ask, buy, open_sale},
+    buyer::{Next, ask, click, open_sale},
     client::{Connection, Link},
     history::{Answer, Told},
 };
@@ -39,8 +42,6 @@ pub struct Crowd {
     pub connections: usize,
     /// Decides the order of the buyers.
     pub seed: u64,
-    /// Whether each buyer asks before the barrier for the address to buy at.
-    pub step_before: bool,
     /// If the second half of the buyers is to come later: when this says so.
     pub second_wave: Option<watch::Receiver<bool>>,
 }
@@ -52,7 +53,9 @@ pub struct Stampede {
     pub history: Vec<Told>,
     /// Requests since the barrier.
     pub requests: u64,
-    /// From the barrier to the last answer.
+    /// When the barrier fell, in milliseconds since 1970.
+    pub began_at: i64,
+    /// From the barrier to the last answer, be it `queued`.
     pub elapsed: Duration,
 }
 
@@ -64,11 +67,11 @@ pub type Progress = Arc<Counts>;
 pub struct Counts {
     /// Who have an answer.
     pub served: AtomicUsize,
-    /// Who were told yes.
+    /// Who were told yes, or are in the queue for it.
     pub bought: AtomicUsize,
 }
 
-/// Opens the connections, reads the page on each, takes the first step if there is one, calls `at_barrier`, and lets all
+/// Opens the connections, reads the page on each, takes the steps before the one that takes a unit, calls `at_barrier`, and lets all
 /// buyers go.
 ///
 /// # Errors
@@ -82,10 +85,11 @@ pub async fn run(crowd: &Crowd, done: Progress, at_barrier: impl AsyncFnOnce()) 
     let queue = Arc::new(Queue { buyers, next: 0.into(), requests: 0.into(), done, second_wave });
     let (barrier, go) = watch::channel(None);
     let mut going = JoinSet::new();
-    for tab in tabs {
-        going.spawn(tab.serve(queue.clone(), go.clone()));
+    let (start, began_at) = (Instant::now(), now_ms());
+    let waiting_room = WaitingRoom::open(&crowd.shops, start.into());
+    for (tab, line) in tabs.into_iter().zip(waiting_room.lines().into_iter().cycle()) {
+        going.spawn(tab.serve(queue.clone(), line, go.clone()));
     }
-    let start = Instant::now();
     barrier.send_replace(Some(start));
 
     let mut history = Vec::with_capacity(crowd.buyers);
@@ -93,10 +97,11 @@ pub async fn run(crowd: &Crowd, done: Progress, at_barrier: impl AsyncFnOnce()) 
         history.extend(told?);
     }
     let elapsed = start.elapsed();
+    history.extend(waiting_room.empty().await?);
     if history.len() < crowd.buyers {
         bail!("the shop went away: {} of {} buyers could not ask", crowd.buyers - history.len(), crowd.buyers);
     }
-    Ok(Stampede { history, requests: queue.requests.load(Relaxed), elapsed })
+    Ok(Stampede { history, requests: queue.requests.load(Relaxed), began_at, elapsed })
 }
 
 /// The tabs, with the sale's page read on every connection, as a browser would have.
@@ -135,19 +140,19 @@ async fn line_up(crowd: &Crowd, tabs: &mut [Tab]) -> anyhow::Result<Vec<Buyer>> 
     }
     let line = ids.into_iter().zip(links.iter().cycle());
     let mut buyers: Vec<_> = line.map(|(id, &(sale_id, ref link))| Buyer { id, sale_id, link: link.clone() }).collect();
-    if crowd.step_before {
-        let per_tab = buyers.len().div_ceil(tabs.len());
-        let asking = buyers.chunks_mut(per_tab).zip(tabs).map(async |(buyers, tab)| {
-            for buyer in buyers {
+    let per_tab = buyers.len().div_ceil(tabs.len());
+    let asking = buyers.chunks_mut(per_tab).zip(tabs).map(async |(buyers, tab)| {
+        for buyer in buyers {
+            while !buyer.link.takes_a_unit() {
                 match ask(tab.next(), &buyer.link, buyer.id).await {
                     Next::Follow(link) => buyer.link = link,
                     Next::Told(answer) => bail!("buyer {} gets no address: {}", buyer.id, answer.kind()),
                 }
             }
-            Ok(())
-        });
-        asking.collect::<FuturesUnordered<_>>().try_collect::<()>().await?;
-    }
+        }
+        Ok(())
+    });
+    asking.collect::<FuturesUnordered<_>>().try_collect::<()>().await?;
     Ok(buyers)
 }
 
@@ -209,7 +214,12 @@ impl Tab {
     }
 
     /// Waits at the barrier, then serves one buyer after the other.
-    async fn serve(mut self, queue: Arc<Queue>, mut go: watch::Receiver<Option<Instant>>) -> Vec<Told> {
+    async fn serve(
+        mut self,
+        queue: Arc<Queue>,
+        waiting: mpsc::UnboundedSender<Told>,
+        mut go: watch::Receiver<Option<Instant>>,
+    ) -> Vec<Told> {
         let mut history = Vec::new();
         let Some(start) = go.wait_for(Option::is_some).await.ok().and_then(|start| *start) else {
             return history; // the run was given up before the barrier
@@ -218,14 +228,20 @@ impl Tab {
             if self.next().is_closed() && !self.mend().await {
                 break;
             }
-            let (answer, requests) = buy(&mut self.connections[self.turn], &buyer.link, buyer.id).await;
+            let (answer, requests) = click(&mut self.connections[self.turn], &buyer.link, buyer.id).await;
             queue.requests.fetch_add(requests, Relaxed);
             queue.done.served.fetch_add(1, Relaxed);
-            queue.done.bought.fetch_add(usize::from(matches!(answer, Answer::Bought { .. })), Relaxed);
+            let queued = matches!(answer, Answer::Queued { .. });
+            let got_one = queued || matches!(answer, Answer::Bought { .. });
+            queue.done.bought.fetch_add(usize::from(got_one), Relaxed);
             let broken = answer == Answer::Unknown;
             // All wanted to buy when the sale began, whenever their turn came.
             let (wanted, answered) = (Duration::ZERO, start.elapsed());
-            history.push(Told { buyer_id: buyer.id, sale_id: buyer.sale_id, wanted, answered, answer });
+            let told = Told { buyer_id: buyer.id, sale_id: buyer.sale_id, wanted, answered, answer };
+            match queued {
+                true => drop(waiting.send(told)),
+                false => history.push(told),
+            }
             if broken && !self.mend().await {
                 break;
             }

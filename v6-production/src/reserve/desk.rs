@@ -123,7 +123,11 @@ async fn reserve(redis: &RedisStore, sale: &SaleRow, attempts: &[Attempt]) -> Re
     let keys = redis.keys(sale.id);
     let mut call = SCRIPT.key(keys.sale);
     call.key(keys.held).key(keys.outbox);
-    call.arg(sale.epoch).arg(OrderId::base(sale.id, sale.epoch).0).arg(redis.channel("stock")).arg(sale.id).arg(MOST_NUMBERS);
+    call.arg(sale.epoch)
+        .arg(OrderId::base(sale.id, sale.epoch).0)
+        .arg(redis.channel("stock"))
+        .arg(sale.id)
+        .arg(MOST_NUMBERS);
     for attempt in attempts {
         call.arg(&attempt.buyer_id.to_be_bytes()).arg(&attempt.request);
     }

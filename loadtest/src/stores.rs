@@ -1,0 +1,152 @@
+//! What chapter 6 has beside the database: Redis and RabbitMQ. Each run has keys and queues of its own there, which are looked
+//! at with commands of our own, never through the shop.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Parser;
+use lapin::{
+    Connection, ConnectionProperties,
+    options::{QueueDeclareOptions, QueueDeleteOptions},
+    types::FieldTable,
+};
+use redis::{AsyncCommands, aio::MultiplexedConnection};
+use tokio::time::sleep;
+use url::Url;
+use v1_naive::shop::sales::Sale;
+
+use crate::ledger::{self, InRedis};
+
+/// How long reservations may take to get from Redis to SQL once nobody buys any more.
+const TO_BE_QUIET: Duration = Duration::from_secs(60);
+/// The queues of a shop, behind its namespace.
+const QUEUES: [&str; 3] = ["orders", "dead", "parked"];
+
+/// Keys and queues that nobody has used yet.
+pub struct Stores {
+    /// The server.
+    pub redis: Url,
+    /// The server.
+    pub amqp: Url,
+    /// What the names of keys and queues begin with.
+    pub namespace: String,
+}
+
+impl Stores {
+    /// For a shop that is to use them.
+    pub fn shop_args(&self) -> Vec<String> {
+        let Stores { redis, amqp, namespace } = self;
+        ["--redis-url", redis.as_str(), "--amqp-url", amqp.as_str(), "--namespace", namespace].map(str::to_owned).into()
+    }
+
+    /// Puts sales up, in SQL and in Redis.
+    ///
+    /// # Errors
+    /// A server's.
+    pub async fn put_up(&self, database: &Url, sales: &[Sale]) -> anyhow::Result<()> {
+        let args = ["shop", "--database-url", database.as_str(), "--pool-size=1"].map(str::to_owned);
+        let config = v6_production::Config::try_parse_from(args.into_iter().chain(self.shop_args()))?;
+        v6_production::put_up(&config, sales).await
+    }
+
+    /// Waits until no reservation of these sales is on its way any more, or for too long.
+    ///
+    /// # Errors
+    /// A server's.
+    pub async fn wait_until_quiet(&self, sales: &[i64]) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        while self.unfinished(sales).await? > 0 && begun.elapsed() < TO_BE_QUIET {
+            sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
+    /// What they hold.
+    ///
+    /// # Errors
+    /// A server's.
+    pub async fn read(&self, sales: &[i64]) -> anyhow::Result<ledger::Stores> {
+        let mut redis = self.connect().await?;
+        let mut stores = ledger::Stores { unfinished: self.unfinished(sales).await?, ..ledger::Stores::default() };
+        for &sale in sales {
+            let left: Option<i64> = redis.hget(self.key(sale, "sale"), "stock").await?;
+            let held = redis.hlen(self.key(sale, "held")).await?;
+            stores.sales.insert(sale, InRedis { left: left.unwrap_or_default(), held });
+        }
+        Ok(stores)
+    }
+
+    /// Entries of outboxes, and messages in queues: those that no worker has in its hands.
+    async fn unfinished(&self, sales: &[i64]) -> anyhow::Result<i64> {
+        let mut redis = self.connect().await?;
+        let mut unfinished = 0;
+        for &sale in sales {
+            let waiting: i64 = redis.xlen(self.key(sale, "outbox")).await?;
+            unfinished += waiting;
+        }
+        for queue in QUEUES {
+            unfinished += i64::from(self.messages(queue).await?);
+        }
+        Ok(unfinished)
+    }
+
+    /// Messages in a queue, `orders`, `dead` or `parked`, that no worker has in its hands.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn messages(&self, queue: &str) -> anyhow::Result<u32> {
+        let connection = self.queues().await?;
+        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let name = format!("{}.{queue}", self.namespace);
+        let queue =
+            connection.create_channel().await?.queue_declare(name.into(), options, FieldTable::default()).await?;
+        connection.close(200, "".into()).await?;
+        Ok(queue.message_count())
+    }
+
+    /// Removes the keys and the queues.
+    ///
+    /// # Errors
+    /// A server's.
+    pub async fn remove(self) -> anyhow::Result<()> {
+        let mut redis = self.connect().await?;
+        let mut keys: Vec<String> = Vec::new();
+        let mut found = redis.scan_match::<_, String>(format!("{}:*", self.namespace)).await?;
+        while let Some(key) = found.next_item().await {
+            keys.push(key?);
+        }
+        drop(found);
+        if !keys.is_empty() {
+            redis.unlink::<_, ()>(keys).await?;
+        }
+        let connection = self.queues().await?;
+        let channel = connection.create_channel().await?;
+        for queue in QUEUES {
+            let name = format!("{}.{queue}", self.namespace);
+            channel.queue_delete(name.into(), QueueDeleteOptions::default()).await?;
+        }
+        connection.close(200, "".into()).await?;
+        Ok(())
+    }
+
+    /// A key of a sale: `sale`, `held` or `outbox`.
+    pub fn key(&self, sale: i64, what: &str) -> String {
+        format!("{}:{{sale:{sale}}}:{what}", self.namespace)
+    }
+
+    /// A connection to Redis.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn connect(&self) -> anyhow::Result<MultiplexedConnection> {
+        redis::Client::open(self.redis.as_str())?.get_multiplexed_async_connection().await.context("Redis")
+    }
+
+    /// A connection to RabbitMQ.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn queues(&self) -> anyhow::Result<Connection> {
+        Connection::connect(self.amqp.as_str(), ConnectionProperties::default()).await.context("RabbitMQ")
+    }
+}
