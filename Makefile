@@ -23,7 +23,7 @@ book: ## the book in docs/book; warnings and broken links refused
 	@.ci/book
 
 services: ## installs the servers that the lab starts by itself
-	@.ci/install postgresql
+	@.ci/install postgresql redis rabbitmq
 
 browser: ## installs what the browser tests drive
 	@.ci/install chromium

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use loadtest::{lab::Backend, scenario::Scenario, version::Version};
+use loadtest::{lab::Backend, scenario::Scenario, services::Server, version::Version};
 
 /// Breaks every version of the flash sale with the same crowd, and audits what is left.
 ///
@@ -34,7 +34,7 @@ pub(crate) enum Command {
     Services,
     /// Keeps private servers for as long as standard input is open
     #[command(hide = true)]
-    Keeper,
+    Keeper { servers: Vec<Server> },
 }
 
 #[derive(Args)]

@@ -19,6 +19,8 @@ use crate::{
     version::Version,
 };
 
+const POSTGRES: services::Server = services::Server::Postgres;
+
 /// Where the shops keep their rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Backend {
@@ -101,8 +103,8 @@ impl Lab {
             Backend::Server(url) => (url.clone(), None),
             Backend::Postgres => {
                 let program = loadtest.clone();
-                let services = tokio::task::spawn_blocking(move || Services::start(&program)).await??;
-                (services.postgres.clone(), Some(services))
+                let services = tokio::task::spawn_blocking(move || Services::start(&program, &[POSTGRES])).await??;
+                (services.url(POSTGRES).context("PostgreSQL has no URL")?.clone(), Some(services))
             }
         };
         let admin = connect(&url).await?;
@@ -121,7 +123,7 @@ impl Lab {
     /// # Errors
     /// As [`Lab::open`].
     pub async fn open_best(loadtest: PathBuf) -> anyhow::Result<Lab> {
-        let backend = if services::postgres_is_installed() { Backend::Postgres } else { Backend::Sqlite };
+        let backend = if POSTGRES.is_installed() { Backend::Postgres } else { Backend::Sqlite };
         Lab::open(loadtest, &backend).await
     }
 

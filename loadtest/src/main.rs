@@ -19,7 +19,7 @@ async fn main() -> ExitCode {
         Command::Picture(args) => report::picture(&args).map(ExitCode::from),
         Command::Serve(args) => serve::serve(args).await,
         Command::Services => services::services().await,
-        Command::Keeper => loadtest::services::keeper::run().await,
+        Command::Keeper { servers } => loadtest::services::keeper::run(servers).await,
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -6,8 +6,6 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     net::TcpListener,
-    os::unix::fs::PermissionsExt,
-    path::Path,
     process::{Command, Output, Stdio},
 };
 
@@ -15,7 +13,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use support::{eventually, loadtest, v1_oversells};
+use support::{eventually, is_empty, loadtest, temporary, v1_oversells};
 
 fn said(args: &[&str]) -> Output {
     // Away from the sources, where a report would be left.
@@ -188,43 +186,6 @@ fn a_run_without_servers_writes_its_figures() {
     assert!(record["machine"]["cores"].as_u64().unwrap() > 0 && record["command"].is_string());
     let table = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(table.contains("5 in stock") && table.contains("`sold` says"), "{table}");
-}
-
-/// A folder for temporary files that an unprivileged PostgreSQL can reach.
-fn temporary() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    folder
-}
-
-fn is_empty(folder: &Path) -> bool {
-    fs::read_dir(folder).unwrap().next().is_none()
-}
-
-#[tokio::test]
-#[ignore = "needs PostgreSQL: make test"]
-async fn servers_go_with_whoever_started_them() {
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
-        let folder = temporary();
-        let mut command = Command::new(loadtest());
-        let mut services = command
-            .arg("services")
-            .env("TMPDIR", folder.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(services.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let url: url::Url = line.trim().strip_prefix("DATABASE_URL=").expect("a URL").parse().unwrap();
-        let server = (url.host_str().unwrap().to_owned(), url.port().unwrap());
-        assert!(std::net::TcpStream::connect(server.clone()).is_ok() && !is_empty(folder.path()));
-
-        kill(Pid::from_raw(services.id() as i32), signal).unwrap();
-        services.wait().unwrap();
-        eventually("the server is gone", async || std::net::TcpStream::connect(server.clone()).is_err()).await;
-        eventually("its folder is gone", async || is_empty(folder.path())).await;
-    }
 }
 
 #[tokio::test]

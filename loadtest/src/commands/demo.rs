@@ -2,7 +2,7 @@ use loadtest::{
     matrix, open_files,
     plan::Plan,
     scenario::Scenario,
-    services::postgres_is_installed,
+    services::Server,
     table,
     version::{VERSIONS, Version},
 };
@@ -16,8 +16,11 @@ pub(crate) async fn demo(args: Demo) -> anyhow::Result<Exit> {
     open_files::allow(attacks.iter().map(Plan::sockets).max().unwrap_or_default())?;
     in_lab(&args.database, async |lab| {
         if !lab.has_postgres() {
-            let missing =
-                if postgres_is_installed() { "" } else { ": PostgreSQL is not installed, `make demo` installs it" };
+            let missing = if Server::Postgres.is_installed() {
+                ""
+            } else {
+                ": PostgreSQL is not installed, `make demo` installs it"
+            };
             println!("On embedded SQLite, without the variants that need PostgreSQL{missing}.");
         }
         println!("{}", Plan::stampede(Version::V1, None).describe());

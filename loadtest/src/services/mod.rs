@@ -2,61 +2,122 @@
 //!
 //! They belong to a keeper, a process of its own that holds the other end of a pipe. Whatever ends this process, an
 //! error, Ctrl-C, a panic or a kill, closes the pipe, and the keeper stops the servers and removes their folder.
+//!
+//! This file is our end of the pipe, [`keeper`] the other one. `process` is what the servers have in common.
 
 /// The keeper's side of the pipe.
 pub mod keeper;
-/// A PostgreSQL server in a folder.
+/// A database in a folder.
 mod postgres;
+/// A server's process, whichever it is.
+mod process;
+/// A message queue in a folder.
+mod rabbitmq;
+/// A store in memory with its log in a folder.
+mod redis;
+/// Which servers there are.
+mod server;
+/// Who is whose child.
+mod tree;
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    collections::HashMap,
+    io::{BufRead, BufReader, Read, Write},
     os::unix::process::CommandExt,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    path::Path,
+    process::{Child, ChildStdout, Command, Stdio},
 };
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+pub use server::Server;
+
 /// Servers that run as long as this value lives.
 pub struct Services {
-    /// A superuser's URL; the server listens on loopback only.
-    pub postgres: Url,
+    urls: HashMap<Server, Url>,
     keeper: Child,
+    answers: BufReader<ChildStdout>,
 }
 
-/// What the keeper says once, on its standard output.
+/// What the keeper is told: a line of JSON on its standard input.
 #[derive(Serialize, Deserialize)]
-enum Report {
+enum Order {
+    Kill(Server),
+    StartAgain(Server),
+}
+
+/// What the keeper says, once when it starts and once for every order: a line of JSON on its standard output.
+#[derive(Serialize, Deserialize)]
+enum Answer {
     /// All servers answer.
-    Up { postgres: Url },
-    /// They do not; why, in a line.
+    Up(HashMap<Server, Url>),
+    /// As ordered.
+    Done,
+    /// Not so; why, in a line.
     Failed(String),
 }
 
 impl Services {
-    /// Starts the servers; `loadtest` is the program to run as their keeper. Takes a few seconds.
+    /// Starts these servers, side by side; `loadtest` is the program to run as their keeper. Blocks for some seconds:
+    /// PostgreSQL takes one or two of them, RabbitMQ five to ten.
     ///
     /// # Errors
     /// A server is not installed or does not start.
-    pub fn start(loadtest: &Path) -> anyhow::Result<Services> {
+    pub fn start(loadtest: &Path, servers: &[Server]) -> anyhow::Result<Services> {
         let mut keeper = Command::new(loadtest)
             .arg("keeper")
+            .args(servers.iter().map(|server| server.word()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .process_group(0) // Ctrl-C is for us; the keeper goes when we are gone.
             .spawn()
             .with_context(|| format!("cannot start {}", loadtest.display()))?;
+        let answers = keeper.stdout.take().context("the keeper of the servers has no output")?;
+        let mut services = Services { urls: HashMap::new(), keeper, answers: BufReader::new(answers) };
+        if let Answer::Up(urls) = services.answer()? {
+            services.urls = urls;
+        }
+        Ok(services)
+    }
+
+    /// Where a server is, with the password; it listens on loopback only. None if it was not asked for. PostgreSQL's is a
+    /// superuser's.
+    pub fn url(&self, server: Server) -> Option<&Url> {
+        self.urls.get(&server)
+    }
+
+    /// Ends a server without a warning (SIGKILL), as a power failure would; returns when it is dead. Its data stays.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// It is not one of these, or it is dead already.
+    pub fn kill(&mut self, server: Server) -> anyhow::Result<()> {
+        self.order(&Order::Kill(server))
+    }
+
+    /// Starts a server that was killed, at the same address and with the same password and data; returns when it answers.
+    /// Blocks, as the first start does.
+    ///
+    /// # Errors
+    /// It is not one of these, it still runs, or it does not start.
+    pub fn start_again(&mut self, server: Server) -> anyhow::Result<()> {
+        self.order(&Order::StartAgain(server))
+    }
+
+    fn order(&mut self, order: &Order) -> anyhow::Result<()> {
+        let stdin = self.keeper.stdin.as_mut().context("the keeper of the servers takes no orders")?;
+        writeln!(stdin, "{}", serde_json::to_string(order)?).context("the keeper of the servers is gone")?;
+        self.answer().map(drop)
+    }
+
+    fn answer(&mut self) -> anyhow::Result<Answer> {
         let mut line = String::new();
-        let said = keeper.stdout.take().map(|out| BufReader::new(out).read_line(&mut line));
-        said.context("the keeper of the servers has no output")??;
+        self.answers.read_line(&mut line)?;
         match serde_json::from_str(&line) {
-            Ok(Report::Up { postgres }) => Ok(Services { postgres, keeper }),
-            Ok(Report::Failed(why)) => {
-                keeper.wait()?;
-                bail!(why)
-            }
+            Ok(Answer::Failed(why)) => bail!(why),
+            Ok(answer) => Ok(answer),
             Err(_) => bail!("the keeper of the servers ended without a word"),
         }
     }
@@ -70,23 +131,10 @@ impl Drop for Services {
     }
 }
 
-/// Whether PostgreSQL is installed here.
-pub fn postgres_is_installed() -> bool {
-    postgres::programs().is_ok()
-}
-
 /// Ends this process by SIGTERM, as an operator would, once its standard input is closed: the parent is gone.
 pub fn stop_with_parent() {
     std::thread::spawn(|| {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGTERM);
     });
-}
-
-/// Finds the folder that holds `program`: on the PATH or in one of `folders`, where the last in order wins.
-fn folder_of(program: &str, folders: impl IntoIterator<Item = PathBuf>) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut known: Vec<_> = folders.into_iter().collect();
-    known.sort();
-    known.into_iter().rev().chain(std::env::split_paths(&path)).find(|folder| folder.join(program).is_file())
 }

@@ -3,7 +3,9 @@
 #![allow(dead_code, unreachable_pub, reason = "every test program uses its own part")]
 
 use std::{
+    fs::{self, Permissions},
     net::SocketAddr,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::OnceLock,
@@ -14,12 +16,13 @@ use loadtest::{
     client::{Connection, Link, Reply},
     lab::{Backend, FreshDatabase, Lab},
     ledger::Ledger,
-    services::Services,
+    services::{Server, Services},
     shop_process::ShopProcess,
     version::Version,
 };
 use serde_json::Value;
 use sqlx::AnyPool;
+use tempfile::TempDir;
 use v1_naive::shop::sales::Sale;
 
 /// The sale that the tests buy from.
@@ -52,8 +55,9 @@ pub async fn lab(database: &str) -> Lab {
     static SERVICES: OnceLock<Services> = OnceLock::new();
     let backend = match database {
         "postgres" => {
-            let start = || Services::start(&loadtest()).expect("PostgreSQL starts");
-            Backend::Server(tokio::task::block_in_place(|| SERVICES.get_or_init(start)).postgres.clone())
+            let start = || Services::start(&loadtest(), &[Server::Postgres]).expect("PostgreSQL starts");
+            let services = tokio::task::block_in_place(|| SERVICES.get_or_init(start));
+            Backend::Server(services.url(Server::Postgres).unwrap().clone())
         }
         _ => Backend::Sqlite,
     };
@@ -156,4 +160,15 @@ pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
         assert!(Instant::now() < deadline, "never: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// A folder for temporary files that an unprivileged PostgreSQL can reach.
+pub fn temporary() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+pub fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).unwrap().next().is_none()
 }

@@ -1,0 +1,96 @@
+use std::{
+    fs::{self, Permissions},
+    io::{self, Read, Write},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use url::Url;
+
+use super::{
+    process::{Process, connect, free_port, password, private_file, private_folder},
+    server::{folder_of, in_each_of},
+};
+
+/// The folder with `rabbitmq-server`: not the one on Debian's PATH, which runs as another user.
+pub(super) fn programs() -> Option<PathBuf> {
+    let homebrew = ["/opt/homebrew/opt/rabbitmq/sbin", "/usr/local/opt/rabbitmq/sbin"].map(PathBuf::from);
+    let generic = in_each_of(&["/usr/lib/rabbitmq/lib"], "sbin");
+    folder_of("rabbitmq-server", generic.chain(homebrew))
+}
+
+/// A node on its own: nothing of it is where another node on this machine would look for it.
+pub(super) fn start(programs: &Path, folder: &Path) -> anyhow::Result<Process> {
+    let folder = folder.join("rabbitmq");
+    private_folder(&folder)?;
+    let names = names(&folder)?;
+    let (port, password) = (free_port()?, password());
+    write!(
+        private_file(&folder.join("rabbitmq.conf"))?,
+        "listeners.tcp.local = 127.0.0.1:{port}\n\
+         default_user = oversold\n\
+         default_pass = {password}\n\
+         vm_memory_high_watermark.absolute = 1GB\n\
+         disk_free_limit.absolute = 50MB\n"
+    )?;
+    write!(private_file(&folder.join("plugins"))?, "[].")?;
+    let cookie = folder.join(".erlang.cookie");
+    write!(private_file(&cookie)?, "{}", self::password())?;
+    fs::set_permissions(cookie, Permissions::from_mode(0o400))?; // Erlang insists.
+
+    let mut command = Command::new(programs.join("rabbitmq-server"));
+    environment(&mut command, &folder, &names)
+        .env("RABBITMQ_NODENAME", format!("oversold-{:016x}@localhost", fastrand::u64(..)))
+        .env("RABBITMQ_NODE_PORT", port.to_string())
+        .env("RABBITMQ_DIST_PORT", free_port()?.to_string())
+        // Nodes talk to each other on every address otherwise. And two schedulers start faster than one for each core.
+        .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2")
+        .env("RUNNING_UNDER_SYSTEMD", "true"); // So that the script becomes the node, and a signal meets the node.
+    for (variable, name) in [
+        ("RABBITMQ_CONFIG_FILE", "rabbitmq.conf"),
+        ("RABBITMQ_ADVANCED_CONFIG_FILE", "advanced.config"),
+        ("RABBITMQ_CONFIG_FILES", "conf.d"),
+        ("RABBITMQ_CONF_ENV_FILE", "env.conf"),
+        ("RABBITMQ_ENABLED_PLUGINS_FILE", "plugins"),
+        ("RABBITMQ_MNESIA_BASE", "data"),
+        ("RABBITMQ_LOG_BASE", "logs"),
+        ("RABBITMQ_PID_FILE", "pid"),
+    ] {
+        command.env(variable, folder.join(name));
+    }
+    let url = format!("amqp://oversold:{password}@127.0.0.1:{port}/%2f").parse()?;
+    let mut node = Process::start("RabbitMQ", command, url, ask, &folder)?;
+    node.needs = Some(Box::new(names));
+    Ok(node)
+}
+
+/// Erlang's list of the nodes on a machine. A node would start one that outlives it.
+fn names(folder: &Path) -> anyhow::Result<Process> {
+    let folder = folder.join("epmd");
+    private_folder(&folder)?;
+    let url: Url = format!("tcp://127.0.0.1:{}", free_port()?).parse()?;
+    let mut command = Command::new("epmd");
+    command.env("ERL_EPMD_ADDRESS", "127.0.0.1").env("ERL_EPMD_PORT", url.port().unwrap_or_default().to_string());
+    Process::start("epmd", command, url, |url| connect(url).map(|_| true), &folder)
+}
+
+/// Nothing of what somebody's shell says about Erlang or RabbitMQ.
+fn environment<'a>(command: &'a mut Command, folder: &Path, names: &Process) -> &'a mut Command {
+    command
+        .env_clear()
+        .envs(std::env::vars_os().filter(|(key, _)| key == "PATH"))
+        .env("HOME", folder)
+        .env("LANG", "C.UTF-8")
+        .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+        .env("ERL_EPMD_PORT", names.url.port().unwrap_or_default().to_string())
+}
+
+/// Greets it as a client does; it answers with `Connection.Start`, method 10 of class 10 in a frame of type 1.
+fn ask(url: &Url) -> io::Result<bool> {
+    let mut stream = connect(url)?;
+    stream.write_all(b"AMQP\0\0\x09\x01")?;
+    let mut frame = [0; 11];
+    stream.read_exact(&mut frame)?;
+    Ok(frame[0] == 1 && frame[7..] == [0, 10, 0, 10])
+}
