@@ -295,6 +295,7 @@ fn since(before: &BTreeMap<String, u64>, mut now: BTreeMap<String, u64>) -> BTre
     for (name, count) in &mut now {
         *count -= before.get(name).copied().unwrap_or_default().min(*count);
     }
+    now.retain(|_, count| *count > 0);
     now
 }
 

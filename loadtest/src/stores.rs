@@ -98,8 +98,8 @@ impl Stores {
         let connection = self.queues().await?;
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let name = format!("{}.{queue}", self.namespace);
-        let queue =
-            connection.create_channel().await?.queue_declare(name.into(), options, FieldTable::default()).await?;
+        let channel = connection.create_channel().await?; // lives until the connection is closed
+        let queue = channel.queue_declare(name.into(), options, FieldTable::default()).await?;
         connection.close(200, "".into()).await?;
         Ok(queue.message_count())
     }
