@@ -17,8 +17,8 @@ use super::{Answer, Order, Server, process::Process};
 
 type Processes = HashMap<Server, Process>;
 
-/// Starts the servers, says where they are, obeys orders, and stops the servers when standard input is closed or a signal
-/// says so.
+/// Starts the servers, says where they are, obeys orders, and stops the servers when standard input is closed or a
+/// signal says so.
 ///
 /// # Errors
 /// No signal handler can be installed, or nobody listens.

@@ -3,7 +3,7 @@
 //! They belong to a keeper, a process of its own that holds the other end of a pipe. Whatever ends this process, an
 //! error, Ctrl-C, a panic or a kill, closes the pipe, and the keeper stops the servers and removes their folder.
 //!
-//! This file is our end of the pipe, [`keeper`] the other one. `process` is what the servers have in common.
+//! This file is our end of the pipe, `keeper` the other one. `process` is what the servers have in common.
 
 /// The keeper's side of the pipe.
 pub mod keeper;
@@ -82,14 +82,13 @@ impl Services {
         Ok(services)
     }
 
-    /// Where a server is, with the password; it listens on loopback only. None if it was not asked for. PostgreSQL's is a
-    /// superuser's.
+    /// Where a server is, with the password; it listens on loopback only. None if it was not asked for. PostgreSQL's is
+    /// a superuser's.
     pub fn url(&self, server: Server) -> Option<&Url> {
         self.urls.get(&server)
     }
 
-    /// Ends a server without a warning (SIGKILL), as a power failure would; returns when it is dead. Its data stays.
-    /// Blocks.
+    /// Ends a server and its children without a warning (SIGKILL); returns when they are dead. Its data stays. Blocks.
     ///
     /// # Errors
     /// It is not one of these, or it is dead already.
@@ -97,8 +96,8 @@ impl Services {
         self.order(&Order::Kill(server))
     }
 
-    /// Starts a server that was killed, at the same address and with the same password and data; returns when it answers.
-    /// Blocks, as the first start does.
+    /// Starts a server that was killed, at the same address and with the same password and data; returns when it
+    /// answers. Blocks, as the first start does.
     ///
     /// # Errors
     /// It is not one of these, it still runs, or it does not start.

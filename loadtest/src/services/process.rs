@@ -118,8 +118,8 @@ fn pid(child: &Child) -> Pid {
     Pid::from_raw(child.id() as i32)
 }
 
-/// A port that nobody uses, below those that the system gives to clients: while its server is dead, no client's connection
-/// can come to sit on it.
+/// A port that nobody uses, below those that the system gives to clients: while its server is dead, no client's
+/// connection can come to sit on it.
 pub(super) fn free_port() -> anyhow::Result<u16> {
     let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     let found = std::iter::repeat_with(|| fastrand::u16(12_000..32_000)).take(1000).find(is_free);
