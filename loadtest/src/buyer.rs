@@ -16,8 +16,8 @@ use crate::{
 const STEPS: usize = 8;
 /// How long a buyer waits for an answer: longer than any shop takes to give one.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often a buyer in the queue asks what became of it.
-pub const ASKS_EVERY: Duration = Duration::from_millis(50);
+/// When a buyer in the queue first asks what became of it, and the longest pause until the next time; it doubles.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(800));
 
 /// The parts of an answer that a buyer reads.
 #[derive(Deserialize)]
@@ -46,8 +46,11 @@ pub async fn buy(connection: &mut Connection, first: &Link, buyer_id: i64) -> (A
     let (answer, mut requests) = click(connection, first, buyer_id).await;
     let Answer::Queued { order_id } = answer else { return (answer, requests) };
     let begun = Instant::now();
-    while begun.elapsed() < PATIENCE {
-        sleep(ASKS_EVERY).await;
+    for n in 0.. {
+        if begun.elapsed() > PATIENCE {
+            break;
+        }
+        sleep(pause(n)).await;
         requests += 1;
         match result(connection, order_id, buyer_id).await {
             Some(Answer::Queued { .. }) => {}
@@ -56,6 +59,12 @@ pub async fn buy(connection: &mut Connection, first: &Link, buyer_id: i64) -> (A
         }
     }
     (Answer::Queued { order_id }, requests)
+}
+
+/// How long a buyer in the queue waits before it asks for the `n`th time, counted from 0.
+pub fn pause(n: u32) -> Duration {
+    let (first, longest) = PAUSES;
+    longest.min(first * 2_u32.pow(n.min(8)))
 }
 
 /// Follows links until the shop has told something, be it that the buyer is in a queue.

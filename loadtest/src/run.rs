@@ -1,6 +1,10 @@
 //! One run from end to end: a fresh database, the shops, what they are put through, the audit, the verdict.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use nix::sys::resource::{UsageWho, getrusage};
@@ -120,7 +124,8 @@ async fn watch_play(
             crowd(lab, &stage, database, shops, progress, at_barrier).await?
         }
     };
-    let generator_share = (processor_seconds() - before.processor) / played.elapsed.as_secs_f64() / cores();
+    let seconds = before.at.elapsed().as_secs_f64();
+    let generator_share = (processor_seconds() - before.processor) / seconds / cores();
     if let Some(stores) = stores {
         stores.wait_until_quiet(&played.sales).await?;
     }
@@ -279,6 +284,7 @@ struct Baseline {
     statements: Option<i64>,
     counters: BTreeMap<String, u64>,
     processor: f64,
+    at: Instant,
 }
 
 impl Baseline {
@@ -287,6 +293,7 @@ impl Baseline {
             statements: observe::statements(lab.admin(), database.name()).await,
             counters: observe::counters(shops).await.unwrap_or_default(),
             processor: processor_seconds(),
+            at: Instant::now(),
         }
     }
 }

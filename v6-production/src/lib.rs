@@ -65,6 +65,7 @@ pub(crate) struct Parts {
     sql: PgPool,
     redis: redis_store::RedisStore,
     sessions: session::Sessions,
+    lookups: orders::Lookups,
     watchers: notify::Watchers,
     provider: payment::FakeProvider,
     stop: CancellationToken,

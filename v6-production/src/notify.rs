@@ -27,7 +27,6 @@ use crate::{
     orders::{self, OrderPath, Standing},
     redis_store::RedisStore,
     shop::{Buyer, Path},
-    sql::in_time,
     supervise,
 };
 
@@ -90,11 +89,11 @@ impl Watchers {
         if awaited.is_empty() {
             return Ok(());
         }
-        let found = in_time(orders::standings(sql, &awaited)).await?;
+        let found = orders::recorded(sql, &awaited).await?;
         if let Ok(orders) = self.0.lock() {
-            for (order_id, standing) in found {
-                if let Some(sender) = orders.get(&order_id) {
-                    sender.send_if_modified(|known| known.replace(standing.clone()) != Some(standing));
+            for order in found {
+                if let Some(sender) = orders.get(&order.id) {
+                    sender.send_if_modified(|known| known.replace(order.standing.clone()) != Some(order.standing));
                 }
             }
         }

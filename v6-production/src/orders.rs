@@ -1,9 +1,13 @@
+/// Questions that are asked of SQL together.
+mod lookups;
+
 use axum::{Json, extract::State};
 use redis::AsyncCommands;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
+pub(crate) use self::lookups::Lookups;
 use crate::{
     App,
     error::Error,
@@ -64,7 +68,7 @@ pub(crate) async fn show(
 
 /// Where this buyer's order stands: SQL knows, or it is a reservation on its way there.
 pub(crate) async fn find(app: &App, order_id: OrderId, buyer: Buyer) -> Result<Standing, Error> {
-    if let Some(standing) = recorded(&app.sql, order_id, buyer).await? {
+    if let Some(standing) = app.lookups.ask(order_id, buyer).await? {
         return Ok(standing);
     }
     let held = app.redis.keys(order_id.sale_id()).held;
@@ -79,19 +83,20 @@ pub(crate) async fn find(app: &App, order_id: OrderId, buyer: Buyer) -> Result<S
         return Ok(Standing { status: "queued".into(), reason: None, pay_by: None });
     }
     // Between our two looks it may have failed, and been taken back.
-    recorded(&app.sql, order_id, buyer).await?.ok_or(Error::Shop(shop::Error::NotFound))
+    app.lookups.ask(order_id, buyer).await?.ok_or(Error::Shop(shop::Error::NotFound))
 }
 
-async fn recorded(sql: &PgPool, order_id: OrderId, buyer: Buyer) -> sqlx::Result<Option<Standing>> {
-    let query = "select status, reason, pay_by from orders where id = $1 and buyer_id = $2";
-    in_time(sqlx::query_as(query).bind(order_id).bind(buyer.id).fetch_optional(sql)).await
+/// An order as SQL has it, and whose it is.
+#[derive(sqlx::FromRow)]
+pub(crate) struct Recorded {
+    pub(crate) id: OrderId,
+    buyer_id: i64,
+    #[sqlx(flatten)]
+    pub(crate) standing: Standing,
 }
 
 /// What SQL says of many orders, whoever's they are.
-pub(crate) async fn standings(sql: &PgPool, orders: &[OrderId]) -> sqlx::Result<Vec<(OrderId, Standing)>> {
-    let query = "select id, status, reason, pay_by from orders where id = any($1)";
-    let rows: Vec<(OrderId, String, Option<String>, Option<i64>)> =
-        sqlx::query_as(query).bind(orders).fetch_all(sql).await?;
-    let standing = |(id, status, reason, pay_by)| (id, Standing { status, reason, pay_by });
-    Ok(rows.into_iter().map(standing).collect())
+pub(crate) async fn recorded(sql: &PgPool, orders: &[OrderId]) -> sqlx::Result<Vec<Recorded>> {
+    let query = "select id, buyer_id, status, reason, pay_by from orders where id = any($1)";
+    in_time(sqlx::query_as(query).bind(orders).fetch_all(sql)).await
 }

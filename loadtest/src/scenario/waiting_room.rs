@@ -1,4 +1,4 @@
-use std::{collections::VecDeque, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use tokio::{
     sync::mpsc,
@@ -7,7 +7,7 @@ use tokio::{
 };
 
 use crate::{
-    buyer::{ASKS_EVERY, result},
+    buyer::{pause, result},
     client::Connection,
     history::{Answer, Told},
 };
@@ -51,25 +51,26 @@ impl WaitingRoom {
     }
 }
 
-/// Asks for one after the other, each as often as [`ASKS_EVERY`] says.
+/// Asks for one after the other, whoever's time has come, each after ever longer pauses.
 async fn ask(
     shops: Vec<SocketAddr>,
     mut turn: usize,
     start: Instant,
     mut arriving: mpsc::UnboundedReceiver<Told>,
 ) -> Vec<Told> {
-    let (mut line, mut history, mut open) = (VecDeque::<(Instant, Told)>::new(), Vec::new(), true);
+    // Who asks next, when, and how often before.
+    let (mut line, mut history, mut open) = (BTreeMap::<(Instant, i64), (u32, Told)>::new(), Vec::new(), true);
     let mut connection = None;
     while open || !line.is_empty() {
-        let due = line.front().map_or(start, |(due, _)| *due);
+        let due = line.first_key_value().map_or(start, |((due, _), _)| *due);
         tokio::select! {
             biased;
             told = arriving.recv(), if open => match told {
-                Some(told) => line.push_back((start + told.answered + ASKS_EVERY, told)),
+                Some(told) => drop(line.insert((start + told.answered + pause(0), told.buyer_id), (0, told))),
                 None => open = false,
             },
             () = sleep_until(due), if !line.is_empty() => {
-                let Some((_, mut told)) = line.pop_front() else { continue };
+                let Some(((_, buyer_id), (asked, mut told))) = line.pop_first() else { continue };
                 let Answer::Queued { order_id } = told.answer else { continue };
                 if connection.is_none() {
                     turn += 1; // another instance may be up
@@ -87,7 +88,7 @@ async fn ask(
                 let now = Instant::now();
                 let waiting = matches!(told.answer, Answer::Queued { .. });
                 if waiting && now < start + told.answered + PATIENCE {
-                    line.push_back((now + ASKS_EVERY, told));
+                    line.insert((now + pause(asked + 1), buyer_id), (asked + 1, told));
                 } else {
                     if !waiting {
                         told.answered = now - start;

@@ -1,0 +1,60 @@
+use std::collections::HashMap;
+
+use sqlx::PgPool;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Standing, recorded};
+use crate::{error::Error, order_id::OrderId, shop::Buyer};
+
+/// Questions that may wait. One more is refused.
+const WAITING: usize = 20_000;
+/// Orders in one statement.
+const BATCH: usize = 500;
+
+/// Buyers who poll their orders: one statement at a time asks for all who have come while the last one was under way. So however
+/// many poll, they take one connection from those who sell.
+pub(crate) struct Lookups(mpsc::Sender<Question>);
+
+struct Question {
+    order_id: OrderId,
+    buyer: Buyer,
+    answer: oneshot::Sender<Result<Option<Standing>, Error>>,
+}
+
+impl Lookups {
+    /// Opens them, and the work behind, which ends when nobody can ask any more.
+    pub(crate) fn open(sql: PgPool) -> (Lookups, impl Future<Output = ()>) {
+        let (ask, questions) = mpsc::channel(WAITING);
+        (Lookups(ask), serve(questions, sql))
+    }
+
+    /// What SQL says of this buyer's order; nothing if there is none, or it is not this buyer's.
+    pub(crate) async fn ask(&self, order_id: OrderId, buyer: Buyer) -> Result<Option<Standing>, Error> {
+        let (answer, answered) = oneshot::channel();
+        let busy = || Error::Unavailable("too many ask for their orders");
+        self.0.try_send(Question { order_id, buyer, answer }).map_err(|_| busy())?;
+        answered.await.unwrap_or_else(|_| Err(busy()))
+    }
+}
+
+async fn serve(mut questions: mpsc::Receiver<Question>, sql: PgPool) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while questions.recv_many(&mut batch, BATCH).await > 0 {
+        let ids: Vec<OrderId> = batch.iter().map(|question| question.order_id).collect();
+        match recorded(&sql, &ids).await {
+            Ok(orders) => {
+                let orders: HashMap<_, _> = orders.into_iter().map(|order| (order.id, order)).collect();
+                for question in batch.drain(..) {
+                    let own = orders.get(&question.order_id).filter(|order| order.buyer_id == question.buyer.id);
+                    let _ = question.answer.send(Ok(own.map(|order| order.standing.clone())));
+                }
+            }
+            Err(error) => {
+                tracing::debug!("orders: {error}");
+                for question in batch.drain(..) {
+                    let _ = question.answer.send(Err(Error::Unavailable("the database is away")));
+                }
+            }
+        }
+    }
+}
