@@ -1,4 +1,4 @@
-//! What this process knows of the sales: read once a second, so that looking at a sale, and asking for one that does not
+//! What this process knows of the sales: read four times a second, so that looking at a sale, and asking for one that does not
 //! exist, cost no SQL however many do it.
 
 use std::{
@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// How old what we know may become.
-const EVERY: Duration = Duration::from_secs(1);
+const EVERY: Duration = Duration::from_millis(250);
 /// And how young, when strangers ask for sales that we do not know.
 const AT_MOST_EVERY: Duration = Duration::from_millis(50);
 /// How long somebody who asks for one waits for the next look.

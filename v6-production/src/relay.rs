@@ -32,7 +32,7 @@ const BATCH: usize = 500;
 /// Messages on their way at once.
 const IN_FLIGHT: usize = 8;
 /// How long a read waits for entries.
-const WAITS: Duration = Duration::from_millis(500);
+const WAITS: Duration = Duration::from_millis(200);
 /// How often a relay looks for entries that another one has read and never done, and after what time they count as such. Early
 /// is better than late: taken from a relay that is only slow, they are sent twice, which costs nothing.
 const CLAIM_EVERY: Duration = Duration::from_millis(500);
