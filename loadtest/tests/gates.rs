@@ -18,7 +18,7 @@ use support::{lab, serve};
 use v5_hidden_api::{
     gate::{self, Gates, clock::Clock, frequency, one_order, path, window},
     purchase,
-    rate_limit::{self, RateLimit},
+    rate_limit::{self, RateLimit, client_limit},
     shop::header_login,
 };
 
@@ -46,7 +46,7 @@ async fn app_without(missing: &str, config: &v5_hidden_api::Config) -> Router {
     }
     if missing != "rate limit" {
         buy = buy.layer(from_fn_with_state(limit.clone(), rate_limit::layer));
-        ask = ask.layer(from_fn_with_state(limit, rate_limit::client_layer));
+        ask = ask.layer(from_fn_with_state(limit.clients.clone(), client_limit::layer));
     }
     let routes = Router::new().route(gate::ASK, ask).route(gate::BUY, buy);
     shop.router(routes).layer(Extension(config.retry)).layer(from_fn(header_login))

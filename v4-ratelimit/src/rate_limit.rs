@@ -1,7 +1,7 @@
 //! Chapter 4, the file to read: who gets through to the purchase.
 //!
-//! Three questions, the cheapest first. Is the client on the block list? Has this client a token left? Is there a token left
-//! at all? A client over its own limit takes no token from all the others.
+//! Three questions, the cheapest first. Is the client on the block list? Has this client a token left? Is there a token
+//! left at all? A client over its own limit takes no token from all the others.
 
 /// Who is kept out altogether.
 pub mod block_list;
@@ -9,11 +9,12 @@ pub mod block_list;
 pub mod buckets;
 /// Who is asking: an address that cannot be made up.
 pub mod client;
+/// The first two questions, which can be asked alone.
+pub mod client_limit;
 
 use std::{
     net::{IpAddr, SocketAddr},
     num::NonZeroU32,
-    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -21,23 +22,26 @@ use std::{
 use axum::{
     Router,
     extract::{ConnectInfo, Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header::RETRY_AFTER},
+    http::{HeaderValue, StatusCode, header::RETRY_AFTER},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock};
-use ipnet::IpNet;
 use tokio::{
     sync::{Mutex, Semaphore},
     time::{sleep, timeout},
 };
 
-use self::{block_list::BlockList, buckets::ClientBuckets};
+use self::client_limit::{ClientLimit, ClientLimits};
 use crate::shop::{Shop, config::seconds, problem};
 
 /// What is let through.
 #[derive(Debug, Clone, clap::Args)]
 pub struct RateLimits {
+    /// Of each client.
+    #[command(flatten)]
+    pub clients: ClientLimits,
+
     /// Purchases a second that all clients together may ask for
     #[arg(long, env = "GLOBAL_RATE", value_name = "GLOBAL_RATE", default_value = "500", value_parser = rate)]
     pub global_rate: NonZeroU32,
@@ -46,18 +50,6 @@ pub struct RateLimits {
     #[arg(long, env = "GLOBAL_BURST", value_name = "GLOBAL_BURST", default_value = "500", value_parser = rate)]
     pub global_burst: NonZeroU32,
 
-    /// Purchases a second that one client may ask for
-    #[arg(long, env = "CLIENT_RATE", value_name = "CLIENT_RATE", default_value = "5", value_parser = rate)]
-    pub client_rate: NonZeroU32,
-
-    /// Tokens in the bucket of one client
-    #[arg(long, env = "CLIENT_BURST", value_name = "CLIENT_BURST", default_value = "10", value_parser = rate)]
-    pub client_burst: NonZeroU32,
-
-    /// Buckets for clients, 8 bytes each; clients beyond that share
-    #[arg(long, env = "CLIENT_BUCKETS", value_name = "CLIENT_BUCKETS", default_value = "65536", value_parser = rate)]
-    pub client_buckets: NonZeroU32,
-
     /// What becomes of a request that finds the bucket of all empty
     #[arg(long, env = "POLICY", value_name = "POLICY", value_enum, default_value_t = Policy::Reject)]
     pub policy: Policy,
@@ -65,14 +57,6 @@ pub struct RateLimits {
     /// Seconds a request waits for a token, if it waits
     #[arg(long, env = "WAIT_TIMEOUT", value_name = "WAIT_TIMEOUT", default_value = "1", value_parser = seconds)]
     pub wait_timeout: Duration,
-
-    /// Proxies whose X-Forwarded-For is believed: addresses or networks, with commas [default: none]
-    #[arg(long, env = "TRUSTED_PROXIES", value_name = "TRUSTED_PROXIES", value_delimiter = ',', value_parser = client::network)]
-    pub trusted_proxies: Vec<IpNet>,
-
-    /// A file of addresses and networks that get nothing; may be changed while the shop runs
-    #[arg(long, env = "BLOCK_LIST", value_name = "BLOCK_LIST")]
-    pub block_list: Option<PathBuf>,
 }
 
 /// What becomes of a request that finds the bucket of all empty.
@@ -86,9 +70,8 @@ pub enum Policy {
 
 /// The buckets of one process.
 pub struct RateLimit {
-    trusted: Vec<IpNet>,
-    blocked: Option<Arc<BlockList>>,
-    clients: ClientBuckets,
+    /// Asked first, and by whoever needs no token of the bucket of all.
+    pub clients: Arc<ClientLimit>,
     all: DefaultDirectRateLimiter,
     queue: Option<Queue>,
 }
@@ -117,7 +100,6 @@ impl RateLimit {
     /// # Errors
     /// The block list cannot be read.
     pub fn new(limits: &RateLimits) -> anyhow::Result<Arc<RateLimit>> {
-        let quota = |rate, burst| Quota::per_second(rate).allow_burst(burst);
         let served_in_time = limits.wait_timeout.as_secs_f64() * f64::from(limits.global_rate.get());
         let queue = Queue {
             places: Semaphore::new((served_in_time as usize).clamp(1, Semaphore::MAX_PERMITS)),
@@ -125,12 +107,7 @@ impl RateLimit {
             timeout: limits.wait_timeout,
         };
         Ok(Arc::new(RateLimit {
-            trusted: limits.trusted_proxies.clone(),
-            blocked: limits.block_list.as_deref().map(BlockList::open).transpose()?,
-            clients: ClientBuckets::new(
-                quota(limits.client_rate, limits.client_burst),
-                limits.client_buckets.get() as usize,
-            ),
+            clients: ClientLimit::new(&limits.clients)?,
             all: RateLimiter::direct(quota(limits.global_rate, limits.global_burst)),
             queue: (limits.policy == Policy::Wait).then_some(queue),
         }))
@@ -141,22 +118,13 @@ impl RateLimit {
     /// # Errors
     /// Why not.
     pub async fn admit(&self, client: IpAddr) -> Result<(), Refusal> {
-        self.admit_client(client)?;
+        // The first two questions: is it on the block list, has it a token left?
+        self.clients.admit(client)?;
+        // The third: is there a token at all?
         match &self.queue {
             None => self.take().map_err(Refusal::TooFast),
             Some(queue) => self.wait(queue).await,
         }
-    }
-
-    /// The first two questions: is this client blocked, has it a token left?
-    ///
-    /// # Errors
-    /// Why not.
-    pub fn admit_client(&self, client: IpAddr) -> Result<(), Refusal> {
-        if self.blocked.as_ref().is_some_and(|list| list.contains(client)) {
-            return Err(Refusal::Blocked);
-        }
-        self.clients.take(client::bucket(client)).map_err(Refusal::TooFast)
     }
 
     /// Takes a token of the bucket of all, or says when there will be one.
@@ -181,10 +149,6 @@ impl RateLimit {
     pub fn guard(self: Arc<Self>, purchase: Router<Shop>) -> Router<Shop> {
         purchase.layer(from_fn_with_state(self, layer))
     }
-
-    fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
-        client::address(peer.ip(), headers, &self.trusted)
-    }
 }
 
 /// In front of a purchase: all three questions.
@@ -197,22 +161,8 @@ pub async fn layer(
     request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
-    limit.admit(limit.client(peer, request.headers())).await?;
+    limit.admit(limit.clients.client(peer, request.headers())).await?;
     metrics::counter!("passed_rate_limit_total").increment(1);
-    Ok(next.run(request).await)
-}
-
-/// In front of what costs no SQL: the first two questions.
-///
-/// # Errors
-/// Why the request does not get through.
-pub async fn client_layer(
-    State(limit): State<Arc<RateLimit>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Refusal> {
-    limit.admit_client(limit.client(peer, request.headers()))?;
     Ok(next.run(request).await)
 }
 
@@ -229,6 +179,10 @@ impl IntoResponse for Refusal {
             }
         }
     }
+}
+
+fn quota(rate: NonZeroU32, burst: NonZeroU32) -> Quota {
+    Quota::per_second(rate).allow_burst(burst)
 }
 
 fn rate(text: &str) -> Result<NonZeroU32, String> {

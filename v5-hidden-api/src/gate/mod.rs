@@ -35,7 +35,7 @@ use serde::Deserialize;
 use tower::ServiceBuilder;
 
 use crate::{
-    rate_limit::{self, RateLimit},
+    rate_limit::{self, RateLimit, client_limit},
     shop::{Shop, config::seconds},
 };
 
@@ -120,7 +120,7 @@ pub fn routes(limit: &Arc<RateLimit>, gates: &Arc<Gates>) -> Router<Shop> {
     // Asking costs no SQL, so it takes no token of the bucket that protects it.
     let ask = ServiceBuilder::new()
         .layer(map_response(path::keep_secret))
-        .layer(from_fn_with_state(limit.clone(), rate_limit::client_layer))
+        .layer(from_fn_with_state(limit.clients.clone(), client_limit::layer))
         .layer(from_fn_with_state(gates.clone(), window::layer))
         .layer(from_fn_with_state(gates.clone(), frequency::layer));
     let buy = ServiceBuilder::new()
