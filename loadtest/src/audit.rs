@@ -86,21 +86,16 @@ pub fn audit(history: &[Told], ledger: &Ledger) -> Audit {
     let held: HashSet<(i64, i64, i64)> = ledger.orders.iter().map(|o| (o.id, o.sale_id, o.buyer_id)).collect();
     let mut may_have_one: HashSet<(i64, i64)> = HashSet::new();
     for told in history {
+        let buyer_id = ledger.known_as(told.buyer_id);
         match told.answer {
+            Answer::Refused(_) => continue,
             Answer::Bought { order_id } => {
-                may_have_one.insert((told.sale_id, told.buyer_id));
-                audit.lost_promises += i64::from(!held.contains(&(order_id, told.sale_id, told.buyer_id)));
+                audit.lost_promises += i64::from(!held.contains(&(order_id, told.sale_id, buyer_id)));
             }
-            Answer::Queued { .. } => {
-                may_have_one.insert((told.sale_id, told.buyer_id));
-                audit.lost_promises += 1;
-            }
-            Answer::Unknown => {
-                may_have_one.insert((told.sale_id, told.buyer_id));
-                audit.unknown += 1;
-            }
-            Answer::Refused(_) => {}
+            Answer::Queued { .. } => audit.lost_promises += 1,
+            Answer::Unknown => audit.unknown += 1,
         }
+        may_have_one.insert((told.sale_id, buyer_id));
     }
     for order in &ledger.orders {
         audit.phantom_orders += i64::from(!may_have_one.contains(&(order.sale_id, order.buyer_id)));
@@ -113,7 +108,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::ledger::{InRedis, OrderRow, SaleRow, Stores};
+    use crate::ledger::{InRedis, InStores, OrderRow, SaleRow};
 
     /// Sale 1, as `(stock, sold)`, its orders as `(id, buyer)`, and what buyers were told.
     fn found(sale: (i64, i64), orders: &[(i64, i64)], history: &[(i64, Answer)]) -> Audit {
@@ -201,7 +196,7 @@ mod tests {
             let ledger = Ledger {
                 sales: vec![SaleRow { id: 1, stock: 5, sold: 2 }],
                 orders: [(1, 7), (2, 8)].map(|(id, buyer_id)| OrderRow { id, sale_id: 1, buyer_id }).to_vec(),
-                stores: Some(Stores { sales: [(1, InRedis { left, held })].into(), unfinished }),
+                stores: Some(InStores { sales: [(1, InRedis { left, held })].into(), unfinished }),
             };
             let audit = audit(&[], &ledger);
             (audit.not_conserved, audit.unfinished)

@@ -16,7 +16,7 @@ use crate::{
 const STEPS: usize = 8;
 /// How long a buyer waits for an answer: longer than any shop takes to give one.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// When a buyer in the queue first asks what became of it, and the longest pause until the next time; it doubles.
+/// How long a buyer in the queue waits before it asks what became of it: the first times, and at most; in between it doubles.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(800));
 
 /// The parts of an answer that a buyer reads.
@@ -64,7 +64,7 @@ pub async fn buy(connection: &mut Connection, first: &Link, buyer_id: i64) -> (A
 /// How long a buyer in the queue waits before it asks for the `n`th time, counted from 0.
 pub fn pause(n: u32) -> Duration {
     let (first, longest) = PAUSES;
-    longest.min(first * 2_u32.pow(n.min(8)))
+    longest.min(first * 2_u32.pow(n.saturating_sub(3).min(8)))
 }
 
 /// Follows links until the shop has told something, be it that the buyer is in a queue.

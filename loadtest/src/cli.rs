@@ -143,7 +143,8 @@ impl Database {
 
 #[derive(Args)]
 pub(crate) struct Run {
-    /// v1-naive, v2-pessimistic, v3-optimistic, v4-ratelimit, v5-hidden-api; v1 … v5 for short. Several take turns
+    /// v1-naive, v2-pessimistic, v3-optimistic, v4-ratelimit, v5-hidden-api, v6-production; v1 … v6 for
+    /// short. Several take turns
     #[arg(required = true)]
     pub(crate) versions: Vec<Version>,
 
@@ -204,10 +205,11 @@ pub(crate) struct Run {
 
 #[derive(Args)]
 pub(crate) struct Serve {
-    /// v1-naive, v2-pessimistic, v3-optimistic, v4-ratelimit or v5-hidden-api; v1 … v5 for short
+    /// v1-naive, v2-pessimistic, v3-optimistic, v4-ratelimit, v5-hidden-api or v6-production; v1 … v6 for short
     pub(crate) version: Version,
 
-    /// sqlite, postgres (a private server), or a URL [default: what the shop takes: DATABASE_URL, else sqlite]
+    /// sqlite, postgres (a private server), or a URL
+    /// [default: what the shop takes: DATABASE_URL, else sqlite; v6 has private servers for those that are not named]
     #[arg(long, value_name = "DATABASE")]
     pub(crate) database: Option<String>,
 

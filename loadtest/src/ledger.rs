@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use sqlx::AnyPool;
 
+use crate::stores::Stores;
+
 /// A sale's row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
 pub struct SaleRow {
@@ -28,7 +30,7 @@ pub struct OrderRow {
 
 /// What Redis and the queue hold, where a version has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Stores {
+pub struct InStores {
     /// Per sale.
     pub sales: HashMap<i64, InRedis>,
     /// Entries of outboxes, and messages in queues.
@@ -52,15 +54,15 @@ pub struct Ledger {
     /// Their orders that hold a unit.
     pub orders: Vec<OrderRow>,
     /// What there is beside the database.
-    pub stores: Option<Stores>,
+    pub stores: Option<InStores>,
 }
 
 impl Ledger {
     /// Reads these sales.
     ///
     /// # Errors
-    /// The database's.
-    pub async fn read(pool: &AnyPool, sales: &[i64]) -> sqlx::Result<Ledger> {
+    /// The database's, or another server's.
+    pub async fn read(pool: &AnyPool, stores: Option<&Stores>, sales: &[i64]) -> anyhow::Result<Ledger> {
         let mut ledger = Ledger::default();
         for sale in sales {
             let rows = sqlx::query_as::<_, SaleRow>("select id, stock, sold from sales where id = $1");
@@ -71,6 +73,17 @@ impl Ledger {
             );
             ledger.orders.extend(rows.bind(sale).fetch_all(pool).await?);
         }
+        if let Some(stores) = stores {
+            ledger.stores = Some(stores.read(sales).await?);
+        }
         Ok(ledger)
+    }
+
+    /// As whom the shop knows a buyer: by a number, or by the name that it has logged in with, which is its number.
+    pub fn known_as(&self, buyer_id: i64) -> i64 {
+        match self.stores {
+            None => buyer_id,
+            Some(_) => v6_production::buyer_id(&buyer_id.to_string()),
+        }
     }
 }

@@ -141,19 +141,13 @@ async fn watch_play(
 /// The audit and the verdict.
 async fn conclude(plan: &Plan, set: &Set, watched: Watched) -> anyhow::Result<Run> {
     let Watched { played, counters, statements, generator_share } = watched;
-    let Played { mut history, requests, elapsed, .. } = played;
+    let Played { history, requests, elapsed, .. } = played;
     let database = &set.database;
-    let mut ledger = Ledger::read(&set.pool, &played.sales).await?;
-    let mut reservations = None;
-    if let Some(stores) = &set.stores {
-        ledger.stores = Some(stores.read(&played.sales).await?);
-        reservations = observe::reservations(&set.pool, &played.sales, played.began_at).await?;
-        // The shop knows buyers by the names that they log in with: theirs are their numbers.
-        for told in &mut history {
-            told.buyer_id = v6_production::buyer_id(&told.buyer_id.to_string());
-        }
-    }
-    let audit = audit(&history, &ledger);
+    let audit = audit(&history, &Ledger::read(&set.pool, set.stores.as_ref(), &played.sales).await?);
+    let reservations = match set.stores {
+        Some(_) => observe::reservations(&set.pool, &played.sales, played.began_at).await?,
+        None => None,
+    };
     let measure = played.measure.or_else(|| plan.scenario.is_a_crowd().then(|| of_a_crowd(&audit, &history)));
     let promised = promise(plan.conditions(database));
     let deadlocks = counters.get("deadlocks").copied().unwrap_or_default();

@@ -15,10 +15,12 @@ use tokio::time::sleep;
 use url::Url;
 use v1_naive::shop::sales::Sale;
 
-use crate::ledger::{self, InRedis};
+use crate::ledger::{InRedis, InStores};
 
 /// How long reservations may take to get from Redis to SQL once nobody buys any more.
 const TO_BE_QUIET: Duration = Duration::from_secs(60);
+/// How long the instances take at most to find a new sale. An operator puts one up long before it opens.
+const TO_BE_KNOWN: Duration = Duration::from_millis(600);
 /// The queues of a shop, behind its namespace.
 const QUEUES: [&str; 3] = ["orders", "dead", "parked"];
 
@@ -46,7 +48,9 @@ impl Stores {
     pub async fn put_up(&self, database: &Url, sales: &[Sale]) -> anyhow::Result<()> {
         let args = ["shop", "--database-url", database.as_str(), "--pool-size=1"].map(str::to_owned);
         let config = v6_production::Config::try_parse_from(args.into_iter().chain(self.shop_args()))?;
-        v6_production::put_up(&config, sales).await
+        v6_production::put_up(&config, sales).await?;
+        sleep(TO_BE_KNOWN).await;
+        Ok(())
     }
 
     /// Waits until no reservation of these sales is on its way any more, or for too long.
@@ -65,9 +69,9 @@ impl Stores {
     ///
     /// # Errors
     /// A server's.
-    pub async fn read(&self, sales: &[i64]) -> anyhow::Result<ledger::Stores> {
+    pub async fn read(&self, sales: &[i64]) -> anyhow::Result<InStores> {
         let mut redis = self.connect().await?;
-        let mut stores = ledger::Stores { unfinished: self.unfinished(sales).await?, ..ledger::Stores::default() };
+        let mut stores = InStores { unfinished: self.unfinished(sales).await?, ..InStores::default() };
         for &sale in sales {
             let left: Option<i64> = redis.hget(self.key(sale, "sale"), "stock").await?;
             let held = redis.hlen(self.key(sale, "held")).await?;

@@ -60,15 +60,17 @@ impl Version {
 
     /// Whether it counts requests by client, and so has to be told that we are a proxy: our buyers all come from here.
     pub fn counts_clients(self) -> bool {
-        [Version::V4, Version::V5].contains(&self)
+        self >= Version::V4
     }
 
     /// Arguments that make its limits so wide that nobody meets them.
     pub fn wide_limits(self) -> Vec<&'static str> {
         let mut args = Vec::new();
         if self.counts_clients() {
-            args.extend(["--global-rate=10000000", "--global-burst=10000000"]);
             args.extend(["--client-rate=10000000", "--client-burst=10000000"]);
+        }
+        if self.counts_clients() && !self.needs_stores() {
+            args.extend(["--global-rate=10000000", "--global-burst=10000000"]);
         }
         if self.hides_the_address() {
             args.push("--frequency-limit=1000000");

@@ -203,7 +203,7 @@ async fn without_for_update_the_audit_goes_red() {
 
     let crowd = Crowd { shops: vec![address], sales: vec![2], buyers: 600, connections: 200, ..Crowd::default() };
     let stampede = stampede::run(&crowd, Default::default(), async || {}).await.unwrap();
-    let audit = audit(&stampede.history, &Ledger::read(&pool, &[2]).await.unwrap());
+    let audit = audit(&stampede.history, &Ledger::read(&pool, None, &[2]).await.unwrap());
     assert!(audit.oversold > 0, "{audit:?}");
     assert!(!Promise::Holds.kept(&audit, None, 0));
 

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use url::Url;
+use v4_ratelimit::rate_limit::client_limit::ClientLimits;
 
 use crate::shop::{self, config::seconds};
 
@@ -23,6 +24,10 @@ pub struct Config {
     /// The shop's.
     #[command(flatten)]
     pub shop: shop::Config,
+
+    /// What a client may ask for.
+    #[command(flatten)]
+    pub clients: ClientLimits,
 
     /// redis://:password@host:port/: who gets a unit is decided there
     #[arg(long, env = "REDIS_URL", value_name = "REDIS_URL", hide_env_values = true)]

@@ -45,6 +45,7 @@ use axum::{
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 pub use v1_naive::shop;
+use v4_ratelimit::rate_limit::client_limit::{self, ClientLimit};
 
 pub use self::{
     config::{Command, Config, Mode, Role, SeedArgs},
@@ -80,12 +81,13 @@ impl Deref for App {
 }
 
 /// The router; a process that only carries answers no more than how it is.
-fn routes(app: App, config: &Config) -> Router {
+fn routes(app: App, clients: Arc<ClientLimit>, config: &Config) -> Router {
     let buying = Router::new()
-        .route("/", get(shop::page::show))
         .route("/session", post(session::log_in))
-        .route("/sales/{sale_id}", get(catalogue::show))
         .route(reserve::BUY, post(reserve::handler))
+        .layer(from_fn_with_state(clients, client_limit::layer)) // chapter 4's, unchanged
+        .route("/", get(shop::page::show))
+        .route("/sales/{sale_id}", get(catalogue::show))
         .route("/orders/{order_id}", get(orders::show))
         .route("/orders/{order_id}/watch", get(notify::watch))
         .route("/orders/{order_id}/payment", post(payment::handler))

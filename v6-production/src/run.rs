@@ -5,6 +5,7 @@ use sqlx::PgPool;
 use tokio::{runtime::Builder, sync::oneshot, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 use v1_naive::shop::serve::{conclude, listen, start_log};
+use v4_ratelimit::rate_limit::client_limit::ClientLimit;
 
 use crate::{
     App, Command, Config, Parts,
@@ -59,7 +60,7 @@ pub async fn put_up(config: &Config, sales: &[Sale]) -> anyhow::Result<()> {
 
 async fn run(config: &Config) -> anyhow::Result<()> {
     let urls = config.urls()?;
-    let sessions = Sessions::new(config.session_secret()?)?;
+    let (sessions, clients) = (Sessions::new(config.session_secret()?)?, ClientLimit::new(&config.clients)?);
     let mut stopped = std::pin::pin!(stop_signal()?);
     let servers = tokio::select! {
         servers = connect(config, &urls, config.front_connections()) => servers,
@@ -72,7 +73,7 @@ async fn run(config: &Config) -> anyhow::Result<()> {
     let app = open(config, servers, sessions, stop.clone());
     let carrying = if config.role.carries() { Some(carry_apart(config.clone(), urls, stop.clone())?) } else { None };
     let listener = listen(config.shop.listen).await?;
-    serve(listener, routes(app, config), stopped).await;
+    serve(listener, routes(app, clients, config), stopped).await;
     // No request comes any more. What is under way behind them is finished, or is found by the next instance.
     stop.cancel();
     if let Some(carrying) = carrying

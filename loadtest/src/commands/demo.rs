@@ -23,10 +23,13 @@ pub(crate) async fn demo(args: Demo) -> anyhow::Result<Exit> {
             };
             println!("On embedded SQLite, without the variants that need PostgreSQL{missing}.");
         }
+        if let Some(lacking) = lab.lacks_for(Version::V6) {
+            println!("{lacking}.");
+        }
         println!("{}", Plan::stampede(Version::V1, None).describe());
         table::head();
         let mut runs = Vec::new();
-        for plan in plans(lab.has_postgres()) {
+        for plan in plans(lab.has_postgres()).into_iter().filter(|plan| lab.lacks_for(plan.version).is_none()) {
             let plan = Plan { seed: args.seed, ..plan };
             let run = run_with_progress(lab, &plan, "").await?;
             table::row(&run);

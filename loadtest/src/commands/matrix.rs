@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use loadtest::{lab::Lab, matrix, open_files, plan::Plan, record};
+use loadtest::{lab::Lab, matrix, open_files, plan::Plan, record, version::Version};
 
 use super::{Exit, in_lab, report::Destination, run_with_progress};
 use crate::cli::Matrix;
@@ -10,16 +10,20 @@ pub(crate) async fn matrix(args: Matrix) -> anyhow::Result<Exit> {
     let plans: Vec<_> = matrix::plans(args.quick).into_iter().map(|plan| Plan { seed: args.seed, ..plan }).collect();
     open_files::allow(plans.iter().map(Plan::sockets).max().unwrap_or_default())?;
     in_lab(&args.database, async |lab| {
+        if let Some(lacking) = lab.lacks_for(Version::V6) {
+            eprintln!("{lacking}.");
+        }
         let runs = play(lab, &plans).await?;
         destination.conclude(args.seed, runs)
     })
     .await
 }
 
-/// Plays the cells one after the other and says how long it will take.
+/// Plays the cells that there are servers for, one after the other, and says how long it will take.
 pub(crate) async fn play(lab: &Lab, plans: &[Plan]) -> anyhow::Result<Vec<record::Run>> {
     let start = Instant::now();
     let mut runs = Vec::new();
+    let plans: Vec<_> = plans.iter().filter(|plan| lab.lacks_for(plan.version).is_none()).collect();
     for (done, plan) in plans.iter().enumerate() {
         let left = match done as u32 {
             0 => String::new(),

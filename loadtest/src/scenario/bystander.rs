@@ -4,7 +4,10 @@ use sqlx::AnyPool;
 use tokio::{sync::watch, task::JoinHandle, time::sleep};
 use v1_naive::shop::sales::Sale;
 
-use super::{Stage, open_loop::Visitors};
+use super::{
+    Stage,
+    open_loop::{Coming, Visitors},
+};
 use crate::{
     audit::audit,
     history::{Latency, Told, outcomes},
@@ -21,6 +24,8 @@ const PLENTY: i64 = 1_000_000;
 const RATE: f64 = 100.0;
 /// Connections they may have open.
 const CONNECTIONS: usize = 5000;
+/// How long they have had the page open when they click.
+const READS: Duration = Duration::from_secs(1);
 /// They stay until they know.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -29,7 +34,7 @@ pub struct Beside {
     sale: i64,
     alone: Vec<Told>,
     stop: watch::Sender<bool>,
-    beside: JoinHandle<anyhow::Result<Vec<Told>>>,
+    beside: Coming,
     lock_waiters: Option<JoinHandle<i64>>,
 }
 
@@ -52,16 +57,18 @@ impl Beside {
             rate: RATE,
             from: Vec::new(),
             connections: CONNECTIONS,
+            reads: READS,
             patience: PATIENCE,
         };
-        let coming = tokio::spawn(visitors.clone().come(stopped));
-        sleep(plan.lasts).await;
+        let coming = visitors.clone().come_apart(stopped)?;
+        sleep(READS + plan.lasts).await;
         stop.send_replace(true);
         let alone = coming.await??;
 
         let (stop, stopped) = watch::channel(false);
         let visitors = Visitors { first_buyer: first_buyer + alone.len() as i64, ..visitors };
-        let beside = tokio::spawn(visitors.come(stopped.clone()));
+        let beside = visitors.come_apart(stopped.clone())?;
+        sleep(READS).await; // now they click
         let lock_waiters = server.map(|(admin, name)| tokio::spawn(observe::lock_waiters(admin, name, stopped)));
         Ok(Beside { sale, alone, stop, beside, lock_waiters })
     }
@@ -79,6 +86,9 @@ impl Beside {
         };
         // A quick `come back later` is no service.
         let latency = |history: &[Told]| Latency::of(history.iter().filter(|told| told.is_decided()), |_| true);
+        if let Some(stores) = stage.stores {
+            stores.wait_until_quiet(&[self.sale]).await?;
+        }
         let (before, after) = (latency(&self.alone), latency(&beside));
         let outcomes = outcomes(&beside);
         let all: Vec<Told> = self.alone.into_iter().chain(beside).collect();
@@ -88,7 +98,7 @@ impl Beside {
             beside: after,
             outcomes,
             lock_waiters,
-            audit: audit(&all, &Ledger::read(stage.pool, &[self.sale]).await?),
+            audit: audit(&all, &Ledger::read(stage.pool, stage.stores, &[self.sale]).await?),
         })
     }
 }

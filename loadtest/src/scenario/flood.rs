@@ -46,6 +46,8 @@ pub const SOCKETS: usize = CONNECTIONS + HONEST_CONNECTIONS;
 /// Honest buyers a second at most, and as a share of what the shop can do: alone they are well served.
 const HONEST: f64 = 100.0;
 const HONEST_SHARE: f64 = 0.2;
+/// How long they have had the page open when they click.
+const READS: Duration = Duration::from_secs(1);
 /// A decision after that is none: the buyer has clicked again, or gone.
 const IN_TIME: Duration = Duration::from_millis(500);
 /// How long the last of them wait.
@@ -105,16 +107,19 @@ pub async fn play(stage: &Stage<'_>, capacity: f64, lasts: Duration) -> anyhow::
         rate: HONEST.min(capacity * HONEST_SHARE).max(1.0),
         from: Vec::new(),
         connections: HONEST_CONNECTIONS,
+        reads: READS,
         patience: PATIENCE,
     };
-    let honest = tokio::spawn(visitors.clone().come(stopped.clone()));
+    let honest = visitors.clone().come_apart(stopped.clone())?;
     let flood = Visitors {
         first_buyer: 1_000_000,
         rate: offered,
         from: CLIENTS.to_vec(),
         connections: CONNECTIONS,
+        reads: Duration::ZERO, // a script
         ..visitors
     };
+    sleep(READS).await; // now the honest ones click
     let flood = tokio::spawn(flood.come(stopped));
     sleep(lasts).await;
     stop.send_replace(true);

@@ -1,17 +1,18 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
-    sync::watch,
+    runtime::Builder,
+    sync::{oneshot, watch},
     task::JoinSet,
-    time::{MissedTickBehavior, sleep},
+    time::{MissedTickBehavior, sleep, sleep_until},
 };
 
 use crate::{
-    buyer::{buy, open_sale},
+    buyer::{Next, ask, buy, open_sale},
     client::{Connection, Link},
     history::{Answer, Told},
 };
@@ -32,11 +33,27 @@ pub struct Visitors {
     pub from: Vec<Ipv4Addr>,
     /// Connections they may have open. Who finds none free goes away and is not counted.
     pub connections: usize,
+    /// How long each has the sale's page open before it clicks: time to log in, or to ask for the address to buy at.
+    pub reads: Duration,
     /// How long they wait once no more come. Who has no answer then does not know.
     pub patience: Duration,
 }
 
 impl Visitors {
+    /// As [`Visitors::come`], on a thread of their own: whoever is measured must not stand in line with the crowd on our side
+    /// of the wire.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn come_apart(self, stop: watch::Receiver<bool>) -> anyhow::Result<Coming> {
+        let (done, coming) = oneshot::channel();
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        std::thread::Builder::new().name("visitors".into()).spawn(move || {
+            let _ = done.send(runtime.block_on(self.come(stop)));
+        })?;
+        Ok(coming)
+    }
+
     /// Lets them come until `stop` says so; returns what each was told.
     ///
     /// # Errors
@@ -55,34 +72,38 @@ impl Visitors {
             let due = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
-                tick = ticks.tick() => tick.into_std(),
+                tick = ticks.tick() => tick.into_std() + self.reads,
             };
             while let Some(told) = coming.try_join_next() {
-                history.push(told?);
+                history.extend(told?);
             }
             if coming.len() < self.connections {
                 let from = self.from.get(n % self.from.len().max(1)).copied();
                 let buyer = self.first_buyer + n as i64;
-                let mut end = end.clone();
+                let (mut stopped, stop) = (end.clone(), end.clone());
                 let gone = async move {
-                    let _ = end.wait_for(|stop| *stop).await;
+                    let _ = stopped.wait_for(|stop| *stop).await;
                     sleep(patience).await;
                 };
-                let visit = visit(tabs.clone(), from, link.clone(), buyer);
+                let visit = visit(tabs.clone(), from, link.clone(), buyer, due, stop);
                 let sale_id = self.sale_id;
                 coming.spawn(async move {
                     let answer = tokio::select! {
-                        answer = visit => answer,
+                        answer = visit => answer?,
                         () = gone => Answer::Unknown,
                     };
-                    Told { buyer_id: buyer, sale_id, wanted: due - start, answered: start.elapsed(), answer }
+                    let (wanted, answered) = (due - start, start.elapsed());
+                    Some(Told { buyer_id: buyer, sale_id, wanted, answered, answer })
                 });
             }
         }
-        history.extend(coming.join_all().await);
+        history.extend(coming.join_all().await.into_iter().flatten());
         Ok(history)
     }
 }
+
+/// What those were told who come on a thread of their own.
+pub type Coming = oneshot::Receiver<anyhow::Result<Vec<Told>>>;
 
 /// Connections that are open and of no use to anybody right now.
 struct Tabs {
@@ -90,17 +111,37 @@ struct Tabs {
     shop: SocketAddr,
 }
 
-async fn visit(tabs: Arc<Tabs>, from: Option<Ipv4Addr>, link: Link, buyer_id: i64) -> Answer {
+/// Opens the page, clicks when it is time, and waits for the answer; nothing if no more may come before that.
+async fn visit(
+    tabs: Arc<Tabs>,
+    from: Option<Ipv4Addr>,
+    mut link: Link,
+    buyer_id: i64,
+    due: Instant,
+    mut stop: watch::Receiver<bool>,
+) -> Option<Answer> {
     let free = tabs.idle.lock().ok().and_then(|mut idle| idle.pop());
     let connection = match free {
         Some(connection) => Ok(connection),
         None => Connection::open(tabs.shop).await,
     };
-    let Ok(mut connection) = connection else { return Answer::Unknown };
+    let Ok(mut connection) = connection else { return Some(Answer::Unknown) };
     connection.from = from;
+    if due > Instant::now() {
+        while !link.takes_a_unit() {
+            match ask(&mut connection, &link, buyer_id).await {
+                Next::Follow(next) => link = next,
+                Next::Told(_) => break, // it is asked again with the click
+            }
+        }
+        tokio::select! {
+            () = sleep_until(due.into()) => {}
+            _ = stop.wait_for(|stop| *stop) => return None,
+        }
+    }
     let (answer, _) = buy(&mut connection, &link, buyer_id).await;
-    if answer != Answer::Unknown {
+    if !matches!(answer, Answer::Unknown) {
         let _ = tabs.idle.lock().map(|mut idle| idle.push(connection));
     }
-    answer
+    Some(answer)
 }

@@ -94,7 +94,7 @@ impl Shop {
     }
 
     pub async fn ledger(&self) -> Ledger {
-        Ledger::read(&self.pool, &[SALE]).await.unwrap()
+        Ledger::read(&self.pool, None, &[SALE]).await.unwrap()
     }
 
     /// What the shop has logged so far.
@@ -136,7 +136,7 @@ pub async fn serve(app: axum::Router) -> SocketAddr {
 }
 
 pub fn link(method: &str, path: &str) -> Link {
-    Link { method: method.parse().unwrap(), uri: path.parse().unwrap() }
+    Link::new(method.parse().unwrap(), path).unwrap()
 }
 
 pub fn json(reply: &Reply) -> Value {
