@@ -2,6 +2,9 @@
 
 #![allow(dead_code, unreachable_pub, reason = "every test program uses its own part")]
 
+/// Chapter 6 and its servers.
+pub mod production;
+
 use std::{
     fs::{self, Permissions},
     net::SocketAddr,

@@ -1,0 +1,131 @@
+//! Chapter 6 with its three servers, and the ways to break one.
+
+use std::{path::Path, sync::OnceLock, time::Duration};
+
+use loadtest::{
+    buyer,
+    client::{Connection, Reply},
+    lab::{Backend, FreshDatabase, Lab},
+    ledger::Ledger,
+    services::{Server, Services},
+    shop_process::ShopProcess,
+    stores::Stores,
+    version::Version,
+};
+use serde_json::Value;
+use sqlx::AnyPool;
+use url::Url;
+use v1_naive::shop::sales::Sale;
+
+use super::{SALE, eventually, json, link, loadtest};
+
+/// Servers that all tests of one program share, for those that leave them alone.
+pub fn shared() -> &'static Services {
+    static SERVICES: OnceLock<Services> = OnceLock::new();
+    tokio::task::block_in_place(|| SERVICES.get_or_init(own))
+}
+
+/// Servers of a test's own, to be killed.
+pub fn own() -> Services {
+    Services::start(&loadtest(), &Server::ALL).expect("the servers start")
+}
+
+/// A sale of chapter 6: a database, keys and queues of its own on the servers, and as many instances as it is given.
+pub struct Production {
+    pub lab: Lab,
+    pub database: FreshDatabase,
+    pub stores: Stores,
+    pub pool: AnyPool,
+}
+
+impl Production {
+    /// Puts [`SALE`] up. No instance runs yet.
+    pub async fn new(services: &Services, stock: i64) -> Production {
+        let url = |server| services.url(server).unwrap().clone();
+        let lab = Lab::open(loadtest(), &Backend::Server(url(Server::Postgres))).await.unwrap();
+        let database = lab.fresh_database().await.unwrap();
+        let namespace = database.name().to_owned();
+        let stores = Stores { redis: url(Server::Redis), amqp: url(Server::RabbitMq), namespace };
+        stores.put_up(&database.url, &[Sale::open(SALE, stock)]).await.unwrap();
+        let pool = database.connect().await.unwrap();
+        Production { lab, database, stores, pool }
+    }
+
+    /// What an instance is started with.
+    pub fn args(&self, further: &[&str]) -> Vec<String> {
+        let mut args = vec!["--database-url".to_owned(), self.database.url.to_string()];
+        args.extend(self.stores.shop_args());
+        args.extend(Version::V6.wide_limits().iter().chain(further).map(|&arg| arg.to_owned()));
+        args
+    }
+
+    pub async fn instance(&self, further: &[&str]) -> ShopProcess {
+        self.instance_with(&self.args(further)).await
+    }
+
+    pub async fn instance_with(&self, args: &[String]) -> ShopProcess {
+        let log = self.lab.folder.path().join(format!("{:x}.log", fastrand::u64(..)));
+        ShopProcess::start(&self.lab.loadtest, Version::V6, args, log).await.unwrap()
+    }
+
+    /// What SQL, Redis and the queues hold of the sale.
+    pub async fn ledger(&self) -> Ledger {
+        Ledger::read(&self.pool, Some(&self.stores), &[SALE]).await.unwrap()
+    }
+
+    /// Orders of the sale in this status.
+    pub async fn orders(&self, status: &str) -> i64 {
+        let query = "select count(*) from orders where sale_id = $1 and status = $2";
+        sqlx::query_scalar(query).bind(SALE).bind(status).fetch_one(&self.pool).await.unwrap()
+    }
+
+    /// Waits until nothing is on its way, and asserts that SQL, `sold`, Redis and the stock agree, and that so many orders
+    /// hold a unit.
+    pub async fn settles_at(&self, orders: usize) {
+        eventually(&format!("{orders} orders, and nothing on its way"), async || {
+            let Ok(ledger) = Ledger::read(&self.pool, Some(&self.stores), &[SALE]).await else { return false };
+            ledger.orders.len() >= orders && ledger.stores.is_some_and(|stores| stores.unfinished == 0)
+        })
+        .await;
+        let ledger = self.ledger().await;
+        let (sale, stores) = (ledger.sales[0], ledger.stores.unwrap());
+        let redis = stores.sales[&SALE];
+        let orders = orders as i64;
+        assert_eq!(
+            (ledger.orders.len() as i64, sale.sold, redis.held, redis.left, stores.unfinished),
+            (orders, orders, orders, sale.stock - orders, 0),
+            "orders, sold, held, left, unfinished"
+        );
+    }
+}
+
+/// Logs in as `buyer` and asks for a unit of [`SALE`]; returns the answer, `202` if all is well.
+pub async fn click(connection: &mut Connection, buyer: i64) -> Reply {
+    let mut next = buyer::open_sale(connection, SALE).await.unwrap();
+    while !next.takes_a_unit() {
+        match buyer::ask(connection, &next, buyer).await {
+            buyer::Next::Follow(link) => next = link,
+            buyer::Next::Told(answer) => panic!("no way to the purchase: {answer:?}"),
+        }
+    }
+    connection.send(&next, Some(buyer), None).await.unwrap()
+}
+
+/// The order's id in a `202`.
+#[track_caller]
+pub fn queued(reply: &Reply) -> i64 {
+    let body = json(reply);
+    assert_eq!((reply.status.as_u16(), body["status"].as_str()), (202, Some("queued")), "{body}");
+    body["order_id"].as_i64().expect("an order's id")
+}
+
+/// The order as its buyer sees it.
+pub async fn order(connection: &mut Connection, buyer: i64, order_id: i64) -> Value {
+    json(&connection.send(&link("GET", &format!("/orders/{order_id}")), Some(buyer), None).await.unwrap())
+}
+
+/// Waits until the order has this status.
+pub async fn becomes(connection: &mut Connection, buyer: i64, order_id: i64, status: &str) {
+    let is = async || order(connection, buyer, order_id).await["status"] == status;
+    eventually(&format!("order {order_id} is {status}"), is).await;
+}
