@@ -7,7 +7,7 @@ mod place;
 
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use futures_util::StreamExt;
 use lapin::{
     message::Delivery,
@@ -22,7 +22,7 @@ use crate::{
     order_id::OrderId,
     sql::is_transient,
     supervise::{self, Backoff},
-    transport::{Link, Reservation, Transport, read},
+    transport::{Link, Reservation, Transport, read, write},
 };
 
 /// Messages that RabbitMQ hands over before the first is acknowledged, and messages in one transaction.
@@ -65,14 +65,15 @@ impl Worker {
             let mut letters = consume(&link, &this.transport.dead).await?;
             while let Some(Some(letter)) = this.stop.run_until_cancelled(letters.next()).await {
                 let letter = letter?;
-                if let Err(error) = this.work_singly(&letter).await {
-                    if this.stop.is_cancelled() {
-                        return Ok(()); // it comes again
-                    }
-                    // Nobody can make anything of it, and nobody is to lose it.
-                    tracing::error!("a message is parked in {}: {error:#}", this.transport.parked);
+                let bad = match read(&letter.data) {
+                    Ok(reservations) => write(&this.place_singly(&reservations).await?)?,
+                    Err(_) => letter.data.clone(),
+                };
+                // What nobody can make anything of, nobody is to lose.
+                if bad != b"[]" {
+                    tracing::error!("dead letters are parked in {}: {}", this.transport.parked, bad.escape_ascii());
                     metrics::counter!("parked_total").increment(1);
-                    link.publish(&this.transport.parked, &letter.data).await?;
+                    link.publish(&this.transport.parked, &bad).await?;
                 }
                 letter.ack(BasicAckOptions::default()).await?;
             }
@@ -111,12 +112,20 @@ impl Worker {
         }
     }
 
-    async fn work_singly(&self, letter: &Delivery) -> anyhow::Result<()> {
-        for reservation in read(&letter.data)? {
-            let placed = self.place(&[reservation]).await.with_context(|| format!("{reservation:?}"))?;
-            self.notices.orders(&placed).await;
+    /// Places them one by one, and returns those that cannot be placed.
+    async fn place_singly(&self, reservations: &[Reservation]) -> anyhow::Result<Vec<Reservation>> {
+        let mut bad = Vec::new();
+        for &reservation in reservations {
+            match self.place(&[reservation]).await {
+                Ok(placed) => self.notices.orders(&placed).await,
+                Err(error) if self.stop.is_cancelled() => return Err(error), // they come again
+                Err(error) => {
+                    tracing::error!("{reservation:?}: {error:#}");
+                    bad.push(reservation);
+                }
+            }
         }
-        Ok(())
+        Ok(bad)
     }
 
     /// Places them in one transaction. A database that is away is waited for here: sent back, the message would only

@@ -4,6 +4,8 @@
 
 /// Chapter 6 and its servers.
 pub mod production;
+/// Faults on the wire.
+pub mod proxy;
 
 use std::{
     fs::{self, Permissions},

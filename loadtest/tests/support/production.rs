@@ -1,20 +1,24 @@
 //! Chapter 6 with its three servers, and the ways to break one.
 
-use std::{path::Path, sync::OnceLock, time::Duration};
+use std::{net::SocketAddr, sync::OnceLock};
 
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, body::Bytes, client::conn::http1};
+use hyper_util::rt::TokioIo;
 use loadtest::{
     buyer,
     client::{Connection, Reply},
     lab::{Backend, FreshDatabase, Lab},
     ledger::Ledger,
     services::{Server, Services},
+    sessions,
     shop_process::ShopProcess,
     stores::Stores,
     version::Version,
 };
 use serde_json::Value;
 use sqlx::AnyPool;
-use url::Url;
+use tokio::net::TcpStream;
 use v1_naive::shop::sales::Sale;
 
 use super::{SALE, eventually, json, link, loadtest};
@@ -66,6 +70,12 @@ impl Production {
     pub async fn instance_with(&self, args: &[String]) -> ShopProcess {
         let log = self.lab.folder.path().join(format!("{:x}.log", fastrand::u64(..)));
         ShopProcess::start(&self.lab.loadtest, Version::V6, args, log).await.unwrap()
+    }
+
+    /// What the instances have logged.
+    pub fn logs(&self) -> String {
+        let files = std::fs::read_dir(self.lab.folder.path()).unwrap().flatten();
+        files.map(|file| std::fs::read_to_string(file.path()).unwrap_or_default()).collect()
     }
 
     /// What SQL, Redis and the queues hold of the sale.
@@ -128,4 +138,34 @@ pub async fn order(connection: &mut Connection, buyer: i64, order_id: i64) -> Va
 pub async fn becomes(connection: &mut Connection, buyer: i64, order_id: i64, status: &str) {
     let is = async || order(connection, buyer, order_id).await["status"] == status;
     eventually(&format!("order {order_id} is {status}"), is).await;
+}
+
+/// Sends what no link leads to, with these headers, on a connection of its own.
+pub async fn request(shop: SocketAddr, line: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+    let (method, path) = line.split_once(' ').expect("a method and a path");
+    let mut request = Request::builder().method(method).uri(path).header("host", shop.to_string());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let stream = TokioIo::new(TcpStream::connect(shop).await.unwrap());
+    let (mut sender, driver) = http1::handshake(stream).await.unwrap();
+    tokio::spawn(driver);
+    let reply = sender.send_request(request.body(Full::<Bytes>::from(body.to_owned())).unwrap()).await.unwrap();
+    let (head, body) = reply.into_parts();
+    Reply { status: head.status, headers: head.headers, body: body.collect().await.unwrap().to_bytes() }
+}
+
+/// Logs in as `buyer` at any instance; returns the `cookie` that says so at all of them.
+pub async fn log_in(shop: SocketAddr, buyer: i64) -> String {
+    let mut connection = Connection::open(shop).await.unwrap();
+    let name = format!(r#"{{"name": "{buyer}"}}"#);
+    connection.send(&link("POST", "/session"), Some(buyer), Some(name)).await.unwrap();
+    sessions::of(buyer).expect("a session").to_str().unwrap().to_owned()
+}
+
+/// Asks for a unit of a sale, with an `Idempotency-Key` or without; `cookie` says who.
+pub async fn purchase(shop: SocketAddr, sale: i64, cookie: &str, key: Option<&str>) -> Reply {
+    let key = key.map(|key| ("idempotency-key", key));
+    let headers: Vec<_> = [("cookie", cookie)].into_iter().chain(key).collect();
+    request(shop, &format!("POST /sales/{sale}/purchase"), &headers, "").await
 }

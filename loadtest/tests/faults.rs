@@ -1,0 +1,302 @@
+//! What may break around chapter 6, on its real servers: no unit and no promise is lost, and none is there twice.
+
+mod support;
+
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
+use lapin::{
+    BasicProperties,
+    options::{BasicPublishOptions, QueueDeleteOptions},
+};
+use loadtest::{
+    audit::{Audit, audit},
+    client::Connection,
+    history::outcomes,
+    scenario::stampede::{self, Crowd, Progress},
+    services::{Server, Services},
+    shop_process::ShopProcess,
+    version::Version,
+};
+use redis::AsyncCommands;
+use serde_json::{Value, json};
+use support::{
+    SALE, eventually,
+    production::{Production, becomes, click, order, own, queued, shared},
+    proxy::Proxy,
+};
+use tokio::{sync::watch, task::block_in_place};
+
+impl Production {
+    /// Puts a message into the queue, as a relay would.
+    async fn publish(&self, body: &[u8]) {
+        let connection = self.stores.queues().await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        let queue = format!("{}.orders", self.stores.namespace);
+        let (options, persistent) = (BasicPublishOptions::default(), BasicProperties::default().with_delivery_mode(2));
+        channel.confirm_select(Default::default()).await.unwrap();
+        channel.basic_publish("".into(), queue.into(), options, body, persistent).await.unwrap().await.unwrap();
+        connection.close(200, "".into()).await.unwrap();
+    }
+
+    /// The reservations that Redis holds, as messages have them.
+    async fn held(&self) -> Vec<Value> {
+        let mut redis = self.stores.connect().await.unwrap();
+        let held: Vec<(Vec<u8>, Vec<u8>)> = redis.hgetall(self.stores.key(SALE, "held")).await.unwrap();
+        let number = |bytes: &[u8]| i64::from_be_bytes(bytes[..8].try_into().unwrap());
+        let one = |(buyer, order): &(Vec<u8>, Vec<u8>)| json!({ "order_id": number(order), "buyer_id": number(buyer), "reserved_at": 1 });
+        held.iter().map(one).collect()
+    }
+
+    /// The same, through other servers' addresses.
+    fn args_with(&self, flag: &str, url: &url::Url, further: &[&str]) -> Vec<String> {
+        let mut args = self.args(further);
+        let at = args.iter().position(|arg| arg == flag).unwrap();
+        args[at + 1] = url.to_string();
+        args
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn servers_that_are_away_at_the_start_are_waited_for() {
+    let mut services = own();
+    let sale = Production::new(&services, 5).await;
+    for server in Server::ALL {
+        block_in_place(|| services.kill(server)).unwrap();
+        let log = sale.lab.folder.path().join(format!("{server}.log"));
+        let (args, loadtest, path) = (sale.args(&[]), sale.lab.loadtest.clone(), log.clone());
+        let starting = tokio::spawn(async move { ShopProcess::start(&loadtest, Version::V6, &args, path).await });
+        let says = format!("waiting for {server}");
+        eventually(&says, async || std::fs::read_to_string(&log).is_ok_and(|log| log.contains(&says))).await;
+        assert!(!starting.is_finished());
+        block_in_place(|| services.start_again(server)).unwrap();
+        let shop = starting.await.unwrap().unwrap();
+        let mut connection = Connection::open(shop.address).await.unwrap();
+        let buyer = 1 + server as i64;
+        let order_id = queued(&click(&mut connection, buyer).await);
+        becomes(&mut connection, buyer, order_id, "confirmed").await;
+        shop.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn each_server_may_be_killed_in_the_middle_of_a_sale() {
+    let mut services = own();
+    for server in Server::ALL {
+        let sale = Production::new(&services, 600).await;
+        let shops = [sale.instance(&[]).await, sale.instance(&[]).await];
+        let crowd = |second_wave| Crowd {
+            shops: shops.iter().map(|shop| shop.address).collect(),
+            sales: vec![SALE],
+            buyers: 1000,
+            connections: 50,
+            second_wave: Some(second_wave),
+            ..Crowd::default()
+        };
+        let audit = struck(&crowd, &sale, async || block_in_place(|| restart(&mut services, server))).await;
+        assert!(audit.is_sound() && audit.undersold == 0, "{server}: {audit:?} {}", sale.logs());
+        sale.settles_at(600).await;
+        drop(shops);
+    }
+}
+
+fn restart(services: &mut Services, server: Server) {
+    services.kill(server).unwrap();
+    services.start_again(server).unwrap();
+}
+
+/// A crowd of which the second half comes after `strike`, which comes when a hundred are served.
+async fn struck(
+    crowd: &impl Fn(watch::Receiver<bool>) -> Crowd,
+    sale: &Production,
+    strike: impl AsyncFnOnce(),
+) -> Audit {
+    let (come_back, second_wave) = watch::channel(false);
+    let (crowd, progress) = (crowd(second_wave), Progress::default());
+    let served = Arc::clone(&progress);
+    let striking = async {
+        eventually("a hundred are served", async || served.served.load(Relaxed) >= 100).await;
+        strike().await;
+        come_back.send_replace(true);
+    };
+    let (stampede, ()) = tokio::join!(stampede::run(&crowd, progress, async || {}), striking);
+    let history = stampede.unwrap().history;
+    // 503 with Retry-After at most: `unknown` is the 503 that says that nobody knows.
+    let told = outcomes(&history);
+    let known = ["bought", "sold-out", "overloaded", "unknown"];
+    assert!(told.keys().all(|kind| known.contains(&kind.as_str())), "{told:?} {}", sale.logs());
+    sale.stores.wait_until_quiet(&[SALE]).await.unwrap();
+    audit(&history, &sale.ledger().await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_worker_killed_between_commit_and_acknowledgement_makes_no_second_order() {
+    let sale = Production::new(shared(), 5).await;
+    let api = sale.instance(&["--role", "api"]).await;
+    let proxy = Proxy::to(&sale.stores.amqp).await;
+    proxy.drop_acks();
+    let args = sale.args_with("--amqp-url", &proxy.instead_of(&sale.stores.amqp), &["--role", "worker"]);
+    let worker = sale.instance_with(&args).await;
+    let mut connection = Connection::open(api.address).await.unwrap();
+    let order_id = queued(&click(&mut connection, 1).await);
+    becomes(&mut connection, 1, order_id, "confirmed").await;
+    eventually("an acknowledgement that does not arrive", async || proxy.acks_dropped() == 1).await;
+    drop(worker); // kill -9
+
+    eventually("the message is back", async || sale.stores.messages("orders").await.unwrap() == 1).await;
+    let _worker = sale.instance(&["--role", "worker"]).await;
+    sale.settles_at(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn an_instance_killed_after_the_reservation_loses_nothing() {
+    let sale = Production::new(shared(), 5).await;
+    let told = sale.instance(&["--role", "api"]).await;
+    let order_id = queued(&click(&mut Connection::open(told.address).await.unwrap(), 1).await);
+    drop(told); // kill -9
+
+    // And one that dies between the reservation and the answer.
+    let proxy = Proxy::to(&sale.stores.redis).await;
+    let args = sale.args_with("--redis-url", &proxy.instead_of(&sale.stores.redis), &["--role", "api"]);
+    let silent = sale.instance_with(&args).await;
+    let mut connection = Connection::open(silent.address).await.unwrap();
+    let clicking = tokio::spawn(async move {
+        proxy.hold_answers(true);
+        click(&mut connection, 2).await
+    });
+    eventually("both are reserved", async || sale.held().await.len() == 2).await;
+    drop(silent);
+    assert!(clicking.await.is_err(), "no answer");
+
+    let shop = sale.instance(&[]).await;
+    becomes(&mut Connection::open(shop.address).await.unwrap(), 1, order_id, "confirmed").await;
+    sale.settles_at(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_message_that_comes_twice_makes_one_order() {
+    let sale = Production::new(shared(), 20).await;
+    let shop = sale.instance(&["--role", "api"]).await;
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    for buyer in 1..=10 {
+        queued(&click(&mut connection, buyer).await);
+    }
+    let message = serde_json::to_vec(&sale.held().await).unwrap();
+    sale.publish(&message).await; // and the relay will send its own
+    let _worker = sale.instance(&["--role", "worker"]).await;
+    sale.settles_at(10).await;
+    sale.publish(&message).await;
+    sale.publish(&message).await;
+    sale.settles_at(10).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_poison_message_takes_no_other_along() {
+    let sale = Production::new(shared(), 2).await;
+    let shop = sale.instance(&["--role", "api"]).await;
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    let first = queued(&click(&mut connection, 1).await);
+    let second = queued(&click(&mut connection, 2).await);
+    let id = |order: i64, buyer: i64| json!({ "order_id": order, "buyer_id": buyer, "reserved_at": 1 });
+    let unknown_sale = id(999_999 << 33 | 1 << 25 | 1, 5);
+    sale.publish(b"\xff not JSON").await;
+    let mut mixed = sale.held().await;
+    mixed.insert(0, unknown_sale);
+    mixed.push(id(first + 1000, 77)); // of a Redis that has counted a unit that is not there
+    sale.publish(&serde_json::to_vec(&mixed).unwrap()).await;
+    let _worker = sale.instance(&["--role", "worker"]).await;
+
+    becomes(&mut connection, 1, first, "confirmed").await;
+    becomes(&mut connection, 2, second, "confirmed").await;
+    eventually("what nobody can read is parked", async || sale.stores.messages("parked").await.unwrap() == 2).await;
+    eventually("the third is refused by SQL", async || sale.orders("failed").await == 1).await;
+    // And the queue is not blocked.
+    assert_eq!(order(&mut connection, 1, first).await["status"], "confirmed");
+    eventually("queues are empty", async || {
+        sale.stores.messages("orders").await.unwrap() + sale.stores.messages("dead").await.unwrap() == 0
+    })
+    .await;
+    let ledger = sale.ledger().await;
+    assert_eq!((ledger.orders.len(), ledger.sales[0].sold), (2, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_second_unit_of_one_buyer_is_refused_by_sql_and_sold_again() {
+    let sale = Production::new(shared(), 3).await;
+    let shop = sale.instance(&[]).await;
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    let order_id = queued(&click(&mut connection, 1).await);
+    becomes(&mut connection, 1, order_id, "confirmed").await;
+    // As if Redis had forgotten the first, and sold the buyer another.
+    let mut redis = sale.stores.connect().await.unwrap();
+    let (held, buyer) = (sale.stores.key(SALE, "held"), v6_production::buyer_id("1").to_be_bytes());
+    let first: Vec<u8> = redis.hget(&held, &buyer).await.unwrap();
+    redis.hdel::<_, _, ()>(&held, &buyer).await.unwrap();
+    let second = queued(&click(&mut connection, 1).await);
+    becomes(&mut connection, 1, second, "failed").await;
+    assert_eq!(order(&mut connection, 1, second).await["reason"], "limit-reached");
+    eventually("its unit is back", async || sale.held().await.is_empty()).await;
+    redis.hset::<_, _, _, ()>(&held, &buyer, first).await.unwrap();
+    sale.settles_at(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn an_unroutable_message_stays_in_the_outbox_until_there_is_a_queue() {
+    let sale = Production::new(shared(), 5).await;
+    let shop = sale.instance(&[]).await;
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    let first = queued(&click(&mut connection, 1).await);
+    becomes(&mut connection, 1, first, "confirmed").await;
+    let queues = sale.stores.queues().await.unwrap();
+    let channel = queues.create_channel().await.unwrap();
+    let queue = format!("{}.orders", sale.stores.namespace);
+    channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.unwrap();
+    let second = queued(&click(&mut connection, 2).await);
+    becomes(&mut connection, 2, second, "confirmed").await;
+    sale.settles_at(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn an_answer_that_comes_too_late_is_asked_for_again_and_is_the_same() {
+    let sale = Production::new(shared(), 5).await;
+    let proxy = Proxy::to(&sale.stores.redis).await;
+    let args = sale.args_with("--redis-url", &proxy.instead_of(&sale.stores.redis), &["--redis-timeout", "0.3"]);
+    let shop = sale.instance_with(&args).await;
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    let (mut clicked, before) = (Connection::open(shop.address).await.unwrap(), proxy.scripts());
+    click(&mut clicked, 9).await; // logged in, script loaded, a unit sold
+    eventually("the first script", async || proxy.scripts() > before).await;
+
+    proxy.hold_answers(true);
+    let asked = proxy.scripts();
+    let clicking = tokio::spawn(async move { (click(&mut connection, 1).await, connection) });
+    eventually("the script has run", async || sale.held().await.len() == 2).await;
+    eventually("it is asked for again", async || proxy.scripts() >= asked + 2).await;
+    proxy.hold_answers(false);
+    let (reply, mut connection) = clicking.await.unwrap();
+    let order_id = queued(&reply);
+    becomes(&mut connection, 1, order_id, "confirmed").await;
+    sale.settles_at(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn an_instance_that_is_stopped_finishes_or_leaves_to_the_next() {
+    let sale = Production::new(shared(), 100).await;
+    let shop = sale.instance(&[]).await;
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    for buyer in 1..=50 {
+        queued(&click(&mut connection, buyer).await);
+    }
+    shop.stop().await;
+    let _next = sale.instance(&[]).await;
+    sale.settles_at(50).await;
+}

@@ -1,0 +1,133 @@
+//! A proxy in front of a real server, for faults on the wire: answers that come late, acknowledgements that never arrive.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::watch,
+};
+use url::Url;
+
+/// Passes everything on, unless told otherwise.
+pub struct Proxy {
+    address: SocketAddr,
+    held: watch::Sender<bool>,
+    wire: Arc<Wire>,
+}
+
+#[derive(Default)]
+struct Wire {
+    without_acks: AtomicBool,
+    acks_dropped: AtomicUsize,
+    scripts: AtomicUsize,
+}
+
+impl Proxy {
+    /// In front of the server at `url`.
+    pub async fn to(url: &Url) -> Proxy {
+        let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (held, hold) = watch::channel(false);
+        let wire = Arc::new(Wire::default());
+        let of = wire.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let Ok(server) = TcpStream::connect(&server).await else { continue };
+                let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+                tokio::spawn(up(from_client, to_server, of.clone()));
+                tokio::spawn(down(from_server, to_client, hold.clone()));
+            }
+        });
+        Proxy { address, held, wire }
+    }
+
+    /// The server's URL, by way of here.
+    pub fn instead_of(&self, url: &Url) -> Url {
+        let mut url = url.clone();
+        url.set_port(Some(self.address.port())).unwrap();
+        url
+    }
+
+    /// Keeps answers back from now on, or lets them go.
+    pub fn hold_answers(&self, hold: bool) {
+        self.held.send_replace(hold);
+    }
+
+    /// Scripts that Redis was asked to run.
+    pub fn scripts(&self) -> usize {
+        self.wire.scripts.load(SeqCst)
+    }
+
+    /// Lets no `basic.ack` through any more.
+    pub fn drop_acks(&self) {
+        self.wire.without_acks.store(true, SeqCst);
+    }
+
+    /// How many it has kept back.
+    pub fn acks_dropped(&self) -> usize {
+        self.wire.acks_dropped.load(SeqCst)
+    }
+}
+
+async fn down(mut server: OwnedReadHalf, mut client: OwnedWriteHalf, mut hold: watch::Receiver<bool>) {
+    let mut bytes = vec![0; 64 * 1024];
+    while let Ok(n @ 1..) = server.read(&mut bytes).await {
+        if hold.wait_for(|hold| !hold).await.is_err() || client.write_all(&bytes[..n]).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn up(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, wire: Arc<Wire>) {
+    let (mut bytes, mut frames) = (vec![0; 64 * 1024], Vec::new());
+    let mut amqp = None;
+    while let Ok(n @ 1..) = client.read(&mut bytes).await {
+        let bytes = &bytes[..n];
+        let scripts = bytes.windows(7).filter(|word| *word == b"EVALSHA").count();
+        wire.scripts.fetch_add(scripts, SeqCst);
+        let passed = if *amqp.get_or_insert(bytes.starts_with(b"AMQP")) {
+            frames.extend_from_slice(bytes);
+            whole_frames(&mut frames, &wire)
+        } else {
+            bytes.to_vec()
+        };
+        if server.write_all(&passed).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Takes whole frames off the front; without acknowledgements, if they are not to pass.
+fn whole_frames(bytes: &mut Vec<u8>, wire: &Wire) -> Vec<u8> {
+    let mut passed = Vec::new();
+    loop {
+        let length = match bytes.as_slice() {
+            [b'A', b'M', b'Q', b'P', ..] => 8,
+            // Type, channel, length of the payload; and an end mark behind it.
+            [_, _, _, a, b, c, d, ..] => 8 + u32::from_be_bytes([*a, *b, *c, *d]) as usize,
+            _ => return passed,
+        };
+        if bytes.len() < length {
+            return passed;
+        }
+        let frame: Vec<u8> = bytes.drain(..length).collect();
+        // A method, of class 60 (basic), number 80 (ack).
+        let is_ack = frame[0] == 1 && frame[7..11] == [0, 60, 0, 80];
+        if is_ack && wire.without_acks.load(SeqCst) {
+            wire.acks_dropped.fetch_add(1, SeqCst);
+        } else {
+            passed.extend(frame);
+        }
+    }
+}
