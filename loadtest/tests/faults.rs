@@ -83,12 +83,15 @@ async fn servers_that_are_away_at_the_start_are_waited_for() {
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn each_server_may_be_killed_in_the_middle_of_a_sale() {
     let mut services = own();
-    for server in Server::ALL {
-        let sale = Production::new(&services, 600).await;
-        let shops = [sale.instance(&[]).await, sale.instance(&[]).await];
+    let mut sale = Production::new(&services, 0).await;
+    let shops = [sale.instance(&[]).await, sale.instance(&[]).await];
+    // RabbitMQ last: a queue that was declared within the second before a kill -9 can come back without a leader (seen with
+    // 3.10.8), and a shop declares its queues once in its life.
+    for server in [Server::Postgres, Server::Redis, Server::RabbitMq] {
+        sale.next_sale(600).await;
         let crowd = |second_wave| Crowd {
             shops: shops.iter().map(|shop| shop.address).collect(),
-            sales: vec![SALE],
+            sales: vec![sale.sale],
             buyers: 1000,
             connections: 50,
             second_wave: Some(second_wave),
@@ -97,7 +100,6 @@ async fn each_server_may_be_killed_in_the_middle_of_a_sale() {
         let audit = struck(&crowd, &sale, async || block_in_place(|| restart(&mut services, server))).await;
         assert!(audit.is_sound() && audit.undersold == 0, "{server}: {audit:?} {}", sale.logs());
         sale.settles_at(600).await;
-        drop(shops);
     }
 }
 
@@ -126,7 +128,7 @@ async fn struck(
     let told = outcomes(&history);
     let known = ["bought", "sold-out", "overloaded", "unknown"];
     assert!(told.keys().all(|kind| known.contains(&kind.as_str())), "{told:?} {}", sale.logs());
-    sale.stores.wait_until_quiet(&[SALE]).await.unwrap();
+    sale.stores.wait_until_quiet(&[sale.sale]).await.unwrap();
     audit(&history, &sale.ledger().await)
 }
 

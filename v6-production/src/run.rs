@@ -36,7 +36,8 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// Runs the program until Ctrl-C or SIGTERM. Prints `listening on http://…` when buyers may come.
 pub async fn main(config: &Config) -> ExitCode {
-    start_log(&config.shop.log);
+    // What breaks is logged where it is mended; lapin would say it first, and three times.
+    start_log(&format!("{},lapin=off", config.shop.log));
     conclude(match &config.command {
         None => run(config).await,
         Some(Command::Seed(args)) => put_up(config, &[args.sale()]).await,

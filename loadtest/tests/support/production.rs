@@ -40,6 +40,8 @@ pub struct Production {
     pub database: FreshDatabase,
     pub stores: Stores,
     pub pool: AnyPool,
+    /// The sale that is looked at.
+    pub sale: i64,
 }
 
 impl Production {
@@ -52,7 +54,13 @@ impl Production {
         let stores = Stores { redis: url(Server::Redis), amqp: url(Server::RabbitMq), namespace };
         stores.put_up(&database.url, &[Sale::open(SALE, stock)]).await.unwrap();
         let pool = database.connect().await.unwrap();
-        Production { lab, database, stores, pool }
+        Production { lab, database, stores, pool, sale: SALE }
+    }
+
+    /// Puts another sale up, and looks at that from now on.
+    pub async fn next_sale(&mut self, stock: i64) {
+        self.sale += 1;
+        self.stores.put_up(&self.database.url, &[Sale::open(self.sale, stock)]).await.unwrap();
     }
 
     /// What an instance is started with.
@@ -80,26 +88,26 @@ impl Production {
 
     /// What SQL, Redis and the queues hold of the sale.
     pub async fn ledger(&self) -> Ledger {
-        Ledger::read(&self.pool, Some(&self.stores), &[SALE]).await.unwrap()
+        Ledger::read(&self.pool, Some(&self.stores), &[self.sale]).await.unwrap()
     }
 
     /// Orders of the sale in this status.
     pub async fn orders(&self, status: &str) -> i64 {
         let query = "select count(*) from orders where sale_id = $1 and status = $2";
-        sqlx::query_scalar(query).bind(SALE).bind(status).fetch_one(&self.pool).await.unwrap()
+        sqlx::query_scalar(query).bind(self.sale).bind(status).fetch_one(&self.pool).await.unwrap()
     }
 
     /// Waits until nothing is on its way, and asserts that SQL, `sold`, Redis and the stock agree, and that so many orders
     /// hold a unit.
     pub async fn settles_at(&self, orders: usize) {
         eventually(&format!("{orders} orders, and nothing on its way"), async || {
-            let Ok(ledger) = Ledger::read(&self.pool, Some(&self.stores), &[SALE]).await else { return false };
+            let Ok(ledger) = Ledger::read(&self.pool, Some(&self.stores), &[self.sale]).await else { return false };
             ledger.orders.len() >= orders && ledger.stores.is_some_and(|stores| stores.unfinished == 0)
         })
         .await;
         let ledger = self.ledger().await;
         let (sale, stores) = (ledger.sales[0], ledger.stores.unwrap());
-        let redis = stores.sales[&SALE];
+        let redis = stores.sales[&self.sale];
         let orders = orders as i64;
         assert_eq!(
             (ledger.orders.len() as i64, sale.sold, redis.held, redis.left, stores.unfinished),
