@@ -53,7 +53,7 @@ async fn a_payment_that_says_nothing_of_use_is_refused() {
     let (mine, others) = (mine.as_str(), others.as_str());
     let good = card(GOOD);
     let long = "x".repeat(101);
-    let cases: &[(i64, &str, Option<&str>, &str, u16, &str)] = &[
+    let cases: &[Case] = &[
         (order_id, "", Some("key"), &good, 401, "unauthenticated"),
         (order_id, others, Some("key"), &good, 404, "not-found"),
         (order_id + 1, mine, Some("key"), &good, 404, "not-found"),
@@ -295,6 +295,9 @@ async fn an_instance_that_stops_says_so_to_those_who_watch() {
         assert_eq!(heard(&mut socket).await, "confirmed");
     }
 }
+
+/// Order, cookie, key, body; status, type.
+type Case<'a> = (i64, &'a str, Option<&'a str>, &'a str, u16, &'a str);
 
 /// Buys a unit and waits until it is an order.
 async fn confirmed(shop: &ShopProcess, buyer: i64) -> i64 {

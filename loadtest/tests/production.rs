@@ -102,8 +102,7 @@ async fn nonsense_is_refused_and_changes_nothing() {
     let (huge, long) = ("9".repeat(30), "x".repeat(101));
     let (name, body) = (format!(r#"{{"name": "{long}"}}"#), "x".repeat(1001));
     let buy = "POST /sales/42/purchase";
-    let cases: &[(&str, &str, Option<&str>, &str, u16, &str)] = &[
-        // method and path, cookie, key, body, status, type
+    let cases: &[Case] = &[
         (buy, "", None, "", 401, "unauthenticated"),
         (buy, mine, Some(""), "", 400, "invalid-request"),
         (buy, mine, Some(&long), "", 400, "invalid-request"),
@@ -337,6 +336,9 @@ async fn a_reservation_takes_128_bytes_of_redis_at_most() {
     assert_eq!(sale.ledger().await.stores.unwrap().sales[&SALE].held, 2000);
     assert!((1..=128).contains(&(bytes / 2000)), "{bytes} bytes for 2,000 reservations");
 }
+
+/// Method and path, cookie, key, body; status, type.
+type Case<'a> = (&'a str, &'a str, Option<&'a str>, &'a str, u16, &'a str);
 
 /// Every row, and every key that a request could have changed.
 async fn everything(sale: &Production) -> String {

@@ -18,11 +18,13 @@ const STYLE: &str = ".funnel text{font:14px system-ui,sans-serif;fill:#1c1b1a}.f
     @media (prefers-color-scheme:dark){.funnel text{fill:#f2eee8}.funnel .soft{fill:#aaa39a}.funnel .bar{fill:#8fbcf2}.funnel .sql{fill:#ff8a7a}}";
 
 /// What the shops count at their gates, and the words for it, in the order of the gates.
-const GATES: [(&str, &str); 4] = [
+const GATES: [(&str, &str); 6] = [
     ("passed_rate_limit", "past the limiter"),
     ("passed_window", "past the window"),
     ("passed_frequency", "past the frequency cap"),
     ("passed_path", "past the path"),
+    ("passed_filter", "past the filter, into Redis"),
+    ("relayed", "out of Redis, into the queue"),
 ];
 
 /// How many requests of a stampede were left after each gate; the last number is what reached SQL.
