@@ -43,7 +43,7 @@ use axum::{
     routing::{get, post},
 };
 use sqlx::PgPool;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use v1_naive::shop;
 use v4_ratelimit::rate_limit::client_limit::{self, ClientLimit};
 
@@ -70,6 +70,8 @@ pub(crate) struct Parts {
     watchers: notify::Watchers,
     provider: payment::FakeProvider,
     stop: CancellationToken,
+    /// Payments and WebSockets under way: who began one may be gone.
+    tasks: TaskTracker,
 }
 
 impl Deref for App {

@@ -7,8 +7,9 @@ use std::{collections::HashMap, sync::Mutex, time::Duration};
 use axum::{
     extract::{
         State,
-        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code},
+        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code, rejection::WebSocketUpgradeRejection},
     },
+    http::StatusCode,
     response::Response,
 };
 use futures_util::StreamExt;
@@ -26,7 +27,7 @@ use crate::{
     order_id::OrderId,
     orders::{self, OrderPath, Standing},
     redis_store::RedisStore,
-    shop::{Buyer, Path},
+    shop::{self, Buyer, Path},
     supervise,
 };
 
@@ -134,13 +135,16 @@ pub(crate) async fn watch(
     app: State<App>,
     Path(OrderPath { order_id }): Path<OrderPath>,
     buyer: Buyer,
-    upgrade: WebSocketUpgrade,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Error> {
+    let upgrade =
+        upgrade.map_err(|rejection| shop::Error::InvalidRequest(StatusCode::BAD_REQUEST, rejection.body_text()))?;
     // First subscribed, then looked: nothing falls between.
     let news = app.watchers.subscribe(order_id).ok_or(Error::Unavailable("too many wait here: poll the order"))?;
     let standing = orders::find(&app, order_id, buyer).await?;
-    let stop = app.stop.clone();
+    let (stop, under_way) = (app.stop.clone(), app.tasks.token());
     let follow = move |socket| async move {
+        let _under_way = under_way;
         let _ = timeout(LASTS, follow(socket, order_id, standing, news, stop)).await;
     };
     Ok(upgrade.max_message_size(1024).on_upgrade(follow))

@@ -23,7 +23,7 @@ use crate::{
     error::Error,
     notify::Notices,
     order_id::OrderId,
-    orders::OrderPath,
+    orders::{self, OrderPath},
     reserve::idempotency_key,
     shop::{self, Buyer, Path, sales::now_ms},
     sql::in_time,
@@ -54,7 +54,7 @@ enum Answer {
 ///
 /// # Errors
 /// 400 `invalid-request`: no key, no card; 402 `declined`; 404 `not-found`: not this buyer's order; 409 `conflict`: this key
-/// is in flight, or the order is paid; 410 `closed`: it has expired; 422 `key-reused`: the key came with another request.
+/// is in flight, or the order is paid, or not confirmed yet; 410 `closed`: it has expired; 422 `key-reused`: the key came with another request.
 pub(crate) async fn handler(
     app: State<App>,
     Path(OrderPath { order_id }): Path<OrderPath>,
@@ -66,13 +66,13 @@ pub(crate) async fn handler(
     let key = idempotency_key(&headers)?.ok_or_else(|| invalid("a payment needs an Idempotency-Key"))?.to_owned();
     let payment: Payment =
         serde_json::from_slice(&body).map_err(|_| invalid("a payment is a JSON object with a card"))?;
-    let digits = payment.card.chars().filter(|c| *c != ' ').all(|c| c.is_ascii_digit());
-    if !digits || !(12..=23).contains(&payment.card.len()) {
+    let digits = payment.card.replace(' ', "");
+    if !(12..=19).contains(&digits.len()) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(invalid("a card number has 12 to 19 digits").into());
     }
     let app = app.0;
     // On its own: a buyer who hangs up between authorisation and order must not leave it half-way.
-    let paying = tokio::spawn(async move { pay(&app, order_id, buyer, key, payment).await });
+    let paying = app.tasks.clone().spawn(async move { pay(&app, order_id, buyer, key, payment).await });
     match paying.await.unwrap_or(Err(Error::Unanswered))? {
         Answer::Paid => Ok(Json(json!({ "order_id": order_id, "status": "paid" })).into_response()),
         Answer::Declined => Err(Error::Declined),
@@ -88,7 +88,7 @@ async fn pay(app: &App, order_id: OrderId, buyer: Buyer, key: String, payment: P
     // The provider knows the key, too: a second authorisation under it is the first one.
     let reference = format!("{}:{key}", buyer.id);
     let answer = if app.provider.authorise(&reference, &payment.card).await {
-        let answer = in_time(settle(app, order_id, buyer)).await?;
+        let answer = in_time(settle(app, order_id, buyer, &key)).await?;
         match answer {
             Answer::Paid => app.provider.capture(&reference).await,
             _ => app.provider.void(&reference).await,
@@ -118,7 +118,8 @@ async fn begin(
     let owned = "select exists (select from orders where id = $1 and buyer_id = $2)";
     let owned: bool = in_time(sqlx::query_scalar(owned).bind(order_id).bind(buyer.id).fetch_one(&app.sql)).await?;
     if !owned {
-        return Err(shop::Error::NotFound.into());
+        orders::find(app, order_id, buyer).await?; // not found, most likely
+        return Err(Error::Conflict("the order is not confirmed yet"));
     }
     // Kept as a hash: a card number has no business in a database.
     let hash = Sha256::new().chain_update(order_id.0.to_be_bytes()).chain_update(&payment.card).finalize();
@@ -144,14 +145,19 @@ async fn begin(
 }
 
 /// A compare-and-swap on the status: against the expiry and against another payment, one wins.
-async fn settle(app: &App, order_id: OrderId, buyer: Buyer) -> sqlx::Result<Answer> {
-    let update = "update orders set status = 'paid' where id = $1 and buyer_id = $2 and status = 'confirmed'
+async fn settle(app: &App, order_id: OrderId, buyer: Buyer, key: &str) -> sqlx::Result<Answer> {
+    let update =
+        "update orders set status = 'paid', paid_with = $4 where id = $1 and buyer_id = $2 and status = 'confirmed'
                   and pay_by > $3";
-    let update = sqlx::query(update).bind(order_id).bind(buyer.id).bind(now_ms()).execute(&app.sql).await?;
+    let update = sqlx::query(update).bind(order_id).bind(buyer.id).bind(now_ms()).bind(key).execute(&app.sql).await?;
     if update.rows_affected() == 1 {
         return Ok(Answer::Paid);
     }
-    let query = "select status from orders where id = $1";
-    let status: String = sqlx::query_scalar(query).bind(order_id).fetch_one(&app.sql).await?;
-    Ok(if status == "paid" { Answer::PaidAlready } else { Answer::Expired })
+    let query = "select status, paid_with is not distinct from $2 from orders where id = $1";
+    let (status, by_us): (String, bool) = sqlx::query_as(query).bind(order_id).bind(key).fetch_one(&app.sql).await?;
+    Ok(match status.as_str() {
+        "paid" if by_us => Answer::Paid, // and whoever did it did not live to say so
+        "paid" => Answer::PaidAlready,
+        _ => Answer::Expired,
+    })
 }

@@ -3,12 +3,12 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use anyhow::Context;
 use sqlx::PgPool;
 use tokio::{runtime::Builder, sync::oneshot, task::JoinSet, time::timeout};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use v1_naive::shop::serve::{conclude, listen, start_log};
 use v4_ratelimit::rate_limit::client_limit::ClientLimit;
 
 use crate::{
-    App, Command, Config, Parts,
+    App, Command, Config, Mode, Parts,
     catalogue::Catalogue,
     config::{SeedArgs, Urls},
     notify::{Notices, Watchers},
@@ -61,7 +61,8 @@ pub async fn put_up(config: &Config, sales: &[Sale]) -> anyhow::Result<()> {
 
 async fn run(config: &Config) -> anyhow::Result<()> {
     let urls = config.urls()?;
-    let (sessions, clients) = (Sessions::new(config.session_secret()?)?, ClientLimit::new(&config.clients)?);
+    let (sessions, clients) =
+        (Sessions::new(config.session_secret()?, config.mode == Mode::Production)?, ClientLimit::new(&config.clients)?);
     let mut stopped = std::pin::pin!(stop_signal()?);
     let servers = tokio::select! {
         servers = connect(config, &urls, config.front_connections()) => servers,
@@ -72,11 +73,16 @@ async fn run(config: &Config) -> anyhow::Result<()> {
 
     let stop = CancellationToken::new();
     let app = open(config, servers, sessions, stop.clone());
+    let tasks = app.tasks.clone();
     let carrying = if config.role.carries() { Some(carry_apart(config.clone(), urls, stop.clone())?) } else { None };
     let listener = listen(config.shop.listen).await?;
     serve(listener, routes(app, clients, config), stopped).await;
     // No request comes any more. What is under way behind them is finished, or is found by the next instance.
     stop.cancel();
+    tasks.close();
+    if timeout(GRACE, tasks.wait()).await.is_err() {
+        tracing::warn!("stopped with payments still under way");
+    }
     if let Some(carrying) = carrying
         && timeout(GRACE, carrying).await.is_err()
     {
@@ -121,6 +127,7 @@ fn open(config: &Config, servers: Servers, sessions: Sessions, stop: Cancellatio
         watchers: Watchers::default(),
         provider: FakeProvider { takes: config.payment_takes },
         stop,
+        tasks: TaskTracker::new(),
     }));
     let of = app.clone();
     tokio::spawn(async move { of.catalogue.follow(&of.sql, &of.stop).await });

@@ -26,11 +26,15 @@ const COOKIE: &str = "session";
 
 /// Signs and checks sessions.
 #[derive(Clone)]
-pub(crate) struct Sessions(Hmac<Sha256>);
+pub(crate) struct Sessions {
+    keyed: Hmac<Sha256>,
+    /// Whether browsers are told to send the cookie over TLS only.
+    secure: bool,
+}
 
 impl Sessions {
-    pub(crate) fn new(secret: &str) -> anyhow::Result<Sessions> {
-        Ok(Sessions(Hmac::new_from_slice(secret.as_bytes())?))
+    pub(crate) fn new(secret: &str, secure: bool) -> anyhow::Result<Sessions> {
+        Ok(Sessions { keyed: Hmac::new_from_slice(secret.as_bytes())?, secure })
     }
 
     /// `buyer.end.signature`
@@ -52,7 +56,11 @@ impl Sessions {
     }
 
     fn sign(&self, buyer_id: i64, ends: i64) -> Hmac<Sha256> {
-        self.0.clone().chain_update(b"session").chain_update(buyer_id.to_be_bytes()).chain_update(ends.to_be_bytes())
+        self.keyed
+            .clone()
+            .chain_update(b"session")
+            .chain_update(buyer_id.to_be_bytes())
+            .chain_update(ends.to_be_bytes())
     }
 }
 
@@ -127,7 +135,8 @@ pub(crate) async fn log_in(
     }
     let buyer_id = buyer_id(name);
     let session = app.sessions.issue(buyer_id, now_ms());
-    let cookie = format!("{COOKIE}={session}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}", LASTS_MS / 1000);
+    let secure = if app.sessions.secure { "; Secure" } else { "" };
+    let cookie = format!("{COOKIE}={session}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{secure}", LASTS_MS / 1000);
     Ok(([(header::SET_COOKIE, cookie)], Json(next(buyer_id))).into_response())
 }
 
@@ -148,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_session_is_good_until_its_end_and_for_nobody_else() {
-        let sessions = Sessions::new("a secret of at least 32 bytes, really").unwrap();
+        let sessions = Sessions::new("a secret of at least 32 bytes, really", true).unwrap();
         let session = sessions.issue(7, 1000);
         assert_eq!(sessions.check(&session, 1000), Some(Buyer { id: 7 }));
         assert_eq!(sessions.check(&session, 1000 + LASTS_MS), None, "ended");
@@ -156,7 +165,7 @@ mod tests {
         assert_eq!(sessions.check(&format!("8.{rest}"), 1000), None, "another buyer");
         let longer = session.replacen(&(1000 + LASTS_MS).to_string(), &(9_000_000_000_000_i64).to_string(), 1);
         assert_eq!(sessions.check(&longer, 1000), None, "a later end");
-        let others = Sessions::new("another secret of at least 32 bytes, too").unwrap();
+        let others = Sessions::new("another secret of at least 32 bytes, too", true).unwrap();
         assert_eq!(others.check(&session, 1000), None, "another secret");
         for broken in ["", ".", "7", "7.1", "7.9999999999999.", "7.9999999999999.zz", "7.9999999999999.é"] {
             assert_eq!(sessions.check(broken, 1000), None, "{broken}");

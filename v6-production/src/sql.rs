@@ -36,6 +36,7 @@ const SCHEMA: [&str; 5] = [
         reserved_at bigint not null, -- by Redis's clock
         confirmed_at bigint not null,
         pay_by bigint not null,
+        paid_with text, -- the idempotency key of the payment that was charged
         given_back bool not null default false -- to Redis: the unit of an order that is expired or failed
     )",
     "create unique index if not exists one_active_order on orders (sale_id, buyer_id)

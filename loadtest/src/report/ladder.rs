@@ -13,7 +13,11 @@ const STEPS: [(&str, &str, &str); 6] = [
     ("v3-optimistic", "where version = $2, try again", "nobody waits to look; the whole crowd still reaches SQL"),
     ("v4-ratelimit", "a token bucket in front", "floods stay outside; one buyer may still take everything"),
     ("v5-hidden-api", "window, cap, hidden path, one each", "fair to people; with two instances it turns them away"),
-    ("v6-production", "Redis decides, a queue carries, SQL records", "any number of instances; what a crash costs is time"),
+    (
+        "v6-production",
+        "Redis decides, a queue carries, SQL records",
+        "any number of instances; what a crash costs is time",
+    ),
 ];
 
 const STYLE: &str = "text{font:15px system-ui,sans-serif;fill:#1c1b1a}.soft{fill:#67625c}.big{font-size:20px;font-weight:700}\
