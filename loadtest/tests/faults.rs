@@ -21,10 +21,10 @@ use redis::AsyncCommands;
 use serde_json::{Value, json};
 use support::{
     SALE, eventually,
-    production::{Production, becomes, click, order, own, queued, shared},
+    production::{Production, becomes, click, log_in, order, own, purchase, queued, shared},
     proxy::Proxy,
 };
-use tokio::{sync::watch, task::block_in_place};
+use tokio::{io::AsyncWriteExt, sync::watch, task::block_in_place};
 
 impl Production {
     /// Puts a message into the queue, as a relay would.
@@ -176,6 +176,49 @@ async fn an_instance_killed_after_the_reservation_loses_nothing() {
     let shop = sale.instance(&[]).await;
     becomes(&mut Connection::open(shop.address).await.unwrap(), 1, order_id, "confirmed").await;
     sale.settles_at(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_buyer_who_hangs_up_has_bought_all_the_same() {
+    let sale = Production::new(shared(), 5).await;
+    let proxy = Proxy::to(&sale.stores.redis).await;
+    let args = sale.args_with("--redis-url", &proxy.instead_of(&sale.stores.redis), &[]);
+    let shop = sale.instance_with(&args).await;
+    let cookie = log_in(shop.address, 1).await;
+    proxy.hold_answers(true);
+    let mut wire = tokio::net::TcpStream::connect(shop.address).await.unwrap();
+    let request =
+        format!("POST /sales/{SALE}/purchase HTTP/1.1\r\nhost: shop\r\ncookie: {cookie}\r\ncontent-length: 0\r\n\r\n");
+    wire.write_all(request.as_bytes()).await.unwrap();
+    eventually("it is reserved", async || sale.held().await.len() == 1).await;
+    drop(wire); // before anybody was told
+    proxy.hold_answers(false);
+    sale.settles_at(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn the_queue_is_never_longer_than_the_stock() {
+    let mut services = own();
+    let sale = Production::new(&services, 30).await;
+    let shop = sale.instance(&[]).await;
+    let cookies = futures_util::future::join_all((1..=60).map(|buyer| log_in(shop.address, buyer))).await;
+    loadtest::buyer::open_sale(&mut Connection::open(shop.address).await.unwrap(), SALE).await.unwrap();
+    // With nobody to empty it.
+    block_in_place(|| services.kill(Server::Postgres)).unwrap();
+    let clicks = cookies.iter().map(|cookie| purchase(shop.address, SALE, cookie, None));
+    let replies = futures_util::future::join_all(clicks).await;
+    assert_eq!(replies.iter().filter(|reply| reply.status == 202).count(), 30);
+    let mut redis = sale.stores.connect().await.unwrap();
+    eventually("all is in the queue", async || {
+        redis.xlen::<_, i64>(sale.stores.key(SALE, "outbox")).await.unwrap() == 0
+    })
+    .await;
+    // One message is a list of reservations, and some are in the worker's hands.
+    assert!(sale.stores.messages("orders").await.unwrap() <= 30);
+    block_in_place(|| services.start_again(Server::Postgres)).unwrap();
+    sale.settles_at(30).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ mod support;
 use std::{fs, path::Path, process::Command};
 
 use browser::Browser;
-use loadtest::text::thousands;
+use loadtest::{record::Record, text::thousands};
 use serde_json::{Value, json};
 use support::{loadtest, v1_oversells};
 
@@ -195,6 +195,27 @@ async fn the_matrix_says_what_the_figures_say() {
     browser.as_telephone().await;
     assert!(!browser.scrolls_sideways().await);
     assert_eq!(browser.console_errors().await, Vec::<String>::new());
+}
+
+/// Chapter 6 says of four crowds: sold exactly, twenty times of twenty, and nothing left anywhere.
+#[test]
+fn chapter_6_sold_exactly_each_time() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for (file, buyers, stock, instances) in [
+        ("v6-x1", 10_000, 100, 1),
+        ("v6-x3", 10_000, 100, 3),
+        ("v6-100000-x1", 100_000, 1000, 1),
+        ("v6-100000-x3", 100_000, 1000, 3),
+    ] {
+        let text = fs::read_to_string(root.join(format!("docs/results/{file}.json"))).unwrap();
+        let record: Record = serde_json::from_str(&text).unwrap();
+        assert_eq!(record.runs.len(), 20, "{file}");
+        for run in record.runs {
+            assert_eq!((run.buyers, run.stock, run.instances), (buyers, stock, instances), "{file}");
+            assert_eq!((run.audit.orders, run.audit.sold, run.audit.undersold), (stock, stock, 0), "{file}");
+            assert!(run.audit.is_sound() && run.audit.not_conserved == 0 && run.audit.unknown == 0, "{file}");
+        }
+    }
 }
 
 /// What chapters and cards quote stands in the figures.

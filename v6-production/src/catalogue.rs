@@ -90,7 +90,6 @@ impl Catalogue {
     /// Looks again and again.
     pub(crate) async fn follow(&self, sql: &PgPool, stop: &CancellationToken) {
         let look = || async move {
-            let _ = timeout(EVERY, self.wanted.notified()).await;
             let query = "select id, name, price_cents, stock, sold, opens_at, closes_at, epoch from sales
                          where closes_at > $1";
             let query = sqlx::query_as::<_, SaleRow>(query).bind(now_ms() - AFTERWARDS_MS);
@@ -101,6 +100,7 @@ impl Catalogue {
             }
             self.looks.send_modify(|looks| *looks += 1);
             sleep(AT_MOST_EVERY).await;
+            let _ = timeout(EVERY, self.wanted.notified()).await;
             Ok(())
         };
         supervise::keep("sales", stop, look).await;

@@ -1,8 +1,11 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use anyhow::Context;
 use sqlx::PgPool;
-use tokio::{runtime::Builder, sync::oneshot, task::JoinSet, time::timeout};
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    task::{JoinHandle, JoinSet},
+    time::timeout,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use v1_naive::shop::serve::{conclude, listen, start_log};
 use v4_ratelimit::rate_limit::client_limit::ClientLimit;
@@ -50,7 +53,7 @@ pub async fn main(config: &Config) -> ExitCode {
 /// A server is away, or a sale's number is too large to be part of an order's.
 pub async fn put_up(config: &Config, sales: &[Sale]) -> anyhow::Result<()> {
     let urls = config.urls()?;
-    let sql = sql::connect(&urls.postgres, &config.shop, 1).await?;
+    let sql = sql::connect(&urls.postgres, &config.shop).await?;
     let redis = RedisStore::connect(&urls.redis, &config.namespace, config.redis_timeout).await?;
     for sale in sales {
         seed(&sql, &redis, sale).await?;
@@ -61,34 +64,62 @@ pub async fn put_up(config: &Config, sales: &[Sale]) -> anyhow::Result<()> {
 
 async fn run(config: &Config) -> anyhow::Result<()> {
     let urls = config.urls()?;
-    let (sessions, clients) =
-        (Sessions::new(config.session_secret()?, config.mode == Mode::Production)?, ClientLimit::new(&config.clients)?);
+    let sessions = Sessions::new(config.session_secret()?, config.mode == Mode::Production)?;
+    let clients = ClientLimit::new(&config.clients)?;
     let mut stopped = std::pin::pin!(stop_signal()?);
+    let aside = Aside::open()?;
     let servers = tokio::select! {
-        servers = connect(config, &urls, config.front_connections()) => servers,
+        servers = aside.spawn(connect(config.clone(), urls)) => servers?,
         () = &mut stopped => return Ok(()),
     };
     servers.redis.check_durability().await;
     seed(&servers.sql, &servers.redis, &Sale::first(&config.shop)).await?;
 
     let stop = CancellationToken::new();
-    let app = open(config, servers, sessions, stop.clone());
+    let app = open(config, &servers, sessions, stop.clone(), &aside);
+    let carrying = if config.role.carries() { carry(config, servers, app.clone(), &aside) } else { JoinSet::new() };
     let tasks = app.tasks.clone();
-    let carrying = if config.role.carries() { Some(carry_apart(config.clone(), urls, stop.clone())?) } else { None };
     let listener = listen(config.shop.listen).await?;
     serve(listener, routes(app, clients, config), stopped).await;
     // No request comes any more. What is under way behind them is finished, or is found by the next instance.
     stop.cancel();
     tasks.close();
-    if timeout(GRACE, tasks.wait()).await.is_err() {
-        tracing::warn!("stopped with payments still under way");
-    }
-    if let Some(carrying) = carrying
-        && timeout(GRACE, carrying).await.is_err()
-    {
+    let finished = async {
+        tasks.wait().await;
+        carrying.join_all().await;
+    };
+    if timeout(GRACE, finished).await.is_err() {
         tracing::warn!("stopped with work still under way");
     }
     Ok(())
+}
+
+/// A runtime for all but the requests themselves. On theirs, a step of an order would stand in line behind a thousand requests
+/// that are about to be refused, and an order has ten steps.
+struct Aside(Option<Runtime>);
+
+impl Aside {
+    fn open() -> anyhow::Result<Aside> {
+        let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("aside").enable_all().build()?;
+        Ok(Aside(Some(runtime)))
+    }
+
+    fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.handle().spawn(work)
+    }
+
+    fn handle(&self) -> &Handle {
+        self.0.as_ref().map_or_else(|| unreachable!("only taken when dropped"), Runtime::handle)
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        // A runtime may not wait for another one's tasks.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// The three of them.
@@ -99,23 +130,23 @@ struct Servers {
 }
 
 /// Waits until each answers.
-async fn connect(config: &Config, urls: &Urls, connections: u32) -> Servers {
-    let sql = wait_for("PostgreSQL", async || sql::connect(&urls.postgres, &config.shop, connections).await).await;
-    let redis = async || RedisStore::connect(&urls.redis, &config.namespace, config.redis_timeout).await;
+async fn connect(config: Config, urls: Urls) -> Servers {
+    let sql = wait_for("PostgreSQL", || sql::connect(&urls.postgres, &config.shop)).await;
+    let redis = || RedisStore::connect(&urls.redis, &config.namespace, config.redis_timeout);
     let redis = wait_for("Redis", redis).await;
     let transport = Transport::new(&urls.amqp, &config.namespace);
-    wait_for("RabbitMQ", async || transport.connect().await.map(drop)).await;
+    wait_for("RabbitMQ", || transport.connect()).await;
     Servers { sql, redis, transport }
 }
 
-/// What requests need, with the tasks that keep it up to date.
-fn open(config: &Config, servers: Servers, sessions: Sessions, stop: CancellationToken) -> App {
-    let Servers { sql, redis, .. } = servers;
+/// What requests need, and the tasks that keep it up to date.
+fn open(config: &Config, servers: &Servers, sessions: Sessions, stop: CancellationToken, aside: &Aside) -> App {
+    let (sql, redis) = (servers.sql.clone(), servers.redis.clone());
     let sold_out = Arc::new(SoldOut::default());
     let (desk, at_the_desk) = Desk::open(redis.clone(), sold_out.clone());
     let (lookups, looking_up) = Lookups::open(sql.clone());
-    tokio::spawn(at_the_desk);
-    tokio::spawn(looking_up);
+    aside.spawn(at_the_desk);
+    aside.spawn(looking_up);
     let app = App(Arc::new(Parts {
         catalogue: Catalogue::new(),
         desk,
@@ -130,34 +161,20 @@ fn open(config: &Config, servers: Servers, sessions: Sessions, stop: Cancellatio
         tasks: TaskTracker::new(),
     }));
     let of = app.clone();
-    tokio::spawn(async move { of.catalogue.follow(&of.sql, &of.stop).await });
+    aside.spawn(async move { of.catalogue.follow(&of.sql, &of.stop).await });
     let of = app.clone();
-    tokio::spawn(async move { of.sold_out.listen(&of.redis, &of.stop).await });
+    aside.spawn(async move { of.sold_out.listen(&of.redis, &of.stop).await });
     let of = app.clone();
-    tokio::spawn(async move { of.watchers.listen(&of.redis, &of.sql, &of.stop).await });
+    aside.spawn(async move { of.watchers.listen(&of.redis, &of.sql, &of.stop).await });
     let of = app.clone();
-    tokio::spawn(async move { of.watchers.look_up(&of.sql, &of.stop).await });
+    aside.spawn(async move { of.watchers.look_up(&of.sql, &of.stop).await });
     app
 }
 
-/// Carries reservations on a thread and with connections of its own: it must not stand in line with the crowd that makes
-/// them. What is returned is ready when it has finished.
-fn carry_apart(config: Config, urls: Urls, stop: CancellationToken) -> anyhow::Result<oneshot::Receiver<()>> {
-    let (finished, carrying) = oneshot::channel();
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let work = move || {
-        runtime.block_on(carry(config, urls, stop));
-        let _ = finished.send(());
-    };
-    std::thread::Builder::new().name("carry".into()).spawn(work).context("no thread")?;
-    Ok(carrying)
-}
-
-/// Relay, worker and release, until `stop`.
-async fn carry(config: Config, urls: Urls, stop: CancellationToken) {
-    let connecting = connect(&config, &urls, config.back_connections());
-    let Some(Servers { sql, redis, transport }) = stop.run_until_cancelled(connecting).await else { return };
-    let catalogue = Catalogue::new();
+/// Relay, worker and release, until told to stop.
+fn carry(config: &Config, servers: Servers, app: App, aside: &Aside) -> JoinSet<()> {
+    let Servers { sql, redis, transport } = servers;
+    let (stop, on) = (app.stop.clone(), aside.handle());
     let worker = Worker {
         sql: sql.clone(),
         transport: transport.clone(),
@@ -166,24 +183,11 @@ async fn carry(config: Config, urls: Urls, stop: CancellationToken) {
         stop: stop.clone(),
     };
     let mut tasks = JoinSet::new();
-    let of = (catalogue.clone(), sql.clone(), stop.clone());
-    tasks.spawn(async move { of.0.follow(&of.1, &of.2).await });
-    tasks.spawn(relay::run(redis.clone(), transport, catalogue, stop.clone()));
-    tasks.spawn(worker.clone().run());
-    tasks.spawn(worker.run_dead_letters());
-    tasks.spawn(release::run(sql, redis, stop));
-    tasks.join_all().await;
-}
-
-impl Config {
-    /// Of the database connections that this process may hold, a quarter is for carrying: that needs few, and always.
-    fn back_connections(&self) -> u32 {
-        (self.shop.pool_size / 4).max(1)
-    }
-
-    fn front_connections(&self) -> u32 {
-        (self.shop.pool_size - self.shop.pool_size / 4).max(1)
-    }
+    tasks.spawn_on(relay::run(redis.clone(), transport, app.catalogue.clone(), stop.clone()), on);
+    tasks.spawn_on(worker.clone().run(), on);
+    tasks.spawn_on(worker.run_dead_letters(), on);
+    tasks.spawn_on(release::run(sql, redis, stop), on);
+    tasks
 }
 
 impl SeedArgs {

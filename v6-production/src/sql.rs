@@ -54,12 +54,12 @@ const SCHEMA: [&str; 5] = [
     )",
 ];
 
-/// Opens a pool of so many connections, makes the tables, and sees to it that no statement waits for ever.
-pub(crate) async fn connect(url: &Url, config: &shop::Config, connections: u32) -> anyhow::Result<PgPool> {
+/// Connects, makes the tables, and sees to it that no statement waits for ever.
+pub(crate) async fn connect(url: &Url, config: &shop::Config) -> anyhow::Result<PgPool> {
     let options = PgConnectOptions::from_str(url.as_str())?
         .options([("statement_timeout", STATEMENT_TIMEOUT), ("lock_timeout", "5s")]);
     let pool = PgPoolOptions::new()
-        .max_connections(connections)
+        .max_connections(config.pool_size)
         .acquire_timeout(config.pool_timeout.min(PATIENCE))
         .connect_with(options)
         .await?;

@@ -51,7 +51,7 @@ pub(crate) async fn keep<W: Future<Output = anyhow::Result<()>>>(
 }
 
 /// Tries `connect` until it works; says what it is waiting for, and when it is over.
-pub(crate) async fn wait_for<T>(what: &str, connect: impl AsyncFn() -> anyhow::Result<T>) -> T {
+pub(crate) async fn wait_for<T, C: Future<Output = anyhow::Result<T>>>(what: &str, connect: impl Fn() -> C) -> T {
     let mut backoff = Backoff::default();
     loop {
         match connect().await {
