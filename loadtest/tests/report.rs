@@ -134,9 +134,9 @@ fn tables(file: &str) -> Vec<String> {
 fn the_readme_shows_the_figures() {
     let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
     let stampedes = &tables("docs/results/demo.json")[0];
-    assert!(stampedes.contains("| v5-hidden-api |") && readme.contains(stampedes), "the table should be:\n{stampedes}");
+    assert!(stampedes.contains("| v6-production |") && readme.contains(stampedes), "the table should be:\n{stampedes}");
     let matrix = &tables("docs/results/matrix.json")[1];
-    assert!(matrix.contains("| v5-hidden-api |") && readme.contains(matrix), "the matrix should be:\n{matrix}");
+    assert!(matrix.contains("| v6-production |") && readme.contains(matrix), "the matrix should be:\n{matrix}");
 }
 
 /// The pictures in README and book are those that the command makes of the committed figures.
@@ -245,6 +245,19 @@ fn the_chapters_quote_the_figures() {
         let told = runs.iter().map(|run| run["outcomes"]["wrong-path"].as_i64().unwrap());
         format!("{} to {}", told.clone().min().unwrap(), told.max().unwrap())
     };
+    // Chapter 6: medians over the runs, and the rate to the last commit against chapter 2's in the same run.
+    let [x1, large, everybody] = ["v6-x1", "v6-100000-x3", "everybody"].map(runs);
+    let median = |runs: &[Value], at: &str| {
+        let mut values: Vec<f64> = runs.iter().map(|run| run.pointer(at).unwrap().as_f64().unwrap()).collect();
+        values.sort_by(f64::total_cmp);
+        format!("{:.0}", (values[(values.len() - 1) / 2] + values[values.len() / 2]) / 2.0)
+    };
+    let confirmed = |runs| median(runs, "/reservations/to_confirmed_ms/p99");
+    let passed = x1.iter().map(|run| run["counters"]["passed_filter"].as_i64().unwrap());
+    let passed = format!("{} to {}", passed.clone().min().unwrap(), passed.max().unwrap());
+    let orders = |run: &Value| run["orders"].as_f64().unwrap();
+    let queued = orders(&everybody[0]) * 1e3 / everybody[0]["reservations"]["last_commit_ms"].as_f64().unwrap();
+    let times = format!("{:.1} times", queued * everybody[1]["seconds"].as_f64().unwrap() / orders(&everybody[1]));
     assert!(forger.iter().chain(&two).chain(&restart).all(|run| run["lost_promises"] == 0));
     for (file, quote) in [
         ("v1-naive/README.md", format!("the counter says that {} were sold", count(&v1["sold"]))),
@@ -264,6 +277,14 @@ fn the_chapters_quote_the_figures() {
         ("v5-hidden-api/README.md", format!("{} taken", forger[0]["measure"]["value"].as_f64().unwrap())),
         ("v5-hidden-api/README.md", format!("{} of 10,000 honest buyers", span(&two))),
         ("v5-hidden-api/README.md", format!("{} told `wrong-path`", span(&restart))),
+        ("v6-production/README.md", format!("p99 {} ms with 10,000 buyers", confirmed(&x1))),
+        ("v6-production/README.md", format!("{} ms with 100,000 and three", confirmed(&large))),
+        ("v6-production/README.md", format!("of 10,000 attempts {passed} reached Redis")),
+        ("v6-production/README.md", format!("{} orders a second", thousands(queued.round() as i64))),
+        ("v6-production/README.md", times.clone()),
+        ("docs/src/path.md", times.clone()),
+        ("docs/src/whiteboard/6-production.md", times),
+        ("docs/src/whiteboard/6-production.md", format!("{passed} of 10,000 attempts")),
         ("docs/src/whiteboard/1-naive.md", format!("`sold` says {}", count(&v1["sold"]))),
         ("docs/src/whiteboard/2-pessimistic.md", format!("{} requests a second", count(&v2["requests_per_second"]))),
         ("docs/src/whiteboard/3-optimistic.md", format!("{} conflicts", count(&v3["counters"]["conflicts"]))),
