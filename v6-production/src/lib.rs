@@ -1,7 +1,7 @@
 //! Chapter 6: the flash sale that a company could start from. SQL is the record, Redis decides who gets a unit, RabbitMQ
 //! carries it from one to the other; any number of instances, and no gap in which a unit or a promise is lost.
 //!
-//! An order goes through five files; read them in this order: [`reserve`], [`relay`], [`worker`], [`notify`], [`release`].
+//! An order goes through five files; read them in this order: `reserve`, `relay`, `worker`, `notify`, `release`.
 //! Run with
 //!
 //! ```text
