@@ -138,7 +138,7 @@ mod tests {
     fn every_cell_is_played_but_those_without_a_gate() {
         for quick in [false, true] {
             let plans = plans(quick);
-            assert_eq!(plans.len(), 5 * 8 - 4);
+            assert_eq!(plans.len(), 6 * 8 - 5);
             let forgers: Vec<_> = plans.iter().filter(|plan| plan.scenario == Scenario::Forger).collect();
             assert_eq!(forgers.iter().map(|plan| plan.version.name()).collect::<Vec<_>>(), ["v5-hidden-api"]);
             let crowds = plans.iter().filter(|plan| plan.scenario.is_a_crowd());
