@@ -69,7 +69,7 @@ struct StoreServers {
     redis: Url,
     amqp: Url,
     /// Ours, or somebody's.
-    _private: Option<Services>,
+    private: Option<Services>,
 }
 
 struct Server {
@@ -158,13 +158,13 @@ impl Lab {
         let start = async || {
             if let (Some(redis), Some(amqp)) = (given(Redis), given(RabbitMq)) {
                 let url = |text: String| Url::parse(&text).context("REDIS_URL or AMQP_URL is not a URL");
-                return Ok(StoreServers { redis: url(redis)?, amqp: url(amqp)?, _private: None });
+                return Ok(StoreServers { redis: url(redis)?, amqp: url(amqp)?, private: None });
             }
             let program = self.loadtest.clone();
             let start = move || Services::start(&program, &[Redis, RabbitMq]);
             let services = tokio::task::spawn_blocking(start).await??;
             let url = |server| services.url(server).cloned().context("a server has no URL");
-            anyhow::Ok(StoreServers { redis: url(Redis)?, amqp: url(RabbitMq)?, _private: Some(services) })
+            anyhow::Ok(StoreServers { redis: url(Redis)?, amqp: url(RabbitMq)?, private: Some(services) })
         };
         let servers = self.stores.get_or_try_init(start).await?;
         let StoreServers { redis, amqp, .. } = servers;
@@ -202,13 +202,18 @@ impl Lab {
         self.drop_database(&database.name).await
     }
 
-    /// Removes what a broken-off run has left on somebody's server, and stops our own.
+    /// Removes what a broken-off run has left on somebody's servers, and stops our own; with those goes what is on them.
     pub async fn close(self) {
-        if self.server.as_ref().is_some_and(|server| server.private.is_some()) {
-            return; // and with it go its databases
-        }
+        let others = self.stores.get().filter(|stores| stores.private.is_none());
+        let is_private = self.server.as_ref().is_some_and(|server| server.private.is_some());
         for name in self.made.lock().await.iter() {
-            let _ = self.drop_database(name).await;
+            if let Some(StoreServers { redis, amqp, .. }) = others {
+                let (redis, amqp) = (redis.clone(), amqp.clone());
+                let _ = Stores { redis, amqp, namespace: name.clone() }.remove().await;
+            }
+            if !is_private {
+                let _ = self.drop_database(name).await;
+            }
         }
     }
 

@@ -11,11 +11,7 @@ const DEMO_SECRET: &str = "everybody who reads the source of chapter 6 knows thi
 
 /// Chapter 6's settings.
 #[derive(Debug, Clone, clap::Parser)]
-#[command(
-    version,
-    about = "The flash sale on Redis, a message queue and PostgreSQL",
-    args_conflicts_with_subcommands = false
-)]
+#[command(version, about = "The flash sale on Redis, a message queue and PostgreSQL")]
 pub struct Config {
     /// What to do instead of running the shop
     #[command(subcommand)]

@@ -1,6 +1,6 @@
 //! The path of an order, 4 of 5: reserve → relay → worker → **notify** → release.
 //! In: what became of orders, from whoever committed it. Out: a message on the WebSocket of each buyer who waits.
-//! When it breaks: a push is a hint. What was not pushed is found in SQL, every other second; and who has no WebSocket asks.
+//! When it breaks: a push is a hint. What was not pushed is found in SQL a second later; and who has no WebSocket asks.
 
 use std::{collections::HashMap, sync::Mutex, time::Duration};
 

@@ -34,8 +34,8 @@ async fn place_in(
     reservations.dedup_by_key(|one| one.order_id);
     let column = |of: fn(&Reservation) -> i64| reservations.iter().map(of).collect::<Vec<_>>();
     let now = now_ms();
-    let columns = (column(|one| one.order_id.0), column(|one| one.order_id.sale_id()));
-    let columns = (columns.0, columns.1, column(|one| one.buyer_id), column(|one| one.reserved_at));
+    let (ids, sales) = (column(|one| one.order_id.0), column(|one| one.order_id.sale_id()));
+    let (buyers, times) = (column(|one| one.buyer_id), column(|one| one.reserved_at));
 
     let insert = "insert into orders (id, sale_id, buyer_id, status, reserved_at, confirmed_at, pay_by)
                   select id, sale_id, buyer_id, 'confirmed', reserved_at, $5, $6
@@ -43,8 +43,10 @@ async fn place_in(
                       as one (id, sale_id, buyer_id, reserved_at)
                   on conflict do nothing returning id";
     let pay_by = now + pay_within.as_millis() as i64;
-    let insert = sqlx::query_scalar(insert).bind(&columns.0).bind(&columns.1).bind(&columns.2).bind(&columns.3);
+    let insert = sqlx::query_scalar(insert).bind(&ids).bind(&sales).bind(&buyers).bind(&times);
     let mut confirmed: Vec<OrderId> = insert.bind(now).bind(pay_by).fetch_all(&mut **tx).await?;
+
+    let all_new = confirmed.len() == reservations.len();
 
     // Redis has counted. SQL counts again.
     let mut per_sale: BTreeMap<i64, Vec<OrderId>> = BTreeMap::new();
@@ -72,13 +74,15 @@ async fn place_in(
     }
 
     // Not inserted: there already, from a message that came twice, or of a buyer who has a unit.
-    let insert = "insert into orders (id, sale_id, buyer_id, status, reason, reserved_at, confirmed_at, pay_by)
-                  select id, sale_id, buyer_id, 'failed', 'limit-reached', reserved_at, $5, $5
-                  from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
-                      as one (id, sale_id, buyer_id, reserved_at)
-                  on conflict (id) do nothing returning id";
-    let insert = sqlx::query_scalar(insert).bind(&columns.0).bind(&columns.1).bind(&columns.2).bind(&columns.3);
-    failed.extend::<Vec<OrderId>>(insert.bind(now).fetch_all(&mut **tx).await?);
+    if !all_new {
+        let insert = "insert into orders (id, sale_id, buyer_id, status, reason, reserved_at, confirmed_at, pay_by)
+                      select id, sale_id, buyer_id, 'failed', 'limit-reached', reserved_at, $5, $5
+                      from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
+                          as one (id, sale_id, buyer_id, reserved_at)
+                      on conflict (id) do nothing returning id";
+        let insert = sqlx::query_scalar(insert).bind(&ids).bind(&sales).bind(&buyers).bind(&times);
+        failed.extend::<Vec<OrderId>>(insert.bind(now).fetch_all(&mut **tx).await?);
+    }
     metrics::counter!("orders_confirmed_total").increment(confirmed.len() as u64);
     metrics::counter!("orders_failed_total").increment(failed.len() as u64);
 
