@@ -138,9 +138,12 @@ mod tests {
     fn every_cell_is_played_but_those_without_a_gate() {
         for quick in [false, true] {
             let plans = plans(quick);
-            assert_eq!(plans.len(), 6 * 8 - 5);
+            assert_eq!(plans.len(), 6 * 8 - 4);
             let forgers: Vec<_> = plans.iter().filter(|plan| plan.scenario == Scenario::Forger).collect();
-            assert_eq!(forgers.iter().map(|plan| plan.version.name()).collect::<Vec<_>>(), ["v5-hidden-api"]);
+            assert_eq!(
+                forgers.iter().map(|plan| plan.version.name()).collect::<Vec<_>>(),
+                ["v5-hidden-api", "v6-production"]
+            );
             let crowds = plans.iter().filter(|plan| plan.scenario.is_a_crowd());
             assert!(
                 crowds.into_iter().all(|plan| plan.buyers as i64 > 10 * plan.stock),

@@ -92,6 +92,7 @@ impl Plan {
             Scenario::Flood => format!("{} times what the shop can do", flood::TIMES),
             Scenario::Scalper => format!("one buyer, {buyers} tries"),
             Scenario::EarlyBird => format!("{buyers} tries outside the window"),
+            Scenario::Forger if self.version.has_sessions() => format!("{buyers} forged addresses and sessions"),
             Scenario::Forger => format!("{buyers} forged addresses"),
             _ => format!("{buyers} buyers"),
         }
@@ -137,9 +138,9 @@ impl Plan {
     /// What the scenario tells the shop, unless somebody has asked for something else.
     pub(crate) fn further_args(&self) -> Vec<String> {
         let flag = |arg: &str| arg.split('=').next().map(str::to_owned);
-        let asked_for = |arg: &&&str| self.shop_args.iter().any(|own| flag(own) == flag(arg));
-        let scenarios = self.scenario.shop_args().iter().filter(|arg| !asked_for(arg));
-        scenarios.map(|&arg| arg.to_owned()).chain(self.shop_args.clone()).collect()
+        let asked_for = |arg: &&str| self.shop_args.iter().any(|own| flag(own) == flag(arg));
+        let scenarios = self.scenario.shop_args(self.version).into_iter().filter(|arg| !asked_for(arg));
+        scenarios.map(str::to_owned).chain(self.shop_args.clone()).collect()
     }
 
     pub(crate) fn conditions<'a>(&'a self, database: &'a FreshDatabase) -> Conditions<'a> {

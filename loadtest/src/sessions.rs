@@ -15,6 +15,13 @@ pub fn of(buyer: i64) -> Option<HeaderValue> {
     JAR.read().ok()?.get(&buyer).cloned()
 }
 
+/// Puts a cookie of one's own making in the place of the buyer's.
+pub fn put(buyer: i64, cookie: &str) {
+    if let (Ok(cookie), Ok(mut jar)) = (HeaderValue::from_str(cookie), JAR.write()) {
+        jar.insert(buyer, cookie);
+    }
+}
+
 /// Keeps the cookie that came with an answer to this buyer.
 pub fn keep(buyer: i64, headers: &HeaderMap) {
     let Some(cookie) = headers.get(SET_COOKIE) else { return };

@@ -50,7 +50,12 @@ impl Version {
 
     /// Whether a sale's first link only leads to the one to buy at, which is the buyer's own.
     pub fn hides_the_address(self) -> bool {
-        self == Version::V5
+        self >= Version::V5
+    }
+
+    /// Whether buyers log in, and carry a session that could be forged.
+    pub fn has_sessions(self) -> bool {
+        self == Version::V6
     }
 
     /// Whether it needs Redis and a queue beside the database, and the database to be PostgreSQL.

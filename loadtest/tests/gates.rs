@@ -57,7 +57,7 @@ async fn without(missing: &str, scenario: Scenario) -> Measure {
     let lab = lab("sqlite").await;
     let database = lab.fresh_database().await.unwrap();
     let mut args = vec!["v5", "--database-url", database.url.as_str(), "--trusted-proxies", "127.0.0.1"];
-    args.extend(scenario.shop_args());
+    args.extend(scenario.shop_args(V5));
     if scenario == Scenario::Flood {
         args.extend(["--pool-size", "1"]);
     }

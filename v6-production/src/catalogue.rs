@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     App,
     error::Error,
-    shop::{self, Path, sales::now_ms},
+    gate::session,
+    shop::{self, Path},
     sql::in_time,
     supervise,
 };
@@ -75,7 +76,7 @@ impl Catalogue {
         let next = *looks.borrow_and_update() + 2;
         let looked = async {
             loop {
-                self.wanted.notify_one();
+                self.look_again();
                 if looks.changed().await.is_err() || *looks.borrow() >= next {
                     break;
                 }
@@ -87,12 +88,17 @@ impl Catalogue {
         self.all().get(&sale_id).cloned().ok_or(Error::Shop(shop::Error::NotFound))
     }
 
+    /// Has what is known looked up again soon: Redis says that it is out of date.
+    pub(crate) fn look_again(&self) {
+        self.wanted.notify_one();
+    }
+
     /// Looks again and again.
     pub(crate) async fn follow(&self, sql: &PgPool, stop: &CancellationToken) {
         let look = || async move {
             let query = "select id, name, price_cents, stock, sold, opens_at, closes_at, epoch from sales
-                         where closes_at > $1";
-            let query = sqlx::query_as::<_, SaleRow>(query).bind(now_ms() - AFTERWARDS_MS);
+                         where closes_at > now_ms() - $1";
+            let query = sqlx::query_as::<_, SaleRow>(query).bind(AFTERWARDS_MS);
             let rows = in_time(query.fetch_all(sql)).await?;
             let sales = rows.into_iter().map(|sale| (sale.id, Arc::new(sale))).collect();
             if let Ok(mut known) = self.sales.write() {
@@ -116,7 +122,7 @@ pub(crate) struct SalePath {
 pub(crate) async fn show(app: State<App>, Path(path): Path<SalePath>) -> Result<Json<Value>, Error> {
     let sale = app.catalogue.find(path.sale_id).await?;
     let mut body = json!(*sale);
-    body["server_time"] = now_ms().into();
-    body["buy"] = json!({ "method": "POST", "href": crate::session::step(sale.id) });
+    body["server_time"] = app.clock.now_ms().into();
+    body["buy"] = json!({ "method": "POST", "href": session::step(sale.id) });
     Ok(Json(body))
 }

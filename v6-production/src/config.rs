@@ -4,7 +4,10 @@ use anyhow::{Context, bail, ensure};
 use url::Url;
 use v4_ratelimit::rate_limit::client_limit::ClientLimits;
 
-use crate::shop::{self, config::seconds};
+use crate::{
+    gate::signer::Signer,
+    shop::{self, config::seconds},
+};
 
 /// For learning. Whoever reads this can be every buyer, so it is refused for selling.
 const DEMO_SECRET: &str = "everybody who reads the source of chapter 6 knows this";
@@ -50,6 +53,28 @@ pub struct Config {
     #[arg(long, env = "MODE", value_name = "MODE", value_enum, default_value_t = Mode::Demo)]
     pub mode: Mode,
 
+    /// Secrets that signed before it, or will after it: still believed, with commas. To change a secret: name the new one here on
+    /// all instances, then let them change places, and remove the old one after 12 hours
+    #[arg(long, env = "OTHER_SECRETS", value_name = "OTHER_SECRETS", value_delimiter = ',', hide_env_values = true)]
+    pub other_secrets: Vec<String>,
+
+    /// Sites whose pages may use this shop, as https://shop.example, with commas [default: only the host that is asked]
+    #[arg(long, env = "ORIGINS", value_name = "ORIGINS", value_delimiter = ',', value_parser = origin)]
+    pub origins: Vec<String>,
+
+    /// What is asked of an attempt.
+    #[command(flatten)]
+    pub rules: Rules,
+
+    /// Seconds after which a reservation of which neither SQL nor outbox nor queue knows anything is given back; they count from
+    /// when its path had ended
+    #[arg(long, env = "LOST_AFTER", value_name = "LOST_AFTER", default_value = "60", value_parser = seconds)]
+    pub lost_after: Duration,
+
+    /// Seconds between two comparisons of Redis with SQL
+    #[arg(long, env = "RECONCILE_EVERY", value_name = "RECONCILE_EVERY", default_value = "5", value_parser = seconds)]
+    pub reconcile_every: Duration,
+
     /// Seconds in which an order is to be paid, before its unit is sold again
     #[arg(long, env = "PAY_WITHIN", value_name = "PAY_WITHIN", default_value = "900", value_parser = seconds)]
     pub pay_within: Duration,
@@ -61,6 +86,35 @@ pub struct Config {
     /// Seconds until a request to Redis counts as unanswered; it may have been carried out
     #[arg(long, env = "REDIS_TIMEOUT", value_name = "REDIS_TIMEOUT", default_value = "2", value_parser = seconds)]
     pub redis_timeout: Duration,
+}
+
+/// What is asked of an attempt beside a unit.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct Rules {
+    /// Attempts that one buyer may make in a while, at whichever instance
+    #[arg(long, env = "FREQUENCY_LIMIT", value_name = "FREQUENCY_LIMIT", default_value_t = 6,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub frequency_limit: u32,
+
+    /// Seconds after which all buyers' counts start again
+    #[arg(long, env = "FREQUENCY_WINDOW", value_name = "FREQUENCY_WINDOW", default_value = "10",
+          value_parser = seconds)]
+    pub frequency_window: Duration,
+
+    /// Buyers of one sale who are counted at the same time, about 70 bytes of Redis each; more are told to come back
+    #[arg(long, env = "FREQUENCY_BUYERS", value_name = "FREQUENCY_BUYERS", default_value_t = 200_000,
+          value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    pub frequency_buyers: u32,
+
+    /// Seconds for which an address to buy at is good
+    #[arg(long, env = "PATH_TTL", value_name = "PATH_TTL", default_value = "60",
+          value_parser = seconds)]
+    pub path_ttl: Duration,
+
+    /// Attempts that may wait for Redis in this process; from half of them on, some are told to come back
+    #[arg(long, env = "WAITING", value_name = "WAITING", default_value_t = 20_000,
+          value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub waiting: u32,
 }
 
 /// What a process does.
@@ -88,6 +142,33 @@ pub enum Mode {
 pub enum Command {
     /// Puts a sale up in SQL and in Redis, and ends. Again, it changes nothing
     Seed(SeedArgs),
+    /// Makes Redis anew from SQL, for one sale or for all: nothing is sold until what is under way has arrived. An instance that
+    /// carries does so by itself when Redis has lost a sale
+    Rebuild(Which),
+    /// Compares Redis, outbox, queue and SQL, says where they differ, and gives back reservations that were lost on the way. An
+    /// instance that carries does so by itself every few seconds
+    Reconcile(Which),
+    /// Puts a buyer on the deny list, or takes one off
+    Deny(DenyArgs),
+}
+
+/// Which sales.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Which {
+    /// A sale's number [default: all that are not over for a day]
+    #[arg(long)]
+    pub sale: Option<i64>,
+}
+
+/// Who is denied.
+#[derive(Debug, Clone, clap::Args)]
+pub struct DenyArgs {
+    /// The name that the buyer logs in with
+    pub name: String,
+
+    /// Take the buyer off the list
+    #[arg(long)]
+    pub lift: bool,
 }
 
 /// A sale to be put up.
@@ -158,15 +239,16 @@ impl Config {
         Ok(urls)
     }
 
-    /// What sessions are signed with.
-    pub(crate) fn session_secret(&self) -> anyhow::Result<&str> {
+    /// What sessions and paths are signed with.
+    pub(crate) fn signer(&self) -> anyhow::Result<Signer> {
         let secret = self.session_secret.as_deref().unwrap_or(DEMO_SECRET);
         ensure!(secret.len() >= 32, "SESSION_SECRET has {} bytes; it needs 32 or more", secret.len());
-        if secret == DEMO_SECRET {
+        ensure!(self.other_secrets.iter().all(|secret| secret.len() >= 32), "OTHER_SECRETS need 32 bytes or more each");
+        if secret == DEMO_SECRET || self.other_secrets.iter().any(|secret| secret == DEMO_SECRET) {
             ensure!(self.mode == Mode::Demo, "MODE production needs a SESSION_SECRET of its own");
-            tracing::warn!("demo mode: everybody can know the secret that sessions are signed with");
+            tracing::warn!("demo mode: everybody can know the secret that sessions and paths are signed with");
         }
-        Ok(secret)
+        Signer::new(secret, &self.other_secrets)
     }
 }
 
@@ -177,6 +259,14 @@ impl Role {
 
     pub(crate) fn carries(self) -> bool {
         self != Role::Api
+    }
+}
+
+fn origin(text: &str) -> Result<String, String> {
+    let url = Url::parse(text).map_err(|_| "an origin is like https://shop.example".to_owned())?;
+    match url.origin().ascii_serialization() {
+        origin if origin == text && url.has_host() => Ok(origin),
+        origin => Err(format!("an origin has no path and no /: {origin}")),
     }
 }
 

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -12,6 +14,14 @@ pub(crate) enum Error {
     Shop(shop::Error),
     /// 409 `limit-reached`: one unit for each buyer, and you have yours.
     LimitReached,
+    /// 404 `wrong-path`: made up, another's, used, or too old.
+    WrongPath,
+    /// 429 `rate-limited`: so many attempts, and how long to wait.
+    TooOften(Duration),
+    /// 403 `blocked`: this buyer is on the deny list.
+    Denied,
+    /// 403 `cross-site`: another site had the browser ask.
+    CrossSite,
     /// 403 `not-open`.
     NotOpen,
     /// 410 `closed`: the sale is over, or the order has expired.
@@ -24,6 +34,8 @@ pub(crate) enum Error {
     Declined,
     /// 409 `conflict`, with a reason.
     Conflict(&'static str),
+    /// 409 `limit-reached`: this order has seen too many payments.
+    TooManyPayments,
     /// 422 `key-reused`: the idempotency key came with another request before.
     KeyReused,
 }
@@ -33,6 +45,20 @@ impl IntoResponse for Error {
         match self {
             Error::Shop(error) => error.into_response(),
             Error::LimitReached => problem(StatusCode::CONFLICT, "limit-reached", "one unit for each buyer"),
+            Error::WrongPath => {
+                let detail = "this is no address to buy at; ask for a new one";
+                problem(StatusCode::NOT_FOUND, "wrong-path", detail)
+            }
+            Error::TooOften(wait) => {
+                let detail = "so many attempts are enough for now";
+                let wait = wait.as_millis().div_ceil(1000).max(1) as u64;
+                after(problem(StatusCode::TOO_MANY_REQUESTS, "rate-limited", detail), wait)
+            }
+            Error::Denied => problem(StatusCode::FORBIDDEN, "blocked", "you are on the deny list"),
+            Error::CrossSite => problem(StatusCode::FORBIDDEN, "cross-site", "another site has asked for this"),
+            Error::TooManyPayments => {
+                problem(StatusCode::CONFLICT, "limit-reached", "too many payments for this order")
+            }
             Error::NotOpen => problem(StatusCode::FORBIDDEN, "not-open", "the sale is not open yet"),
             Error::Closed(detail) => problem(StatusCode::GONE, "closed", detail),
             Error::Unavailable(detail) => later(problem(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail)),
@@ -50,8 +76,12 @@ impl IntoResponse for Error {
     }
 }
 
-fn later(mut response: Response) -> Response {
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+fn later(response: Response) -> Response {
+    after(response, 1)
+}
+
+fn after(mut response: Response, seconds: u64) -> Response {
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
 

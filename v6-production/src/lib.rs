@@ -18,28 +18,32 @@ mod worker; // 3: from the queue into SQL // 5: unpaid units are sold again
 
 /// What this process knows of the sales.
 mod catalogue;
+/// One for all instances.
+mod clock;
 mod config;
 mod error;
+mod gate; // who may buy
+mod operate;
 mod order_id;
 /// `GET /orders/{order_id}`.
 mod orders;
 mod payment;
 mod redis_store;
 mod run;
-mod seed;
-mod session;
 /// The filter before Redis.
 mod sold_out;
 mod sql;
 /// Waiting, starting again, and the pauses between.
 mod supervise;
 mod transport;
+mod upkeep; // what keeps Redis in line with SQL
 
 use std::{ops::Deref, sync::Arc};
 
 use axum::{
     Router,
     middleware::from_fn_with_state,
+    middleware::map_response,
     routing::{get, post},
 };
 use sqlx::PgPool;
@@ -47,11 +51,18 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use v1_naive::shop;
 use v4_ratelimit::rate_limit::client_limit::{self, ClientLimit};
 
+use self::gate::{
+    origin::{self, Origins},
+    path, session,
+    signer::Signer,
+};
+
 pub use self::{
-    config::{Command, Config, Mode, Role, SeedArgs},
+    config::{Command, Config, DenyArgs, Mode, Role, Rules, SeedArgs, Which},
+    gate::session::buyer_id,
+    operate::put_up,
     order_id::OrderId,
-    run::{main, put_up},
-    session::buyer_id,
+    run::main,
     transport::Reservation,
 };
 
@@ -61,11 +72,14 @@ pub(crate) struct App(Arc<Parts>);
 
 pub(crate) struct Parts {
     catalogue: Arc<catalogue::Catalogue>,
+    clock: clock::Clock,
+    signer: Signer,
+    /// Whether browsers are told to send the session over TLS only.
+    over_tls: bool,
     desk: reserve::Desk,
     sold_out: Arc<sold_out::SoldOut>,
     sql: PgPool,
     redis: redis_store::RedisStore,
-    sessions: session::Sessions,
     lookups: orders::Lookups,
     watchers: notify::Watchers,
     provider: payment::FakeProvider,
@@ -84,16 +98,21 @@ impl Deref for App {
 
 /// The router; a process that only carries answers no more than how it is.
 fn routes(app: App, clients: Arc<ClientLimit>, config: &Config) -> Router {
+    let hidden = Router::new()
+        .route(path::ASK, post(path::handler))
+        .route(reserve::BUY, post(reserve::handler))
+        .layer(map_response(path::keep_secret));
     let buying = Router::new()
         .route("/session", post(session::log_in))
-        .route(reserve::BUY, post(reserve::handler))
+        .merge(hidden)
         .layer(from_fn_with_state(clients, client_limit::layer)) // chapter 4's, unchanged
         .route("/", get(shop::page::show))
         .route("/sales/{sale_id}", get(catalogue::show))
         .route("/orders/{order_id}", get(orders::show))
         .route("/orders/{order_id}/watch", get(notify::watch))
         .route("/orders/{order_id}/payment", post(payment::handler))
-        .layer(from_fn_with_state(app.sessions.clone(), session::layer));
+        .layer(from_fn_with_state(app.clone(), session::layer))
+        .layer(from_fn_with_state(Origins(config.origins.clone().into()), origin::layer));
     let routes = if config.role.takes_requests() { buying } else { Router::new() };
     shop::close(routes, (&config.shop).into(), || ()).with_state(app)
 }

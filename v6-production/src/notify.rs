@@ -33,8 +33,9 @@ use crate::{
 
 /// How often SQL is asked about all orders that somebody waits for here.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// WebSockets of one process; a buyer beyond them polls.
+/// Orders that are waited for in one process, and WebSockets for each: who is beyond them polls.
 const MOST: usize = 20_000;
+const MOST_EACH: usize = 8;
 /// How long one stays open at most.
 const LASTS: Duration = Duration::from_secs(3600);
 /// How long a buyer may take to read a message.
@@ -63,7 +64,7 @@ impl Notices {
 pub(crate) struct Watchers(Mutex<HashMap<OrderId, watch::Sender<Option<Standing>>>>);
 
 impl Watchers {
-    /// From now on, hears of this order; nothing if there are too many already.
+    /// From now on, hears of this order; nothing if there are too many already, here or at this one.
     fn subscribe(&self, order_id: OrderId) -> Option<watch::Receiver<Option<Standing>>> {
         let mut orders = self.0.lock().ok()?;
         if orders.len() >= MOST {
@@ -72,7 +73,8 @@ impl Watchers {
         if orders.len() >= MOST && !orders.contains_key(&order_id) {
             return None;
         }
-        Some(orders.entry(order_id).or_insert_with(|| watch::Sender::new(None)).subscribe())
+        let order = orders.entry(order_id).or_insert_with(|| watch::Sender::new(None));
+        (order.receiver_count() < MOST_EACH).then(|| order.subscribe())
     }
 
     /// Those of `orders` that somebody still waits for; of all, if none are named.

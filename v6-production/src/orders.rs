@@ -11,10 +11,13 @@ pub(crate) use self::lookups::Lookups;
 use crate::{
     App,
     error::Error,
-    order_id::OrderId,
+    order_id::{MOST_EPOCHS, OrderId},
     shop::{self, Buyer, Path},
     sql::in_time,
 };
+
+/// Why an order failed whose reservation was lost with Redis's memory.
+pub(crate) const RESERVATION_LOST: &str = "reservation-lost";
 
 /// The order that an address names.
 #[derive(Deserialize)]
@@ -71,16 +74,19 @@ pub(crate) async fn find(app: &App, order_id: OrderId, buyer: Buyer) -> Result<S
     if let Some(standing) = app.lookups.ask(order_id, buyer).await? {
         return Ok(standing);
     }
-    let held = app.redis.keys(order_id.sale_id()).held;
-    let held: Option<Vec<u8>> = app
-        .redis
-        .shared
-        .clone()
-        .hget(held, &buyer.id.to_be_bytes())
-        .await
-        .map_err(|_| Error::Unavailable("Redis is away"))?;
+    let sale_id = order_id.sale_id();
+    let away = |_| Error::Unavailable("Redis is away");
+    let held = app.redis.keys(sale_id).held;
+    let held: Option<Vec<u8>> =
+        app.redis.shared.clone().hget(held, &buyer.id.to_be_bytes()).await.map_err(|error| away(error.into()))?;
     if held.is_some_and(|held| held.starts_with(&order_id.0.to_be_bytes())) {
         return Ok(Standing { status: "queued".into(), reason: None, pay_by: None });
+    }
+    // One that knows nothing of the sale, or has just been started again, may have lost this order: SQL will say so when Redis
+    // has been rebuilt.
+    let is_sale = app.catalogue.all().contains_key(&sale_id);
+    if is_sale && app.redis.epochs(&[sale_id]).await.map_err(away)? == [0] {
+        return Err(Error::Unavailable("the sale is being made ready"));
     }
     // Between our two looks it may have failed, and been taken back.
     app.lookups.ask(order_id, buyer).await?.ok_or(Error::Shop(shop::Error::NotFound))
@@ -90,13 +96,27 @@ pub(crate) async fn find(app: &App, order_id: OrderId, buyer: Buyer) -> Result<S
 #[derive(sqlx::FromRow)]
 pub(crate) struct Recorded {
     pub(crate) id: OrderId,
-    buyer_id: i64,
+    /// Of a lost reservation nobody knows it any more.
+    buyer_id: Option<i64>,
     #[sqlx(flatten)]
     pub(crate) standing: Standing,
 }
 
-/// What SQL says of many orders, whoever's they are.
+impl Recorded {
+    fn is_of(&self, buyer: Buyer) -> bool {
+        self.buyer_id.is_none_or(|id| id == buyer.id)
+    }
+}
+
+/// What SQL says of many orders, whoever's they are. Of an epoch that is over, it knows all orders there will ever be: another
+/// one was reserved in a Redis that has lost it.
 pub(crate) async fn recorded(sql: &PgPool, orders: &[OrderId]) -> sqlx::Result<Vec<Recorded>> {
-    let query = "select id, buyer_id, status, reason, pay_by from orders where id = any($1)";
-    in_time(sqlx::query_as(query).bind(orders).fetch_all(sql)).await
+    let query = "select id, buyer_id, status, reason, pay_by from orders where id = any($1)
+                 union all
+                 select one, null, 'failed', $2, null
+                 from unnest($1) as one join sales on sales.id = one >> 33
+                 where (one >> 25 & $3) between 1 and sales.epoch - 1
+                     and not exists (select from orders where orders.id = one)";
+    let query = sqlx::query_as(query).bind(orders).bind(RESERVATION_LOST).bind(MOST_EPOCHS);
+    in_time(query.fetch_all(sql)).await
 }

@@ -25,12 +25,15 @@ use crate::{
     order_id::OrderId,
     orders::{self, OrderPath},
     reserve::idempotency_key,
-    shop::{self, Buyer, Path, sales::now_ms},
+    shop::{self, Buyer, Path},
     sql::in_time,
 };
 
 /// After so long without an answer, whoever was at it is gone, and the same request may begin again.
 const ABANDONED: Duration = Duration::from_secs(30);
+
+/// Payments that one order may see. Each is a row, and anybody can think of another key.
+const MOST_PAYMENTS: i64 = 20;
 
 /// What a payment says.
 #[derive(Deserialize)]
@@ -124,19 +127,21 @@ async fn begin(
     // Kept as a hash: a card number has no business in a database.
     let hash = Sha256::new().chain_update(order_id.0.to_be_bytes()).chain_update(&payment.card).finalize();
     let request: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    let now = now_ms();
     let insert = "insert into payments (buyer_id, idempotency_key, order_id, request, started_at)
-                  values ($1, $2, $3, $4, $5)
+                  select $1, $2, $3, $4, now_ms()
+                  where $6 > (select count(*) from payments where order_id = $3 and idempotency_key <> $2)
                   on conflict (buyer_id, idempotency_key) do update set started_at = excluded.started_at
-                  where payments.answer is null and payments.request = excluded.request and payments.started_at < $6";
+                  where payments.answer is null and payments.request = excluded.request
+                  and payments.started_at < now_ms() - $5";
     let insert = sqlx::query(insert).bind(buyer.id).bind(key).bind(order_id).bind(&request);
-    let insert = insert.bind(now).bind(now - ABANDONED.as_millis() as i64);
+    let insert = insert.bind(ABANDONED.as_millis() as i64).bind(MOST_PAYMENTS);
     if in_time(insert.execute(&app.sql)).await?.rows_affected() == 1 {
         return Ok(None);
     }
     let known = "select request, answer from payments where buyer_id = $1 and idempotency_key = $2";
-    let known = sqlx::query_as(known).bind(buyer.id).bind(key).fetch_one(&app.sql);
-    let (first, answer): (String, Option<String>) = in_time(known).await?;
+    let known = sqlx::query_as(known).bind(buyer.id).bind(key).fetch_optional(&app.sql);
+    let known: Option<(String, Option<String>)> = in_time(known).await?;
+    let Some((first, answer)) = known else { return Err(Error::TooManyPayments) };
     if first != request {
         return Err(Error::KeyReused);
     }
@@ -147,9 +152,9 @@ async fn begin(
 /// A compare-and-swap on the status: against the expiry and against another payment, one wins.
 async fn settle(app: &App, order_id: OrderId, buyer: Buyer, key: &str) -> sqlx::Result<Answer> {
     let update =
-        "update orders set status = 'paid', paid_with = $4 where id = $1 and buyer_id = $2 and status = 'confirmed'
-                  and pay_by > $3";
-    let update = sqlx::query(update).bind(order_id).bind(buyer.id).bind(now_ms()).bind(key).execute(&app.sql).await?;
+        "update orders set status = 'paid', paid_with = $3 where id = $1 and buyer_id = $2 and status = 'confirmed'
+                  and pay_by > now_ms()";
+    let update = sqlx::query(update).bind(order_id).bind(buyer.id).bind(key).execute(&app.sql).await?;
     if update.rows_affected() == 1 {
         return Ok(Answer::Paid);
     }

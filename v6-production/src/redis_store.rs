@@ -9,6 +9,8 @@ use redis::{
 };
 use url::Url;
 
+use crate::order_id::MOST_NUMBERS;
+
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(2);
 
@@ -23,12 +25,19 @@ pub(crate) struct RedisStore {
 
 /// The keys of one sale. The braces put all of them into the same slot of a Redis Cluster.
 pub(crate) struct SaleKeys {
-    /// A hash: `epoch`, `stock` (units left), `number` (of the last order), `opens_at`, `closes_at`.
+    /// A hash: `epoch`, `server` (the run of Redis that it was made for), `stock` (units left), `number` (of the last order),
+    /// `opens_at`, `closes_at`.
     pub(crate) sale: String,
-    /// A hash: for each buyer with a unit, the order's id and the id of the request that made it. In binary: 32 bytes.
+    /// A hash: for each buyer with a unit, the order's id, the path and the request that made it. In binary: 32 bytes.
     pub(crate) held: String,
     /// A stream: reservations on their way to the queue.
     pub(crate) outbox: String,
+    /// A hash: for each buyer, the attempts of late.
+    pub(crate) tries: String,
+    /// A set: buyers and paths of units that were given back of late.
+    pub(crate) spent: String,
+    /// A set: buyers who get nothing.
+    pub(crate) denied: String,
 }
 
 impl RedisStore {
@@ -62,7 +71,30 @@ impl RedisStore {
 
     pub(crate) fn keys(&self, sale_id: i64) -> SaleKeys {
         let key = |what| format!("{}:{{sale:{sale_id}}}:{what}", self.namespace);
-        SaleKeys { sale: key("sale"), held: key("held"), outbox: key("outbox") }
+        let (sale, held, outbox) = (key("sale"), key("held"), key("outbox"));
+        SaleKeys { sale, held, outbox, tries: key("tries"), spent: key("spent"), denied: key("denied") }
+    }
+
+    /// Which run of Redis this is. Another one was started again, or has taken over, and may have lost something.
+    pub(crate) async fn server(&self) -> anyhow::Result<String> {
+        let info: String = redis::cmd("INFO").arg("server").query_async(&mut self.shared.clone()).await?;
+        let mut lines = info.lines().filter_map(|line| line.strip_prefix("run_id:"));
+        lines.next().map(str::to_owned).context("Redis does not say which run it is")
+    }
+
+    /// The epochs in which these sales can be sold from; 0 for one that is not there, or was made for another run of Redis.
+    pub(crate) async fn epochs(&self, sales: &[i64]) -> anyhow::Result<Vec<i64>> {
+        let server = self.server().await?;
+        let mut read = redis::pipe();
+        for &sale in sales {
+            read.hmget(self.keys(sale).sale, &["epoch", "server", "number"]);
+        }
+        let found: Vec<(Option<i64>, Option<String>, Option<i64>)> = read.query_async(&mut self.shared.clone()).await?;
+        let epoch = |(epoch, made_for, number): (Option<i64>, Option<String>, Option<i64>)| match number {
+            Some(..MOST_NUMBERS) if made_for.as_ref() == Some(&server) => epoch.unwrap_or_default(),
+            _ => 0,
+        };
+        Ok(found.into_iter().map(epoch).collect())
     }
 
     /// The channel on which instances tell each other: `stock` (sold out, restocked), `orders` (settled).
@@ -82,6 +114,12 @@ impl RedisStore {
             }
         }
     }
+}
+
+/// Numbers of 8 bytes each, as the scripts write them; nothing if it is more or less.
+pub(crate) fn numbers<const N: usize>(bytes: &[u8]) -> Option<[i64; N]> {
+    let (numbers, []) = bytes.as_chunks::<8>() else { return None };
+    Some(<[[u8; 8]; N]>::try_from(numbers).ok()?.map(i64::from_be_bytes))
 }
 
 /// What an answer meant for one attempt says when there was none: it may have been carried out all the same.

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     catalogue::Catalogue,
     order_id::OrderId,
-    redis_store::{RedisStore, SaleKeys},
+    redis_store::{RedisStore, SaleKeys, numbers},
     supervise,
     transport::{Link, Reservation, Transport, write},
 };
@@ -167,13 +167,10 @@ impl Relay<'_> {
     }
 }
 
-/// What `reserve.lua` has written: the order's id and the buyer, 8 bytes each. The entry's own id begins with the time.
-fn reservation(entry: &StreamId) -> Option<Reservation> {
+/// What `reserve.lua` has written: order, buyer, path and request, 8 bytes each. The entry's own id begins with the time.
+pub(crate) fn reservation(entry: &StreamId) -> Option<Reservation> {
     let bytes: Vec<u8> = entry.get("r")?;
-    let (order, buyer) = bytes.split_at_checked(8)?;
-    Some(Reservation {
-        order_id: OrderId(i64::from_be_bytes(order.try_into().ok()?)),
-        buyer_id: i64::from_be_bytes(buyer.try_into().ok()?),
-        reserved_at: entry.id.split('-').next()?.parse().ok()?,
-    })
+    let [order_id, buyer_id, path, request] = numbers(&bytes)?;
+    let reserved_at = entry.id.split('-').next()?.parse().ok()?;
+    Some(Reservation { order_id: OrderId(order_id), buyer_id, reserved_at, path, request })
 }

@@ -1,17 +1,20 @@
 -- Takes reservations back whose orders SQL knows as expired or failed. A reservation that is not there any more was taken
 -- back before: so this may be called again and again.
 --
--- KEYS  1 sale (hash)  2 held (hash)
--- ARGV  1 channel for news of stock  2 the sale's number
+-- KEYS  1 sale (hash)  2 held (hash)  3 spent (set)
+-- ARGV  1 channel for news of stock  2 the sale's number  3 how long a path is good (milliseconds)
 --       then for each order: buyer (8 bytes), order's id (8 bytes), 1 if there is a unit to be sold again, else 0
 -- Returns how many units are for sale again
 
 local units = 0
-for n = 3, #ARGV, 3 do
+for n = 4, #ARGV, 3 do
   local held = redis.call('HGET', KEYS[2], ARGV[n])
   -- Another id is a later reservation of the same buyer.
   if held and string.sub(held, 1, 8) == ARGV[n + 1] then
     redis.call('HDEL', KEYS[2], ARGV[n])
+    -- The buyer may buy again, at another address.
+    redis.call('SADD', KEYS[3], ARGV[n] .. string.sub(held, 9, 16))
+    redis.call('PEXPIRE', KEYS[3], ARGV[3])
     units = units + tonumber(ARGV[n + 2])
   end
 end

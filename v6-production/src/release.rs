@@ -9,9 +9,7 @@ use sqlx::PgPool;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    notify::Notices, order_id::OrderId, redis_store::RedisStore, shop::sales::now_ms, sql::in_time, supervise,
-};
+use crate::{notify::Notices, order_id::OrderId, redis_store::RedisStore, sql::in_time, supervise};
 
 /// How often we look. A buyer pays a second late at most, and a unit is back a second later.
 const EVERY: Duration = Duration::from_millis(500);
@@ -21,7 +19,7 @@ const BATCH: i64 = 500;
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("release.lua")));
 
 /// Looks again and again. Any number of instances may: each takes other rows.
-pub(crate) async fn run(sql: PgPool, redis: RedisStore, stop: CancellationToken) {
+pub(crate) async fn run(sql: PgPool, redis: RedisStore, path_ttl: Duration, stop: CancellationToken) {
     let notices = &Notices(redis.clone());
     let (sql, redis, stop) = (&sql, &redis, &stop);
     supervise::keep("release", stop, || async move {
@@ -32,7 +30,7 @@ pub(crate) async fn run(sql: PgPool, redis: RedisStore, stop: CancellationToken)
             let _ = stop.run_until_cancelled(sleep(EVERY)).await;
             return Ok(());
         }
-        give_back(sql, redis, given_back).await
+        give_back(sql, redis, path_ttl, given_back).await
     })
     .await;
 }
@@ -41,10 +39,10 @@ pub(crate) async fn run(sql: PgPool, redis: RedisStore, stop: CancellationToken)
 async fn expire(sql: &PgPool) -> sqlx::Result<Vec<OrderId>> {
     let mut tx = sql.begin().await?;
     let update = "update orders set status = 'expired' where status = 'confirmed' and id in (
-                      select id from orders where status = 'confirmed' and pay_by <= $1
-                      order by id limit $2 for update skip locked)
+                      select id from orders where status = 'confirmed' and pay_by <= now_ms()
+                      order by id limit $1 for update skip locked)
                   returning id";
-    let expired: Vec<OrderId> = sqlx::query_scalar(update).bind(now_ms()).bind(BATCH).fetch_all(&mut *tx).await?;
+    let expired: Vec<OrderId> = sqlx::query_scalar(update).bind(BATCH).fetch_all(&mut *tx).await?;
     let mut per_sale: BTreeMap<i64, i64> = BTreeMap::new();
     for order_id in &expired {
         *per_sale.entry(order_id.sale_id()).or_default() += 1;
@@ -74,7 +72,7 @@ async fn to_give_back(sql: &PgPool) -> sqlx::Result<Vec<Over>> {
 }
 
 /// First Redis, then the note that it was done: in between, it is done again, and changes nothing.
-async fn give_back(sql: &PgPool, redis: &RedisStore, orders: Vec<Over>) -> anyhow::Result<()> {
+async fn give_back(sql: &PgPool, redis: &RedisStore, path_ttl: Duration, orders: Vec<Over>) -> anyhow::Result<()> {
     let mut per_sale: BTreeMap<i64, Vec<Over>> = BTreeMap::new();
     for order in orders {
         per_sale.entry(order.id.sale_id()).or_default().push(order);
@@ -82,7 +80,8 @@ async fn give_back(sql: &PgPool, redis: &RedisStore, orders: Vec<Over>) -> anyho
     for (sale_id, orders) in per_sale {
         let keys = redis.keys(sale_id);
         let mut call = SCRIPT.key(keys.sale);
-        call.key(keys.held).arg(redis.channel("stock")).arg(sale_id);
+        call.key(keys.held).key(keys.spent);
+        call.arg(redis.channel("stock")).arg(sale_id).arg(path_ttl.as_millis() as u64);
         for order in &orders {
             call.arg(&order.buyer_id.to_be_bytes()).arg(&order.id.0.to_be_bytes()).arg(i64::from(order.unit));
         }

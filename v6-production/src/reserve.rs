@@ -5,30 +5,47 @@
 /// Attempts on their way to Redis, many per call.
 mod desk;
 
+use std::time::Duration;
+
 use axum::{
     Json,
     extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 pub(crate) use self::desk::Desk;
 use crate::{
     App,
-    catalogue::SalePath,
     error::Error,
+    gate::path::{self, PathId},
     order_id::OrderId,
     shop::{self, Buyer, Path},
 };
 
 /// The address to buy at.
-pub(crate) const BUY: &str = "/sales/{sale_id}/purchase";
+pub(crate) const BUY: &str = "/sales/{sale_id}/purchase/{path}";
 
-/// The same for one sale.
-pub(crate) fn href(sale_id: i64) -> String {
-    BUY.replace("{sale_id}", &sale_id.to_string())
+/// What an address to buy at names.
+#[derive(Deserialize)]
+pub(crate) struct HiddenPath {
+    sale_id: i64,
+    path: String,
+}
+
+/// One buyer's attempt at one unit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attempt {
+    pub(crate) sale_id: i64,
+    pub(crate) buyer: Buyer,
+    /// The same number again is the same attempt again.
+    pub(crate) request: i64,
+    pub(crate) path: PathId,
+    /// Whether it may have been made before: then only Redis knows the answer.
+    pub(crate) again: bool,
 }
 
 /// What Redis says to an attempt.
@@ -36,44 +53,56 @@ pub(crate) fn href(sale_id: i64) -> String {
 pub(crate) enum Outcome {
     /// A unit is held, and this will be its order.
     Held(OrderId),
-    /// The sale is not in Redis, or not in the state that we know.
+    /// The sale is not in Redis, or not in the state that we know. Nothing was done.
     Warming,
     NotOpen,
     Closed,
     LimitReached,
     SoldOut,
+    Denied,
+    /// Too old, or a unit was bought with it.
+    WrongPath,
+    /// More buyers than can be counted.
+    Crowded,
+    /// And how long to wait.
+    TooOften(Duration),
     /// Nothing was said in time. A unit may be held.
     Unanswered,
     /// It was not asked, because too many are waiting.
     Overloaded,
 }
 
-/// `POST /sales/{sale_id}/purchase`: holds one unit for the buyer who asks.
+/// `POST /sales/{sale_id}/purchase/{path}`: holds one unit for the buyer who asks.
 ///
 /// # Errors
-/// 409 `sold-out` and `limit-reached`, 403 `not-open`, 410 `closed`, 503 `overloaded` and `timed-out`.
+/// 409 `sold-out` and `limit-reached`, 404 `wrong-path`, 403 `not-open` and `denied`, 410 `closed`, 429 `rate-limited`,
+/// 503 `overloaded` and `timed-out`.
 pub(crate) async fn handler(
     app: State<App>,
-    Path(path): Path<SalePath>,
+    Path(HiddenPath { sale_id, path }): Path<HiddenPath>,
     buyer: Buyer,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    let sale = app.catalogue.find(path.sale_id).await?;
+    let path = path::check(&app.signer, &path, sale_id, buyer).ok_or(Error::WrongPath)?;
+    let sale = app.catalogue.find(sale_id).await?;
     let key = idempotency_key(&headers)?;
     // Who brings a key may be asking again after an answer that was lost: only Redis knows what it was.
     if key.is_none() && app.sold_out.is(sale.id) {
         metrics::counter!("filtered_total").increment(1);
         return Err(shop::Error::SoldOut.into());
     }
-    let request = key.map_or_else(new_request, |key| Ok(hash(buyer, key)))?;
-    match app.desk.ask(sale, buyer.id, request, key.is_some()).await {
+    let request = key.map_or_else(|| fastrand::i64(..), |key| hash(buyer, key));
+    match app.desk.ask(Attempt { sale_id, buyer, request, path, again: key.is_some() }).await {
         Outcome::Held(order_id) => Ok(queued(order_id)),
         Outcome::SoldOut => Err(shop::Error::SoldOut.into()),
         Outcome::LimitReached => Err(Error::LimitReached),
+        Outcome::WrongPath => Err(Error::WrongPath),
+        Outcome::TooOften(wait) => Err(Error::TooOften(wait)),
+        Outcome::Denied => Err(Error::Denied),
         Outcome::NotOpen => Err(Error::NotOpen),
         Outcome::Closed => Err(Error::Closed("the sale is over")),
         Outcome::Warming => Err(Error::Unavailable("the sale is being made ready")),
-        Outcome::Overloaded => Err(shop::Error::Overloaded.into()),
+        Outcome::Overloaded | Outcome::Crowded => Err(shop::Error::Overloaded.into()),
         Outcome::Unanswered => Err(Error::Unanswered),
     }
 }
@@ -100,13 +129,7 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Error
     }
 }
 
-fn new_request() -> Result<[u8; 16], Error> {
-    let mut request = [0; 16];
-    getrandom::fill(&mut request).map_err(|_| Error::Unavailable("the system has no random numbers"))?;
-    Ok(request)
-}
-
-fn hash(buyer: Buyer, key: &str) -> [u8; 16] {
+fn hash(buyer: Buyer, key: &str) -> i64 {
     let hash = Sha256::new().chain_update(buyer.id.to_be_bytes()).chain_update(key).finalize();
-    std::array::from_fn(|n| hash[n])
+    i64::from_be_bytes(std::array::from_fn(|n| hash[n]))
 }

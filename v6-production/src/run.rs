@@ -1,6 +1,6 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use sqlx::PgPool;
+use anyhow::Context;
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     task::{JoinHandle, JoinSet},
@@ -11,26 +11,25 @@ use v1_naive::shop::serve::{conclude, listen, start_log};
 use v4_ratelimit::rate_limit::client_limit::ClientLimit;
 
 use crate::{
-    App, Command, Config, Mode, Parts,
+    App, Config, Mode, Parts,
     catalogue::Catalogue,
-    config::{SeedArgs, Urls},
+    clock::Clock,
+    config::Urls,
+    gate::signer::Signer,
     notify::{Notices, Watchers},
+    operate::{Servers, operate},
     orders::Lookups,
     payment::FakeProvider,
     redis_store::RedisStore,
     relay, release,
     reserve::Desk,
     routes,
-    seed::seed,
-    session::Sessions,
-    shop::{
-        sales::{Sale, now_ms},
-        serve, stop_signal,
-    },
+    shop::{sales::Sale, serve, stop_signal},
     sold_out::SoldOut,
     sql,
     supervise::wait_for,
     transport::Transport,
+    upkeep::seed,
     worker::Worker,
 };
 
@@ -43,28 +42,13 @@ pub async fn main(config: &Config) -> ExitCode {
     start_log(&format!("{},lapin=off", config.shop.log));
     conclude(match &config.command {
         None => run(config).await,
-        Some(Command::Seed(args)) => put_up(config, &[args.sale()]).await,
+        Some(command) => operate(config, command).await,
     })
-}
-
-/// Puts sales up, as `seed` does.
-///
-/// # Errors
-/// A server is away, or a sale's number is too large to be part of an order's.
-pub async fn put_up(config: &Config, sales: &[Sale]) -> anyhow::Result<()> {
-    let urls = config.urls()?;
-    let sql = sql::connect(&urls.postgres, &config.shop).await?;
-    let redis = RedisStore::connect(&urls.redis, &config.namespace, config.redis_timeout).await?;
-    for sale in sales {
-        seed(&sql, &redis, sale).await?;
-    }
-    sql.close().await;
-    Ok(())
 }
 
 async fn run(config: &Config) -> anyhow::Result<()> {
     let urls = config.urls()?;
-    let sessions = Sessions::new(config.session_secret()?, config.mode == Mode::Production)?;
+    let signer = config.signer()?;
     let clients = ClientLimit::new(&config.clients)?;
     let mut stopped = std::pin::pin!(stop_signal()?);
     let aside = Aside::open()?;
@@ -73,10 +57,11 @@ async fn run(config: &Config) -> anyhow::Result<()> {
         () = &mut stopped => return Ok(()),
     };
     servers.redis.check_durability().await;
+    let clock = Clock::new(&servers.redis).await.context("Redis")?;
     seed(&servers.sql, &servers.redis, &Sale::first(&config.shop)).await?;
 
     let stop = CancellationToken::new();
-    let app = open(config, &servers, sessions, stop.clone(), &aside);
+    let app = open(config, &servers, signer, clock, stop.clone(), &aside);
     let carrying = if config.role.carries() { carry(config, servers, app.clone(), &aside) } else { JoinSet::new() };
     let tasks = app.tasks.clone();
     let listener = listen(config.shop.listen).await?;
@@ -122,14 +107,7 @@ impl Drop for Aside {
     }
 }
 
-/// The three of them.
-struct Servers {
-    sql: PgPool,
-    redis: RedisStore,
-    transport: Transport,
-}
-
-/// Waits until each answers.
+/// Waits until each server answers.
 async fn connect(config: Config, urls: Urls) -> Servers {
     let sql = wait_for("PostgreSQL", || sql::connect(&urls.postgres, &config.shop)).await;
     let redis = || RedisStore::connect(&urls.redis, &config.namespace, config.redis_timeout);
@@ -140,21 +118,30 @@ async fn connect(config: Config, urls: Urls) -> Servers {
 }
 
 /// What requests need, and the tasks that keep it up to date.
-fn open(config: &Config, servers: &Servers, sessions: Sessions, stop: CancellationToken, aside: &Aside) -> App {
+fn open(
+    config: &Config,
+    servers: &Servers,
+    signer: Signer,
+    clock: Clock,
+    stop: CancellationToken,
+    aside: &Aside,
+) -> App {
     let (sql, redis) = (servers.sql.clone(), servers.redis.clone());
-    let sold_out = Arc::new(SoldOut::default());
-    let (desk, at_the_desk) = Desk::open(redis.clone(), sold_out.clone());
+    let (catalogue, sold_out) = (Catalogue::new(), Arc::new(SoldOut::default()));
+    let (desk, at_the_desk) = Desk::open(redis.clone(), catalogue.clone(), sold_out.clone(), config.rules);
     let (lookups, looking_up) = Lookups::open(sql.clone());
     aside.spawn(at_the_desk);
     aside.spawn(looking_up);
     let app = App(Arc::new(Parts {
-        catalogue: Catalogue::new(),
+        catalogue,
+        clock,
+        signer,
+        over_tls: config.mode == Mode::Production,
         desk,
         sold_out,
         lookups,
         sql,
         redis,
-        sessions,
         watchers: Watchers::default(),
         provider: FakeProvider { takes: config.payment_takes },
         stop,
@@ -162,6 +149,8 @@ fn open(config: &Config, servers: &Servers, sessions: Sessions, stop: Cancellati
     }));
     let of = app.clone();
     aside.spawn(async move { of.catalogue.follow(&of.sql, &of.stop).await });
+    let of = app.clone();
+    aside.spawn(async move { of.clock.follow(&of.redis, &of.stop).await });
     let of = app.clone();
     aside.spawn(async move { of.sold_out.listen(&of.redis, &of.stop).await });
     let of = app.clone();
@@ -171,8 +160,9 @@ fn open(config: &Config, servers: &Servers, sessions: Sessions, stop: Cancellati
     app
 }
 
-/// Relay, worker and release, until told to stop.
+/// Relay, worker, release and upkeep, until told to stop.
 fn carry(config: &Config, servers: Servers, app: App, aside: &Aside) -> JoinSet<()> {
+    let upkeep = servers.upkeep(config);
     let Servers { sql, redis, transport } = servers;
     let (stop, on) = (app.stop.clone(), aside.handle());
     let worker = Worker {
@@ -186,21 +176,7 @@ fn carry(config: &Config, servers: Servers, app: App, aside: &Aside) -> JoinSet<
     tasks.spawn_on(relay::run(redis.clone(), transport, app.catalogue.clone(), stop.clone()), on);
     tasks.spawn_on(worker.clone().run(), on);
     tasks.spawn_on(worker.run_dead_letters(), on);
-    tasks.spawn_on(release::run(sql, redis, stop), on);
+    tasks.spawn_on(release::run(sql, redis, config.rules.path_ttl, stop.clone()), on);
+    tasks.spawn_on(upkeep.run(app.catalogue.clone(), stop), on);
     tasks
-}
-
-impl SeedArgs {
-    fn sale(&self) -> Sale {
-        let opens_at = now_ms() + i64::from(self.from_now) * 1000;
-        Sale {
-            id: self.sale,
-            name: self.name.clone(),
-            price_cents: self.price_cents,
-            stock: self.units.into(),
-            sold: 0,
-            opens_at,
-            closes_at: opens_at + i64::from(self.lasts) * 1000,
-        }
-    }
 }

@@ -16,7 +16,7 @@ const STATEMENT_TIMEOUT: &str = "10s";
 /// And we wait so long for it to say so: a connection that died silently says nothing.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-const SCHEMA: [&str; 5] = [
+const SCHEMA: [&str; 7] = [
     "create table if not exists sales (
         id bigint primary key,
         name text not null,
@@ -33,11 +33,19 @@ const SCHEMA: [&str; 5] = [
         buyer_id bigint not null,
         status text not null check (status in ('confirmed', 'paid', 'expired', 'failed')),
         reason text,
+        path bigint not null, -- the address it was bought at, and the request, for who asks again
+        request bigint not null,
         reserved_at bigint not null, -- by Redis's clock
-        confirmed_at bigint not null,
+        confirmed_at bigint not null, -- by this one, as all times below
         pay_by bigint not null,
         paid_with text, -- the idempotency key of the payment that was charged
         given_back bool not null default false -- to Redis: the unit of an order that is expired or failed
+    )",
+    "create or replace function now_ms() returns bigint language sql volatile
+        as $$ select (extract(epoch from clock_timestamp()) * 1000)::bigint $$",
+    "create table if not exists denied (
+        buyer_id bigint primary key,
+        name text not null
     )",
     "create unique index if not exists one_active_order on orders (sale_id, buyer_id)
         where status in ('confirmed', 'paid')",
@@ -64,7 +72,7 @@ pub(crate) async fn connect(url: &Url, config: &shop::Config) -> anyhow::Result<
         .connect_with(options)
         .await?;
     let mut tx = pool.begin().await?;
-    // `if not exists` alone lets two instances that start together collide. The number is this schema's own.
+    // `if not exists` alone lets two instances that start together collide. The lock's number is this schema's own.
     tx.execute("select pg_advisory_xact_lock(5318006)").await?;
     for statement in SCHEMA {
         tx.execute(statement).await?;

@@ -28,6 +28,10 @@ pub struct Reservation {
     pub buyer_id: i64,
     /// When, in milliseconds since 1970 by Redis's clock.
     pub reserved_at: i64,
+    /// The address it was bought at.
+    pub path: i64,
+    /// The request that made it: the same one again is answered with this order.
+    pub request: i64,
 }
 
 /// RabbitMQ, as one shop sees it.
@@ -94,6 +98,13 @@ async fn declare(
 }
 
 impl Link {
+    /// Messages in a queue that no worker has in its hands.
+    pub(crate) async fn waiting(&self, queue: &str) -> anyhow::Result<u32> {
+        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let asking = self.channel.queue_declare(queue.into(), options, FieldTable::default());
+        Ok(timeout(PATIENCE, asking).await.context("no answer from RabbitMQ")??.message_count())
+    }
+
     /// Publishes to a queue and waits until RabbitMQ has it on disk.
     ///
     /// # Errors

@@ -1,16 +1,17 @@
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use hyper::Method;
 use md5::{Digest, Md5};
 use tokio::time::sleep;
-use v1_naive::shop::sales::Sale;
+use v1_naive::shop::sales::{Sale, now_ms};
 
-use super::{Measure, Played, Stage, told};
+use super::{Measure, Played, Stage};
 use crate::{
-    buyer::{Next, ask, open_sale},
+    buyer::{Next, ask, buy, open_sale},
     client::{Connection, Link},
     history::{Answer, Told},
+    sessions,
 };
 
 /// The forger's connections.
@@ -20,54 +21,68 @@ const AGAIN: usize = 4;
 /// Longer than the shop is told to keep a path.
 const EXPIRES: Duration = Duration::from_millis(2500);
 
-/// A quarter of the tries each with paths that were computed, given to somebody else, used, and expired: how many are
-/// taken. A fresh path has to work, or this would measure nothing.
+/// The same number of tries each with paths that were computed, given to somebody else, used, and expired, and with sessions that
+/// were altered, where a version has them: how many are taken. A fresh path has to work, or this would measure nothing.
 ///
 /// # Errors
 /// The database's, or the shop's: it does not answer, gives out no paths, or refuses one that it gave out.
 pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
-    let (sale_id, tries) = (stage.sale, stage.plan.buyers);
+    let (sale_id, tries, with_sessions) = (stage.sale, stage.plan.buyers, stage.plan.version.has_sessions());
     stage.put_up(&[Sale::open(sale_id, 2 * tries as i64)]).await?;
     let start = Instant::now();
-    let each = tries.div_ceil(4 * CONNECTIONS);
+    let kinds = if with_sessions { 5 } else { 4 };
+    let each = tries.div_ceil(kinds * CONNECTIONS);
     let work = async |n: usize| {
-        let mut connection = Connection::open(stage.shops[n % stage.shops.len()]).await?;
-        let first = open_sale(&mut connection, sale_id).await?;
+        let mut instances = Vec::new();
+        for &shop in stage.shops {
+            instances.push(Connection::open(shop).await?);
+        }
+        let first = open_sale(&mut instances[0], sale_id).await?;
         let next_buyer = 1 + (n * 1_000_000) as i64;
-        let mut forger = Forger { connection, first, sale_id, start, next_buyer, told: Vec::new(), requests: 0 };
+        let mut forger =
+            Forger { instances, turn: n, first, sale_id, start, next_buyer, tried: Vec::new(), requests: 0 };
         forger.computed(each).await?;
         forger.foreign(each).await?;
         forger.used(each).await?;
         forger.expired(each).await?;
-        anyhow::Ok((forger.told, forger.requests))
+        if with_sessions {
+            forger.altered(each).await?;
+        }
+        anyhow::Ok((forger.tried, forger.requests))
     };
-    let (told_as, requests) = super::at_once(CONNECTIONS, work).await?;
-    let (forged, honest): (Vec<_>, Vec<_>) = told_as.into_iter().partition(|(forged, _)| *forged);
-    let [forged, mut history] = [forged, honest].map(|part| part.into_iter().map(|(_, told)| told).collect::<Vec<_>>());
-    // What this gate has not refused has passed it, also if another stopped it then.
-    let taken = forged.len() - told(&forged, "wrong-path");
-    let what = format!("forged addresses taken, of {}", forged.len());
-    history.extend(forged);
+    let (tried, requests) = super::at_once(CONNECTIONS, work).await?;
+    let forged = tried.iter().filter(|(refusal, _)| refusal.is_some()).count();
+    // What its gate has not refused has passed it, also if another stopped it then.
+    let taken = |(refusal, told): &&(Option<&str>, Told)| refusal.is_some_and(|refusal| told.answer.kind() != refusal);
+    let taken = tried.iter().filter(taken).count();
+    let what = if with_sessions { "addresses and sessions" } else { "addresses" };
+    let what = format!("forged {what} taken, of {forged}");
     Ok(Played {
         sales: vec![sale_id],
         requests,
         elapsed: start.elapsed(),
         measure: Some(Measure::none_of(&what, taken)),
-        history,
+        history: tried.into_iter().map(|(_, told)| told).collect(),
         ..Played::default()
     })
 }
 
+/// How a forged path is refused, and a forged session.
+const WRONG_PATH: Option<&str> = Some("wrong-path");
+const NOBODY: Option<&str> = Some("unauthenticated");
+
 struct Forger {
-    connection: Connection,
-    /// Where paths are given out.
+    /// A connection to each; every request goes to the next.
+    instances: Vec<Connection>,
+    turn: usize,
+    /// The sale's first link.
     first: Link,
     sale_id: i64,
     start: Instant,
     /// Every path and every theft is another buyer's.
     next_buyer: i64,
-    /// What came of it, and whether it was a forgery.
-    told: Vec<(bool, Told)>,
+    /// What came of it; and of a forgery, how it is to be refused.
+    tried: Vec<(Option<&'static str>, Told)>,
     requests: u64,
 }
 
@@ -75,15 +90,18 @@ impl Forger {
     /// Made of what everybody knows: the buyer, the sale, the salt of the classic sample; or of nothing.
     async fn computed(&mut self, tries: usize) -> anyhow::Result<()> {
         for n in 0..tries {
-            let (buyer, sale) = (self.buyer(), self.sale_id);
+            let ((buyer, _), sale) = (self.arrives().await?, self.sale_id);
             let text = match n % 3 {
                 0 => format!("{buyer}{sale}"),
                 1 => format!("{}!AW#", buyer + sale),
                 _ => fastrand::u128(..).to_string(),
             };
-            let path: String = Md5::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+            let mut path: String = Md5::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+            if self.tried.len() % 2 == 1 {
+                path = format!("{:016x}{path}", now_ms() << 12); // as chapter 6 writes them
+            }
             let link = Link::new(Method::POST, &format!("/sales/{sale}/purchase/{path}"))?;
-            self.attempt(true, &link, buyer).await;
+            self.attempt(WRONG_PATH, &link, buyer).await;
         }
         Ok(())
     }
@@ -93,8 +111,8 @@ impl Forger {
         for _ in 0..tries.div_ceil(AGAIN) {
             let (_, link) = self.given().await?;
             for _ in 0..AGAIN {
-                let thief = self.buyer();
-                self.attempt(true, &link, thief).await;
+                let (thief, _) = self.arrives().await?;
+                self.attempt(WRONG_PATH, &link, thief).await;
             }
         }
         Ok(())
@@ -104,13 +122,13 @@ impl Forger {
     async fn used(&mut self, tries: usize) -> anyhow::Result<()> {
         for _ in 0..tries.div_ceil(AGAIN) {
             let (buyer, link) = self.given().await?;
-            if let Answer::Refused(kind) = self.attempt(false, &link, buyer).await
+            if let Answer::Refused(kind) = self.attempt(None, &link, buyer).await
                 && kind == "wrong-path"
             {
                 bail!("the shop refuses the address that it gave out");
             }
             for _ in 0..AGAIN {
-                self.attempt(true, &link, buyer).await;
+                self.attempt(WRONG_PATH, &link, buyer).await;
             }
         }
         Ok(())
@@ -125,37 +143,69 @@ impl Forger {
         sleep(EXPIRES).await;
         for (buyer, link) in given {
             for _ in 0..AGAIN {
-                self.attempt(true, &link, buyer).await;
+                self.attempt(WRONG_PATH, &link, buyer).await;
             }
         }
         Ok(())
     }
 
-    fn buyer(&mut self) -> i64 {
+    /// At a path that is good, with a session that nobody has signed: as another buyer, for longer, with a digit changed.
+    async fn altered(&mut self, tries: usize) -> anyhow::Result<()> {
+        for n in 0..tries {
+            let (buyer, link) = self.given().await?;
+            let cookie = sessions::of(buyer).context("the shop gives no session")?;
+            let (name, session) = cookie.to_str()?.split_once('=').context("a session is no cookie")?;
+            let [id, ends, signature] = session.splitn(3, '.').collect::<Vec<_>>()[..] else {
+                bail!("a session of another form: {session}")
+            };
+            let digit = if signature.starts_with('0') { '1' } else { '0' };
+            let altered = match n % 3 {
+                0 => format!("{}.{ends}.{signature}", id.parse::<i64>()? ^ 1),
+                1 => format!("{id}.{}.{signature}", ends.parse::<i64>()? + 1),
+                _ => format!("{id}.{ends}.{digit}{}", &signature[1..]),
+            };
+            sessions::put(buyer, &format!("{name}={altered}"));
+            self.attempt(NOBODY, &link, buyer).await;
+        }
+        Ok(())
+    }
+
+    /// A buyer nobody has seen before, logged in if that is asked; and where it is given a path.
+    async fn arrives(&mut self) -> anyhow::Result<(i64, Link)> {
         self.next_buyer += 1;
-        self.next_buyer
+        let (buyer, mut link) = (self.next_buyer, self.first.clone());
+        while !link.uri.path().ends_with("/path") {
+            link = self.follow(&link, buyer).await?;
+        }
+        Ok((buyer, link))
     }
 
     /// A buyer and the address it was given.
     async fn given(&mut self) -> anyhow::Result<(i64, Link)> {
-        let buyer = self.buyer();
+        let (buyer, link) = self.arrives().await?;
+        Ok((buyer, self.follow(&link, buyer).await?))
+    }
+
+    async fn follow(&mut self, link: &Link, buyer: i64) -> anyhow::Result<Link> {
         self.requests += 1;
-        match ask(&mut self.connection, &self.first, buyer).await {
-            Next::Follow(link) => Ok((buyer, link)),
+        match ask(self.next(), link, buyer).await {
+            Next::Follow(link) => Ok(link),
             Next::Told(answer) => bail!("the shop gives out no address: {}", answer.kind()),
         }
     }
 
-    async fn attempt(&mut self, forged: bool, link: &Link, buyer_id: i64) -> Answer {
+    fn next(&mut self) -> &mut Connection {
+        self.turn = (self.turn + 1) % self.instances.len();
+        &mut self.instances[self.turn]
+    }
+
+    async fn attempt(&mut self, refusal: Option<&'static str>, link: &Link, buyer_id: i64) -> Answer {
         let wanted = self.start.elapsed();
-        self.requests += 1;
-        let answer = match ask(&mut self.connection, link, buyer_id).await {
-            Next::Told(answer) => answer,
-            Next::Follow(_) => Answer::Unknown,
-        };
+        let (answer, requests) = buy(self.next(), link, buyer_id).await;
+        self.requests += requests;
         let told = Told { buyer_id, sale_id: self.sale_id, wanted, answered: self.start.elapsed(), answer };
         let answer = told.answer.clone();
-        self.told.push((forged, told));
+        self.tried.push((refusal, told));
         answer
     }
 }

@@ -33,6 +33,7 @@ use crate::{
     plan::Plan,
     record::{Bystander, Flood},
     stores::Stores,
+    version::Version,
 };
 
 /// What is done to a version, and what is looked at.
@@ -100,19 +101,18 @@ impl Scenario {
     }
 
     /// What else the shop has to be told, for the thing itself to be measured and not a limit before it.
-    pub fn shop_args(self) -> &'static [&'static str] {
+    pub fn shop_args(self, version: Version) -> Vec<&'static str> {
         match self {
             // Forgeries have to get as far as the gate that is to refuse them, and to expire while we watch; and the honest
             // purchases between them are not what is measured.
-            Scenario::Forger => &[
-                "--global-rate=10000000",
-                "--global-burst=10000000",
-                "--client-rate=10000000",
-                "--client-burst=10000000",
-                "--path-ttl=2",
-                "--retries=100",
-            ],
-            _ => &[],
+            Scenario::Forger => {
+                let mut args = version.wide_limits();
+                args.retain(|arg| !arg.starts_with("--frequency"));
+                args.push("--path-ttl=2");
+                args.extend((version == Version::V5).then_some("--retries=100"));
+                args
+            }
+            _ => Vec::new(),
         }
     }
 }

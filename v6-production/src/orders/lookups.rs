@@ -45,7 +45,7 @@ async fn serve(mut questions: mpsc::Receiver<Question>, sql: PgPool) {
             Ok(orders) => {
                 let orders: HashMap<_, _> = orders.into_iter().map(|order| (order.id, order)).collect();
                 for question in batch.drain(..) {
-                    let own = orders.get(&question.order_id).filter(|order| order.buyer_id == question.buyer.id);
+                    let own = orders.get(&question.order_id).filter(|order| order.is_of(question.buyer));
                     let _ = question.answer.send(Ok(own.map(|order| order.standing.clone())));
                 }
             }

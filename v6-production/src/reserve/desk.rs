@@ -7,64 +7,85 @@ use std::{
 use redis::{RedisResult, Script};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::Outcome;
+use super::{Attempt, Outcome};
 use crate::{
-    catalogue::SaleRow,
+    catalogue::{Catalogue, SaleRow},
+    config::Rules,
     order_id::{MOST_NUMBERS, OrderId},
     redis_store::{RedisStore, is_unanswered},
     sold_out::SoldOut,
     supervise::Backoff,
 };
 
-/// Attempts that may wait here. One more is refused.
-const WAITING: usize = 20_000;
 /// Attempts in one call: 32 take Redis a quarter of the time that 32 calls take.
 const BATCH: usize = 32;
 /// Calls under way. While they are, others gather; and once a sale is sold out, those never get to Redis.
 const CALLS: usize = 4;
 /// How long an attempt is asked for again and again.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// From this share of all places on, ever more attempts are refused: a few at first, so that it never comes to all of them.
+const NEARLY_FULL: f64 = 0.5;
 
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../reserve.lua")));
 
 /// Where attempts queue for Redis. It outlives whoever asked: a buyer who hangs up takes nothing back.
 pub(crate) struct Desk {
-    queue: mpsc::Sender<Attempt>,
+    queue: mpsc::Sender<Waiting>,
 }
 
-struct Attempt {
-    sale: Arc<SaleRow>,
-    buyer_id: i64,
-    request: [u8; 16],
-    /// Whether it may have been made before: then only Redis knows the answer.
-    again: bool,
+struct Waiting {
+    attempt: Attempt,
     answer: oneshot::Sender<Outcome>,
 }
 
-impl Attempt {
+impl Waiting {
     fn answer(self, outcome: Outcome) {
         let _ = self.answer.send(outcome); // or the buyer has gone
     }
 }
 
+/// What stands behind a desk.
+struct Clerk {
+    redis: RedisStore,
+    catalogue: Arc<Catalogue>,
+    sold_out: Arc<SoldOut>,
+    rules: Rules,
+}
+
 impl Desk {
     /// A desk, and the work behind it, which ends when all attempts are answered and the desk is gone.
-    pub(crate) fn open(redis: RedisStore, sold_out: Arc<SoldOut>) -> (Desk, impl Future<Output = ()>) {
-        let (queue, attempts) = mpsc::channel(WAITING);
-        (Desk { queue }, serve(attempts, redis, sold_out))
+    pub(crate) fn open(
+        redis: RedisStore,
+        catalogue: Arc<Catalogue>,
+        sold_out: Arc<SoldOut>,
+        rules: Rules,
+    ) -> (Desk, impl Future<Output = ()>) {
+        let (queue, attempts) = mpsc::channel(rules.waiting as usize);
+        (Desk { queue }, serve(attempts, Arc::new(Clerk { redis, catalogue, sold_out, rules })))
     }
 
-    /// Tries to hold a unit. The same `request` may be tried `again` and holds one unit.
-    pub(crate) async fn ask(&self, sale: Arc<SaleRow>, buyer_id: i64, request: [u8; 16], again: bool) -> Outcome {
+    /// Tries to hold a unit. The same request may be tried again and holds one unit.
+    pub(crate) async fn ask(&self, attempt: Attempt) -> Outcome {
+        let free = self.queue.capacity() as f64 / self.queue.max_capacity() as f64;
+        if refuses(1.0 - free, fastrand::f64()) {
+            metrics::counter!("early_refusals_total").increment(1);
+            return Outcome::Overloaded;
+        }
         let (answer, answered) = oneshot::channel();
-        match self.queue.try_send(Attempt { sale, buyer_id, request, again, answer }) {
+        match self.queue.try_send(Waiting { attempt, answer }) {
             Ok(()) => answered.await.unwrap_or(Outcome::Unanswered),
             Err(_) => Outcome::Overloaded,
         }
     }
 }
 
-async fn serve(mut attempts: mpsc::Receiver<Attempt>, redis: RedisStore, sold_out: Arc<SoldOut>) {
+/// Whether one attempt is refused before all places are taken; `dice` between 0 and 1. Of a queue that is simply full, those are
+/// let in who happen to come when one leaves it, and that is whoever asks most often.
+fn refuses(taken: f64, dice: f64) -> bool {
+    dice < (taken - NEARLY_FULL) / (1.0 - NEARLY_FULL)
+}
+
+async fn serve(mut attempts: mpsc::Receiver<Waiting>, clerk: Arc<Clerk>) {
     let calls = Arc::new(Semaphore::new(CALLS));
     loop {
         // First the permit, then the attempts: those who come while all calls are under way go together.
@@ -74,73 +95,115 @@ async fn serve(mut attempts: mpsc::Receiver<Attempt>, redis: RedisStore, sold_ou
             let _ = calls.acquire_many(CALLS as u32 - 1).await; // the last calls
             return;
         }
-        let (redis, sold_out) = (redis.clone(), sold_out.clone());
+        let clerk = clerk.clone();
         tokio::spawn(async move {
-            let mut sales: HashMap<i64, Vec<Attempt>> = HashMap::new();
-            for attempt in batch {
-                match sold_out.is(attempt.sale.id) && !attempt.again {
-                    true => attempt.answer(Outcome::SoldOut),
-                    false => sales.entry(attempt.sale.id).or_default().push(attempt),
+            let mut sales: HashMap<i64, Vec<Waiting>> = HashMap::new();
+            for waiting in batch {
+                let Attempt { sale_id, again, .. } = waiting.attempt;
+                match clerk.sold_out.is(sale_id) && !again {
+                    true => waiting.answer(Outcome::SoldOut),
+                    false => sales.entry(sale_id).or_default().push(waiting),
                 }
             }
-            let each = sales.into_values().map(|attempts| call(&redis, &sold_out, attempts));
+            let each = sales.into_iter().map(|(sale_id, waiting)| clerk.call(sale_id, waiting));
             futures_util::future::join_all(each).await;
             drop(permit);
         });
     }
 }
 
-/// Asks for attempts on one sale, until there is an answer or too much time has passed.
-async fn call(redis: &RedisStore, sold_out: &SoldOut, attempts: Vec<Attempt>) {
-    let sale = attempts[0].sale.clone();
-    let began = Instant::now();
-    let mut backoff = Backoff::default();
-    let outcomes = loop {
-        match reserve(redis, &sale, &attempts).await {
-            Ok(answers) => break answers.into_iter().map(outcome).collect(),
-            Err(error) if is_unanswered(&error) && began.elapsed() < PATIENCE => {
-                metrics::counter!("reserve_repeated_total").increment(1);
-                tracing::debug!("reserve: {error}; asking again");
-                backoff.pause().await;
+impl Clerk {
+    /// Asks for attempts on one sale, until there is an answer or too much time has passed.
+    async fn call(&self, sale_id: i64, waiting: Vec<Waiting>) {
+        let began = Instant::now();
+        let (mut backoff, mut repeated) = (Backoff::default(), false);
+        let outcomes = loop {
+            // Redis may have been rebuilt since, and have another epoch.
+            let Some(sale) = self.catalogue.all().get(&sale_id).cloned() else {
+                break vec![if repeated { Outcome::Unanswered } else { Outcome::Closed }; waiting.len()];
+            };
+            let answers = self.reserve(&sale, &waiting, repeated).await;
+            if answers.as_ref().is_ok_and(|answers| answers.contains(&WARMING)) {
+                self.catalogue.look_again();
             }
-            Err(error) => {
-                tracing::warn!("reserve: {error}");
-                break vec![Outcome::Unanswered; attempts.len()];
+            let why = match answers {
+                // After a call without an answer this says nothing: that one may have held units.
+                Ok(answers) if !(repeated && answers.contains(&WARMING)) => {
+                    break answers.into_iter().map(outcome).collect();
+                }
+                Ok(_) => "not ready".into(),
+                Err(error) if is_unanswered(&error) => error.to_string(),
+                Err(error) => {
+                    tracing::warn!("reserve: {error}");
+                    break vec![Outcome::Unanswered; waiting.len()];
+                }
+            };
+            if began.elapsed() >= PATIENCE {
+                tracing::warn!("reserve: {why}");
+                break vec![Outcome::Unanswered; waiting.len()];
             }
+            repeated = true;
+            metrics::counter!("reserve_repeated_total").increment(1);
+            tracing::debug!("reserve: {why}; asking again");
+            backoff.pause().await;
+        };
+        metrics::counter!("reserve_calls_total").increment(1);
+        metrics::counter!("passed_filter_total").increment(waiting.len() as u64);
+        for (waiting, outcome) in waiting.into_iter().zip(outcomes) {
+            if outcome == Outcome::SoldOut {
+                self.sold_out.set(sale_id);
+            }
+            waiting.answer(outcome);
         }
-    };
-    metrics::counter!("reserve_calls_total").increment(1);
-    metrics::counter!("passed_filter_total").increment(attempts.len() as u64);
-    for (attempt, outcome) in attempts.into_iter().zip(outcomes) {
-        if outcome == Outcome::SoldOut {
-            sold_out.set(sale.id);
+    }
+
+    async fn reserve(&self, sale: &SaleRow, waiting: &[Waiting], repeated: bool) -> RedisResult<Vec<i64>> {
+        let (keys, rules) = (self.redis.keys(sale.id), &self.rules);
+        let mut call = SCRIPT.key(keys.sale);
+        call.key(keys.held).key(keys.outbox).key(keys.tries).key(keys.spent).key(keys.denied);
+        call.arg(sale.epoch)
+            .arg(OrderId::base(sale.id, sale.epoch).0)
+            .arg(self.redis.channel("stock"))
+            .arg(sale.id)
+            .arg(MOST_NUMBERS)
+            .arg(rules.frequency_limit)
+            .arg(rules.frequency_window.as_millis() as u64)
+            .arg(rules.frequency_buyers)
+            .arg(rules.path_ttl.as_millis() as u64)
+            .arg(i32::from(repeated));
+        for Waiting { attempt: Attempt { buyer, request, path, .. }, .. } in waiting {
+            call.arg(&buyer.id.to_be_bytes()).arg(&request.to_be_bytes()).arg(&path.0.to_be_bytes());
         }
-        attempt.answer(outcome);
+        call.invoke_async(&mut self.redis.shared.clone()).await
     }
 }
 
-async fn reserve(redis: &RedisStore, sale: &SaleRow, attempts: &[Attempt]) -> RedisResult<Vec<i64>> {
-    let keys = redis.keys(sale.id);
-    let mut call = SCRIPT.key(keys.sale);
-    call.key(keys.held).key(keys.outbox);
-    call.arg(sale.epoch)
-        .arg(OrderId::base(sale.id, sale.epoch).0)
-        .arg(redis.channel("stock"))
-        .arg(sale.id)
-        .arg(MOST_NUMBERS);
-    for attempt in attempts {
-        call.arg(&attempt.buyer_id.to_be_bytes()).arg(&attempt.request);
-    }
-    call.invoke_async(&mut redis.shared.clone()).await
-}
+const WARMING: i64 = -1;
 
 fn outcome(answer: i64) -> Outcome {
     match answer {
-        -1 => Outcome::Warming,
+        WARMING => Outcome::Warming,
         -2 => Outcome::NotOpen,
         -3 => Outcome::Closed,
         -4 => Outcome::LimitReached,
         -5 => Outcome::SoldOut,
+        -6 => Outcome::Denied,
+        -7 => Outcome::WrongPath,
+        -8 => Outcome::Crowded,
+        ..=-1000 => Outcome::TooOften(Duration::from_millis((-1000 - answer) as u64)),
         order_id => Outcome::Held(OrderId(order_id)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ever_more_are_refused_before_all_places_are_taken() {
+        let share = |taken: f64| (0..1000).filter(|n| refuses(taken, f64::from(*n) / 1000.0)).count();
+        assert_eq!([0.0, 0.3, 0.5].map(share), [0, 0, 0]);
+        assert_eq!([0.75, 1.0].map(share), [500, 1000]);
+        assert!((90..110).contains(&share(0.55)));
     }
 }

@@ -1,14 +1,11 @@
-use anyhow::{Context, ensure};
-use redis::Script;
+use anyhow::ensure;
 use sqlx::PgPool;
 
+use super::rebuild::write;
 use crate::{order_id::MOST_SALES, redis_store::RedisStore, shop::sales::Sale};
 
-/// The first epoch of a sale.
-const FIRST_EPOCH: i64 = 1;
-
 /// Puts a sale up: first in SQL, which is the record, then in Redis. Again, it changes nothing; after a crash between the
-/// two it does what is missing. A sale that Redis has known and lost is not made again here: that would sell its units twice.
+/// two it does what is missing. A sale that Redis has known and lost is not made again here: that takes a rebuild.
 ///
 /// # Errors
 /// The number is too large to be part of an order's id, or one of the two is away.
@@ -20,16 +17,10 @@ pub(crate) async fn seed(sql: &PgPool, redis: &RedisStore, sale: &Sale) -> anyho
     query.bind(sale.opens_at).bind(sale.closes_at).execute(sql).await?;
 
     let mut tx = sql.begin().await?;
-    let row = "select stock, opens_at, closes_at from sales where id = $1 and epoch = 0 for update";
-    let row: Option<(i64, i64, i64)> = sqlx::query_as(row).bind(sale.id).fetch_optional(&mut *tx).await?;
-    let Some((stock, opens_at, closes_at)) = row else { return Ok(()) }; // Redis has known it
-    Script::new(include_str!("seed.lua"))
-        .key(redis.keys(sale.id).sale)
-        .arg(&[FIRST_EPOCH, stock, opens_at, closes_at])
-        .invoke_async::<()>(&mut redis.shared.clone())
-        .await
-        .context("Redis")?;
-    sqlx::query("update sales set epoch = $2 where id = $1").bind(sale.id).bind(FIRST_EPOCH).execute(&mut *tx).await?;
-    tx.commit().await?;
+    let unknown = "select epoch = 0 from sales where id = $1 for no key update";
+    if sqlx::query_scalar(unknown).bind(sale.id).fetch_one(&mut *tx).await? {
+        write(&mut tx, redis, sale.id).await?;
+        tx.commit().await?;
+    }
     Ok(())
 }

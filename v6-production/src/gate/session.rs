@@ -9,71 +9,43 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::{
+    path,
+    signer::{Signer, from_hex, to_hex},
+};
 use crate::{
     App,
     error::Error,
-    shop::{self, Buyer, sales::now_ms},
+    shop::{self, Buyer},
 };
 
 /// How long a session lasts.
 const LASTS_MS: i64 = 12 * 3_600_000;
 const COOKIE: &str = "session";
 
-/// Signs and checks sessions.
-#[derive(Clone)]
-pub(crate) struct Sessions {
-    keyed: Hmac<Sha256>,
-    /// Whether browsers are told to send the cookie over TLS only.
-    secure: bool,
+/// `buyer.end.signature`
+fn issue(signer: &Signer, buyer_id: i64, now: i64) -> String {
+    let ends = now + LASTS_MS;
+    format!("{buyer_id}.{ends}.{}", to_hex(&signer.sign("session", &[buyer_id, ends])))
 }
 
-impl Sessions {
-    pub(crate) fn new(secret: &str, secure: bool) -> anyhow::Result<Sessions> {
-        Ok(Sessions { keyed: Hmac::new_from_slice(secret.as_bytes())?, secure })
-    }
-
-    /// `buyer.end.signature`
-    fn issue(&self, buyer_id: i64, now: i64) -> String {
-        let ends = now + LASTS_MS;
-        let signature = self.sign(buyer_id, ends).finalize().into_bytes();
-        let signature: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{buyer_id}.{ends}.{signature}")
-    }
-
-    /// Whose session that is, if it is one of ours and has not ended.
-    fn check(&self, session: &str, now: i64) -> Option<Buyer> {
-        let mut parts = session.splitn(3, '.');
-        let (id, ends) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-        let signature = bytes(parts.next()?)?;
-        // `verify` takes as long for a signature that is nearly right as for any other.
-        self.sign(id, ends).verify_slice(&signature).ok()?;
-        (now < ends).then_some(Buyer { id })
-    }
-
-    fn sign(&self, buyer_id: i64, ends: i64) -> Hmac<Sha256> {
-        self.keyed
-            .clone()
-            .chain_update(b"session")
-            .chain_update(buyer_id.to_be_bytes())
-            .chain_update(ends.to_be_bytes())
-    }
-}
-
-/// Bytes from hex digits, two by two.
-fn bytes(hex: &str) -> Option<Vec<u8>> {
-    let digit = |c: &u8| char::from(*c).to_digit(16);
-    hex.len().is_multiple_of(2).then_some(())?;
-    hex.as_bytes().chunks_exact(2).map(|pair| Some((digit(&pair[0])? * 16 + digit(&pair[1])?) as u8)).collect()
+/// Whose session that is, if it is one of ours and has not ended.
+fn check(signer: &Signer, session: &str, now: i64) -> Option<Buyer> {
+    let mut parts = session.splitn(3, '.');
+    let (id, ends) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let signature = from_hex(parts.next()?)?;
+    let ours = signature.len() == 32 && signer.verify("session", &[id, ends], &signature);
+    (ours && now < ends).then_some(Buyer { id })
 }
 
 /// Fills in the [`Buyer`] that handlers take, from the cookie and from nothing else.
-pub(crate) async fn layer(State(sessions): State<Sessions>, mut request: Request, next: Next) -> Response {
-    if let Some(buyer) = cookie(request.headers()).and_then(|session| sessions.check(session, now_ms())) {
+pub(crate) async fn layer(app: State<App>, mut request: Request, next: Next) -> Response {
+    let session = cookie(request.headers());
+    if let Some(buyer) = session.and_then(|session| check(&app.signer, session, app.clock.now_ms())) {
         request.extensions_mut().insert(buyer);
     }
     next.run(request).await
@@ -115,7 +87,7 @@ pub(crate) async fn log_in(
 ) -> Result<Response, Error> {
     let Ok(Query(then)) = then else { return Err(invalid("sale is a number")) };
     let next = |buyer_id: i64| {
-        let buy = then.sale.map(|sale| json!({ "method": "POST", "href": crate::reserve::href(sale) }));
+        let buy = then.sale.map(|sale| json!({ "method": "POST", "href": path::href(sale) }));
         json!({ "buyer_id": buyer_id, "buy": buy })
     };
     if body.is_empty() {
@@ -134,8 +106,8 @@ pub(crate) async fn log_in(
         return Err(invalid("a name has 1 to 100 bytes"));
     }
     let buyer_id = buyer_id(name);
-    let session = app.sessions.issue(buyer_id, now_ms());
-    let secure = if app.sessions.secure { "; Secure" } else { "" };
+    let session = issue(&app.signer, buyer_id, app.clock.now_ms());
+    let secure = if app.over_tls { "; Secure" } else { "" };
     let cookie = format!("{COOKIE}={session}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{secure}", LASTS_MS / 1000);
     Ok(([(header::SET_COOKIE, cookie)], Json(next(buyer_id))).into_response())
 }
@@ -157,20 +129,20 @@ mod tests {
 
     #[test]
     fn a_session_is_good_until_its_end_and_for_nobody_else() {
-        let sessions = Sessions::new("a secret of at least 32 bytes, really", true).unwrap();
-        let session = sessions.issue(7, 1000);
-        assert_eq!(sessions.check(&session, 1000), Some(Buyer { id: 7 }));
-        assert_eq!(sessions.check(&session, 1000 + LASTS_MS), None, "ended");
+        let signer = Signer::new("a secret of at least 32 bytes, really", &[]).unwrap();
+        let session = issue(&signer, 7, 1000);
+        assert_eq!(check(&signer, &session, 1000), Some(Buyer { id: 7 }));
+        assert_eq!(check(&signer, &session, 1000 + LASTS_MS), None, "ended");
         let (_, rest) = session.split_once('.').unwrap();
-        assert_eq!(sessions.check(&format!("8.{rest}"), 1000), None, "another buyer");
+        assert_eq!(check(&signer, &format!("8.{rest}"), 1000), None, "another buyer");
         let longer = session.replacen(&(1000 + LASTS_MS).to_string(), &(9_000_000_000_000_i64).to_string(), 1);
-        assert_eq!(sessions.check(&longer, 1000), None, "a later end");
-        let others = Sessions::new("another secret of at least 32 bytes, too", true).unwrap();
-        assert_eq!(others.check(&session, 1000), None, "another secret");
+        assert_eq!(check(&signer, &longer, 1000), None, "a later end");
+        let other = Signer::new("another secret of at least 32 bytes, too", &[]).unwrap();
+        assert_eq!(check(&other, &session, 1000), None, "another secret");
         for broken in ["", ".", "7", "7.1", "7.9999999999999.", "7.9999999999999.zz", "7.9999999999999.é"] {
-            assert_eq!(sessions.check(broken, 1000), None, "{broken}");
+            assert_eq!(check(&signer, broken, 1000), None, "{broken}");
         }
-        assert_eq!(sessions.check(&session[..session.len() - 2], 1000), None, "cut off");
+        assert_eq!(check(&signer, &session[..session.len() - 2], 1000), None, "cut off");
     }
 
     #[test]

@@ -1,0 +1,103 @@
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, Method, header},
+    middleware::Next,
+    response::Response,
+};
+
+use crate::error::Error;
+
+/// The sites from which browsers may use this one, as `https://shop.example`; none named: only this one itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Origins(pub(crate) std::sync::Arc<[String]>);
+
+/// Refuses what another site has a browser do: it would come with the session's cookie, and not with the buyer's will.
+///
+/// A browser says in `Origin` whose page is asking, with every `POST` and every WebSocket. Who says nothing is no browser, and
+/// has no cookie that another site could make use of.
+///
+/// # Errors
+/// 403 `cross-site`.
+pub(crate) async fn layer(State(origins): State<Origins>, request: Request, next: Next) -> Result<Response, Error> {
+    match is_ours(&origins, request.method(), request.headers()) {
+        true => Ok(next.run(request).await),
+        false => Err(Error::CrossSite),
+    }
+}
+
+fn is_ours(origins: &Origins, method: &Method, headers: &HeaderMap) -> bool {
+    let mut named = headers.get_all(header::ORIGIN).iter();
+    let Some(origin) = named.next() else {
+        // An old browser; or one that was told by another site not to say.
+        let elsewhere = headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site");
+        return !elsewhere || (method == Method::GET && is_a_visit(headers));
+    };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    match origin.to_str() {
+        Ok(_) if named.next().is_some() => false,
+        Ok(origin) if origins.0.is_empty() => {
+            let (_, site) = origin.split_once("://").unwrap_or_default();
+            host.is_some_and(|host| !host.is_empty() && site.eq_ignore_ascii_case(host))
+        }
+        Ok(origin) => origins.0.iter().any(|ours| ours.eq_ignore_ascii_case(origin)),
+        Err(_) => false,
+    }
+}
+
+/// Somebody has clicked a link to us on another site, which changes nothing.
+fn is_a_visit(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate")
+        && headers.get("sec-fetch-dest").is_some_and(|dest| dest == "document")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passes(origins: &[&str], headers: &[(&'static str, &str)]) -> bool {
+        asks(Method::POST, origins, headers)
+    }
+
+    fn asks(method: Method, origins: &[&str], headers: &[(&'static str, &str)]) -> bool {
+        let origins = Origins(origins.iter().map(|&one| one.to_owned()).collect());
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, value.parse().unwrap());
+        }
+        is_ours(&origins, &method, &map)
+    }
+
+    #[test]
+    fn only_our_own_pages_may_ask() {
+        let host = ("host", "shop.example:3000");
+        for (origin, ours) in [
+            ("http://shop.example:3000", true),
+            ("https://SHOP.example:3000", true),
+            ("http://shop.example", false),
+            ("http://evil.example", false),
+            ("http://shop.example:3000.evil.example", false),
+            ("http://evil.example/shop.example:3000", false),
+            ("http://evil.example@shop.example:3000", false),
+            ("null", false),
+            ("", false),
+            ("shop.example:3000", false),
+        ] {
+            assert_eq!(passes(&[], &[host, ("origin", origin)]), ours, "{origin}");
+        }
+        assert!(passes(&[], &[host]), "curl");
+        assert!(!passes(&[], &[host, ("sec-fetch-site", "cross-site")]));
+        let visit =
+            [host, ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+        assert!(asks(Method::GET, &[], &visit), "a link was clicked");
+        assert!(!asks(Method::POST, &[], &visit), "a form was sent");
+        assert!(!passes(&[], &[host, ("origin", "http://shop.example:3000"), ("origin", "http://evil.example")]));
+    }
+
+    #[test]
+    fn where_origins_are_named_the_host_says_nothing() {
+        let ours = &["https://shop.example", "https://www.shop.example"];
+        assert!(passes(ours, &[("host", "10.0.0.7:3000"), ("origin", "https://www.shop.example")]));
+        assert!(!passes(ours, &[("host", "10.0.0.7:3000"), ("origin", "http://10.0.0.7:3000")]));
+        assert!(!passes(ours, &[("host", "shop.example"), ("origin", "http://shop.example")]));
+    }
+}

@@ -1,0 +1,98 @@
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+/// Signs what buyers carry for us, so that any instance can tell that one of us has made it, and nobody has to remember.
+///
+/// Keys are changed without anybody being logged out: the new one is first made known to all instances, then used for
+/// signing, and the old one is known for as long as something lives that it has signed.
+#[derive(Clone)]
+pub(crate) struct Signer {
+    /// Signs.
+    key: Hmac<Sha256>,
+    /// Are still, or already, believed.
+    others: Vec<Hmac<Sha256>>,
+}
+
+impl Signer {
+    pub(crate) fn new(secret: &str, others: &[String]) -> anyhow::Result<Signer> {
+        let key = |secret: &str| Hmac::new_from_slice(secret.as_bytes());
+        let others = others.iter().map(|secret| key(secret)).collect::<Result<_, _>>()?;
+        Ok(Signer { key: key(secret)?, others })
+    }
+
+    /// Signs numbers for one `purpose`; for another one the signature is worth nothing.
+    pub(crate) fn sign(&self, purpose: &str, numbers: &[i64]) -> [u8; 32] {
+        over(&self.key, purpose, numbers).finalize().into_bytes().into()
+    }
+
+    /// Whether the `signature` is ours, or begins like one of ours: of 16 bytes at least. Takes as long for one that is nearly
+    /// right as for any other.
+    pub(crate) fn verify(&self, purpose: &str, numbers: &[i64], signature: &[u8]) -> bool {
+        let keys = std::iter::once(&self.key).chain(&self.others);
+        signature.len() >= 16
+            && keys.into_iter().any(|key| over(key, purpose, numbers).verify_truncated_left(signature).is_ok())
+    }
+}
+
+/// All numbers have the same length, so that no two lists of them run together into the same bytes.
+fn over(key: &Hmac<Sha256>, purpose: &str, numbers: &[i64]) -> Hmac<Sha256> {
+    numbers
+        .iter()
+        .fold(key.clone().chain_update(purpose).chain_update([0]), |mac, number| mac.chain_update(number.to_be_bytes()))
+}
+
+/// Two hex digits for each byte.
+pub(crate) fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Bytes from hex digits, and from nothing else.
+pub(crate) fn from_hex(hex: &str) -> Option<Vec<u8>> {
+    let digit = |c: u8| char::from(c).to_digit(16);
+    hex.len().is_multiple_of(2).then_some(())?;
+    hex.as_bytes().chunks_exact(2).map(|pair| Some((digit(pair[0])? * 16 + digit(pair[1])?) as u8)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_for_one_purpose_and_these_numbers() {
+        let signer = Signer::new("a secret of at least 32 bytes, really", &[]).unwrap();
+        let signature = signer.sign("session", &[7, 1000]);
+        assert!(signer.verify("session", &[7, 1000], &signature));
+        assert!(signer.verify("session", &[7, 1000], &signature[..16]));
+        assert!(!signer.verify("session", &[7, 1000], &signature[..15]), "too short to mean anything");
+        assert!(!signer.verify("session", &[7, 1000], &[]));
+        assert!(!signer.verify("path", &[7, 1000], &signature));
+        assert!(!signer.verify("session", &[7, 1001], &signature));
+        assert!(!signer.verify("session", &[1000, 7], &signature));
+        assert!(!signer.verify("session", &[7], &signature));
+    }
+
+    #[test]
+    fn a_key_is_changed_in_three_steps_and_nobody_is_logged_out() {
+        let (old, new) = ("the old secret of at least 32 bytes", "the new secret of at least 32 bytes");
+        let signer = |signs: &str, others: &[&str]| {
+            Signer::new(signs, &others.iter().map(|&one| one.to_owned()).collect::<Vec<_>>()).unwrap()
+        };
+        // In each step some instances are a step behind.
+        let steps = [signer(old, &[]), signer(old, &[new]), signer(new, &[old]), signer(new, &[])];
+        for pair in steps.windows(2) {
+            for (signs, verifies) in [(&pair[0], &pair[1]), (&pair[1], &pair[0])] {
+                assert!(verifies.verify("session", &[7], &signs.sign("session", &[7])));
+            }
+        }
+        assert!(!steps[3].verify("session", &[7], &steps[0].sign("session", &[7])), "the old one is gone");
+    }
+
+    #[test]
+    fn hex_is_read_back_and_nothing_else_is() {
+        let bytes = [0, 1, 0x7f, 0xff];
+        assert_eq!(from_hex(&to_hex(&bytes)).unwrap(), bytes);
+        for wrong in ["0", "0g", "é", "+1", " 1"] {
+            assert_eq!(from_hex(wrong), None, "{wrong}");
+        }
+    }
+}

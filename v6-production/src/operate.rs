@@ -1,0 +1,126 @@
+//! What an operator does beside running the shop.
+
+use anyhow::ensure;
+use sqlx::PgPool;
+
+use crate::{
+    Command, Config, DenyArgs, SeedArgs, Which,
+    gate::deny,
+    redis_store::RedisStore,
+    shop::sales::{Sale, now_ms},
+    sql,
+    transport::Transport,
+    upkeep::{Upkeep, Why, seed},
+};
+
+/// The three of them.
+pub(crate) struct Servers {
+    pub(crate) sql: PgPool,
+    pub(crate) redis: RedisStore,
+    pub(crate) transport: Transport,
+}
+
+impl Servers {
+    /// Connects; unlike a shop, an operator wants to know at once if that fails.
+    async fn connect(config: &Config) -> anyhow::Result<Servers> {
+        let urls = config.urls()?;
+        Ok(Servers {
+            sql: sql::connect(&urls.postgres, &config.shop).await?,
+            redis: RedisStore::connect(&urls.redis, &config.namespace, config.redis_timeout).await?,
+            transport: Transport::new(&urls.amqp, &config.namespace),
+        })
+    }
+
+    pub(crate) fn upkeep(&self, config: &Config) -> Upkeep {
+        Upkeep {
+            sql: self.sql.clone(),
+            redis: self.redis.clone(),
+            transport: self.transport.clone(),
+            path_ttl: config.rules.path_ttl,
+            lost_after: config.lost_after,
+            reconcile_every: config.reconcile_every,
+        }
+    }
+}
+
+/// Does what the command line says, and ends.
+///
+/// # Errors
+/// A server is away, or what is asked cannot be done.
+pub(crate) async fn operate(config: &Config, command: &Command) -> anyhow::Result<()> {
+    match command {
+        Command::Seed(args) => put_up(config, &[args.sale()]).await,
+        Command::Rebuild(which) => rebuild(config, which).await,
+        Command::Reconcile(which) => reconcile(config, which).await,
+        Command::Deny(args) => deny(config, args).await,
+    }
+}
+
+/// Puts sales up, as `seed` does.
+///
+/// # Errors
+/// A server is away, or a sale's number is too large to be part of an order's.
+pub async fn put_up(config: &Config, sales: &[Sale]) -> anyhow::Result<()> {
+    let servers = Servers::connect(config).await?;
+    for sale in sales {
+        seed(&servers.sql, &servers.redis, sale).await?;
+    }
+    servers.sql.close().await;
+    Ok(())
+}
+
+async fn rebuild(config: &Config, which: &Which) -> anyhow::Result<()> {
+    let upkeep = Servers::connect(config).await?.upkeep(config);
+    for sale_id in which.sales(&upkeep).await? {
+        if let Some(rebuilt) = upkeep.rebuild(sale_id, Why::Asked).await? {
+            println!("{rebuilt}");
+        }
+    }
+    Ok(())
+}
+
+async fn reconcile(config: &Config, which: &Which) -> anyhow::Result<()> {
+    let upkeep = Servers::connect(config).await?.upkeep(config);
+    let (link, mut differ) = (upkeep.transport.connect().await?, 0);
+    for sale_id in which.sales(&upkeep).await? {
+        match upkeep.reconcile(&link, sale_id).await? {
+            Some(found) => {
+                println!("{found}");
+                differ += usize::from(found.differ());
+            }
+            None => println!("sale {sale_id}: another instance is at it"),
+        }
+    }
+    ensure!(differ == 0, "sales where not all is as it should be: {differ}");
+    Ok(())
+}
+
+async fn deny(config: &Config, args: &DenyArgs) -> anyhow::Result<()> {
+    let upkeep = Servers::connect(config).await?.upkeep(config);
+    let sales = upkeep.sales().await?;
+    deny::deny(&upkeep.sql, &upkeep.redis, &sales, args.name.trim(), args.lift).await
+}
+
+impl Which {
+    async fn sales(&self, upkeep: &Upkeep) -> anyhow::Result<Vec<i64>> {
+        Ok(match self.sale {
+            Some(sale_id) => vec![sale_id],
+            None => upkeep.sales().await?,
+        })
+    }
+}
+
+impl SeedArgs {
+    fn sale(&self) -> Sale {
+        let opens_at = now_ms() + i64::from(self.from_now) * 1000;
+        Sale {
+            id: self.sale,
+            name: self.name.clone(),
+            price_cents: self.price_cents,
+            stock: self.units.into(),
+            sold: 0,
+            opens_at,
+            closes_at: opens_at + i64::from(self.lasts) * 1000,
+        }
+    }
+}

@@ -1,0 +1,112 @@
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::{StreamExt, stream};
+use sqlx::{Connection, PgConnection};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::{Upkeep, Why, reconcile::Findings};
+use crate::{catalogue::Catalogue, sql::in_time, supervise, transport::Link};
+
+/// How often the leader looks whether Redis has every sale.
+const EVERY: Duration = Duration::from_millis(250);
+/// How often the others ask whether there is a leader.
+const STAND_BY: Duration = Duration::from_millis(500);
+/// Sales that are made anew at the same time.
+const AT_ONCE: usize = 4;
+
+impl Upkeep {
+    /// Keeps Redis in line with SQL until `stop`: rebuilds what it has lost, and compares.
+    ///
+    /// One instance of all does, so that they do not do everything several times; whoever else should do it as well, for a
+    /// moment, does no harm.
+    pub(crate) async fn run(self, catalogue: Arc<Catalogue>, stop: CancellationToken) {
+        let (this, catalogue, stop) = (&self, &catalogue, &stop);
+        supervise::keep("upkeep", stop, || async move {
+            let options = this.sql.connect_options();
+            let mut leadership = in_time(PgConnection::connect_with(&options)).await?;
+            while !stop.is_cancelled() {
+                if this.lead(&mut leadership).await? {
+                    return this.keep(&mut leadership, catalogue, stop).await;
+                }
+                let _ = stop.run_until_cancelled(sleep(STAND_BY)).await;
+            }
+            Ok(())
+        })
+        .await;
+    }
+
+    /// Whether this instance leads: the lock is one connection's, and is free as soon as that one or its owner is dead.
+    async fn lead(&self, leadership: &mut PgConnection) -> sqlx::Result<bool> {
+        let query = "select pg_try_advisory_lock(5318007)";
+        in_time(sqlx::query_scalar(query).fetch_one(leadership)).await
+    }
+
+    async fn keep(
+        &self,
+        leadership: &mut PgConnection,
+        catalogue: &Catalogue,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        tracing::info!("this instance keeps Redis in line with SQL");
+        let (mut compared, mut said) = (Instant::now(), HashMap::new());
+        while !stop.is_cancelled() {
+            in_time(leadership.ping()).await?; // or we lead no more
+            let known = catalogue.all();
+            let sales: Vec<i64> = known.keys().copied().collect();
+            let epochs = self.redis.epochs(&sales).await?;
+            let mut lost = Vec::new();
+            for (sale_id, epoch) in sales.iter().zip(epochs) {
+                if known[sale_id].epoch != epoch {
+                    lost.push(*sale_id);
+                }
+            }
+            self.rebuild_all(lost).await;
+            if compared.elapsed() >= self.reconcile_every {
+                compared = Instant::now();
+                let link = self.transport.connect().await?;
+                for &sale_id in &sales {
+                    self.compare(&link, sale_id, &mut said).await?;
+                }
+            }
+            let _ = stop.run_until_cancelled(sleep(EVERY)).await;
+        }
+        Ok(())
+    }
+
+    /// Side by side: one that has to wait keeps no other sale closed.
+    async fn rebuild_all(&self, lost: Vec<i64>) {
+        let rebuilding = lost.into_iter().map(|sale_id| self.rebuild(sale_id, Why::Lost));
+        let mut rebuilding = stream::iter(rebuilding).buffer_unordered(AT_ONCE);
+        while let Some(rebuilt) = rebuilding.next().await {
+            match rebuilt {
+                Ok(Some(rebuilt)) => tracing::warn!("Redis had lost it: {rebuilt}"),
+                Ok(None) => {}
+                Err(error) => tracing::warn!("{error:#}; trying again"),
+            }
+        }
+    }
+
+    /// A difference is said once, and looked at twice before Redis is made anew for it.
+    async fn compare(&self, link: &Link, sale_id: i64, said: &mut HashMap<i64, Findings>) -> anyhow::Result<()> {
+        let Some(found) = self.reconcile(link, sale_id).await? else { return Ok(()) };
+        if found.differ() && said.get(&sale_id) != Some(&found) {
+            tracing::warn!("{found}");
+            said.insert(sale_id, found.clone());
+        }
+        let to_be_rebuilt = |found: &Findings| found.left.is_some() && found.is_wrong();
+        if to_be_rebuilt(&found) {
+            sleep(EVERY).await;
+            if self.reconcile(link, sale_id).await?.as_ref().is_some_and(to_be_rebuilt) {
+                if let Some(rebuilt) = self.rebuild(sale_id, Why::Asked).await? {
+                    tracing::warn!("Redis was wrong: {rebuilt}");
+                }
+            }
+        }
+        Ok(())
+    }
+}
