@@ -21,7 +21,7 @@ use redis::AsyncCommands;
 use serde_json::{Value, json};
 use support::{
     SALE, eventually,
-    production::{Production, becomes, click, log_in, order, own, purchase, queued, shared},
+    production::{Production, address, becomes, click, log_in, order, own, purchase, queued, shared},
     proxy::Proxy,
 };
 use tokio::{io::AsyncWriteExt, sync::watch, task::block_in_place};
@@ -43,7 +43,10 @@ impl Production {
         let mut redis = self.stores.connect().await.unwrap();
         let held: Vec<(Vec<u8>, Vec<u8>)> = redis.hgetall(self.stores.key(SALE, "held")).await.unwrap();
         let number = |bytes: &[u8]| i64::from_be_bytes(bytes[..8].try_into().unwrap());
-        let one = |(buyer, order): &(Vec<u8>, Vec<u8>)| json!({ "order_id": number(order), "buyer_id": number(buyer), "reserved_at": 1 });
+        let one = |(buyer, held): &(Vec<u8>, Vec<u8>)| {
+            let [path, request] = [8, 16].map(|at| number(&held[at..]));
+            reservation(number(held), number(buyer), path, request)
+        };
         held.iter().map(one).collect()
     }
 
@@ -54,6 +57,10 @@ impl Production {
         args[at + 1] = url.to_string();
         args
     }
+}
+
+fn reservation(order_id: i64, buyer_id: i64, path: i64, request: i64) -> Value {
+    json!({ "order_id": order_id, "buyer_id": buyer_id, "path": path, "request": request, "reserved_at": 1 })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,8 +79,14 @@ async fn servers_that_are_away_at_the_start_are_waited_for() {
         block_in_place(|| services.start_again(server)).unwrap();
         let shop = starting.await.unwrap().unwrap();
         let mut connection = Connection::open(shop.address).await.unwrap();
-        let buyer = 1 + server as i64;
-        let order_id = queued(&click(&mut connection, buyer).await);
+        let (buyer, mut reply) = (1 + server as i64, None);
+        // A Redis that was started again sells when somebody has compared it with SQL.
+        eventually("there is a unit", async || {
+            reply = Some(click(&mut connection, buyer).await);
+            reply.as_ref().is_some_and(|reply| reply.status == 202)
+        })
+        .await;
+        let order_id = queued(&reply.unwrap());
         becomes(&mut connection, buyer, order_id, "confirmed").await;
         shop.stop().await;
     }
@@ -186,10 +199,10 @@ async fn a_buyer_who_hangs_up_has_bought_all_the_same() {
     let args = sale.args_with("--redis-url", &proxy.instead_of(&sale.stores.redis), &[]);
     let shop = sale.instance_with(&args).await;
     let cookie = log_in(shop.address, 1).await;
+    let address = address(shop.address, SALE, &cookie).await.unwrap();
     proxy.hold_answers(true);
     let mut wire = tokio::net::TcpStream::connect(shop.address).await.unwrap();
-    let request =
-        format!("POST /sales/{SALE}/purchase HTTP/1.1\r\nhost: shop\r\ncookie: {cookie}\r\ncontent-length: 0\r\n\r\n");
+    let request = format!("POST {address} HTTP/1.1\r\nhost: shop\r\ncookie: {cookie}\r\ncontent-length: 0\r\n\r\n");
     wire.write_all(request.as_bytes()).await.unwrap();
     eventually("it is reserved", async || sale.held().await.len() == 1).await;
     drop(wire); // before anybody was told
@@ -247,7 +260,7 @@ async fn a_poison_message_takes_no_other_along() {
     let mut connection = Connection::open(shop.address).await.unwrap();
     let first = queued(&click(&mut connection, 1).await);
     let second = queued(&click(&mut connection, 2).await);
-    let id = |order: i64, buyer: i64| json!({ "order_id": order, "buyer_id": buyer, "reserved_at": 1 });
+    let id = |order: i64, buyer: i64| reservation(order, buyer, 1, 1);
     let unknown_sale = id(999_999 << 33 | 1 << 25 | 1, 5);
     sale.publish(b"\xff not JSON").await;
     let mut mixed = sale.held().await;
@@ -274,7 +287,7 @@ async fn a_poison_message_takes_no_other_along() {
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn a_second_unit_of_one_buyer_is_refused_by_sql_and_sold_again() {
     let sale = Production::new(shared(), 3).await;
-    let shop = sale.instance(&[]).await;
+    let shop = sale.instance(&["--reconcile-every", "3600"]).await;
     let mut connection = Connection::open(shop.address).await.unwrap();
     let order_id = queued(&click(&mut connection, 1).await);
     becomes(&mut connection, 1, order_id, "confirmed").await;

@@ -2,26 +2,14 @@
 
 mod support;
 
-use std::{net::SocketAddr, time::Duration};
-
-use futures_util::{StreamExt, future::join_all};
-use loadtest::{
-    client::{Connection, Reply},
-    shop_process::ShopProcess,
-};
+use futures_util::future::join_all;
+use loadtest::{client::Connection, shop_process::ShopProcess};
 use serde_json::json;
 use support::{
     SALE, assert_problem, eventually, json,
+    orders::{DECLINED, GOOD, card, confirmed, pay},
     production::{Production, becomes, click, log_in, order, purchase, queued, request, shared},
 };
-use tokio::{net::TcpStream, time::timeout};
-use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{self, Message, client::IntoClientRequest},
-};
-
-const GOOD: &str = "4242 4242 4242 4242";
-const DECLINED: &str = "4000 0000 0000 0002";
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
@@ -221,91 +209,35 @@ async fn an_order_that_expires_while_the_card_is_authorised_is_not_charged() {
     sale.settles_at(0).await;
 }
 
+/// Thirty payments and thirty expiries, which come closer to each other, meet, and part again.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn a_buyer_hears_what_becomes_of_the_order_at_any_instance() {
-    let sale = Production::new(shared(), 5).await;
-    let (api, other) = (sale.instance(&["--role", "api"]).await, sale.instance(&["--role", "api"]).await);
-    let mut connection = Connection::open(api.address).await.unwrap();
-    let order_id = queued(&click(&mut connection, 2901).await);
-    let mut sockets = Vec::new();
-    for shop in [&api, &other, &other] {
-        sockets.push(watch(shop, 2901, order_id).await.unwrap());
+async fn payment_and_expiry_race_and_one_of_them_wins() {
+    let sale = Production::new(shared(), 30).await;
+    let args = ["--payment-takes", "0.3", "--log", "v6_production=debug"];
+    let shops = [sale.instance(&args).await, sale.instance(&args).await];
+    let mut orders = Vec::new();
+    for buyer in 2851..2881 {
+        orders.push((buyer, confirmed(&shops[0], buyer).await));
     }
-    for socket in &mut sockets {
-        assert_eq!(heard(socket).await, "queued");
+    let soon = "update orders set pay_by = now_ms() + 30 * (buyer.n - 1)
+                from (select id, row_number() over (order by id) as n from orders) as buyer where buyer.id = orders.id";
+    sqlx::query(soon).execute(&sale.pool).await.unwrap();
+    let paying = orders.iter().map(|&(buyer, id)| pay(&shops[buyer as usize % 2], buyer, id, Some("a"), GOOD));
+    let replies = join_all(paying).await;
+    let paid = replies.iter().filter(|reply| reply.status == 200).count();
+    for reply in replies.iter().filter(|reply| reply.status != 200) {
+        assert_problem(reply, 410, "closed");
     }
-    let _worker = sale.instance(&["--role", "worker"]).await;
-    for socket in &mut sockets {
-        assert_eq!(heard(socket).await, "confirmed");
-    }
-    assert_eq!(pay(&other, 2901, order_id, Some("a"), GOOD).await.status, 200);
-    for socket in &mut sockets {
-        assert_eq!([heard(socket).await, heard(socket).await], ["paid", "closed"]);
-    }
-    // Who comes late hears how it ended.
-    let mut late = watch(&api, 2901, order_id).await.unwrap();
-    assert_eq!([heard(&mut late).await, heard(&mut late).await], ["paid", "closed"]);
-
-    // And who does not pay, that it is over.
-    let unpaid = confirmed(&api, 2902).await;
-    let mut socket = watch(&other, 2902, unpaid).await.unwrap();
-    assert_eq!(heard(&mut socket).await, "confirmed");
-    sqlx::query("update orders set pay_by = 0 where id = $1").bind(unpaid).execute(&sale.pool).await.unwrap();
-    let mut told = "confirmed".to_owned();
-    while told == "confirmed" {
-        told = heard(&mut socket).await; // once more, perhaps: that we changed `pay_by` is news, too
-    }
-    assert_eq!([told, heard(&mut socket).await], ["expired", "closed"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn nobody_watches_the_order_of_somebody_else() {
-    let sale = Production::new(shared(), 5).await;
-    let shop = sale.instance(&["--role", "api"]).await;
-    let mut connection = Connection::open(shop.address).await.unwrap();
-    let order_id = queued(&click(&mut connection, 3001).await);
-    log_in(shop.address, 3002).await;
-    for (buyer, order_id, status) in [(3002, order_id, 404), (3001, order_id + 1, 404), (3001, -1, 404)] {
-        assert_eq!(watch(&shop, buyer, order_id).await.err(), Some(status), "{buyer} {order_id}");
-    }
-    assert_eq!(open(shop.address, order_id, "").await.err(), Some(401));
-    assert_eq!(heard(&mut watch(&shop, 3001, order_id).await.unwrap()).await, "queued");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn an_instance_that_stops_says_so_to_those_who_watch() {
-    for role in ["all", "api"] {
-        let sale = Production::new(shared(), 5).await;
-        let (shop, stays) = (sale.instance(&["--role", role]).await, sale.instance(&[]).await);
-        let order_id = confirmed(&shop, 3101).await;
-        let mut sockets = Vec::new();
-        for _ in 0..20 {
-            let mut socket = watch(&shop, 3101, order_id).await.unwrap();
-            assert_eq!(heard(&mut socket).await, "confirmed");
-            sockets.push(socket);
-        }
-        shop.stop().await;
-        for socket in &mut sockets {
-            assert_eq!(heard(socket).await, "closed 1001", "role {role}");
-        }
-        let mut socket = watch(&stays, 3101, order_id).await.unwrap();
-        assert_eq!(heard(&mut socket).await, "confirmed");
-    }
+    given_back(&sale, 30 - paid as i64).await;
+    assert_eq!((sale.orders("paid").await, sale.orders("expired").await), (paid as i64, 30 - paid as i64));
+    // No card was charged without an order, and none twice; whose order had gone before was not even asked.
+    assert_eq!((said(&sale, "capture"), said(&sale, "authorise")), (paid, paid + said(&sale, "void")));
+    sale.settles_at(paid).await;
 }
 
 /// Order, cookie, key, body; status, type.
 type Case<'a> = (i64, &'a str, Option<&'a str>, &'a str, u16, &'a str);
-
-/// Buys a unit and waits until it is an order.
-async fn confirmed(shop: &ShopProcess, buyer: i64) -> i64 {
-    let mut connection = Connection::open(shop.address).await.unwrap();
-    let order_id = queued(&click(&mut connection, buyer).await);
-    becomes(&mut connection, buyer, order_id, "confirmed").await;
-    order_id
-}
 
 /// Asks for a unit that was sold until there is one again: that is told, too, a moment later.
 async fn sold_again(shop: &ShopProcess, buyer: i64) -> i64 {
@@ -321,17 +253,6 @@ async fn sold_again(shop: &ShopProcess, buyer: i64) -> i64 {
     };
     eventually(&format!("buyer {buyer} gets the unit"), buys).await;
     order_id.unwrap()
-}
-
-fn card(number: &str) -> String {
-    json!({ "card": number }).to_string()
-}
-
-async fn pay(shop: &ShopProcess, buyer: i64, order_id: i64, key: Option<&str>, number: &str) -> Reply {
-    let cookie = log_in(shop.address, buyer).await;
-    let key = key.map(|key| ("idempotency-key", key));
-    let headers: Vec<_> = [("cookie", cookie.as_str())].into_iter().chain(key).collect();
-    request(shop.address, &format!("POST /orders/{order_id}/payment"), &headers, &card(number)).await
 }
 
 /// Payments that were begun, whatever came of them.
@@ -351,35 +272,4 @@ fn said(sale: &Production, what: &str) -> usize {
     let logs = files.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some_and(|end| end == "log"));
     let text: String = logs.map(|path| std::fs::read_to_string(path).unwrap()).collect();
     text.matches(&format!("fake provider: {what}")).count()
-}
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
-
-/// Opens the WebSocket of an order; or the status that refused it.
-async fn watch(shop: &ShopProcess, buyer: i64, order_id: i64) -> Result<Socket, u16> {
-    open(shop.address, order_id, &log_in(shop.address, buyer).await).await
-}
-
-async fn open(shop: SocketAddr, order_id: i64, cookie: &str) -> Result<Socket, u16> {
-    let mut request = format!("ws://{shop}/orders/{order_id}/watch").into_client_request().unwrap();
-    request.headers_mut().insert("cookie", cookie.parse().unwrap());
-    match connect_async(request).await {
-        Ok((socket, _)) => Ok(socket),
-        Err(tungstenite::Error::Http(response)) => Err(response.status().as_u16()),
-        Err(error) => panic!("{error}"),
-    }
-}
-
-/// The next status that is told, or how it ends: `closed`, with the code if there is one.
-async fn heard(socket: &mut Socket) -> String {
-    let message = timeout(Duration::from_secs(30), socket.next()).await.expect("a message, or an end");
-    match message {
-        Some(Ok(Message::Text(text))) => {
-            let body: serde_json::Value = serde_json::from_str(&text).unwrap();
-            body["status"].as_str().unwrap().to_owned()
-        }
-        Some(Ok(Message::Close(None))) => "closed".into(),
-        Some(Ok(Message::Close(Some(frame)))) => format!("closed {}", u16::from(frame.code)),
-        other => format!("{other:?}"),
-    }
 }

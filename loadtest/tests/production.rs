@@ -10,7 +10,7 @@ use serde_json::json;
 use sqlx::AssertSqlSafe;
 use support::{
     SALE, assert_problem, eventually, json, link, loadtest,
-    production::{Production, becomes, click, log_in, order, purchase, queued, request, shared},
+    production::{Production, address, becomes, buy_at, click, log_in, order, purchase, queued, request, shared},
 };
 use v1_naive::shop::sales::{Sale, now_ms};
 
@@ -47,7 +47,7 @@ async fn links_lead_from_the_sale_through_a_login_to_an_order() {
     assert_eq!(page["buy"], json!({ "method": "POST", "href": "/session?sale=42" }));
 
     // The header that stood in for a login until chapter 5 says nothing any more.
-    let buy = link("POST", "/sales/42/purchase");
+    let buy = link("POST", "/sales/42/path");
     for link in [&buy, &link("GET", "/orders/1"), &link("GET", "/orders/1/watch"), &link("POST", "/orders/1/payment")] {
         assert_problem(&connection.send(link, Some(1001), None).await.unwrap(), 401, "unauthenticated");
     }
@@ -58,14 +58,19 @@ async fn links_lead_from_the_sale_through_a_login_to_an_order() {
     assert_eq!((asked["ask"][0]["name"].as_str(), asked["ask"][0]["prompt"].is_string()), (Some("name"), true));
     let known = json!({
         "buyer_id": v6_production::buyer_id("1001"),
-        "buy": { "method": "POST", "href": "/sales/42/purchase" },
+        "buy": { "method": "POST", "href": "/sales/42/path" },
     });
     let login = connection.send(&session, Some(1001), Some(r#"{"name": " 1001 "}"#.into())).await.unwrap();
     assert_eq!(json(&login), known);
     let again = connection.send(&session, Some(1001), None).await.unwrap();
     assert_eq!(json(&again), known, "who has a session is not asked again");
 
-    let reply = connection.send(&buy, Some(1001), None).await.unwrap();
+    let given = connection.send(&buy, Some(1001), None).await.unwrap();
+    let href = json(&given)["buy"]["href"].as_str().unwrap().to_owned();
+    assert_eq!(given.headers["cache-control"], "no-store");
+    let hidden = href.strip_prefix("/sales/42/purchase/").unwrap();
+    assert!(hidden.len() == 48 && hidden.bytes().all(|digit| digit.is_ascii_hexdigit()), "{href}");
+    let reply = connection.send(&link("POST", &href), Some(1001), None).await.unwrap();
     let order_id = queued(&reply);
     let address = format!("/orders/{order_id}");
     let expected = json!({ "status": "queued", "order_id": order_id, "watch": format!("{address}/watch") });
@@ -101,20 +106,27 @@ async fn nonsense_is_refused_and_changes_nothing() {
 
     let (huge, long) = ("9".repeat(30), "x".repeat(101));
     let (name, body) = (format!(r#"{{"name": "{long}"}}"#), "x".repeat(1001));
-    let buy = "POST /sales/42/purchase";
+    let address = address(shop.address, SALE, mine).await.unwrap();
+    let buy = &format!("POST {address}");
+    let buy = buy.as_str();
     let cases: &[Case] = &[
         (buy, "", None, "", 401, "unauthenticated"),
         (buy, mine, Some(""), "", 400, "invalid-request"),
         (buy, mine, Some(&long), "", 400, "invalid-request"),
         (buy, mine, Some("\u{fc}"), "", 400, "invalid-request"),
         (buy, mine, None, &body, 413, "invalid-request"),
-        ("POST /sales/43/purchase", mine, None, "", 404, "not-found"),
-        ("POST /sales/-1/purchase", mine, None, "", 404, "not-found"),
-        ("POST /sales/9223372036854775807/purchase", mine, None, "", 404, "not-found"),
-        ("POST /sales/x/purchase", mine, None, "", 400, "invalid-request"),
-        ("POST /sales/%ff/purchase", mine, None, "", 400, "invalid-request"),
-        (&format!("POST /sales/{huge}/purchase"), mine, None, "", 400, "invalid-request"),
-        ("GET /sales/42/purchase", mine, None, "", 405, "invalid-request"),
+        (&buy.replace("/42/", "/43/"), mine, None, "", 404, "wrong-path"),
+        (&buy.replace("/42/", "/-1/"), mine, None, "", 404, "wrong-path"),
+        (&format!("{buy}0"), mine, None, "", 404, "wrong-path"),
+        ("POST /sales/42/purchase/x", mine, None, "", 404, "wrong-path"),
+        ("POST /sales/42/purchase", mine, None, "", 404, "not-found"),
+        ("POST /sales/43/path", mine, None, "", 404, "not-found"),
+        ("POST /sales/-1/path", mine, None, "", 404, "not-found"),
+        ("POST /sales/9223372036854775807/path", mine, None, "", 404, "not-found"),
+        ("POST /sales/x/path", mine, None, "", 400, "invalid-request"),
+        ("POST /sales/%ff/path", mine, None, "", 400, "invalid-request"),
+        (&format!("POST /sales/{huge}/path"), mine, None, "", 400, "invalid-request"),
+        ("GET /sales/42/path", mine, None, "", 405, "invalid-request"),
         ("GET /sales/43", "", None, "", 404, "not-found"),
         (&format!("GET /sales/{huge}"), "", None, "", 400, "invalid-request"),
         ("DELETE /session", mine, None, "", 405, "invalid-request"),
@@ -219,8 +231,10 @@ async fn the_same_key_is_the_same_reservation() {
     let sale = Production::new(shared(), 2).await;
     let (shop, other) = (sale.instance(&[]).await, sale.instance(&[]).await);
     let (mine, others) = (log_in(shop.address, 1401).await, log_in(shop.address, 1402).await);
-    let crowd = join_all((0..20).map(|n| purchase([shop.address, other.address][n % 2], SALE, &mine, Some("a"))));
+    let at = address(shop.address, SALE, &mine).await.unwrap();
+    let crowd = join_all((0..20).map(|n| buy_at([shop.address, other.address][n % 2], &at, &mine, Some("a"))));
     let orders: Vec<i64> = crowd.await.iter().map(queued).collect();
+    let another = address(shop.address, SALE, &mine).await.unwrap(); // while it can be had
     assert!(orders.iter().all(|id| *id == orders[0]), "{orders:?}");
     // A key is its buyer's: the same one of another buyer is another.
     let second = queued(&purchase(shop.address, SALE, &others, Some("a")).await);
@@ -228,11 +242,11 @@ async fn the_same_key_is_the_same_reservation() {
 
     assert_problem(&purchase(shop.address, SALE, &log_in(shop.address, 1403).await, Some("a")).await, 409, "sold-out");
     for address in [shop.address, other.address] {
-        assert_eq!(queued(&purchase(address, SALE, &mine, Some("a")).await), orders[0], "also when it is sold out");
-        assert_problem(&purchase(address, SALE, &mine, Some("b")).await, 409, "limit-reached");
+        assert_eq!(queued(&buy_at(address, &at, &mine, Some("a")).await), orders[0], "also when it is sold out");
+        assert_problem(&buy_at(address, &another, &mine, Some("b")).await, 409, "limit-reached");
     }
     sale.settles_at(2).await;
-    assert_eq!(queued(&purchase(shop.address, SALE, &mine, Some("a")).await), orders[0], "also when it is confirmed");
+    assert_eq!(queued(&buy_at(shop.address, &at, &mine, Some("a")).await), orders[0], "also when it is confirmed");
     sale.settles_at(2).await;
 }
 

@@ -120,13 +120,17 @@ impl Production {
 /// Logs in as `buyer` and asks for a unit of [`SALE`]; returns the answer, `202` if all is well.
 pub async fn click(connection: &mut Connection, buyer: i64) -> Reply {
     let mut next = buyer::open_sale(connection, SALE).await.unwrap();
-    while !next.takes_a_unit() {
+    while !next.uri.path().ends_with("/path") {
         match buyer::ask(connection, &next, buyer).await {
             buyer::Next::Follow(link) => next = link,
-            buyer::Next::Told(answer) => panic!("no way to the purchase: {answer:?}"),
+            buyer::Next::Told(answer) => panic!("no way to an address: {answer:?}"),
         }
     }
-    connection.send(&next, Some(buyer), None).await.unwrap()
+    let given = connection.send(&next, Some(buyer), None).await.unwrap();
+    match json(&given)["buy"]["href"].as_str() {
+        Some(href) => connection.send(&link("POST", href), Some(buyer), None).await.unwrap(),
+        None => given,
+    }
 }
 
 /// The order's id in a `202`.
@@ -171,9 +175,27 @@ pub async fn log_in(shop: SocketAddr, buyer: i64) -> String {
     sessions::of(buyer).expect("a session").to_str().unwrap().to_owned()
 }
 
-/// Asks for a unit of a sale, with an `Idempotency-Key` or without; `cookie` says who.
+/// Asks for an address and then for a unit of a sale, with an `Idempotency-Key` or without; `cookie` says who. Returns the
+/// first refusal.
 pub async fn purchase(shop: SocketAddr, sale: i64, cookie: &str, key: Option<&str>) -> Reply {
+    match address(shop, sale, cookie).await {
+        Ok(address) => buy_at(shop, &address, cookie, key).await,
+        Err(refusal) => refusal,
+    }
+}
+
+/// An address to buy at, or the refusal.
+pub async fn address(shop: SocketAddr, sale: i64, cookie: &str) -> Result<String, Reply> {
+    let reply = request(shop, &format!("POST /sales/{sale}/path"), &[("cookie", cookie)], "").await;
+    match json(&reply)["buy"]["href"].as_str() {
+        Some(href) => Ok(href.to_owned()),
+        None => Err(reply),
+    }
+}
+
+/// Asks for a unit at that address.
+pub async fn buy_at(shop: SocketAddr, address: &str, cookie: &str, key: Option<&str>) -> Reply {
     let key = key.map(|key| ("idempotency-key", key));
     let headers: Vec<_> = [("cookie", cookie)].into_iter().chain(key).collect();
-    request(shop, &format!("POST /sales/{sale}/purchase"), &headers, "").await
+    request(shop, &format!("POST {address}"), &headers, "").await
 }

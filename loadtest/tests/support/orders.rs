@@ -1,0 +1,75 @@
+//! Orders of chapter 6: bought, paid for, and watched.
+
+use std::{net::SocketAddr, time::Duration};
+
+use futures_util::StreamExt;
+use loadtest::{
+    client::{Connection, Reply},
+    shop_process::ShopProcess,
+};
+use serde_json::json;
+use tokio::{net::TcpStream, time::timeout};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{self, Message, client::IntoClientRequest},
+};
+
+use super::production::{becomes, click, log_in, queued, request};
+
+/// A card that pays.
+pub const GOOD: &str = "4242 4242 4242 4242";
+/// A card that does not.
+pub const DECLINED: &str = "4000 0000 0000 0002";
+
+/// Buys a unit and waits until it is an order.
+pub async fn confirmed(shop: &ShopProcess, buyer: i64) -> i64 {
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    let order_id = queued(&click(&mut connection, buyer).await);
+    becomes(&mut connection, buyer, order_id, "confirmed").await;
+    order_id
+}
+
+/// A payment's body.
+pub fn card(number: &str) -> String {
+    json!({ "card": number }).to_string()
+}
+
+/// Pays, under this key.
+pub async fn pay(shop: &ShopProcess, buyer: i64, order_id: i64, key: Option<&str>, number: &str) -> Reply {
+    let cookie = log_in(shop.address, buyer).await;
+    let key = key.map(|key| ("idempotency-key", key));
+    let headers: Vec<_> = [("cookie", cookie.as_str())].into_iter().chain(key).collect();
+    request(shop.address, &format!("POST /orders/{order_id}/payment"), &headers, &card(number)).await
+}
+
+pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Opens the WebSocket of an order; or the status that refused it.
+pub async fn watch(shop: &ShopProcess, buyer: i64, order_id: i64) -> Result<Socket, u16> {
+    open(shop.address, order_id, &log_in(shop.address, buyer).await).await
+}
+
+/// The same with a cookie.
+pub async fn open(shop: SocketAddr, order_id: i64, cookie: &str) -> Result<Socket, u16> {
+    let mut request = format!("ws://{shop}/orders/{order_id}/watch").into_client_request().unwrap();
+    request.headers_mut().insert("cookie", cookie.parse().unwrap());
+    match connect_async(request).await {
+        Ok((socket, _)) => Ok(socket),
+        Err(tungstenite::Error::Http(response)) => Err(response.status().as_u16()),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The next status that is told, or how it ends: `closed`, with the code if there is one.
+pub async fn heard(socket: &mut Socket) -> String {
+    let message = timeout(Duration::from_secs(30), socket.next()).await.expect("a message, or an end");
+    match message {
+        Some(Ok(Message::Text(text))) => {
+            let body: serde_json::Value = serde_json::from_str(&text).unwrap();
+            body["status"].as_str().unwrap().to_owned()
+        }
+        Some(Ok(Message::Close(None))) => "closed".into(),
+        Some(Ok(Message::Close(Some(frame)))) => format!("closed {}", u16::from(frame.code)),
+        other => format!("{other:?}"),
+    }
+}
