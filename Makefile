@@ -3,15 +3,15 @@
 #   make demo    breaks every version and prints the table
 #   make test    every test: unit, contract, real services, browser
 #
-.PHONY: help demo test lint book services browser results pictures deny clean
+.PHONY: help demo test lint book services test-tools results pictures deny clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: services ## the oversell reproduction over all versions
 	@cargo loadtest demo
 
-test: services browser ## every test; a server that is missing is a failure
+test: services test-tools ## every test; a server that is missing is a failure
 	cargo test --workspace -- --include-ignored
 
 lint: ## format, clippy and docs, warnings refused
@@ -25,8 +25,8 @@ book: ## the book in docs/book; warnings and broken links refused
 services: ## installs the servers that the lab starts by itself
 	@.ci/install postgresql redis rabbitmq
 
-browser: ## installs what the browser tests drive
-	@.ci/install chromium
+test-tools: ## installs what only tests need: a browser, and a clock that is wrong
+	@.ci/install chromium faketime
 
 results: services ## measures the figures of README and book again, into docs/results (half an hour)
 	@docs/results/measure
