@@ -39,6 +39,8 @@ pub mod scenario;
 pub mod services;
 /// What browsers keep for the buyers.
 pub mod sessions;
+/// What a run has for itself.
+mod set;
 /// Shops as child processes.
 pub mod shop_process;
 /// Redis and the queue.
