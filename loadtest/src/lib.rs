@@ -9,6 +9,8 @@ pub mod audit;
 pub mod buyer;
 /// One HTTP connection.
 pub mod client;
+/// Servers that die under chapter 6.
+pub mod fault;
 /// What the buyers were told.
 pub mod history;
 /// Servers, databases, folders.
