@@ -32,6 +32,7 @@ fn a_fault_has_its_row_and_its_figures() {
     assert_eq!((&round["orders"], &round["sold"]), (&100.into(), &100.into()), "{round}");
     let told: u64 = round["outcomes"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
     assert!(told > 400, "the crowd, and those who tried: {round}");
+    assert!(round["sold_when_struck"].as_u64().unwrap() >= 25, "{round}");
     let recovered = round["recovered_ms"].as_f64().unwrap();
     assert!(recovered > 0.0 && recovered < 60_000.0, "{round}");
     let row = table.lines().find(|line| line.starts_with("redis-killed")).expect("a row");

@@ -20,6 +20,9 @@ use v1_naive::shop::stop_signal;
 use super::{Exit, this_program, with_progress};
 use crate::cli;
 
+/// Connections that the buyers share. With many more, the stock is gone before anything can be killed.
+const CONNECTIONS: usize = 50;
+
 /// Starts the servers, and works until done or told to stop; the servers go with their value in either case.
 pub(crate) async fn faults(args: cli::Faults) -> anyhow::Result<Exit> {
     let mut stop = pin!(stop_signal()?);
@@ -35,6 +38,7 @@ async fn strike(args: &cli::Faults) -> anyhow::Result<Exit> {
         buyers: args.buyers as usize,
         stock: args.stock.into(),
         instances: args.instances as usize,
+        connections: CONNECTIONS,
         ..Plan::stampede(Version::V6, None)
     };
     open_files::allow(plan.sockets())?;

@@ -46,6 +46,8 @@ pub struct Round {
     pub instances: usize,
     /// Order of the buyers.
     pub seed: u64,
+    /// Units that buyers had been told of when it broke. None left to sell would mean that it broke too late.
+    pub sold_when_struck: usize,
     /// What buyers, database and servers say when laid side by side.
     #[serde(flatten)]
     pub audit: Audit,
@@ -128,6 +130,7 @@ mod tests {
             buyers: 20,
             instances: 2,
             seed: 1,
+            sold_when_struck: 3,
             audit: Audit { orders: 10, sold: 10, ..Audit::default() },
             outcomes: BTreeMap::new(),
             recovered_ms,

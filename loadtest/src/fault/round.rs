@@ -1,4 +1,4 @@
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::atomic::Ordering::Relaxed};
 
 use anyhow::Context;
 use tokio::{sync::watch, task::JoinSet, time::Instant};
@@ -15,7 +15,6 @@ use crate::{
     services::Services,
     set::Set,
     shop_process::ShopProcess,
-    stores::Stores,
 };
 
 /// The sale.
@@ -37,7 +36,7 @@ pub async fn round(
     let played = play(&mut set, services, fault, plan, progress).await;
     set.stop_shops().await; // before the audit: whoever was given up by a buyer may still be writing
     let round = match played {
-        Ok((history, recovered)) => conclude(plan, &set, &history, recovered).await,
+        Ok(played) => conclude(plan, &set, &played).await,
         Err(error) => Err(error),
     };
     let removed = set.remove(lab).await;
@@ -45,19 +44,28 @@ pub async fn round(
     removed.map(|()| round)
 }
 
-/// The sale and the strike: what everybody was told, and when the first buyer was served again.
+/// What was played.
+struct Played {
+    crowd: Vec<Told>,
+    probes: Probes,
+    /// Units that were sold when it broke.
+    sold: usize,
+}
+
+/// The sale and the strike.
 async fn play(
     set: &mut Set,
     services: &mut Services,
     fault: Fault,
     plan: &Plan,
     progress: Progress,
-) -> anyhow::Result<(Vec<Told>, Option<Duration>)> {
+) -> anyhow::Result<Played> {
     let up = Instant::now();
     let Set { database, stores, shops, .. } = set;
     let stores = stores.as_ref().context("only chapter 6 has servers that can be struck")?;
     stores.put_up(&database.url, &[Sale::open(SALE, plan.stock)]).await?;
     fault.prepare(stores, up).await?;
+    let redis = stores.connect().await?;
 
     let (come_back, second_wave) = watch::channel(false);
     let crowd = Crowd {
@@ -70,38 +78,48 @@ async fn play(
     };
     let struck = async {
         progress.reach(plan.stock / 4, plan.buyers / 2).await;
-        strike(fault, Target { services, stores, shops }, come_back).await
+        strike(fault, Target { services, redis, shops }, &progress, come_back).await
     };
     // Whichever fails ends the other, which would wait for it.
-    let (stampede, probes) = tokio::try_join!(stampede::run(&crowd, progress.clone(), async || {}), struck)?;
+    let (stampede, (sold, probes)) = tokio::try_join!(stampede::run(&crowd, progress.clone(), async || {}), struck)?;
     stores.wait_until_quiet(&[SALE]).await?;
-    Ok((stampede.history.into_iter().chain(probes.history).collect(), probes.recovered))
+    Ok(Played { crowd: stampede.history, probes, sold })
 }
 
-/// Breaks and mends it, and lets the second wave come when it is up; the probes come as soon as it is broken.
-async fn strike(fault: Fault, mut target: Target<'_>, come_back: watch::Sender<bool>) -> anyhow::Result<Probes> {
+/// Breaks and mends it, and lets the second wave come when it is up; the probes come as soon as it is broken. Returns how
+/// many units were sold by then.
+async fn strike(
+    fault: Fault,
+    mut target: Target<'_>,
+    progress: &Progress,
+    come_back: watch::Sender<bool>,
+) -> anyhow::Result<(usize, Probes)> {
     let struck = Instant::now();
     fault.strike(&mut target).await?;
+    let sold = progress.bought.load(Relaxed);
     let mut probing = JoinSet::new(); // apart, because we block while a server starts; and it ends with us
     probing.spawn(Probes::send(addresses(target.shops), SALE, struck));
     fault.mend(&mut target).await?;
     come_back.send_replace(true);
-    probing.join_next().await.context("nobody has tried")??
+    Ok((sold, probing.join_next().await.context("nobody has tried")???))
 }
 
 fn addresses(shops: &[ShopProcess]) -> Vec<SocketAddr> {
     shops.iter().map(|shop| shop.address).collect()
 }
 
-async fn conclude(plan: &Plan, set: &Set, history: &[Told], recovered: Option<Duration>) -> anyhow::Result<Round> {
-    let stores: Option<&Stores> = set.stores.as_ref();
+async fn conclude(plan: &Plan, set: &Set, played: &Played) -> anyhow::Result<Round> {
+    let Played { crowd, probes, sold } = played;
+    let history: Vec<Told> = crowd.iter().chain(&probes.history).cloned().collect();
+    let ledger = Ledger::read(&set.pool, set.stores.as_ref(), &[SALE]).await?;
     Ok(Round {
         stock: plan.stock,
         buyers: plan.buyers,
         instances: plan.instances,
         seed: plan.seed,
-        audit: audit(history, &Ledger::read(&set.pool, stores, &[SALE]).await?),
-        outcomes: outcomes(history),
-        recovered_ms: recovered.map(|after| after.as_secs_f64() * 1e3),
+        sold_when_struck: *sold,
+        audit: audit(&history, &ledger),
+        outcomes: outcomes(&history),
+        recovered_ms: probes.recovered.map(|after| after.as_secs_f64() * 1e3),
     })
 }

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use redis::aio::MultiplexedConnection;
 use tokio::{
     task::block_in_place,
     time::{Instant, sleep, sleep_until},
@@ -22,7 +23,8 @@ const SETTLED: Duration = Duration::from_secs(2);
 /// What can be struck.
 pub(super) struct Target<'a> {
     pub(super) services: &'a mut Services,
-    pub(super) stores: &'a Stores,
+    /// Open before the crowd comes: it would have to stand in line with it.
+    pub(super) redis: MultiplexedConnection,
     pub(super) shops: &'a mut [ShopProcess],
 }
 
@@ -44,10 +46,7 @@ impl Fault {
             RedisKilled | RedisEmptied | RedisCut => target.kill(Server::Redis),
             RabbitMqKilled => target.kill(Server::RabbitMq),
             PostgresKilled => target.kill(Server::Postgres),
-            RedisFlushed => {
-                let mut redis = target.stores.connect().await?;
-                Ok(redis::cmd("FLUSHALL").exec_async(&mut redis).await?)
-            }
+            RedisFlushed => Ok(redis::cmd("FLUSHALL").exec_async(&mut target.redis).await?),
             InstanceKilled => target.shops[0].kill().await,
             InstanceStopped => {
                 target.shops[0].ask_to_stop();
