@@ -38,6 +38,8 @@ fn a_fault_has_its_row_and_its_figures() {
     let row = table.lines().find(|line| line.starts_with("redis-killed")).expect("a row");
     assert!(row.contains("100 of 100") && row.contains(&format!("{recovered:.0}")), "{table}");
 
+    let output = Command::new(loadtest()).args(["report", "faults.json"]).current_dir(folder.path()).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("is of faults: --markdown"), "{output:?}");
     let args = ["report", "faults.json", "--markdown"];
     let output = Command::new(loadtest()).args(args).current_dir(folder.path()).output().unwrap();
     let table = String::from_utf8_lossy(&output.stdout).into_owned();

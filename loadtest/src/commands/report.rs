@@ -64,9 +64,8 @@ impl Destination {
 }
 
 pub(crate) fn again(args: Again) -> anyhow::Result<Exit> {
-    if args.markdown
-        && let Ok(faults) = Faults::read(&args.file)
-    {
+    if let Ok(faults) = Faults::read(&args.file) {
+        ensure!(args.markdown, "{} is of faults: --markdown prints their table", args.file.display());
         print!("{}", fault::table::markdown(&faults));
         return Ok(Exit::AsPromised);
     }

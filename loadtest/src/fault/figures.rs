@@ -46,7 +46,8 @@ pub struct Round {
     pub instances: usize,
     /// Order of the buyers.
     pub seed: u64,
-    /// Units that buyers had been told of when it broke. None left to sell would mean that it broke too late.
+    /// Units that were reserved when what was struck was dead. Without Redis nobody reserves: if none was left by then, it died
+    /// too late. Without PostgreSQL and RabbitMQ buyers go on reserving while their many processes are still being killed.
     pub sold_when_struck: usize,
     /// What buyers, database and servers say when laid side by side.
     #[serde(flatten)]

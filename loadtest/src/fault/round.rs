@@ -48,7 +48,7 @@ pub async fn round(
 struct Played {
     crowd: Vec<Told>,
     probes: Probes,
-    /// Units that were sold when it broke.
+    /// Units that were reserved when it was dead.
     sold: usize,
 }
 
@@ -86,8 +86,8 @@ async fn play(
     Ok(Played { crowd: stampede.history, probes, sold })
 }
 
-/// Breaks and mends it, and lets the second wave come when it is up; the probes come as soon as it is broken. Returns how
-/// many units were sold by then.
+/// Breaks and mends it, and lets the second wave come when it is up; the probes come as soon as it is dead. Returns how
+/// many units were reserved by then.
 async fn strike(
     fault: Fault,
     mut target: Target<'_>,
