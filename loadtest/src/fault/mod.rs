@@ -1,7 +1,7 @@
 //! What may die under chapter 6 in the middle of a sale, and what the sale is worth afterwards.
 //!
-//! To follow one fault, read [`round`] and from there `strike` (what is done), `probe` (when can one buy again?) and
-//! [`figures`] (what came of it).
+//! To follow one fault, read `round` and from there `strike` (what is done), `probe` (when can one buy again?) and
+//! `figures` (what came of it).
 
 /// What came of the rounds.
 pub mod figures;
