@@ -31,6 +31,9 @@ pub struct Audit {
     /// Units by which `sold` and the orders differ: the counter lies. With Redis, also those by which what is left there and
     /// the orders do not add up to the stock, and reservations there without an order.
     pub not_conserved: i64,
+    /// Buyers who were told `queued` and then that it failed. Late, and yet an answer: `queued` does not promise the unit.
+    #[serde(default)]
+    pub late_rejects: i64,
     /// What is still in outboxes and queues when all is over.
     #[serde(default)]
     pub unfinished: i64,
@@ -88,7 +91,10 @@ pub fn audit(history: &[Told], ledger: &Ledger) -> Audit {
     for told in history {
         let buyer_id = ledger.known_as(told.buyer_id);
         match told.answer {
-            Answer::Refused(_) => continue,
+            Answer::Refused(ref kind) => {
+                audit.late_rejects += i64::from(kind == "failed");
+                continue;
+            }
             Answer::Bought { order_id } => {
                 audit.lost_promises += i64::from(!held.contains(&(order_id, told.sale_id, buyer_id)));
             }
@@ -188,6 +194,13 @@ mod tests {
         // Also with an order: the buyer was never told.
         let audit = found((5, 1), &[(1, 7)], &queued);
         assert_eq!((audit.lost_promises, audit.phantom_orders), (1, 0));
+    }
+
+    #[test]
+    fn a_place_in_the_queue_that_leads_to_a_no_is_a_late_reject() {
+        let audit = found((5, 1), &[(1, 7)], &[(7, bought(1)), (8, refused("failed")), (9, refused("sold-out"))]);
+        assert_eq!((audit.late_rejects, audit.lost_promises, audit.is_sound()), (1, 0, true));
+        assert_eq!(found((5, 1), &[(1, 8)], &[(8, refused("failed"))]).phantom_orders, 1, "no is no");
     }
 
     #[test]

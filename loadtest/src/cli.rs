@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use loadtest::{lab::Backend, scenario::Scenario, services::Server, version::Version};
+use loadtest::{fault::Fault, lab::Backend, scenario::Scenario, services::Server, version::Version};
 
 /// Breaks every version of the flash sale with the same crowd, and audits what is left.
 ///
@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Every version in every scenario: the table of what holds and what breaks
     Matrix(Matrix),
+    /// Breaks a server under chapter 6 in the middle of a sale, again and again
+    Faults(Faults),
     /// The HTML report again, from a file of figures
     Report(Again),
     /// A picture for README and book, from a file of figures
@@ -123,6 +125,37 @@ pub(crate) struct Matrix {
     /// Draws the order of the buyers
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct Faults {
+    /// What is to break [default: all of them, one after the other]
+    #[arg(value_name = "FAULT")]
+    pub(crate) faults: Vec<Fault>,
+
+    /// Sales in which each of them strikes
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) rounds: u32,
+
+    /// Buyers; the second half of them comes when what broke is up again
+    #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
+    pub(crate) buyers: u32,
+
+    /// Units of each sale; the fault strikes when a quarter of them is sold
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) stock: u32,
+
+    /// Instances of the shop; each request of a tab goes to the next
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub(crate) instances: u32,
+
+    /// Draws the order of the buyers; each round adds one
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+
+    /// Write the figures to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
 }
 
 #[derive(Args)]

@@ -113,6 +113,19 @@ impl Lab {
         Ok(Lab::with(loadtest, folder, Some(Server { url, admin, private })))
     }
 
+    /// Opens a lab on these servers, all three of them. They are the caller's, to be killed while something runs in the lab.
+    ///
+    /// # Errors
+    /// One of them was not started, or PostgreSQL does not answer.
+    pub async fn on(loadtest: PathBuf, services: &Services) -> anyhow::Result<Lab> {
+        let url = |server: services::Server| {
+            services.url(server).cloned().with_context(|| format!("{server} is not one of these servers"))
+        };
+        let lab = Lab::open(loadtest, &Backend::Server(url(POSTGRES)?)).await?;
+        let stores = StoreServers { redis: url(Redis)?, amqp: url(RabbitMq)?, private: None };
+        Ok(Lab { stores: OnceCell::new_with(Some(stores)), ..lab })
+    }
+
     fn with(loadtest: PathBuf, folder: TempDir, server: Option<Server>) -> Lab {
         let (capacity, stores) = (OnceCell::new(), OnceCell::new());
         Lab { loadtest, folder, capacity, server, stores, made: Mutex::default() }

@@ -9,6 +9,8 @@ pub mod audit;
 pub mod buyer;
 /// One HTTP connection.
 pub mod client;
+/// Servers that die under chapter 6.
+pub mod fault;
 /// What the buyers were told.
 pub mod history;
 /// Servers, databases, folders.
@@ -39,6 +41,8 @@ pub mod scenario;
 pub mod services;
 /// What browsers keep for the buyers.
 pub mod sessions;
+/// What a run has for itself.
+mod set;
 /// Shops as child processes.
 pub mod shop_process;
 /// Redis and the queue.

@@ -6,7 +6,7 @@ mod commands;
 use std::process::ExitCode;
 
 use cli::{Cli, Command};
-use commands::{Exit, demo, matrix, report, run, serve, services};
+use commands::{Exit, demo, faults, matrix, report, run, serve, services};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -16,6 +16,7 @@ async fn main() -> ExitCode {
         Command::Run(args) => run::run(args).await.map(ExitCode::from),
         Command::Report(args) => report::again(args).map(ExitCode::from),
         Command::Matrix(args) => matrix::matrix(args).await.map(ExitCode::from),
+        Command::Faults(args) => faults::faults(args).await.map(ExitCode::from),
         Command::Picture(args) => report::picture(&args).map(ExitCode::from),
         Command::Serve(args) => serve::serve(args).await,
         Command::Services => services::services().await,

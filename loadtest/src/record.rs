@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, ensure};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     audit::Audit,
@@ -159,10 +159,7 @@ pub struct Flood {
 impl Record {
     /// A record of these runs, made here and now.
     pub fn new(seed: u64, runs: Vec<Run>) -> Record {
-        // The program's own path says nothing and differs everywhere.
-        let command = std::iter::once("cargo loadtest".to_owned()).chain(std::env::args().skip(1));
-        let command = command.collect::<Vec<_>>().join(" ");
-        Record { schema: SCHEMA, machine: Machine::this(), commit: commit(), command, seed, runs }
+        Record { schema: SCHEMA, machine: Machine::this(), commit: commit(), command: command(), seed, runs }
     }
 
     /// Reads a file that [`Record::write`] has written.
@@ -170,19 +167,7 @@ impl Record {
     /// # Errors
     /// It cannot be read, is cut off, is no such file, or is of a schema that this program does not know.
     pub fn read(path: &Path) -> anyhow::Result<Record> {
-        #[derive(Deserialize)]
-        struct Any {
-            schema: u32,
-        }
-        let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let no_run_file = || format!("{} is not a whole run file", path.display());
-        let Any { schema } = serde_json::from_str(&text).with_context(no_run_file)?;
-        ensure!(
-            schema <= SCHEMA,
-            "{} is of schema {schema}, this program reads {SCHEMA}: take a newer one",
-            path.display()
-        );
-        serde_json::from_str(&text).with_context(no_run_file)
+        read(path)
     }
 
     /// Writes it.
@@ -190,9 +175,37 @@ impl Record {
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
-        let text = serde_json::to_string_pretty(self)? + "\n";
-        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+        write(self, path)
     }
+}
+
+/// What was typed. The program's own path says nothing and differs everywhere.
+pub(crate) fn command() -> String {
+    let command = std::iter::once("cargo loadtest".to_owned()).chain(std::env::args().skip(1));
+    command.collect::<Vec<_>>().join(" ")
+}
+
+/// Reads a file of figures, if it is whole and of a schema that this program knows.
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
+    #[derive(Deserialize)]
+    struct Any {
+        schema: u32,
+    }
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let no_run_file = || format!("{} is not a whole run file", path.display());
+    let Any { schema } = serde_json::from_str(&text).with_context(no_run_file)?;
+    ensure!(
+        schema <= SCHEMA,
+        "{} is of schema {schema}, this program reads {SCHEMA}: take a newer one",
+        path.display()
+    );
+    serde_json::from_str(&text).with_context(no_run_file)
+}
+
+/// Writes figures as [`read`] reads them.
+pub(crate) fn write(figures: &impl Serialize, path: &Path) -> anyhow::Result<()> {
+    let text = serde_json::to_string_pretty(figures)? + "\n";
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Finds out before a long run whether its result can be written.
@@ -303,6 +316,9 @@ impl Run {
         }
         if audit.undersold > 0 {
             says += &format!("; {} left, though buyers were refused", thousands(audit.undersold));
+        }
+        if audit.late_rejects > 0 {
+            says += &format!("; {} late rejects", thousands(audit.late_rejects));
         }
         for (kind, n) in self.outcomes.iter().filter(|(kind, _)| !["bought", "sold-out"].contains(&kind.as_str())) {
             says += &format!("; {} told {kind}", thousands(*n as i64));

@@ -6,11 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
 use nix::sys::resource::{UsageWho, getrusage};
-use sqlx::AnyPool;
-use tokio::sync::watch;
-use v1_naive::shop::sales::Sale;
 
 use crate::{
     audit::audit,
@@ -21,15 +17,8 @@ use crate::{
     plan::Plan,
     promise::{Promise, promise},
     record::{Latencies, Run},
-    scenario::{
-        Measure, Played, Scenario, Stage,
-        bystander::{Beside, STARVES},
-        early_bird, flood, forger, restart, scalper,
-        stampede::{self, Crowd, Progress},
-        told,
-    },
-    shop_process::ShopProcess,
-    stores::Stores,
+    scenario::{Played, Scenario, Stage, crowd, early_bird, flood, forger, scalper, stampede::Progress},
+    set::Set,
 };
 
 /// The first sale of a run. The shop's own, which nobody asked for, is below it.
@@ -52,46 +41,13 @@ pub async fn run(lab: &Lab, plan: &Plan, progress: Progress) -> anyhow::Result<R
     let mut set = Set::build(lab, plan).await?;
     let watched = watch_play(lab, plan, &mut set, capacity, progress).await;
     // Stopped before the audit: whoever was given up by a buyer may still be writing.
-    for shop in std::mem::take(&mut set.shops) {
-        shop.stop().await;
-    }
+    set.stop_shops().await;
     let run = match watched {
         Ok(watched) => conclude(plan, &set, watched).await,
         Err(error) => Err(error),
     };
-    set.strike(lab).await?;
+    set.remove(lab).await?;
     run
-}
-
-/// What a run has for itself.
-struct Set {
-    database: FreshDatabase,
-    stores: Option<Stores>,
-    pool: AnyPool,
-    shops: Vec<ShopProcess>,
-}
-
-impl Set {
-    async fn build(lab: &Lab, plan: &Plan) -> anyhow::Result<Set> {
-        let database = lab.fresh_database().await?;
-        let stores = if plan.version.needs_stores() { Some(lab.fresh_stores(&database).await?) } else { None };
-        let mut shops = Vec::new();
-        for n in 0..plan.instances {
-            let log = lab.folder.path().join(format!("{}-{n}.log", database.name()));
-            let args = plan.shop_args(&database, stores.as_ref());
-            shops.push(ShopProcess::start(&lab.loadtest, plan.version, &args, log).await?);
-        }
-        let pool = database.connect().await?;
-        Ok(Set { database, stores, pool, shops })
-    }
-
-    async fn strike(self, lab: &Lab) -> anyhow::Result<()> {
-        self.pool.close().await;
-        if let Some(stores) = self.stores {
-            stores.remove().await?;
-        }
-        lab.remove(self.database).await
-    }
 }
 
 /// What was played, and what was seen meanwhile.
@@ -121,7 +77,7 @@ async fn watch_play(
         Scenario::Forger => forger::play(&stage).await?,
         Scenario::Stampede | Scenario::Bystander | Scenario::TwoInstances | Scenario::Restart => {
             let at_barrier = async || before = Baseline::take(lab, database, &addresses).await;
-            crowd(lab, &stage, database, shops, progress, at_barrier).await?
+            crowd::play(lab, &stage, database, shops, progress, at_barrier).await?
         }
     };
     let seconds = before.at.elapsed().as_secs_f64();
@@ -148,7 +104,7 @@ async fn conclude(plan: &Plan, set: &Set, watched: Watched) -> anyhow::Result<Ru
         Some(_) => observe::reservations(&set.pool, &played.sales, played.began_at).await?,
         None => None,
     };
-    let measure = played.measure.or_else(|| plan.scenario.is_a_crowd().then(|| of_a_crowd(&audit, &history)));
+    let measure = played.measure.or_else(|| plan.scenario.is_a_crowd().then(|| crowd::measure(&audit, &history)));
     let promised = promise(plan.conditions(database));
     let deadlocks = counters.get("deadlocks").copied().unwrap_or_default();
     let sound_beside = played.bystander.as_ref().is_none_or(|bystander| bystander.audit.is_sound());
@@ -204,73 +160,6 @@ async fn conclude(plan: &Plan, set: &Set, watched: Watched) -> anyhow::Result<Ru
         verdict: verdict.into(),
         audit,
     })
-}
-
-/// The scenarios in which everybody wants a unit at the same moment.
-async fn crowd(
-    lab: &Lab,
-    stage: &Stage<'_>,
-    database: &FreshDatabase,
-    shops: &mut [ShopProcess],
-    progress: Progress,
-    at_barrier: impl AsyncFnOnce(),
-) -> anyhow::Result<Played> {
-    let plan = stage.plan;
-    let sales: Vec<i64> = (stage.sale..).take(plan.sales).collect();
-    stage.put_up(&sales.iter().map(|&sale| Sale::open(sale, plan.stock)).collect::<Vec<_>>()).await?;
-    let (come_back, second_wave) = watch::channel(false);
-    let crowd = Crowd {
-        shops: stage.shops.to_vec(),
-        sales: sales.clone(),
-        buyers: plan.buyers,
-        connections: plan.connections,
-        seed: plan.seed,
-        second_wave: (plan.scenario == Scenario::Restart).then_some(second_wave),
-    };
-    let watched = match plan.scenario {
-        Scenario::Bystander => {
-            let server = lab.admin().map(|admin| (admin.clone(), database.name().to_owned()));
-            Some(Beside::begin(stage, server).await?)
-        }
-        _ => None,
-    };
-    let strike = async {
-        match plan.scenario {
-            Scenario::Restart => {
-                let struck = restart::strike(&mut shops[0], plan.stock, plan.buyers / 2, progress.clone(), come_back);
-                struck.await.context("the shop does not come back")
-            }
-            _ => Ok(()),
-        }
-    };
-    // Whichever fails ends the other, which would wait for it.
-    let (stampede, ()) = tokio::try_join!(stampede::run(&crowd, progress.clone(), at_barrier), strike)?;
-    let bystander = match watched {
-        Some(watched) => Some(watched.end(stage).await?),
-        None => None,
-    };
-    let starving = bystander.as_ref().map(|bystander| match bystander.p99_ratio {
-        Some(times) => Measure::new("times by which the bystanders' p99 grew", times, times < STARVES),
-        None => Measure::new("bystanders who got an answer", 0.0, false),
-    });
-    Ok(Played {
-        history: stampede.history,
-        sales,
-        requests: stampede.requests,
-        elapsed: stampede.elapsed,
-        began_at: Some(stampede.began_at),
-        measure: starving,
-        bystander,
-        ..Played::default()
-    })
-}
-
-/// A crowd is served well if nothing is sold twice, nothing is left over, and nobody is turned away from the address that the
-/// shop itself has given.
-fn of_a_crowd(audit: &crate::audit::Audit, history: &[crate::history::Told]) -> Measure {
-    let wrong = audit.oversold + audit.undersold + audit.lost_promises;
-    let turned_away = told(history, "wrong-path");
-    Measure::none_of("units oversold, unsold or lost, and honest buyers turned away", wrong as usize + turned_away)
 }
 
 /// What was counted before the first request of interest.

@@ -20,6 +20,9 @@ use crate::version::Version;
 /// What a shop may know of the environment.
 const PASSED_ON: [&str; 6] = ["PATH", "HOME", "TMPDIR", "LANG", "RUST_LOG", "RUST_BACKTRACE"];
 
+/// How long it may take to stop.
+const TO_STOP: Duration = Duration::from_secs(15);
+
 /// A running instance; killed when dropped.
 pub struct ShopProcess {
     /// Where it listens.
@@ -52,15 +55,39 @@ impl ShopProcess {
     /// # Errors
     /// It does not start.
     pub async fn kill_and_start_again(&mut self) -> anyhow::Result<()> {
-        self.child.kill().await?;
+        self.kill().await?;
+        self.start_again().await
+    }
+
+    /// Kills it without a warning.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    /// Tells it to finish what it is doing and to end, as SIGTERM does; returns at once.
+    pub fn ask_to_stop(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
+    /// Waits until it has ended, and starts it again at the same address.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub async fn start_again(&mut self) -> anyhow::Result<()> {
+        if timeout(TO_STOP, self.child.wait()).await.is_err() {
+            self.kill().await?;
+        }
         (self.child, _) = self.start.at(&self.address.to_string()).await?;
         Ok(())
     }
 
     /// Lets it finish what it is doing, and stops it.
     pub async fn stop(mut self) {
-        drop(self.child.stdin.take());
-        let _ = timeout(Duration::from_secs(15), self.child.wait()).await;
+        self.ask_to_stop();
+        let _ = timeout(TO_STOP, self.child.wait()).await;
     }
 }
 

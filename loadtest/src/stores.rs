@@ -53,16 +53,28 @@ impl Stores {
         Ok(())
     }
 
-    /// Waits until no reservation of these sales is on its way any more, or for too long.
+    /// Waits until no reservation of these sales is on its way any more and Redis has them all, or for too long. A Redis that
+    /// was emptied has no outbox and would look quiet, before the shop has made it anew.
     ///
     /// # Errors
     /// A server's.
     pub async fn wait_until_quiet(&self, sales: &[i64]) -> anyhow::Result<()> {
         let begun = Instant::now();
-        while self.unfinished(sales).await? > 0 && begun.elapsed() < TO_BE_QUIET {
+        while !self.is_quiet(sales).await? && begun.elapsed() < TO_BE_QUIET {
             sleep(Duration::from_millis(50)).await;
         }
         Ok(())
+    }
+
+    async fn is_quiet(&self, sales: &[i64]) -> anyhow::Result<bool> {
+        let mut redis = self.connect().await?;
+        for &sale in sales {
+            let epoch: Option<i64> = redis.hget(self.key(sale, "sale"), "epoch").await?;
+            if epoch.unwrap_or_default() == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(self.unfinished(sales).await? == 0)
     }
 
     /// What they hold.

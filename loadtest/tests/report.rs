@@ -102,6 +102,47 @@ fn the_report_can_be_made_again() {
     assert_eq!(first, again);
 }
 
+/// Chapters 5 and 6 stand beside each other if there are both, and not otherwise.
+#[test]
+fn two_instances_and_a_restart_are_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut record = run(folder.path());
+    let run = record["runs"][0].clone();
+    let mut runs = Vec::new();
+    for (n, scenario) in ["two-instances", "restart"].iter().enumerate() {
+        for (version, turned_away, n) in [("v5-hidden-api", 4321, n), ("v6-production", 0, n + 2)] {
+            let mut run = run.clone();
+            (run["version"], run["scenario"], run["variant"]) = (version.into(), (*scenario).into(), Value::Null);
+            run["outcomes"] = json!({ "wrong-path": turned_away, "unknown": 70 + n });
+            (run["orders"], run["stock"]) = ((90 + n).into(), 100.into());
+            (run["oversold"], run["lost_promises"]) = (0.into(), (turned_away / 10).into());
+            runs.push(run);
+        }
+    }
+    let mut made = |runs: &[Value]| {
+        record["runs"] = runs.into();
+        fs::write(folder.path().join("compared.json"), record.to_string()).unwrap();
+        assert_eq!(report(folder.path(), "compared.json"), (Some(0), String::new()));
+        let html = fs::read_to_string(folder.path().join("again.html")).unwrap();
+        let section = html.split_once("<section class=\"instances\">")?.1.split_once("</section>")?.0.to_owned();
+        Some(section)
+    };
+    let section = made(&runs).expect("a section");
+    let row = |name: &str| section.split(&format!("<th scope=\"row\">{name}")).nth(1)?.split("</tr>").next();
+    assert!(section.contains("<th colspan=\"2\">two-instances<th colspan=\"2\">restart"), "{section}");
+    let bad = |n: &str| format!("<td class=\"bad\">{n}<td>0<td class=\"bad\">{n}<td>0");
+    assert_eq!(row("honest buyers turned away"), Some(bad("4,321").as_str()));
+    assert_eq!(row("lost promises"), Some(bad("432").as_str()));
+    assert_eq!(row("oversold"), Some("<td>0<td>0<td>0<td>0"));
+    assert_eq!(row("sold of stock"), Some("<td>90 of 100<td>92 of 100<td>91 of 100<td>93 of 100"));
+    assert_eq!(row("no answer"), Some("<td>70<td>72<td>71<td>73"));
+    for missing in 0..runs.len() {
+        let mut fewer = runs.clone();
+        fewer.remove(missing);
+        assert_eq!(made(&fewer), None);
+    }
+}
+
 #[test]
 fn what_is_no_run_file_is_refused_in_a_line() {
     let folder = tempfile::tempdir().unwrap();

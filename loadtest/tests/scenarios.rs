@@ -2,14 +2,21 @@
 
 mod support;
 
+use std::time::Duration;
+
 use loadtest::{
     plan::Plan,
     record::Run,
     run::run,
-    scenario::Scenario::{self, EarlyBird, Forger, Restart, Scalper, Stampede, TwoInstances},
+    scenario::{
+        SCENARIOS,
+        Scenario::{self, EarlyBird, Forger, Restart, Scalper, Stampede, TwoInstances},
+        open_loop::Visitors,
+    },
     version::Version::{self, V1, V3, V4, V5},
 };
-use support::lab;
+use support::{SALE, Shop, lab};
+use tokio::{sync::watch, time::sleep};
 
 async fn play(version: Version, scenario: Scenario) -> Run {
     play_on("sqlite", version, scenario).await
@@ -88,6 +95,46 @@ async fn two_instances_turn_honest_buyers_of_chapter_5_away() {
     assert_eq!(run.promised, "breaks");
     assert!(run.outcomes["wrong-path"] > 50, "{run:?}");
     assert_eq!((run.audit.oversold, run.audit.lost_promises), (0, 0));
+}
+
+/// What comes out of it is the table's for two-instances alone; here nobody may be left standing before the wrong instance.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_scenario_is_played_on_two_instances() {
+    let lab = lab("sqlite").await;
+    for scenario in SCENARIOS {
+        let plan = Plan::new(V5, None, scenario);
+        let buyers = plan.buyers.min(200);
+        let plan = Plan { instances: 2, buyers, connections: 100, lasts: Duration::from_secs(1), ..plan };
+        let run = run(&lab, &plan, Default::default()).await.unwrap();
+        assert_eq!((run.instances, run.audit.oversold, run.audit.double_bought), (2, 0, 0), "{run:?}");
+        assert!(run.requests > 0, "{run:?}");
+        if let Some(bystander) = &run.bystander {
+            assert!(bystander.outcomes["bought"] > 0, "{run:?}");
+        }
+    }
+}
+
+/// Two shops that know nothing of each other, so that it can be seen who went where.
+#[tokio::test(flavor = "multi_thread")]
+async fn visitors_come_to_all_instances() {
+    let shops = [Shop::start(V3, "sqlite", 10_000, &[]).await, Shop::start(V3, "sqlite", 10_000, &[]).await];
+    let visitors = Visitors {
+        shops: shops.iter().map(Shop::address).collect(),
+        sale_id: SALE,
+        first_buyer: 1,
+        rate: 100.0,
+        from: Vec::new(),
+        connections: 100,
+        reads: Duration::from_millis(200),
+        patience: Duration::from_secs(5),
+    };
+    let (stop, stopped) = watch::channel(false);
+    let coming = tokio::spawn(visitors.come(stopped));
+    sleep(Duration::from_secs(1)).await;
+    stop.send_replace(true);
+    let history = coming.await.unwrap().unwrap();
+    let [one, other] = [shops[0].ledger().await.orders.len(), shops[1].ledger().await.orders.len()];
+    assert!(one > 10 && other > 10 && one + other == history.len(), "{one}, {other}: {history:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

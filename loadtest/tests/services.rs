@@ -177,6 +177,51 @@ async fn killed_servers_come_back_with_their_data_and_dropped_ones_leave_nothing
     are_gone(&after).await;
 }
 
+/// As many of the keys `1` … `100` as are there, and the last of them.
+fn keys(url: &Url) -> (usize, Option<usize>) {
+    let said: String = (1..=100).map(|n| format!("EXISTS {n}\r\n")).collect();
+    let said = redis(url, said.trim_end());
+    let there: Vec<_> = said.lines().skip(1).take(100).map(|line| line == ":1").collect();
+    (there.iter().filter(|there| **there).count(), there.iter().rposition(|there| *there).map(|n| n + 1))
+}
+
+#[test]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+fn redis_can_lose_the_end_of_its_log_and_all_of_it() {
+    let mut services = Services::start(&loadtest(), &[Server::Postgres, Server::Redis]).unwrap();
+    let url = services.url(Server::Redis).unwrap().clone();
+    for n in 1..=100 {
+        assert!(redis(&url, &format!("SET {n} 1")).contains("+OK\r\n+OK\r\n"));
+    }
+    let refused = |result: anyhow::Result<()>, what: &str| {
+        let error = result.expect_err(what).to_string();
+        assert!(error.contains(what), "{error}");
+    };
+    refused(services.cut(Server::Redis), "Redis is running");
+    refused(services.empty(Server::Redis), "Redis is running");
+
+    services.kill(Server::Redis).unwrap();
+    services.cut(Server::Redis).unwrap();
+    services.start_again(Server::Redis).unwrap();
+    let (left, last) = keys(&url);
+    assert!((55..80).contains(&left), "{left} of 100");
+    assert_eq!(last, Some(left), "the first ones are whole");
+
+    services.kill(Server::Redis).unwrap();
+    services.empty(Server::Redis).unwrap();
+    services.start_again(Server::Redis).unwrap();
+    assert_eq!(keys(&url), (0, None));
+    services.kill(Server::Redis).unwrap();
+    services.empty(Server::Redis).unwrap();
+    refused(services.cut(Server::Redis), "");
+    services.start_again(Server::Redis).unwrap();
+
+    services.kill(Server::Postgres).unwrap();
+    refused(services.empty(Server::Postgres), "PostgreSQL keeps its data");
+    refused(services.cut(Server::Postgres), "PostgreSQL keeps its data");
+    refused(services.empty(Server::RabbitMq), "not one of these");
+}
+
 #[tokio::test]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn servers_go_with_whoever_started_them() {

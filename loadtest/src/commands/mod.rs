@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod demo;
+pub(crate) mod faults;
 pub(crate) mod matrix;
 pub(crate) mod report;
 pub(crate) mod run;
@@ -79,10 +80,23 @@ pub(crate) async fn in_lab(
     result
 }
 
-/// Runs a plan with a bar on a terminal, and a line elsewhere; `which` says which of how many.
+/// Runs a plan, and shows how far it is; `which` says which of how many.
 pub(crate) async fn run_with_progress(lab: &Lab, plan: &Plan, which: &str) -> anyhow::Result<record::Run> {
+    // Only of a crowd is it known how many have been served.
+    let length = plan.scenario.is_a_crowd().then_some(plan.buyers);
+    let title = format!("{which}{}", plan.title());
+    with_progress(&title, &plan.who(), length, async |progress| loadtest::run::run(lab, plan, progress).await).await
+}
+
+/// Works with a bar on a terminal, and a line elsewhere; `length` is how many buyers there are to be served, if that is known.
+pub(crate) async fn with_progress<T>(
+    title: &str,
+    who: &str,
+    length: Option<usize>,
+    work: impl AsyncFnOnce(Progress) -> T,
+) -> T {
     let progress = Progress::default();
-    let bar = bar(plan, which);
+    let bar = bar(title, who, length);
     let shown = {
         let (bar, progress) = (bar.clone(), Arc::clone(&progress));
         tokio::spawn(async move {
@@ -92,24 +106,23 @@ pub(crate) async fn run_with_progress(lab: &Lab, plan: &Plan, which: &str) -> an
             }
         })
     };
-    let run = loadtest::run::run(lab, plan, progress).await;
+    let done = work(progress).await;
     shown.abort();
     bar.finish_and_clear();
-    run
+    done
 }
 
-fn bar(plan: &Plan, which: &str) -> ProgressBar {
+fn bar(title: &str, who: &str, length: Option<usize>) -> ProgressBar {
     let terminal = std::io::stderr().is_terminal();
     if !terminal {
-        eprintln!("{which}{}: {} …", plan.title(), plan.who());
+        eprintln!("{title}: {who} …");
     }
     let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    // Only of a crowd is it known how many have been served.
-    let (length, style) = match plan.scenario.is_a_crowd() {
-        true => (Some(plan.buyers as u64), "{prefix:48} {bar:30} {human_pos}/{human_len} buyers {elapsed}"),
-        false => (None, "{prefix:48} {spinner} {msg} {elapsed}"),
+    let style = match length {
+        Some(_) => "{prefix:48} {bar:30} {human_pos}/{human_len} buyers {elapsed}",
+        None => "{prefix:48} {spinner} {msg} {elapsed}",
     };
     let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::with_draw_target(length, target).with_style(style).with_message(plan.who());
-    bar.with_prefix(format!("{which}{}", plan.title()))
+    let bar = ProgressBar::with_draw_target(length.map(|n| n as u64), target).with_style(style);
+    bar.with_message(who.to_owned()).with_prefix(title.to_owned())
 }

@@ -6,6 +6,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use loadtest::{
+    fault::{self, figures::Faults},
     matrix,
     record::{Record, Run, check_writable},
     report, table,
@@ -63,6 +64,11 @@ impl Destination {
 }
 
 pub(crate) fn again(args: Again) -> anyhow::Result<Exit> {
+    if let Ok(faults) = Faults::read(&args.file) {
+        ensure!(args.markdown, "{} is of faults: --markdown prints their table", args.file.display());
+        print!("{}", fault::table::markdown(&faults));
+        return Ok(Exit::AsPromised);
+    }
     let record = Record::read(&args.file)?;
     if args.markdown {
         print!("{}", table::markdown(&record));

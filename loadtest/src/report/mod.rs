@@ -4,6 +4,8 @@
 mod chart;
 /// How far the requests of a stampede get.
 pub mod funnel;
+/// Chapters 5 and 6 on two instances, and restarted.
+mod instances;
 /// The ladder of the versions, as a picture of its own.
 pub mod ladder;
 /// Versions against scenarios.
@@ -27,9 +29,10 @@ pub fn html(record: &Record) -> String {
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>Oversold: what came out</title>\n\
-         <link rel=\"icon\" href=\"data:,\">\n<style>{STYLE}</style>\n<main>\n<h1>What came out</h1>\n{}{}{}",
+         <link rel=\"icon\" href=\"data:,\">\n<style>{STYLE}</style>\n<main>\n<h1>What came out</h1>\n{}{}{}{}",
         lead(record),
         pictures(record),
+        instances::section(record),
         table(record),
     );
     let all_open = !crate::matrix::is_one(record);
@@ -100,7 +103,6 @@ fn table(record: &Record) -> String {
     );
     for (n, run) in record.runs.iter().enumerate() {
         let audit = &run.audit;
-        let units = |n: i64| format!("<td{}>{}", if n > 0 { " class=\"bad\"" } else { "" }, thousands(n));
         let _ = writeln!(
             table,
             "<tr><th scope=\"row\"><a href=\"#run-{n}\">{}</a><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}{}{}{}<td>{}</tr>",
@@ -118,6 +120,11 @@ fn table(record: &Record) -> String {
         );
     }
     table + "</tbody></table></div>\n"
+}
+
+/// A cell with something of which there should be none.
+fn units(n: i64) -> String {
+    format!("<td{}>{}", if n > 0 { " class=\"bad\"" } else { "" }, thousands(n))
 }
 
 /// Green for what held, red for what broke; and whether that was to be.

@@ -46,12 +46,12 @@ impl Beside {
     /// The database's, or the shop's when it does not answer.
     pub async fn begin(stage: &Stage<'_>, server: Option<(AnyPool, String)>) -> anyhow::Result<Beside> {
         let plan = stage.plan;
-        let (shop, sale) = (stage.shops[0], stage.sale + plan.sales as i64);
+        let sale = stage.sale + plan.sales as i64;
         let first_buyer = plan.buyers as i64 + 1;
         stage.put_up(&[Sale::open(sale, PLENTY)]).await?;
         let (stop, stopped) = watch::channel(false);
         let visitors = Visitors {
-            shop,
+            shops: stage.shops.to_vec(),
             sale_id: sale,
             first_buyer,
             rate: RATE,

@@ -96,12 +96,12 @@ async fn measure_capacity(lab: &Lab) -> anyhow::Result<f64> {
 /// # Errors
 /// The database's, or the shop's when it does not answer.
 pub async fn play(stage: &Stage<'_>, capacity: f64, lasts: Duration) -> anyhow::Result<Played> {
-    let (shop, sale_id) = (stage.shops[0], stage.sale);
+    let sale_id = stage.sale;
     stage.put_up(&[Sale::open(sale_id, stage.plan.stock)]).await?;
     let offered = (capacity * TIMES).min(MOST);
     let (stop, stopped) = watch::channel(false);
     let visitors = Visitors {
-        shop,
+        shops: stage.shops.to_vec(),
         sale_id,
         first_buyer: 1,
         rate: HONEST.min(capacity * HONEST_SHARE).max(1.0),

@@ -2,6 +2,8 @@
 
 /// Buyers of another sale beside a stampede.
 pub mod bystander;
+/// Everybody at the same moment, in the scenario of the plan.
+pub mod crowd;
 /// A script that does not wait for the opening.
 pub mod early_bird;
 /// Five times more than the shop can do, from a few clients.
@@ -17,7 +19,7 @@ pub mod scalper;
 /// All buyers at once.
 pub mod stampede;
 /// Who is in the queue.
-mod waiting_room;
+pub(crate) mod waiting_room;
 
 use std::{fmt, net::SocketAddr, time::Duration};
 

@@ -1,6 +1,9 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -21,8 +24,8 @@ use crate::{
 /// cannot slow the question down. Their latency counts from when they were due.
 #[derive(Debug, Clone)]
 pub struct Visitors {
-    /// Where to.
-    pub shop: SocketAddr,
+    /// The instances of the shop. Each connection is to the next.
+    pub shops: Vec<SocketAddr>,
     /// What they want.
     pub sale_id: i64,
     /// The first one's id; the others count on from there.
@@ -60,9 +63,10 @@ impl Visitors {
     /// The shop does not answer, or does not know the sale.
     pub async fn come(self, mut stop: watch::Receiver<bool>) -> anyhow::Result<Vec<Told>> {
         let (end, patience) = (stop.clone(), self.patience);
-        let mut first = Connection::open(self.shop).await?;
+        let tabs = Arc::new(Tabs { idle: Mutex::default(), shops: self.shops, turn: 0.into() });
+        let mut first = tabs.open().await?;
         let link = open_sale(&mut first, self.sale_id).await?;
-        let tabs = Arc::new(Tabs { idle: Mutex::new(vec![first]), shop: self.shop });
+        tabs.keep(first);
         let mut ticks = tokio::time::interval(Duration::from_secs_f64(1.0 / self.rate));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
         let mut coming = JoinSet::new();
@@ -108,7 +112,28 @@ pub type Coming = oneshot::Receiver<anyhow::Result<Vec<Told>>>;
 /// Connections that are open and of no use to anybody right now.
 struct Tabs {
     idle: Mutex<Vec<Connection>>,
-    shop: SocketAddr,
+    shops: Vec<SocketAddr>,
+    turn: AtomicUsize,
+}
+
+impl Tabs {
+    /// A connection to the instance whose turn it is.
+    async fn open(&self) -> std::io::Result<Connection> {
+        Connection::open(self.shops[self.turn.fetch_add(1, Relaxed) % self.shops.len()]).await
+    }
+
+    /// One that is free, or a new one.
+    async fn free(&self) -> std::io::Result<Connection> {
+        let free = self.idle.lock().ok().and_then(|mut idle| idle.pop());
+        match free {
+            Some(connection) => Ok(connection),
+            None => self.open().await,
+        }
+    }
+
+    fn keep(&self, connection: Connection) {
+        let _ = self.idle.lock().map(|mut idle| idle.push(connection));
+    }
 }
 
 /// Opens the page, clicks when it is time, and waits for the answer; nothing if no more may come before that.
@@ -120,12 +145,7 @@ async fn visit(
     due: Instant,
     mut stop: watch::Receiver<bool>,
 ) -> Option<Answer> {
-    let free = tabs.idle.lock().ok().and_then(|mut idle| idle.pop());
-    let connection = match free {
-        Some(connection) => Ok(connection),
-        None => Connection::open(tabs.shop).await,
-    };
-    let Ok(mut connection) = connection else { return Some(Answer::Unknown) };
+    let Ok(mut connection) = tabs.free().await else { return Some(Answer::Unknown) };
     connection.from = from;
     if due > Instant::now() {
         while !link.takes_a_unit() {
@@ -141,7 +161,7 @@ async fn visit(
     }
     let (answer, _) = buy(&mut connection, &link, buyer_id).await;
     if !matches!(answer, Answer::Unknown) {
-        let _ = tabs.idle.lock().map(|mut idle| idle.push(connection));
+        tabs.keep(connection);
     }
     Some(answer)
 }

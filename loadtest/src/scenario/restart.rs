@@ -1,9 +1,4 @@
-use std::sync::atomic::Ordering::Relaxed;
-
-use tokio::{
-    sync::watch,
-    time::{Duration, sleep},
-};
+use tokio::sync::watch;
 
 use super::stampede::Progress;
 use crate::shop_process::ShopProcess;
@@ -20,9 +15,7 @@ pub async fn strike(
     progress: Progress,
     second_wave: watch::Sender<bool>,
 ) -> anyhow::Result<()> {
-    while (progress.bought.load(Relaxed) as i64) < stock / 2 && progress.served.load(Relaxed) < first_wave {
-        sleep(Duration::from_millis(1)).await;
-    }
+    progress.reach(stock / 2, first_wave).await;
     shop.kill_and_start_again().await?;
     second_wave.send_replace(true);
     Ok(())

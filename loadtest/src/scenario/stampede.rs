@@ -71,6 +71,15 @@ pub struct Counts {
     pub bought: AtomicUsize,
 }
 
+impl Counts {
+    /// Waits until so many units are sold, or so many buyers are served.
+    pub(crate) async fn reach(&self, sold: i64, served: usize) {
+        while (self.bought.load(Relaxed) as i64) < sold && self.served.load(Relaxed) < served {
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
 /// Opens the connections, reads the page on each, takes the steps before the one that takes a unit, calls `at_barrier`, and lets all
 /// buyers go.
 ///

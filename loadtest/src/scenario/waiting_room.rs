@@ -18,14 +18,14 @@ const CONNECTIONS: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Buyers who were told `queued`: they ask what became of it while others still buy.
-pub(super) struct WaitingRoom {
+pub(crate) struct WaitingRoom {
     lines: Vec<mpsc::UnboundedSender<Told>>,
     asking: JoinSet<Vec<Told>>,
 }
 
 impl WaitingRoom {
     /// Opens it; times count from `start`.
-    pub(super) fn open(shops: &[SocketAddr], start: Instant) -> WaitingRoom {
+    pub(crate) fn open(shops: &[SocketAddr], start: Instant) -> WaitingRoom {
         let (mut lines, mut asking) = (Vec::new(), JoinSet::new());
         for n in 0..CONNECTIONS {
             let (line, arriving) = mpsc::unbounded_channel();
@@ -36,12 +36,12 @@ impl WaitingRoom {
     }
 
     /// Where buyers go in.
-    pub(super) fn lines(&self) -> Vec<mpsc::UnboundedSender<Told>> {
+    pub(crate) fn lines(&self) -> Vec<mpsc::UnboundedSender<Told>> {
         self.lines.clone()
     }
 
     /// Waits until everybody has an answer, or none in time.
-    pub(super) async fn empty(mut self) -> anyhow::Result<Vec<Told>> {
+    pub(crate) async fn empty(mut self) -> anyhow::Result<Vec<Told>> {
         self.lines.clear();
         let mut history = Vec::new();
         while let Some(told) = self.asking.join_next().await {

@@ -46,6 +46,8 @@ pub struct Services {
 enum Order {
     Kill(Server),
     StartAgain(Server),
+    Empty(Server),
+    Cut(Server),
 }
 
 /// What the keeper says, once when it starts and once for every order: a line of JSON on its standard output.
@@ -103,6 +105,24 @@ impl Services {
     /// It is not one of these, it still runs, or it does not start.
     pub fn start_again(&mut self, server: Server) -> anyhow::Result<()> {
         self.order(&Order::StartAgain(server))
+    }
+
+    /// Removes the data of a server that was killed, as if its disk were lost. Only of Redis: chapter 6 can do without what
+    /// it holds, and without no other.
+    ///
+    /// # Errors
+    /// It is not Redis, or it still runs.
+    pub fn empty(&mut self, server: Server) -> anyhow::Result<()> {
+        self.order(&Order::Empty(server))
+    }
+
+    /// Cuts off the last third of what a server that was killed has written since its log was last rewritten, as if that had
+    /// not reached the disk. Only of Redis.
+    ///
+    /// # Errors
+    /// It is not Redis, it still runs, or it has written nothing.
+    pub fn cut(&mut self, server: Server) -> anyhow::Result<()> {
+        self.order(&Order::Cut(server))
     }
 
     fn order(&mut self, order: &Order) -> anyhow::Result<()> {

@@ -34,7 +34,8 @@ pub(super) struct Process {
     command: Command,
     /// Connects to it and asks something; an error if it is not up yet.
     ask: fn(&Url) -> io::Result<bool>,
-    log: PathBuf,
+    /// Where it keeps its data and its log.
+    folder: PathBuf,
     child: Option<Child>,
     /// What asks it to end; SIGTERM, if not told otherwise.
     pub(super) gentle: Signal,
@@ -51,10 +52,10 @@ impl Process {
         ask: fn(&Url) -> io::Result<bool>,
         folder: &Path,
     ) -> anyhow::Result<Process> {
-        let log = folder.join("log");
-        let file = File::create(&log)?;
+        let file = File::create(folder.join("log"))?;
         command.process_group(0).stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
-        let mut process = Process { url, name, command, ask, log, child: None, gentle: Signal::SIGTERM, needs: None };
+        let (folder, child, gentle) = (folder.to_owned(), None, Signal::SIGTERM);
+        let mut process = Process { url, name, command, ask, folder, child, gentle, needs: None };
         process.start_again()?;
         Ok(process)
     }
@@ -71,7 +72,7 @@ impl Process {
                 return Ok(());
             }
             if ended.is_some() || Instant::now() > deadline {
-                let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+                let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
                 let last = log.lines().map(str::trim).rfind(|line| !line.is_empty());
                 self.kill()?;
                 bail!("{} does not start: {}", self.name, last.unwrap_or("it says nothing"));
@@ -88,6 +89,12 @@ impl Process {
             child.wait()?;
         }
         Ok(())
+    }
+
+    /// The folder with its data, which nobody writes to now.
+    pub(super) fn folder_at_rest(&self) -> anyhow::Result<&Path> {
+        ensure!(self.child.is_none(), "{} is running", self.name);
+        Ok(&self.folder)
     }
 
     /// Asks it to end; returns at once.

@@ -1,15 +1,20 @@
 use std::{
+    fs::{self, OpenOptions},
     io::{self, Read, Write},
     path::{Path, PathBuf},
     process::Command,
 };
 
+use anyhow::{Context, ensure};
 use url::Url;
 
 use super::{
     process::{Process, connect, free_port, password, private_file, private_folder},
     server::folder_of,
 };
+
+/// Where Redis keeps its log: a base, and the changes since then in numbered files.
+const LOG: &str = "appendonlydir";
 
 /// The folder with `redis-server`.
 pub(super) fn programs() -> Option<PathBuf> {
@@ -38,6 +43,26 @@ pub(super) fn start(programs: &Path, folder: &Path) -> anyhow::Result<Process> {
     command.arg(settings).current_dir(&folder); // where it keeps its data
     let url = format!("redis://:{password}@127.0.0.1:{port}/").parse()?;
     Process::start("Redis", command, url, ask, &folder)
+}
+
+/// Removes what it has written. What is left is its settings.
+pub(super) fn empty(folder: &Path) -> anyhow::Result<()> {
+    Ok(fs::remove_dir_all(folder.join(LOG))?)
+}
+
+/// Cuts the last third of the newest file of changes off. Redis starts with what is whole before the cut
+/// (`aof-load-truncated`, as it comes).
+pub(super) fn cut(folder: &Path) -> anyhow::Result<()> {
+    let number = |path: &PathBuf| {
+        let name = path.file_name()?.to_str()?.strip_suffix(".incr.aof")?;
+        name.rsplit_once('.')?.1.parse::<u64>().ok()
+    };
+    let files = fs::read_dir(folder.join(LOG))?.flatten().map(|entry| entry.path());
+    let newest = files.filter_map(|path| Some((number(&path)?, path))).max();
+    let (_, newest) = newest.context("Redis has no log of changes")?;
+    let bytes = fs::metadata(&newest)?.len();
+    ensure!(bytes > 0, "Redis has written nothing that could be cut off");
+    Ok(OpenOptions::new().write(true).open(newest)?.set_len(bytes - (bytes / 3).max(1))?)
 }
 
 /// While it reads its log it answers with an error.

@@ -3,7 +3,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +68,22 @@ impl Server {
             Server::Postgres => postgres::start(&programs, folder),
             Server::Redis => redis::start(&programs, folder),
             Server::RabbitMq => rabbitmq::start(&programs, folder),
+        }
+    }
+
+    /// Removes its data from `folder`.
+    pub(super) fn empty(self, folder: &Path) -> anyhow::Result<()> {
+        match self {
+            Server::Redis => redis::empty(folder),
+            _ => bail!("{self} keeps its data: only Redis may lose it"),
+        }
+    }
+
+    /// Cuts the end of its log in `folder` off.
+    pub(super) fn cut(self, folder: &Path) -> anyhow::Result<()> {
+        match self {
+            Server::Redis => redis::cut(folder),
+            _ => bail!("{self} keeps its data: only Redis may lose it"),
         }
     }
 }

@@ -1,0 +1,55 @@
+use super::{badge, escape, units};
+use crate::{
+    record::{Record, Run},
+    scenario::Scenario,
+    text::thousands,
+    version::Version,
+};
+
+/// What a table row says, and how it is taken from a run.
+type Figure = (&'static str, fn(&Run) -> String);
+
+const FIGURES: [Figure; 6] = [
+    ("as promised?", |run| format!("<td>{}", badge(run))),
+    ("honest buyers turned away", |run| units(told(run, "wrong-path"))),
+    ("sold of stock", |run| format!("<td>{} of {}", thousands(run.audit.orders), thousands(run.stock))),
+    ("oversold", |run| units(run.audit.oversold)),
+    ("lost promises", |run| units(run.audit.lost_promises)),
+    ("no answer", |run| format!("<td>{}", thousands(told(run, "unknown")))),
+];
+
+/// Chapters 5 and 6 beside each other where chapter 5 breaks; nothing if the record lacks one of the four runs.
+pub(super) fn section(record: &Record) -> String {
+    let of = |scenario: Scenario, version: Version| {
+        let this =
+            |run: &&Run| run.version == version.name() && run.variant.is_none() && run.scenario == scenario.name();
+        record.runs.iter().find(this)
+    };
+    let cells = [Scenario::TwoInstances, Scenario::Restart].map(|scenario| {
+        let [five, six] = [Version::V5, Version::V6].map(|version| of(scenario, version));
+        Some((scenario, [five?, six?]))
+    });
+    let [Some(two), Some(restart)] = cells else { return String::new() };
+
+    let (mut scenarios, mut versions, mut rows) = (String::new(), String::new(), String::new());
+    for (scenario, runs) in [two, restart] {
+        scenarios += &format!("<th colspan=\"2\">{}", scenario.name());
+        runs.iter().for_each(|run| versions += &format!("<th>{}", escape(&run.version)));
+    }
+    for (what, figure) in FIGURES {
+        rows += &format!("<tr><th scope=\"row\">{what}");
+        two.1.iter().chain(&restart.1).for_each(|run| rows += &figure(run));
+        rows += "</tr>";
+    }
+    format!(
+        "<section class=\"instances\"><h2>Two instances, and a restart</h2>\
+         <p>Chapter 5 keeps in each process to whom it gave which address. The other instance, or the same one after a kill -9, \
+         knows none of them and turns honest buyers away. Chapter 6 keeps them in Redis.</p>\
+         <div class=\"wide\"><table><thead><tr><th>{scenarios}</tr><tr><th>{versions}</tr></thead>\
+         <tbody>{rows}</tbody></table></div></section>\n"
+    )
+}
+
+fn told(run: &Run, kind: &str) -> i64 {
+    run.outcomes.get(kind).copied().unwrap_or_default() as i64
+}

@@ -1,0 +1,87 @@
+use anyhow::Context;
+use tokio::sync::watch;
+use v1_naive::shop::sales::Sale;
+
+use super::{
+    Measure, Played, Scenario, Stage,
+    bystander::{Beside, STARVES},
+    restart,
+    stampede::{self, Crowd, Progress},
+    told,
+};
+use crate::{
+    audit::Audit,
+    history::Told,
+    lab::{FreshDatabase, Lab},
+    shop_process::ShopProcess,
+};
+
+/// The scenarios in which everybody wants a unit at the same moment; `at_barrier` is called before the first of them buys.
+///
+/// # Errors
+/// A server's, or a shop's that goes away or does not come back.
+pub async fn play(
+    lab: &Lab,
+    stage: &Stage<'_>,
+    database: &FreshDatabase,
+    shops: &mut [ShopProcess],
+    progress: Progress,
+    at_barrier: impl AsyncFnOnce(),
+) -> anyhow::Result<Played> {
+    let plan = stage.plan;
+    let sales: Vec<i64> = (stage.sale..).take(plan.sales).collect();
+    stage.put_up(&sales.iter().map(|&sale| Sale::open(sale, plan.stock)).collect::<Vec<_>>()).await?;
+    let (come_back, second_wave) = watch::channel(false);
+    let crowd = Crowd {
+        shops: stage.shops.to_vec(),
+        sales: sales.clone(),
+        buyers: plan.buyers,
+        connections: plan.connections,
+        seed: plan.seed,
+        second_wave: (plan.scenario == Scenario::Restart).then_some(second_wave),
+    };
+    let watched = match plan.scenario {
+        Scenario::Bystander => {
+            let server = lab.admin().map(|admin| (admin.clone(), database.name().to_owned()));
+            Some(Beside::begin(stage, server).await?)
+        }
+        _ => None,
+    };
+    let strike = async {
+        match plan.scenario {
+            Scenario::Restart => {
+                let struck = restart::strike(&mut shops[0], plan.stock, plan.buyers / 2, progress.clone(), come_back);
+                struck.await.context("the shop does not come back")
+            }
+            _ => Ok(()),
+        }
+    };
+    // Whichever fails ends the other, which would wait for it.
+    let (stampede, ()) = tokio::try_join!(stampede::run(&crowd, progress.clone(), at_barrier), strike)?;
+    let bystander = match watched {
+        Some(watched) => Some(watched.end(stage).await?),
+        None => None,
+    };
+    let starving = bystander.as_ref().map(|bystander| match bystander.p99_ratio {
+        Some(times) => Measure::new("times by which the bystanders' p99 grew", times, times < STARVES),
+        None => Measure::new("bystanders who got an answer", 0.0, false),
+    });
+    Ok(Played {
+        history: stampede.history,
+        sales,
+        requests: stampede.requests,
+        elapsed: stampede.elapsed,
+        began_at: Some(stampede.began_at),
+        measure: starving,
+        bystander,
+        ..Played::default()
+    })
+}
+
+/// A crowd is served well if nothing is sold twice, nothing is left over, and nobody is turned away from the address that the
+/// shop itself has given.
+pub(crate) fn measure(audit: &Audit, history: &[Told]) -> Measure {
+    let wrong = audit.oversold + audit.undersold + audit.lost_promises;
+    let turned_away = told(history, "wrong-path");
+    Measure::none_of("units oversold, unsold or lost, and honest buyers turned away", wrong as usize + turned_away)
+}

@@ -1,0 +1,50 @@
+//! What a run has for itself on the servers: a database, keys and queues, and the instances of the shop.
+
+use sqlx::AnyPool;
+
+use crate::{
+    lab::{FreshDatabase, Lab},
+    plan::Plan,
+    shop_process::ShopProcess,
+    stores::Stores,
+};
+
+/// What a run has for itself.
+pub(crate) struct Set {
+    pub(crate) database: FreshDatabase,
+    pub(crate) stores: Option<Stores>,
+    pub(crate) pool: AnyPool,
+    pub(crate) shops: Vec<ShopProcess>,
+}
+
+impl Set {
+    /// A fresh database, and as many instances as the plan has.
+    pub(crate) async fn build(lab: &Lab, plan: &Plan) -> anyhow::Result<Set> {
+        let database = lab.fresh_database().await?;
+        let stores = if plan.version.needs_stores() { Some(lab.fresh_stores(&database).await?) } else { None };
+        let mut shops = Vec::new();
+        for n in 0..plan.instances {
+            let log = lab.folder.path().join(format!("{}-{n}.log", database.name()));
+            let args = plan.shop_args(&database, stores.as_ref());
+            shops.push(ShopProcess::start(&lab.loadtest, plan.version, &args, log).await?);
+        }
+        let pool = database.connect().await?;
+        Ok(Set { database, stores, pool, shops })
+    }
+
+    /// Lets the instances finish what they are doing, and stops them.
+    pub(crate) async fn stop_shops(&mut self) {
+        for shop in std::mem::take(&mut self.shops) {
+            shop.stop().await;
+        }
+    }
+
+    /// Removes what is on the servers.
+    pub(crate) async fn remove(self, lab: &Lab) -> anyhow::Result<()> {
+        self.pool.close().await;
+        if let Some(stores) = self.stores {
+            stores.remove().await?;
+        }
+        lab.remove(self.database).await
+    }
+}
