@@ -276,7 +276,9 @@ impl Run {
     /// Tries of a forger: those refused, and those that should have been.
     fn forgeries(&self) -> u64 {
         let taken = self.measure.as_ref().map_or(0.0, |measure| measure.value) as u64;
-        self.outcomes.get("wrong-path").copied().unwrap_or_default() + taken
+        let refused =
+            ["wrong-path", "unauthenticated"].map(|kind| self.outcomes.get(kind).copied().unwrap_or_default());
+        refused.iter().sum::<u64>() + taken
     }
 
     /// Buyers who were told yes.

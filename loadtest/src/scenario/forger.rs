@@ -12,6 +12,7 @@ use crate::{
     client::{Connection, Link},
     history::{Answer, Told},
     sessions,
+    text::thousands,
 };
 
 /// The forger's connections.
@@ -56,7 +57,7 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
     let taken = |(refusal, told): &&(Option<&str>, Told)| refusal.is_some_and(|refusal| told.answer.kind() != refusal);
     let taken = tried.iter().filter(taken).count();
     let what = if with_sessions { "addresses and sessions" } else { "addresses" };
-    let what = format!("forged {what} taken, of {forged}");
+    let what = format!("forged {what} taken, of {}", thousands(forged as i64));
     Ok(Played {
         sales: vec![sale_id],
         requests,
