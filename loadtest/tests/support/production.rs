@@ -57,12 +57,6 @@ impl Production {
         Production { lab, database, stores, pool, sale: SALE }
     }
 
-    /// Puts another sale up, and looks at that from now on.
-    pub async fn next_sale(&mut self, stock: i64) {
-        self.sale += 1;
-        self.stores.put_up(&self.database.url, &[Sale::open(self.sale, stock)]).await.unwrap();
-    }
-
     /// What an instance is started with.
     pub fn args(&self, further: &[&str]) -> Vec<String> {
         let mut args = vec!["--database-url".to_owned(), self.database.url.to_string()];

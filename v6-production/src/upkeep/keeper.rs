@@ -99,13 +99,14 @@ impl Upkeep {
             said.insert(sale_id, found.clone());
         }
         let to_be_rebuilt = |found: &Findings| found.left.is_some() && found.is_wrong();
-        if to_be_rebuilt(&found) {
-            sleep(EVERY).await;
-            if self.reconcile(link, sale_id).await?.as_ref().is_some_and(to_be_rebuilt) {
-                if let Some(rebuilt) = self.rebuild(sale_id, Why::Asked).await? {
-                    tracing::warn!("Redis was wrong: {rebuilt}");
-                }
-            }
+        if !to_be_rebuilt(&found) {
+            return Ok(());
+        }
+        sleep(EVERY).await;
+        if self.reconcile(link, sale_id).await?.as_ref().is_some_and(to_be_rebuilt)
+            && let Some(rebuilt) = self.rebuild(sale_id, Why::Asked).await?
+        {
+            tracing::warn!("Redis was wrong: {rebuilt}");
         }
         Ok(())
     }
