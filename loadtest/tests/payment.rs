@@ -7,7 +7,7 @@ use loadtest::{client::Connection, shop_process::ShopProcess};
 use serde_json::json;
 use support::{
     SALE, assert_problem, eventually, json,
-    orders::{DECLINED, GOOD, card, confirmed, pay},
+    orders::{DECLINED, GOOD, card, confirmed, pay, payments},
     production::{Production, becomes, click, log_in, order, purchase, queued, request, shared},
 };
 
@@ -253,11 +253,6 @@ async fn sold_again(shop: &ShopProcess, buyer: i64) -> i64 {
     };
     eventually(&format!("buyer {buyer} gets the unit"), buys).await;
     order_id.unwrap()
-}
-
-/// Payments that were begun, whatever came of them.
-async fn payments(sale: &Production) -> i64 {
-    sqlx::query_scalar("select count(*) from payments").fetch_one(&sale.pool).await.unwrap()
 }
 
 /// Waits until so many units are left in Redis.

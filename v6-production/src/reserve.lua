@@ -37,7 +37,10 @@ local function too_often(buyer)
     left = the_while
   end
   if count > tries then return TOO_OFTEN - left end
-  if count == 1 and redis.call('HLEN', KEYS[4]) > most_buyers then return CROWDED end
+  if count == 1 and redis.call('HLEN', KEYS[4]) > most_buyers then
+    redis.call('HDEL', KEYS[4], buyer)
+    return CROWDED
+  end
 end
 
 local function reserve(buyer, request, path)

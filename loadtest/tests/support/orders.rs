@@ -14,7 +14,7 @@ use tokio_tungstenite::{
     tungstenite::{self, Message, client::IntoClientRequest},
 };
 
-use super::production::{becomes, click, log_in, queued, request};
+use super::production::{Production, becomes, click, log_in, queued, request};
 
 /// A card that pays.
 pub const GOOD: &str = "4242 4242 4242 4242";
@@ -72,4 +72,9 @@ pub async fn heard(socket: &mut Socket) -> String {
         Some(Ok(Message::Close(Some(frame)))) => format!("closed {}", u16::from(frame.code)),
         other => format!("{other:?}"),
     }
+}
+
+/// Payments that were begun, whatever came of them.
+pub async fn payments(sale: &Production) -> i64 {
+    sqlx::query_scalar("select count(*) from payments").fetch_one(&sale.pool).await.unwrap()
 }

@@ -1,6 +1,6 @@
 //! Chapter 6 with its three servers, and the ways to break one.
 
-use std::{net::SocketAddr, sync::OnceLock};
+use std::{net::SocketAddr, process::Command, sync::OnceLock};
 
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, body::Bytes, client::conn::http1};
@@ -16,17 +16,18 @@ use loadtest::{
     stores::Stores,
     version::Version,
 };
+use redis::AsyncCommands;
 use serde_json::Value;
 use sqlx::AnyPool;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, task::block_in_place};
 use v1_naive::shop::sales::Sale;
 
-use super::{SALE, eventually, json, link, loadtest};
+use super::{SALE, assert_problem, eventually, json, link, loadtest};
 
 /// Servers that all tests of one program share, for those that leave them alone.
 pub fn shared() -> &'static Services {
     static SERVICES: OnceLock<Services> = OnceLock::new();
-    tokio::task::block_in_place(|| SERVICES.get_or_init(own))
+    block_in_place(|| SERVICES.get_or_init(own))
 }
 
 /// Servers of a test's own, to be killed.
@@ -192,4 +193,34 @@ pub async fn buy_at(shop: SocketAddr, address: &str, cookie: &str, key: Option<&
     let key = key.map(|key| ("idempotency-key", key));
     let headers: Vec<_> = [("cookie", cookie)].into_iter().chain(key).collect();
     request(shop, &format!("POST {address}"), &headers, "").await
+}
+
+/// Two instances.
+pub async fn pair(sale: &Production, args: &[&str]) -> [ShopProcess; 2] {
+    [sale.instance(args).await, sale.instance(args).await]
+}
+
+/// Runs the program for an operator.
+pub fn operate(sale: &Production, command: &[&str]) {
+    let mut program = Command::new(loadtest());
+    let output = block_in_place(|| program.args(["serve", "v6"]).args(sale.args(command)).output()).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+/// An address to buy at.
+pub async fn path(shop: &ShopProcess, cookie: &str) -> String {
+    address(shop.address, SALE, cookie).await.unwrap()
+}
+
+/// Asserts that it is no address to buy at, and that nobody is told why.
+#[track_caller]
+pub fn assert_wrong_path(reply: &Reply) {
+    assert_problem(reply, 404, "wrong-path");
+    let words = r#"{"detail":"this is no address to buy at; ask for a new one","status":404,"title":"wrong path","type":"wrong-path"}"#;
+    assert_eq!((&*reply.body, reply.headers["cache-control"].as_bytes()), (words.as_bytes(), &b"no-store"[..]));
+}
+
+/// Reservations in Redis.
+pub async fn held(sale: &Production) -> i64 {
+    sale.stores.connect().await.unwrap().hlen(sale.stores.key(SALE, "held")).await.unwrap()
 }

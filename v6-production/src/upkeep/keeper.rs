@@ -65,7 +65,8 @@ impl Upkeep {
                     lost.push(*sale_id);
                 }
             }
-            self.rebuild_all(lost).await;
+            // Broken off, it leaves nothing that the next leader could not begin anew.
+            let _ = stop.run_until_cancelled(self.rebuild_all(lost)).await;
             if compared.elapsed() >= self.reconcile_every {
                 compared = Instant::now();
                 let link = self.transport.connect().await?;
