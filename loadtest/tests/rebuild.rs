@@ -48,7 +48,8 @@ async fn what_redis_has_forgotten_is_told_and_sold_again() {
     let lost = queued(&click(&mut connection, 1).await); // in the outbox, and nowhere else
     let mut socket = watch(&api, 1, lost).await.unwrap();
     assert_eq!(heard(&mut socket).await, "queued");
-    let reservation = reservation(&sale, 1).await;
+    queued(&click(&mut connection, 9).await);
+    let reservations = [reservation(&sale, 1).await, reservation(&sale, 9).await];
     sale.flush().await;
 
     // Nobody says yes or no before somebody knows.
@@ -73,8 +74,8 @@ async fn what_redis_has_forgotten_is_told_and_sold_again() {
     })
     .await;
     becomes(&mut connection, 1, order_id, "confirmed").await;
-    publish(&sale, &[reservation]).await;
-    eventually("it is refused by SQL", async || sale.orders("failed").await == 1).await;
+    publish(&sale, &reservations).await;
+    eventually("they are refused by SQL", async || sale.orders("failed").await == 2).await;
     assert_eq!(order(&mut connection, 1, lost).await["status"], "failed");
     assert_eq!(order(&mut connection, 1, order_id).await["status"], "confirmed");
     sale.settles_at(1).await;
