@@ -15,6 +15,8 @@ const DEMO_SECRET: &str = "everybody who reads the source of chapter 6 knows thi
 /// Chapter 6's settings.
 #[derive(Debug, Clone, clap::Parser)]
 #[command(version, about = "The flash sale on Redis, a message queue and PostgreSQL")]
+// Sixteen times chapter 4's places, 8 MiB: a hundred thousand clients then hardly ever share one.
+#[command(mut_arg("client_buckets", |buckets| buckets.default_value("1048576")))]
 pub struct Config {
     /// What to do instead of running the shop
     #[command(subcommand)]
@@ -58,7 +60,7 @@ pub struct Config {
     #[arg(long, env = "OTHER_SECRETS", value_name = "OTHER_SECRETS", value_delimiter = ',', hide_env_values = true)]
     pub other_secrets: Vec<String>,
 
-    /// Sites whose pages may use this shop, as https://shop.example, with commas [default: only the host that is asked]
+    /// Sites whose pages may use this shop, as `https://shop.example`, with commas [default: only the host that is asked]
     #[arg(long, env = "ORIGINS", value_name = "ORIGINS", value_delimiter = ',', value_parser = origin)]
     pub origins: Vec<String>,
 

@@ -26,6 +26,9 @@ use crate::{
 
 /// Connections that are being opened at the same time, so that no listen queue overflows before the sale has begun.
 const OPENING: usize = 100;
+/// How long the buyers of a tab wait who are told to come back before the sale has begun, and how often.
+const COMES_BACK: Duration = Duration::from_secs(1);
+const COMES_BACK_TIMES: u32 = 5;
 /// How long a shop may be away before its buyers go home.
 const AWAY: Duration = Duration::from_secs(5);
 
@@ -151,10 +154,16 @@ async fn line_up(crowd: &Crowd, tabs: &mut [Tab]) -> anyhow::Result<Vec<Buyer>> 
     let mut buyers: Vec<_> = line.map(|(id, &(sale_id, ref link))| Buyer { id, sale_id, link: link.clone() }).collect();
     let per_tab = buyers.len().div_ceil(tabs.len());
     let asking = buyers.chunks_mut(per_tab).zip(tabs).map(async |(buyers, tab)| {
+        let mut patience = COMES_BACK_TIMES;
         for buyer in buyers {
             while !buyer.link.takes_a_unit() {
                 match ask(tab.next(), &buyer.link, buyer.id).await {
                     Next::Follow(link) => buyer.link = link,
+                    // In preparing there is time to do as one is told.
+                    Next::Told(Answer::Refused(kind)) if kind == "rate-limited" && patience > 0 => {
+                        patience -= 1;
+                        sleep(COMES_BACK).await;
+                    }
                     Next::Told(answer) => bail!("buyer {} gets no address: {}", buyer.id, answer.kind()),
                 }
             }
