@@ -72,6 +72,9 @@ async fn an_order_has_so_many_websockets_and_payments() {
             assert_problem(&pay(shop, 1301, order_id, Some(key), DECLINED).await, 402, "declined");
         }
     }
+    // One that was broken off is finished, though there is no room for another.
+    sqlx::query("update payments set answer = null, started_at = 0").execute(&sale.pool).await.unwrap();
+    assert_problem(&pay(&shops[0], 1301, order_id, Some("7"), DECLINED).await, 402, "declined");
     assert_eq!((payments(&sale).await, sale.orders("confirmed").await), (20, 1));
     sale.settles_at(1).await;
 }

@@ -87,3 +87,26 @@ async fn an_instance_that_stops_says_so_to_the_five_hundred_who_watch() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn strangers_who_ask_for_an_order_take_no_place_from_its_owner() {
+    let sale = Production::new(shared(), 5).await;
+    let shop = sale.instance(&[]).await;
+    let order_id = confirmed(&shop, 3301).await;
+    let (mine, stranger, of) = (log_in(shop.address, 3301).await, log_in(shop.address, 3302).await, shop.address);
+    let mut strangers = tokio::task::JoinSet::new();
+    for _ in 0..32 {
+        let cookie = stranger.clone();
+        strangers.spawn(async move {
+            loop {
+                assert_eq!(open(of, order_id, &cookie).await.err(), Some(404));
+            }
+        });
+    }
+    let mut sockets = Vec::new();
+    for _ in 0..8 {
+        sockets.push(open(of, order_id, &mine).await.expect("a place"));
+    }
+    strangers.shutdown().await;
+}

@@ -245,6 +245,7 @@ impl Config {
     pub(crate) fn signer(&self) -> anyhow::Result<Signer> {
         let secret = self.session_secret.as_deref().unwrap_or(DEMO_SECRET);
         ensure!(secret.len() >= 32, "SESSION_SECRET has {} bytes; it needs 32 or more", secret.len());
+        ensure!(!secret.contains(','), "SESSION_SECRET has a comma, and could not be named among OTHER_SECRETS");
         ensure!(self.other_secrets.iter().all(|secret| secret.len() >= 32), "OTHER_SECRETS need 32 bytes or more each");
         if secret == DEMO_SECRET || self.other_secrets.iter().any(|secret| secret == DEMO_SECRET) {
             ensure!(self.mode == Mode::Demo, "MODE production needs a SESSION_SECRET of its own");

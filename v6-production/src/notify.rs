@@ -141,7 +141,9 @@ pub(crate) async fn watch(
 ) -> Result<Response, Error> {
     let upgrade =
         upgrade.map_err(|rejection| shop::Error::InvalidRequest(StatusCode::BAD_REQUEST, rejection.body_text()))?;
-    // First subscribed, then looked: nothing falls between.
+    // First it is theirs: places are few, and not for strangers.
+    orders::find(&app, order_id, buyer).await?;
+    // Then subscribed, and then looked: nothing falls between.
     let news = app.watchers.subscribe(order_id).ok_or(Error::Unavailable("too many wait here: poll the order"))?;
     let standing = orders::find(&app, order_id, buyer).await?;
     let (stop, under_way) = (app.stop.clone(), app.tasks.token());

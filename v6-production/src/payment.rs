@@ -32,7 +32,8 @@ use crate::{
 /// After so long without an answer, whoever was at it is gone, and the same request may begin again.
 const ABANDONED: Duration = Duration::from_secs(30);
 
-/// Payments that one order may see. Each is a row, and anybody can think of another key.
+/// Payments that one order may see, or a few more if they begin in the same moment. Each is a row, and anybody can think of
+/// another key.
 const MOST_PAYMENTS: i64 = 20;
 
 /// What a payment says.

@@ -9,7 +9,7 @@ use super::session::buyer_id;
 use crate::redis_store::RedisStore;
 
 /// How long a copy lives that nobody renews: what compares Redis with SQL does, as long as the sale is on.
-const KEPT: Duration = Duration::from_secs(2 * 86_400);
+const KEPT: Duration = Duration::from_secs(30 * 86_400);
 
 /// Puts a buyer on the list, or takes one off, and tells all these sales.
 ///

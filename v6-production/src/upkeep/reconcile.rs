@@ -96,11 +96,11 @@ impl Upkeep {
         }
         let keys = self.redis.keys(sale_id);
         let mut read = pipe();
-        read.atomic().hget(&keys.sale, "stock").hlen(&keys.held).xlen(&keys.outbox).scard(&keys.denied);
-        let denied: i64;
+        read.atomic().hget(&keys.sale, "stock").hlen(&keys.held).xlen(&keys.outbox).smembers(&keys.denied);
+        let denied: HashSet<Vec<u8>>;
         (found.left, found.held, found.in_outbox, denied) = read.query_async(&mut self.redis.shared.clone()).await?;
         let list = deny::list(tx).await?;
-        if list.len() as i64 != denied {
+        if denied != list.iter().map(|buyer| buyer.to_be_bytes().to_vec()).collect() {
             deny::tell(&self.redis, sale_id, &list).await?;
         }
         Ok(found)
