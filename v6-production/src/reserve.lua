@@ -28,10 +28,14 @@ local base, last_number = tonumber(ARGV[2]), tonumber(ARGV[5])
 local tries, the_while, most_buyers = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local path_lives = tonumber(ARGV[9])
 
--- Counts an attempt. The buyers' counts are one hash that lives for a while: with it all of them begin anew.
+-- The buyers' counts are one hash that lives for a while: with it all of them begin anew.
+local left = redis.call('PTTL', KEYS[4])
+-- Most sales have neither.
+local has_spent, has_denied = redis.call('EXISTS', KEYS[5]) == 1, redis.call('EXISTS', KEYS[6]) == 1
+
+-- Counts an attempt.
 local function too_often(buyer)
   local count = redis.call('HINCRBY', KEYS[4], buyer, 1)
-  local left = redis.call('PTTL', KEYS[4])
   if left < 0 then
     redis.call('PEXPIRE', KEYS[4], the_while)
     left = the_while
@@ -53,7 +57,7 @@ local function reserve(buyer, request, path)
     return (struct.unpack('>I8', held))
   end
 
-  if redis.call('SISMEMBER', KEYS[6], buyer) == 1 then return DENIED end
+  if has_denied and redis.call('SISMEMBER', KEYS[6], buyer) == 1 then return DENIED end
 
   -- Every attempt counts, also those that are refused below.
   if ARGV[10] == '0' then
@@ -67,7 +71,7 @@ local function reserve(buyer, request, path)
   -- Too old; or the buyer's unit was bought with it, or one that has been given back.
   if now >= math.floor(struct.unpack('>I8', path) / 4096) + path_lives then return WRONG_PATH end
   if held and string.sub(held, 9, 16) == path then return WRONG_PATH end
-  if redis.call('SISMEMBER', KEYS[5], buyer .. path) == 1 then return WRONG_PATH end
+  if has_spent and redis.call('SISMEMBER', KEYS[5], buyer .. path) == 1 then return WRONG_PATH end
 
   -- One for each buyer, and this one has it.
   if held then return LIMIT_REACHED end

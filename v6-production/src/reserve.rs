@@ -75,7 +75,7 @@ pub(crate) enum Outcome {
 /// `POST /sales/{sale_id}/purchase/{path}`: holds one unit for the buyer who asks.
 ///
 /// # Errors
-/// 409 `sold-out` and `limit-reached`, 404 `wrong-path`, 403 `not-open` and `denied`, 410 `closed`, 429 `rate-limited`,
+/// 409 `sold-out` and `limit-reached`, 404 `wrong-path`, 403 `not-open` and `blocked`, 410 `closed`, 429 `rate-limited`,
 /// 503 `overloaded` and `timed-out`.
 pub(crate) async fn handler(
     app: State<App>,

@@ -43,8 +43,9 @@ async fn place_in(
     ];
 
     let insert = "insert into orders (id, sale_id, buyer_id, path, request, reserved_at, status, confirmed_at, pay_by)
-                  select one.*, 'confirmed', now_ms(), now_ms() + $7
-                  from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) as one
+                  select one.*, 'confirmed', now, now + $7
+                  from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) as one,
+                      now_ms() as now
                   on conflict do nothing returning id";
     let mut query = sqlx::query_scalar(insert);
     for column in &columns {
