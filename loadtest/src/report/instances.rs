@@ -1,4 +1,4 @@
-use super::{badge, escape, units};
+use super::units;
 use crate::{
     record::{Record, Run},
     scenario::Scenario,
@@ -9,8 +9,7 @@ use crate::{
 /// What a table row says, and how it is taken from a run.
 type Figure = (&'static str, fn(&Run) -> String);
 
-const FIGURES: [Figure; 6] = [
-    ("as promised?", |run| format!("<td>{}", badge(run))),
+const FIGURES: [Figure; 5] = [
     ("honest buyers turned away", |run| units(told(run, "wrong-path"))),
     ("sold of stock", |run| format!("<td>{} of {}", thousands(run.audit.orders), thousands(run.stock))),
     ("oversold", |run| units(run.audit.oversold)),
@@ -32,9 +31,9 @@ pub(super) fn section(record: &Record) -> String {
     let [Some(two), Some(restart)] = cells else { return String::new() };
 
     let (mut scenarios, mut versions, mut rows) = (String::new(), String::new(), String::new());
-    for (scenario, runs) in [two, restart] {
+    for (scenario, _) in [two, restart] {
         scenarios += &format!("<th colspan=\"2\">{}", scenario.name());
-        runs.iter().for_each(|run| versions += &format!("<th>{}", escape(&run.version)));
+        versions += "<th>chapter 5<th>chapter 6";
     }
     for (what, figure) in FIGURES {
         rows += &format!("<tr><th scope=\"row\">{what}");
@@ -44,7 +43,8 @@ pub(super) fn section(record: &Record) -> String {
     format!(
         "<section class=\"instances\"><h2>Two instances, and a restart</h2>\
          <p>Chapter 5 keeps in each process to whom it gave which address. The other instance, or the same one after a kill -9, \
-         knows none of them and turns honest buyers away. Chapter 6 keeps them in Redis.</p>\
+         knows none of them and turns honest buyers away. Chapter 6 signs them: every instance can tell, and none has to \
+         remember.</p>\
          <div class=\"wide\"><table><thead><tr><th>{scenarios}</tr><tr><th>{versions}</tr></thead>\
          <tbody>{rows}</tbody></table></div></section>\n"
     )
