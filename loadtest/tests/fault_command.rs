@@ -29,21 +29,26 @@ fn a_fault_has_its_row_and_its_figures() {
     for figure in ["oversold", "lost_promises", "not_conserved", "unfinished"] {
         assert_eq!(round[figure], 0, "{figure}: {round}");
     }
-    assert_eq!((&round["orders"], &round["sold"]), (&100.into(), &100.into()), "{round}");
+    // Who was told to come back does not: units may be left.
+    let sold = round["orders"].as_u64().unwrap();
+    assert!((25..=100).contains(&sold) && round["sold"] == sold, "{round}");
     let told: u64 = round["outcomes"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
     assert!(told > 400, "the crowd, and those who tried: {round}");
     assert!(round["sold_when_struck"].as_u64().unwrap() >= 25, "{round}");
     let recovered = round["recovered_ms"].as_f64().unwrap();
     assert!(recovered > 0.0 && recovered < 60_000.0, "{round}");
     let row = table.lines().find(|line| line.starts_with("redis-killed")).expect("a row");
-    assert!(row.contains("100 of 100") && row.contains(&format!("{recovered:.0}")), "{table}");
+    assert!(row.contains(&format!("{sold} of 100")) && row.contains(&format!("{recovered:.0}")), "{table}");
 
     let output = Command::new(loadtest()).args(["report", "faults.json"]).current_dir(folder.path()).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("is of faults: --markdown"), "{output:?}");
     let args = ["report", "faults.json", "--markdown"];
     let output = Command::new(loadtest()).args(args).current_dir(folder.path()).output().unwrap();
     let table = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(table.starts_with("| fault | rounds |") && table.contains("| redis-killed | 1 | 100 of 100 |"), "{table}");
+    assert!(
+        table.starts_with("| fault | rounds |") && table.contains(&format!("| redis-killed | 1 | {sold} of 100 |")),
+        "{table}"
+    );
 }
 
 #[test]
