@@ -243,7 +243,7 @@ async fn when_the_leader_dies_another_one_takes_over() {
     drop(leader); // kill -9
     sale.flush().await;
     eventually("it is rebuilt by another", async || sale.epoch().await == 3).await;
-    assert_eq!(sale.logs().matches("keeps Redis in line").count(), 2, "one of the two");
+    assert!(sale.logs().matches("keeps Redis in line").count() >= 2, "one of the two");
     let mut connection = Connection::open(others[0].address).await.unwrap();
     eventually("it sells", async || click(&mut connection, 1).await.status == 202).await;
     sale.settles_at(1).await;

@@ -75,8 +75,11 @@ impl Upkeep {
         }
         if epoch > 0 {
             let sale = self.redis.keys(sale_id).sale;
-            let _: () = self.redis.shared.clone().hset(sale, "epoch", 0).await?;
-            self.drain(sale_id).await?;
+            let mut off = pipe();
+            off.atomic().hmget(&sale, &["epoch", "number"]).hset(&sale, "epoch", 0).ignore();
+            let [known]: [(Option<i64>, Option<i64>); 1] = off.query_async(&mut self.redis.shared.clone()).await?;
+            let reserved = known.1.filter(|_| known.0 == Some(epoch)).unwrap_or_default();
+            self.drain(&mut tx, OrderId::base(sale_id, epoch), reserved).await?;
         }
         let rebuilt = write(&mut tx, &self.redis, sale_id).await?;
         in_time(tx.commit()).await?;
@@ -88,17 +91,25 @@ impl Upkeep {
         Ok(Some(rebuilt))
     }
 
-    /// Waits until all reservations that are still somewhere have become orders.
-    async fn drain(&self, sale_id: i64) -> anyhow::Result<()> {
+    /// Waits until all reservations that are still somewhere have become orders: those after `base`, as many as Redis knows of.
+    async fn drain(&self, tx: &mut Transaction<'_, Postgres>, base: OrderId, reserved: i64) -> anyhow::Result<()> {
+        let sale_id = base.sale_id();
         let outbox = self.redis.keys(sale_id).outbox;
         let link = self.transport.connect().await?;
         let (began, mut nothing) = (Instant::now(), 0);
         while nothing < LOOKS {
             let in_outbox: u64 = self.redis.shared.clone().xlen(&outbox).await?;
             let in_queue = link.waiting(&self.transport.orders).await? + link.waiting(&self.transport.dead).await?;
-            nothing = if in_outbox == 0 && in_queue == 0 { nothing + 1 } else { 0 };
+            // What a worker has in its hands is in neither. If Redis has not forgotten how many there were, SQL knows when it is done.
+            let arrived = "select count(*) from orders where id > $1 and id <= $1 + $2";
+            let arrived = sqlx::query_scalar(arrived).bind(base).bind(reserved).fetch_one(&mut **tx);
+            let arrived: i64 = in_time(arrived).await?;
+            let missing = reserved - arrived;
+            nothing = if in_outbox == 0 && in_queue == 0 && missing == 0 { nothing + 1 } else { 0 };
             if in_outbox == 0 && began.elapsed() > DRAIN {
-                tracing::warn!("sale {sale_id}: rebuilding with {in_queue} messages in the queue");
+                tracing::warn!(
+                    "sale {sale_id}: rebuilding with {in_queue} messages in the queue, {missing} orders missing"
+                );
                 break;
             }
             if began.elapsed() > GIVE_UP {
