@@ -146,10 +146,11 @@ pub(crate) async fn watch(
     // Then subscribed, and then looked: nothing falls between.
     let news = app.watchers.subscribe(order_id).ok_or(Error::Unavailable("too many wait here: poll the order"))?;
     let standing = orders::find(&app, order_id, buyer).await?;
-    let (stop, under_way) = (app.stop.clone(), app.tasks.token());
+    let under_way = app.tasks.token();
     let follow = move |socket| async move {
         let _under_way = under_way;
-        let _ = timeout(LASTS, follow(socket, order_id, standing, news, stop)).await;
+        // Keeps the app, and with it who tells us: else there would be silence in the moment in which it stops, and no goodbye.
+        let _ = timeout(LASTS, follow(socket, order_id, standing, news, &app.stop)).await;
     };
     Ok(upgrade.max_message_size(1024).on_upgrade(follow))
 }
@@ -159,7 +160,7 @@ async fn follow(
     order_id: OrderId,
     mut standing: Standing,
     mut news: watch::Receiver<Option<Standing>>,
-    stop: CancellationToken,
+    stop: &CancellationToken,
 ) -> Option<()> {
     loop {
         let text = standing.show(order_id).to_string();
