@@ -3,10 +3,7 @@
 mod support;
 
 use clap::ValueEnum;
-use lapin::{
-    BasicProperties,
-    options::{BasicPublishOptions, QueueDeleteOptions},
-};
+use lapin::options::QueueDeleteOptions;
 use loadtest::{
     client::Connection,
     fault::{self, Fault},
@@ -18,38 +15,14 @@ use loadtest::{
     version::Version,
 };
 use redis::AsyncCommands;
-use serde_json::{Value, json};
 use support::{
     SALE, eventually, loadtest,
-    production::{Production, address, becomes, click, log_in, order, own, purchase, queued, shared},
+    production::{Production, address, becomes, click, log_in, order, own, purchase, queued, reservation, shared},
     proxy::Proxy,
 };
 use tokio::{io::AsyncWriteExt, task::block_in_place};
 
 impl Production {
-    /// Puts a message into the queue, as a relay would.
-    async fn publish(&self, body: &[u8]) {
-        let connection = self.stores.queues().await.unwrap();
-        let channel = connection.create_channel().await.unwrap();
-        let queue = format!("{}.orders", self.stores.namespace);
-        let (options, persistent) = (BasicPublishOptions::default(), BasicProperties::default().with_delivery_mode(2));
-        channel.confirm_select(Default::default()).await.unwrap();
-        channel.basic_publish("".into(), queue.into(), options, body, persistent).await.unwrap().await.unwrap();
-        connection.close(200, "".into()).await.unwrap();
-    }
-
-    /// The reservations that Redis holds, as messages have them.
-    async fn held(&self) -> Vec<Value> {
-        let mut redis = self.stores.connect().await.unwrap();
-        let held: Vec<(Vec<u8>, Vec<u8>)> = redis.hgetall(self.stores.key(SALE, "held")).await.unwrap();
-        let number = |bytes: &[u8]| i64::from_be_bytes(bytes[..8].try_into().unwrap());
-        let one = |(buyer, held): &(Vec<u8>, Vec<u8>)| {
-            let [path, request] = [8, 16].map(|at| number(&held[at..]));
-            reservation(number(held), number(buyer), path, request)
-        };
-        held.iter().map(one).collect()
-    }
-
     /// The same, through other servers' addresses.
     fn args_with(&self, flag: &str, url: &url::Url, further: &[&str]) -> Vec<String> {
         let mut args = self.args(further);
@@ -57,10 +30,6 @@ impl Production {
         args[at + 1] = url.to_string();
         args
     }
-}
-
-fn reservation(order_id: i64, buyer_id: i64, path: i64, request: i64) -> Value {
-    json!({ "order_id": order_id, "buyer_id": buyer_id, "path": path, "request": request, "reserved_at": 1 })
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,10 +4,8 @@ mod support;
 
 use std::process::Command;
 
-use lapin::{BasicProperties, options::BasicPublishOptions};
 use loadtest::client::Connection;
 use redis::AsyncCommands;
-use serde_json::{Value, json};
 use support::{
     SALE, assert_problem, eventually, loadtest,
     orders::{confirmed, heard, watch},
@@ -49,7 +47,7 @@ async fn what_redis_has_forgotten_is_told_and_sold_again() {
     let mut socket = watch(&api, 1, lost).await.unwrap();
     assert_eq!(heard(&mut socket).await, "queued");
     queued(&click(&mut connection, 9).await);
-    let reservations = [reservation(&sale, 1).await, reservation(&sale, 9).await];
+    let reservations = [sale.reservation(1).await, sale.reservation(9).await];
     sale.flush().await;
 
     // Nobody says yes or no before somebody knows.
@@ -74,7 +72,7 @@ async fn what_redis_has_forgotten_is_told_and_sold_again() {
     })
     .await;
     becomes(&mut connection, 1, order_id, "confirmed").await;
-    publish(&sale, &reservations).await;
+    sale.publish(&serde_json::to_vec(&reservations).unwrap()).await;
     eventually("they are refused by SQL", async || sale.orders("failed").await == 2).await;
     assert_eq!(order(&mut connection, 1, lost).await["status"], "failed");
     assert_eq!(order(&mut connection, 1, order_id).await["status"], "confirmed");
@@ -162,7 +160,7 @@ async fn what_was_lost_on_the_way_is_given_back_once_whoever_looks() {
     for buyer in 1..=3 {
         orders.push(queued(&click(&mut connection, buyer).await));
     }
-    let message = reservation(&sale, 1).await;
+    let message = sale.reservation(1).await;
     let young = sale.operate(&["reconcile"], &[]).await;
     assert!(young.contains("3 held") && young.contains("3 in the outbox") && !young.contains('!'), "{young}");
     sale.stores.connect().await.unwrap().del::<_, ()>(sale.stores.key(SALE, "outbox")).await.unwrap();
@@ -196,7 +194,7 @@ async fn what_was_lost_on_the_way_is_given_back_once_whoever_looks() {
 
     let _worker = sale.instance(&["--role", "worker"]).await;
     sale.settles_at(0).await;
-    publish(&sale, &[message]).await; // one turns up after all
+    sale.publish(&serde_json::to_vec(&[message]).unwrap()).await; // one turns up after all
     eventually("it was worked on", async || sale.stores.messages("orders").await.unwrap() == 0).await;
     let order_id = queued(&click(&mut connection, 1).await);
     becomes(&mut connection, 1, order_id, "confirmed").await;
@@ -247,23 +245,4 @@ async fn when_the_leader_dies_another_one_takes_over() {
     let mut connection = Connection::open(others[0].address).await.unwrap();
     eventually("it sells", async || click(&mut connection, 1).await.status == 202).await;
     sale.settles_at(1).await;
-}
-
-/// The buyer's reservation in Redis, as a message has it.
-async fn reservation(sale: &Production, buyer: i64) -> Value {
-    let (mut redis, id) = (sale.stores.connect().await.unwrap(), v6_production::buyer_id(&buyer.to_string()));
-    let held: Vec<u8> = redis.hget(sale.stores.key(SALE, "held"), &id.to_be_bytes()).await.unwrap();
-    let [order, path, request] = [0, 8, 16].map(|at| i64::from_be_bytes(held[at..at + 8].try_into().unwrap()));
-    json!({ "order_id": order, "buyer_id": id, "path": path, "request": request, "reserved_at": 1 })
-}
-
-/// Puts a message into the queue, as a relay would.
-async fn publish(sale: &Production, reservations: &[Value]) {
-    let connection = sale.stores.queues().await.unwrap();
-    let channel = connection.create_channel().await.unwrap();
-    let (queue, body) = (format!("{}.orders", sale.stores.namespace), serde_json::to_vec(reservations).unwrap());
-    let (options, persistent) = (BasicPublishOptions::default(), BasicProperties::default().with_delivery_mode(2));
-    channel.confirm_select(Default::default()).await.unwrap();
-    channel.basic_publish("".into(), queue.into(), options, &body, persistent).await.unwrap().await.unwrap();
-    connection.close(200, "".into()).await.unwrap();
 }

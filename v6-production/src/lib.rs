@@ -42,8 +42,7 @@ use std::{ops::Deref, sync::Arc};
 
 use axum::{
     Router,
-    middleware::from_fn_with_state,
-    middleware::map_response,
+    middleware::{from_fn_with_state, map_response},
     routing::{get, post},
 };
 use sqlx::PgPool;

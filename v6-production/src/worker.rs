@@ -17,6 +17,7 @@ use lapin::{
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::place::fail;
 use crate::{
     notify::Notices,
     order_id::OrderId,

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, process::Command, sync::OnceLock};
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
+use lapin::{BasicProperties, options::BasicPublishOptions};
 use loadtest::{
     buyer,
     client::{Connection, Reply},
@@ -75,6 +76,35 @@ impl Production {
         ShopProcess::start(&self.lab.loadtest, Version::V6, args, log).await.unwrap()
     }
 
+    /// Puts a message into the queue, as a relay would.
+    pub async fn publish(&self, body: &[u8]) {
+        let connection = self.stores.queues().await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        let queue = format!("{}.orders", self.stores.namespace);
+        let (options, persistent) = (BasicPublishOptions::default(), BasicProperties::default().with_delivery_mode(2));
+        channel.confirm_select(Default::default()).await.unwrap();
+        channel.basic_publish("".into(), queue.into(), options, body, persistent).await.unwrap().await.unwrap();
+        connection.close(200, "".into()).await.unwrap();
+    }
+
+    /// The reservations that Redis holds, as messages have them.
+    pub async fn held(&self) -> Vec<Value> {
+        let mut redis = self.stores.connect().await.unwrap();
+        let held: Vec<(Vec<u8>, Vec<u8>)> = redis.hgetall(self.stores.key(SALE, "held")).await.unwrap();
+        let number = |bytes: &[u8]| i64::from_be_bytes(bytes[..8].try_into().unwrap());
+        let one = |(buyer, held): &(Vec<u8>, Vec<u8>)| {
+            let [order, path, request] = [0, 8, 16].map(|at| number(&held[at..]));
+            reservation(order, number(buyer), path, request)
+        };
+        held.iter().map(one).collect()
+    }
+
+    /// That of one buyer.
+    pub async fn reservation(&self, buyer: i64) -> Value {
+        let of = v6_production::buyer_id(&buyer.to_string());
+        self.held().await.into_iter().find(|held| held["buyer_id"] == of).expect("a reservation")
+    }
+
     /// What the instances have logged.
     pub fn logs(&self) -> String {
         let files = std::fs::read_dir(self.lab.folder.path()).unwrap().flatten();
@@ -110,6 +140,11 @@ impl Production {
             "orders, sold, held, left, unfinished"
         );
     }
+}
+
+/// A reservation, as a message has it.
+pub fn reservation(order_id: i64, buyer_id: i64, path: i64, request: i64) -> Value {
+    serde_json::json!({ "order_id": order_id, "buyer_id": buyer_id, "path": path, "request": request, "reserved_at": 1 })
 }
 
 /// Logs in as `buyer` and asks for a unit of [`SALE`]; returns the answer, `202` if all is well.

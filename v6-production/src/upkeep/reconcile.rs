@@ -19,6 +19,7 @@ use crate::{
     relay::reservation,
     sql::in_time,
     transport::{Link, Reservation},
+    worker::fail,
 };
 
 /// A sale, as each of the four has it.
@@ -140,7 +141,9 @@ impl Upkeep {
             let nowhere = |one: &Reservation| {
                 one.reserved_at < old && !active.contains(&one.order_id) && !on_its_way.contains(&one.order_id)
             };
-            found.lost = give_up(tx, held.into_iter().filter(nowhere).collect()).await?;
+            let lost: Vec<Reservation> = held.into_iter().filter(nowhere).collect();
+            // Their buyers hear of it, what comes late finds them there, and `release` gives their units back, once.
+            found.lost = in_time(fail(tx, &lost, RESERVATION_LOST)).await?;
         }
         Ok(())
     }
@@ -156,26 +159,6 @@ impl Upkeep {
         }
         Ok(unknown)
     }
-}
-
-/// Makes failed orders of them, unless SQL knows them after all: their buyers hear of it, what comes late finds them there, and
-/// `release` gives their units back, once.
-async fn give_up(tx: &mut Transaction<'_, Postgres>, lost: Vec<Reservation>) -> anyhow::Result<Vec<OrderId>> {
-    let column = |of: fn(&Reservation) -> i64| lost.iter().map(of).collect::<Vec<_>>();
-    let insert = "insert into orders
-                      (id, sale_id, buyer_id, path, request, reserved_at, status, reason, confirmed_at, pay_by)
-                  select one.*, 'failed', $7, now_ms(), now_ms()
-                  from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) as one
-                  on conflict (id) do nothing returning id";
-    let insert = sqlx::query_scalar(insert)
-        .bind(column(|one| one.order_id.0))
-        .bind(column(|one| one.order_id.sale_id()))
-        .bind(column(|one| one.buyer_id))
-        .bind(column(|one| one.path))
-        .bind(column(|one| one.request))
-        .bind(column(|one| one.reserved_at))
-        .bind(RESERVATION_LOST);
-    Ok(in_time(insert.fetch_all(&mut **tx)).await?)
 }
 
 impl fmt::Display for Findings {

@@ -32,16 +32,7 @@ async fn place_in(
     let mut reservations = reservations.to_vec();
     reservations.sort_unstable_by_key(|one| one.order_id);
     reservations.dedup_by_key(|one| one.order_id);
-    let column = |of: fn(&Reservation) -> i64| reservations.iter().map(of).collect::<Vec<_>>();
-    let columns = [
-        column(|one| one.order_id.0),
-        column(|one| one.order_id.sale_id()),
-        column(|one| one.buyer_id),
-        column(|one| one.path),
-        column(|one| one.request),
-        column(|one| one.reserved_at),
-    ];
-
+    let columns = columns(&reservations);
     let insert = "insert into orders (id, sale_id, buyer_id, path, request, reserved_at, status, confirmed_at, pay_by)
                   select one.*, 'confirmed', now, now + $7
                   from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) as one,
@@ -69,21 +60,45 @@ async fn place_in(
 
     // Not inserted: there already, from a message that came twice, or of a buyer who has a unit.
     if !all_new {
-        let insert = "insert into orders
-                          (id, sale_id, buyer_id, path, request, reserved_at, status, reason, confirmed_at, pay_by)
-                      select one.*, 'failed', 'limit-reached', now_ms(), now_ms()
-                      from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) as one
-                      on conflict (id) do nothing returning id";
-        let mut query = sqlx::query_scalar(insert);
-        for column in &columns {
-            query = query.bind(column);
-        }
-        failed.extend::<Vec<OrderId>>(query.fetch_all(&mut **tx).await?);
+        failed.extend(fail(tx, &reservations, "limit-reached").await?);
     }
     metrics::counter!("orders_confirmed_total").increment(confirmed.len() as u64);
     metrics::counter!("orders_failed_total").increment(failed.len() as u64);
 
     Ok(confirmed.into_iter().chain(failed).collect())
+}
+
+/// Makes failed orders of those of which SQL knows nothing yet, and names them.
+pub(crate) async fn fail(
+    tx: &mut Transaction<'_, Postgres>,
+    reservations: &[Reservation],
+    reason: &str,
+) -> sqlx::Result<Vec<OrderId>> {
+    let insert = "insert into orders
+                      (id, sale_id, buyer_id, path, request, reserved_at, status, reason, confirmed_at, pay_by)
+                  select one.*, 'failed', $7, now, now
+                  from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) as one,
+                      now_ms() as now
+                  on conflict (id) do nothing returning id";
+    let mut query = sqlx::query_scalar(insert);
+    let columns = columns(reservations);
+    for column in &columns {
+        query = query.bind(column);
+    }
+    query.bind(reason).fetch_all(&mut **tx).await
+}
+
+/// Reservations as the first six columns of `orders`, each an array.
+fn columns(reservations: &[Reservation]) -> [Vec<i64>; 6] {
+    let column = |of: fn(&Reservation) -> i64| reservations.iter().map(of).collect();
+    [
+        column(|one| one.order_id.0),
+        column(|one| one.order_id.sale_id()),
+        column(|one| one.buyer_id),
+        column(|one| one.path),
+        column(|one| one.request),
+        column(|one| one.reserved_at),
+    ]
 }
 
 /// Counts new orders of one sale and epoch as sold; returns those for which there is no unit, now failed: Redis had more than
