@@ -15,8 +15,8 @@ use loadtest::{
     },
     version::Version::{self, V1, V3, V4, V5},
 };
-use support::{SALE, Shop, lab};
-use tokio::{sync::watch, time::sleep};
+use support::{SALE, Shop, eventually, lab};
+use tokio::sync::watch;
 
 async fn play(version: Version, scenario: Scenario) -> Run {
     play_on("sqlite", version, scenario).await
@@ -130,7 +130,10 @@ async fn visitors_come_to_all_instances() {
     };
     let (stop, stopped) = watch::channel(false);
     let coming = tokio::spawn(visitors.come(stopped));
-    sleep(Duration::from_secs(1)).await;
+    eventually("both have sold", async || {
+        shops[0].ledger().await.orders.len() > 10 && shops[1].ledger().await.orders.len() > 10
+    })
+    .await;
     stop.send_replace(true);
     let history = coming.await.unwrap().unwrap();
     let [one, other] = [shops[0].ledger().await.orders.len(), shops[1].ledger().await.orders.len()];
