@@ -166,7 +166,7 @@ async fn nonsense_is_refused_and_changes_nothing() {
 async fn a_session_that_was_not_signed_here_is_none() {
     let sale = Production::new(shared(), 5).await;
     let shop = sale.instance(&["--role", "api"]).await;
-    let other = sale.instance(&["--role", "api", "--session-secret", "another secret, of 32 bytes or more"]).await;
+    let other = sale.instance(&["--role", "api", "--session-secret", "another secret of 32 bytes or more"]).await;
     let login = request(shop.address, "POST /session", &[], r#"{"name": "1201"}"#).await;
     let cookie = login.headers["set-cookie"].to_str().unwrap().to_owned();
     let (session, attributes) = cookie.split_once("; ").unwrap();
