@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
-    client::{Connection, Link, LinkText, Reply},
+    client::{Asked, Connection, Link, LinkText, Reply},
     history::Answer,
 };
 
@@ -88,18 +88,28 @@ pub enum Next {
     Follow(Link),
 }
 
-/// Takes one step. Where the shop asks for a name, the buyer's is its number.
+/// Takes one step, and answers what the shop asks.
 pub async fn ask(connection: &mut Connection, link: &Link, buyer_id: i64) -> Next {
     let body = match link.asks.as_slice() {
         [] => None,
         asks => {
-            let answers: Map<_, _> = asks.iter().map(|name| (name.clone(), buyer_id.to_string().into())).collect();
+            let answers: Map<_, _> = asks.iter().map(|asked| (asked.name.clone(), reply_to(asked, buyer_id).into())).collect();
             Some(Value::Object(answers).to_string())
         }
     };
     match timeout(PATIENCE, connection.send(link, Some(buyer_id), body)).await {
         Ok(Ok(reply)) => understand(&reply),
         _ => Next::Told(Answer::Unknown),
+    }
+}
+
+/// A sum is solved, which shows what such a puzzle is worth against a program. To anything else, a buyer's name to begin with, the
+/// answer is its number.
+fn reply_to(asked: &Asked, buyer_id: i64) -> String {
+    let sum = asked.prompt.strip_prefix("What is ").and_then(|sum| sum.strip_suffix('?')?.split_once(" + "));
+    match sum.map(|(a, b)| (a.parse::<i64>(), b.parse::<i64>())) {
+        Some((Ok(a), Ok(b))) => (a + b).to_string(),
+        _ => buyer_id.to_string(),
     }
 }
 

@@ -38,8 +38,8 @@ pub struct Link {
     pub method: Method,
     /// A path on the same shop.
     pub uri: Uri,
-    /// The names of what the shop wants to know there.
-    pub asks: Vec<String>,
+    /// What the shop wants to know there.
+    pub asks: Vec<Asked>,
 }
 
 impl Link {
@@ -134,16 +134,20 @@ pub(crate) struct LinkText {
     ask: Vec<Asked>,
 }
 
-#[derive(Deserialize)]
-struct Asked {
-    name: String,
+/// Something that the shop wants to know.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Asked {
+    /// What the answer is to be called.
+    pub name: String,
+    /// What a person would read.
+    #[serde(default)]
+    pub prompt: String,
 }
 
 impl TryFrom<LinkText> for Link {
     type Error = anyhow::Error;
 
     fn try_from(text: LinkText) -> anyhow::Result<Self> {
-        let asks = text.ask.into_iter().map(|asked| asked.name).collect();
-        Ok(Link { method: text.method.parse()?, uri: text.href.parse()?, asks })
+        Ok(Link { method: text.method.parse()?, uri: text.href.parse()?, asks: text.ask })
     }
 }

@@ -80,6 +80,9 @@ impl Version {
         if self.hides_the_address() {
             args.push("--frequency-limit=1000000");
         }
+        if self.needs_stores() {
+            args.push("--puzzle=off");
+        }
         args
     }
 

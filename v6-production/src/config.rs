@@ -108,7 +108,11 @@ pub struct Rules {
           value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     pub frequency_buyers: u32,
 
-    /// Seconds for which an address to buy at is good
+    /// Whether a sum is asked between the click and the address to buy at: it spreads the crowd over some seconds
+    #[arg(long, env = "PUZZLE", value_name = "PUZZLE", value_enum, default_value_t = Puzzle::On)]
+    pub puzzle: Puzzle,
+
+    /// Seconds for which a puzzle, and then an address to buy at, is good
     #[arg(long, env = "PATH_TTL", value_name = "PATH_TTL", default_value = "60",
           value_parser = seconds)]
     pub path_ttl: Duration,
@@ -117,6 +121,15 @@ pub struct Rules {
     #[arg(long, env = "WAITING", value_name = "WAITING", default_value_t = 20_000,
           value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub waiting: u32,
+}
+
+/// Whether there is an entry puzzle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Puzzle {
+    /// A sum for every buyer
+    On,
+    /// Straight to the address
+    Off,
 }
 
 /// What a process does.

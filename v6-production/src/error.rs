@@ -16,6 +16,8 @@ pub(crate) enum Error {
     LimitReached,
     /// 404 `wrong-path`: made up, another's, used, or too old.
     WrongPath,
+    /// 403 `wrong-answer`: to the puzzle; or it is another's, too old, or answered.
+    WrongAnswer,
     /// 429 `rate-limited`: so many attempts, and how long to wait.
     TooOften(Duration),
     /// 403 `blocked`: this buyer is on the deny list.
@@ -40,6 +42,13 @@ pub(crate) enum Error {
     KeyReused,
 }
 
+impl Error {
+    /// 400 `invalid-request`.
+    pub(crate) fn invalid(detail: impl Into<String>) -> Error {
+        Error::Shop(shop::Error::InvalidRequest(StatusCode::BAD_REQUEST, detail.into()))
+    }
+}
+
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         match self {
@@ -48,6 +57,10 @@ impl IntoResponse for Error {
             Error::WrongPath => {
                 let detail = "this is no address to buy at; ask for a new one";
                 problem(StatusCode::NOT_FOUND, "wrong-path", detail)
+            }
+            Error::WrongAnswer => {
+                let detail = "not the answer, or the puzzle is answered or too old; ask for another one";
+                problem(StatusCode::FORBIDDEN, "wrong-answer", detail)
             }
             Error::TooOften(wait) => {
                 let detail = "so many attempts are enough for now";

@@ -52,12 +52,14 @@ use v4_ratelimit::rate_limit::client_limit::{self, ClientLimit};
 
 use self::gate::{
     origin::{self, Origins},
-    path, session,
+    path,
+    puzzle::Puzzles,
+    session,
     signer::Signer,
 };
 
 pub use self::{
-    config::{Command, Config, DenyArgs, Mode, Role, Rules, SeedArgs, Which},
+    config::{Command, Config, DenyArgs, Mode, Puzzle, Role, Rules, SeedArgs, Which},
     gate::session::buyer_id,
     operate::put_up,
     order_id::OrderId,
@@ -75,6 +77,8 @@ pub(crate) struct Parts {
     signer: Signer,
     /// Whether browsers are told to send the session over TLS only.
     over_tls: bool,
+    /// None: straight to the address.
+    puzzles: Option<Puzzles>,
     desk: reserve::Desk,
     sold_out: Arc<sold_out::SoldOut>,
     sql: PgPool,

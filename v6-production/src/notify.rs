@@ -9,7 +9,6 @@ use axum::{
         State,
         ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code, rejection::WebSocketUpgradeRejection},
     },
-    http::StatusCode,
     response::Response,
 };
 use futures_util::StreamExt;
@@ -27,7 +26,7 @@ use crate::{
     order_id::OrderId,
     orders::{self, OrderPath, Standing},
     redis_store::RedisStore,
-    shop::{self, Buyer, Path},
+    shop::{Buyer, Path},
     supervise,
 };
 
@@ -139,8 +138,7 @@ pub(crate) async fn watch(
     buyer: Buyer,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Error> {
-    let upgrade =
-        upgrade.map_err(|rejection| shop::Error::InvalidRequest(StatusCode::BAD_REQUEST, rejection.body_text()))?;
+    let upgrade = upgrade.map_err(|rejection| Error::invalid(rejection.body_text()))?;
     // First it is theirs: places are few, and not for strangers.
     orders::find(&app, order_id, buyer).await?;
     // Then subscribed, and then looked: nothing falls between.

@@ -10,7 +10,7 @@ use axum::{
     Json,
     body::Bytes,
     extract::State,
-    http::{HeaderMap, StatusCode},
+    http::HeaderMap,
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ use crate::{
     order_id::OrderId,
     orders::{self, OrderPath},
     reserve::idempotency_key,
-    shop::{self, Buyer, Path},
+    shop::{Buyer, Path},
     sql::in_time,
 };
 
@@ -66,13 +66,12 @@ pub(crate) async fn handler(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Error> {
-    let invalid = |detail: &str| shop::Error::InvalidRequest(StatusCode::BAD_REQUEST, detail.into());
-    let key = idempotency_key(&headers)?.ok_or_else(|| invalid("a payment needs an Idempotency-Key"))?.to_owned();
+    let key = idempotency_key(&headers)?.ok_or_else(|| Error::invalid("a payment needs an Idempotency-Key"))?.to_owned();
     let payment: Payment =
-        serde_json::from_slice(&body).map_err(|_| invalid("a payment is a JSON object with a card"))?;
+        serde_json::from_slice(&body).map_err(|_| Error::invalid("a payment is a JSON object with a card"))?;
     let digits = payment.card.replace(' ', "");
     if !(12..=19).contains(&digits.len()) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(invalid("a card number has 12 to 19 digits").into());
+        return Err(Error::invalid("a card number has 12 to 19 digits"));
     }
     let app = app.0;
     // On its own: a buyer who hangs up between authorisation and order must not leave it half-way.

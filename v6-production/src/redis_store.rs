@@ -38,6 +38,8 @@ pub(crate) struct SaleKeys {
     pub(crate) spent: String,
     /// A set: buyers who get nothing.
     pub(crate) denied: String,
+    /// Hashes, with a number behind the name: the last puzzle that each buyer has answered in a while.
+    pub(crate) puzzles: String,
 }
 
 impl RedisStore {
@@ -72,7 +74,7 @@ impl RedisStore {
     pub(crate) fn keys(&self, sale_id: i64) -> SaleKeys {
         let key = |what| format!("{}:{{sale:{sale_id}}}:{what}", self.namespace);
         let (sale, held, outbox) = (key("sale"), key("held"), key("outbox"));
-        SaleKeys { sale, held, outbox, tries: key("tries"), spent: key("spent"), denied: key("denied") }
+        SaleKeys { sale, held, outbox, tries: key("tries"), spent: key("spent"), denied: key("denied"), puzzles: key("puzzles") }
     }
 
     /// Which run of Redis this is. Another one was started again, or has taken over, and may have lost something.

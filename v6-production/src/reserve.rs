@@ -21,7 +21,7 @@ pub(crate) use self::desk::Desk;
 use crate::{
     App,
     error::Error,
-    gate::path::{self, PathId},
+    gate::{path, ticket::TicketId},
     order_id::OrderId,
     shop::{self, Buyer, Path},
 };
@@ -43,7 +43,7 @@ pub(crate) struct Attempt {
     pub(crate) buyer: Buyer,
     /// The same number again is the same attempt again.
     pub(crate) request: i64,
-    pub(crate) path: PathId,
+    pub(crate) path: TicketId,
     /// Whether it may have been made before: then only Redis knows the answer.
     pub(crate) again: bool,
 }
@@ -122,10 +122,7 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Error
     let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
     match key.to_str() {
         Ok(key) if (1..=100).contains(&key.len()) => Ok(Some(key)),
-        _ => {
-            let detail = "an Idempotency-Key has 1 to 100 printable characters";
-            Err(Error::Shop(shop::Error::InvalidRequest(StatusCode::BAD_REQUEST, detail.into())))
-        }
+        _ => Err(Error::invalid("an Idempotency-Key has 1 to 100 printable characters")),
     }
 }
 

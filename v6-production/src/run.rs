@@ -11,11 +11,11 @@ use v1_naive::shop::serve::{conclude, listen, start_log};
 use v4_ratelimit::rate_limit::client_limit::ClientLimit;
 
 use crate::{
-    App, Config, Mode, Parts,
+    App, Config, Mode, Parts, Puzzle,
     catalogue::Catalogue,
     clock::Clock,
     config::Urls,
-    gate::signer::Signer,
+    gate::{puzzle::Puzzles, signer::Signer},
     notify::{Notices, Watchers},
     operate::{Servers, operate},
     orders::Lookups,
@@ -137,6 +137,8 @@ fn open(
         clock,
         signer,
         over_tls: config.mode == Mode::Production,
+        puzzles: (config.rules.puzzle == Puzzle::On)
+            .then_some(Puzzles { good_for: config.rules.path_ttl, buyers: config.rules.frequency_buyers }),
         desk,
         sold_out,
         lookups,

@@ -186,8 +186,11 @@ impl Forger {
 
     /// A buyer and the address it was given.
     async fn given(&mut self) -> anyhow::Result<(i64, Link)> {
-        let (buyer, link) = self.arrives().await?;
-        Ok((buyer, self.follow(&link, buyer).await?))
+        let (buyer, mut link) = self.arrives().await?;
+        while !link.takes_a_unit() {
+            link = self.follow(&link, buyer).await?;
+        }
+        Ok((buyer, link))
     }
 
     async fn follow(&mut self, link: &Link, buyer: i64) -> anyhow::Result<Link> {

@@ -85,7 +85,7 @@ pub(crate) async fn log_in(
     session: Result<Buyer, shop::Error>,
     body: Bytes,
 ) -> Result<Response, Error> {
-    let Ok(Query(then)) = then else { return Err(invalid("sale is a number")) };
+    let Ok(Query(then)) = then else { return Err(Error::invalid("sale is a number")) };
     let next = |buyer_id: i64| {
         let buy = then.sale.map(|sale| json!({ "method": "POST", "href": path::href(sale) }));
         json!({ "buyer_id": buyer_id, "buy": buy })
@@ -100,20 +100,16 @@ pub(crate) async fn log_in(
             }
         });
     }
-    let login: Login = serde_json::from_slice(&body).map_err(|_| invalid("a login is a JSON object with a name"))?;
+    let login: Login = serde_json::from_slice(&body).map_err(|_| Error::invalid("a login is a JSON object with a name"))?;
     let name = login.name.trim();
     if name.is_empty() || name.len() > 100 {
-        return Err(invalid("a name has 1 to 100 bytes"));
+        return Err(Error::invalid("a name has 1 to 100 bytes"));
     }
     let buyer_id = buyer_id(name);
     let session = issue(&app.signer, buyer_id, app.clock.now_ms());
     let secure = if app.over_tls { "; Secure" } else { "" };
     let cookie = format!("{COOKIE}={session}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{secure}", LASTS_MS / 1000);
     Ok(([(header::SET_COOKIE, cookie)], Json(next(buyer_id))).into_response())
-}
-
-fn invalid(detail: &str) -> Error {
-    Error::Shop(shop::Error::InvalidRequest(axum::http::StatusCode::BAD_REQUEST, detail.into()))
 }
 
 /// The same name is the same buyer, without a table of buyers: 53 bits of a hash, which JavaScript can hold.

@@ -12,7 +12,7 @@ use sqlx::{Postgres, Transaction};
 
 use super::{Upkeep, alone};
 use crate::{
-    gate::{deny, path::PathId},
+    gate::{deny, ticket::TicketId},
     order_id::OrderId,
     orders::RESERVATION_LOST,
     redis_store::numbers,
@@ -123,7 +123,7 @@ impl Upkeep {
             Some(Reservation {
                 order_id: OrderId(order_id),
                 buyer_id,
-                reserved_at: PathId(path).issued_at(),
+                reserved_at: TicketId(path).issued_at(),
                 path,
                 request,
             })

@@ -1,0 +1,168 @@
+//! Chapter 6's entry puzzle, on real servers: a step like others, answered once.
+
+mod support;
+
+use loadtest::{
+    buyer::{self, Next},
+    client::{Connection, Reply},
+    history::Answer,
+    shop_process::ShopProcess,
+};
+use redis::AsyncCommands;
+use support::{
+    SALE, assert_problem, eventually, json,
+    production::{Production, buy_at, log_in, queued, request, shared},
+};
+use v1_naive::shop::sales::{Sale, now_ms};
+
+const ASK: &str = "POST /sales/42/path";
+
+/// An instance with the puzzle, as it comes.
+async fn instance(sale: &Production, further: &[&str]) -> ShopProcess {
+    let args: Vec<_> = sale.args(further).into_iter().filter(|arg| arg != "--puzzle=off").collect();
+    sale.instance_with(&args).await
+}
+
+/// Where the answer goes, and the right one.
+async fn puzzle(shop: &ShopProcess, cookie: &str) -> (String, String) {
+    let reply = request(shop.address, ASK, &[("cookie", cookie)], "").await;
+    let step = json(&reply);
+    let prompt = step["buy"]["ask"][0]["prompt"].as_str().expect("a question");
+    let sum = prompt.trim_start_matches("What is ").trim_end_matches('?').split(" + ");
+    let sum: i64 = sum.map(|number| number.parse::<i64>().unwrap()).sum();
+    assert!(step["buy"]["why"].as_str().unwrap().contains("no security"), "{step}");
+    (step["buy"]["href"].as_str().unwrap().to_owned(), sum.to_string())
+}
+
+async fn answer(shop: &ShopProcess, cookie: &str, href: &str, answer: &str) -> Reply {
+    let body = serde_json::json!({ "answer": answer }).to_string();
+    request(shop.address, &format!("POST {href}"), &[("cookie", cookie)], &body).await
+}
+
+async fn rows(sale: &Production) -> i64 {
+    sqlx::query_scalar("select count(*) from orders").fetch_one(&sale.pool).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_buyer_who_follows_links_and_can_add_gets_a_unit() {
+    let sale = Production::new(shared(), 5).await;
+    let shop = instance(&sale, &[]).await;
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    let mut next = buyer::open_sale(&mut connection, SALE).await.unwrap();
+    let mut asked = Vec::new();
+    let told = loop {
+        asked.extend(next.asks.iter().map(|asked| asked.name.clone()));
+        match buyer::ask(&mut connection, &next, 4001).await {
+            Next::Follow(link) => next = link,
+            Next::Told(answer) => break answer,
+        }
+    };
+    assert_eq!(asked, ["name", "answer"]);
+    assert!(matches!(told, Answer::Queued { .. }), "{told:?}");
+    sale.settles_at(1).await;
+
+    // And by hand.
+    let cookie = log_in(shop.address, 4002).await;
+    let (href, right) = puzzle(&shop, &cookie).await;
+    let address = json(&answer(&shop, &cookie, &href, &format!(" {right} ")).await)["buy"]["href"].clone();
+    queued(&buy_at(shop.address, address.as_str().unwrap(), &cookie, None).await);
+    sale.settles_at(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn wrong_absent_and_foreign_answers_lead_nowhere() {
+    let sale = Production::new(shared(), 5).await;
+    let shop = instance(&sale, &[]).await;
+    sale.stores.put_up(&sale.database.url, &[Sale::open(43, 5)]).await.unwrap();
+    let (ada, bob) = (log_in(shop.address, 4101).await, log_in(shop.address, 4102).await);
+
+    let (href, right) = puzzle(&shop, &ada).await;
+    for body in ["", "{}", "[]", "7", "null", r#"{"answer": 7}"#, r#"{"answer": null}"#, "{\"answer\": \"7\"", "\u{0}"] {
+        let reply = request(shop.address, &format!("POST {href}"), &[("cookie", &ada)], body).await;
+        assert_problem(&reply, 400, "invalid-request");
+    }
+    assert_problem(&request(shop.address, &format!("POST {href}"), &[], "").await, 401, "unauthenticated");
+    assert_problem(&answer(&shop, &bob, &href, &right).await, 403, "wrong-answer"); // and it stays Ada's
+    let elsewhere = href.replace("/42/", "/43/");
+    assert_problem(&answer(&shop, &ada, &elsewhere, &right).await, 403, "wrong-answer");
+    let (path, token) = href.split_once("?puzzle=").unwrap();
+    let long = "a".repeat(5000);
+    for forged in ["", "0", "é", &token[1..], &format!("1{}", &token[1..]), &token.to_uppercase()[..47], &long, "%00", "%ff"] {
+        let reply = answer(&shop, &ada, &format!("{path}?puzzle={}", forged.replace('é', "%C3%A9")), &right).await;
+        assert!([400, 403].contains(&reply.status.as_u16()), "{forged}: {}", reply.status);
+    }
+    let twice = answer(&shop, &ada, &format!("{href}&puzzle={token}"), &right).await;
+    assert_problem(&twice, 400, "invalid-request");
+    assert_eq!(answer(&shop, &ada, &href, &right).await.status, 200, "all this took nothing from it");
+
+    // Nobody guesses: a wrong answer is the one answer.
+    for wrong in ["0", "-1", "1e2", "", "99999999999999999999", "NaN"] {
+        let (href, right) = puzzle(&shop, &ada).await;
+        assert_problem(&answer(&shop, &ada, &href, wrong).await, 403, "wrong-answer");
+        assert_problem(&answer(&shop, &ada, &href, &right).await, 403, "wrong-answer");
+    }
+    assert_eq!(rows(&sale).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_puzzle_is_answered_once_at_all_instances_together() {
+    let sale = Production::new(shared(), 5).await;
+    let (one, mut other) = (instance(&sale, &[]).await, instance(&sale, &[]).await);
+    let ada = log_in(one.address, 4201).await;
+    let (older, right_older) = puzzle(&one, &ada).await;
+    let (href, right) = puzzle(&one, &ada).await;
+    assert_eq!(answer(&other, &ada, &href, &right).await.status, 200);
+    assert_problem(&answer(&one, &ada, &href, &right).await, 403, "wrong-answer");
+    other.kill_and_start_again().await.unwrap();
+    assert_problem(&answer(&other, &ada, &href, &right).await, 403, "wrong-answer");
+    assert_problem(&answer(&one, &ada, &older, &right_older).await, 403, "wrong-answer");
+
+    // Many at once: one of them.
+    let (href, right) = puzzle(&one, &ada).await;
+    let mut tries = tokio::task::JoinSet::new();
+    for n in 0..20 {
+        let shop = if n % 2 == 0 { one.address } else { other.address };
+        let (cookie, href, body) = (ada.clone(), href.clone(), serde_json::json!({ "answer": right }).to_string());
+        tries.spawn(async move { request(shop, &format!("POST {href}"), &[("cookie", &cookie)], &body).await.status });
+    }
+    let passed = tries.join_all().await.into_iter().filter(|status| *status == 200).count();
+    assert_eq!(passed, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn an_old_puzzle_is_over_and_what_is_remembered_has_an_end() {
+    let sale = Production::new(shared(), 5).await;
+    let shop = instance(&sale, &["--path-ttl", "1", "--frequency-buyers", "2"]).await;
+    let ada = log_in(shop.address, 4301).await;
+    let (href, right) = puzzle(&shop, &ada).await;
+    let too_old = now_ms() + 1000;
+    eventually("it is too old", async || now_ms() > too_old).await;
+    assert_problem(&answer(&shop, &ada, &href, &right).await, 403, "wrong-answer");
+
+    // Two are remembered in a while, and a third is told to come back. If a while ends between them: once more.
+    let mut buyers = 4302..;
+    eventually("a third who is one too many", async || {
+        for buyer in buyers.by_ref().take(3) {
+            let cookie = log_in(shop.address, buyer).await;
+            let (href, right) = puzzle(&shop, &cookie).await;
+            let reply = answer(&shop, &cookie, &href, &right).await;
+            if reply.status == 503 {
+                assert_problem(&reply, 503, "overloaded");
+                return true;
+            }
+            assert_eq!(reply.status, 200);
+        }
+        false
+    })
+    .await;
+    let mut redis = sale.stores.connect().await.unwrap();
+    eventually("all of it is forgotten", async || {
+        let keys: Vec<String> = redis.keys(format!("{}:*", sale.stores.key(SALE, "puzzles"))).await.unwrap();
+        keys.is_empty()
+    })
+    .await;
+}
