@@ -23,7 +23,7 @@ book: ## the book in docs/book; warnings and broken links refused
 	@.ci/book
 
 services: ## installs the servers that the lab starts by itself
-	@.ci/install postgresql redis rabbitmq
+	@.ci/install postgresql redis rabbitmq nginx
 
 test-tools: ## installs what only tests need: a browser, and a clock that is wrong
 	@.ci/install chromium faketime

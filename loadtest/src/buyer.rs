@@ -40,6 +40,22 @@ pub async fn open_sale(connection: &mut Connection, sale_id: i64) -> anyhow::Res
     body.buy.ok_or_else(|| anyhow::anyhow!("sale {sale_id} has no link to buy at"))?.try_into()
 }
 
+/// Opens the page as a browser does: it, what it refers to, and the sale.
+///
+/// # Errors
+/// One of them is not there, or the shop does not answer.
+pub async fn open_page(connection: &mut Connection, sale_id: i64, buyer_id: i64) -> anyhow::Result<()> {
+    let page = connection.get("/", Some(buyer_id)).await?;
+    let text = String::from_utf8_lossy(&page.body).into_owned();
+    let references = text.split('"').filter(|quoted| quoted.starts_with("/static/")).map(str::to_owned);
+    for address in references.chain([format!("/sales/{sale_id}")]) {
+        let reply = connection.get(&address, Some(buyer_id)).await?;
+        anyhow::ensure!(reply.status.is_success(), "{address}: the shop says {}", reply.status);
+    }
+    anyhow::ensure!(page.status.is_success(), "the shop has no page: it says {}", page.status);
+    Ok(())
+}
+
 /// Buys one unit: follows links until there is a yes or a no, and waits for it in the queue. Returns the requests it
 /// took, too.
 pub async fn buy(connection: &mut Connection, first: &Link, buyer_id: i64) -> (Answer, u64) {
@@ -93,7 +109,8 @@ pub async fn ask(connection: &mut Connection, link: &Link, buyer_id: i64) -> Nex
     let body = match link.asks.as_slice() {
         [] => None,
         asks => {
-            let answers: Map<_, _> = asks.iter().map(|asked| (asked.name.clone(), reply_to(asked, buyer_id).into())).collect();
+            let answers: Map<_, _> =
+                asks.iter().map(|asked| (asked.name.clone(), reply_to(asked, buyer_id).into())).collect();
             Some(Value::Object(answers).to_string())
         }
     };

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use loadtest::{fault::Fault, lab::Backend, scenario::Scenario, services::Server, version::Version};
@@ -34,6 +34,9 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Private servers up until Ctrl-C; prints their URLs
     Services,
+    /// nginx in front of instances of chapter 6
+    #[command(hide = true)]
+    Nginx(Nginx),
     /// Keeps private servers for as long as standard input is open
     #[command(hide = true)]
     Keeper { servers: Vec<Server> },
@@ -205,6 +208,10 @@ pub(crate) struct Run {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=16))]
     pub(crate) instances: Option<u32>,
 
+    /// nginx in front of the instances, as chapter 6 is deployed: all buyers come through it, and open the page first
+    #[arg(long)]
+    pub(crate) nginx: bool,
+
     /// Connections that the buyers share
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     pub(crate) connections: u32,
@@ -246,6 +253,14 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "DATABASE")]
     pub(crate) database: Option<String>,
 
+    /// Instances of the shop, with nginx in front of them
+    #[arg(long, default_value_t = 1, requires = "nginx", value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub(crate) instances: u32,
+
+    /// nginx in front, as chapter 6 is deployed; then --listen is where it listens
+    #[arg(long)]
+    pub(crate) nginx: bool,
+
     /// Stop when standard input is closed
     #[arg(long, hide = true)]
     pub(crate) while_stdin_is_open: bool,
@@ -253,4 +268,23 @@ pub(crate) struct Serve {
     /// Arguments of the shop: --variant, --listen, --stock, … (`cargo loadtest serve v1 -- --help` lists them)
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) shop_args: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct Nginx {
+    /// Where it listens
+    #[arg(long, default_value = "127.0.0.1:3000")]
+    pub(crate) listen: SocketAddr,
+
+    /// Whoever connects may say who it speaks for, as a load balancer does
+    #[arg(long)]
+    pub(crate) as_lab: bool,
+
+    /// Stop when standard input is closed
+    #[arg(long)]
+    pub(crate) while_stdin_is_open: bool,
+
+    /// The instances
+    #[arg(required = true)]
+    pub(crate) instances: Vec<SocketAddr>,
 }

@@ -6,7 +6,7 @@ mod commands;
 use std::process::ExitCode;
 
 use cli::{Cli, Command};
-use commands::{Exit, demo, faults, matrix, report, run, serve, services};
+use commands::{Exit, demo, faults, matrix, nginx, report, run, serve, services};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -19,6 +19,7 @@ async fn main() -> ExitCode {
         Command::Faults(args) => faults::faults(args).await.map(ExitCode::from),
         Command::Picture(args) => report::picture(&args).map(ExitCode::from),
         Command::Serve(args) => serve::serve(args).await,
+        Command::Nginx(args) => nginx::nginx(args).await,
         Command::Services => services::services().await,
         Command::Keeper { servers } => loadtest::services::keeper::run(servers).await,
     };

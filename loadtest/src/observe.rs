@@ -2,10 +2,15 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
+use anyhow::Context;
 use sqlx::AnyPool;
 use tokio::{sync::watch, time::interval};
 
-use crate::{client::Connection, history::Latency, record::Reservations};
+use crate::{
+    client::Connection,
+    history::Latency,
+    record::{Edge, Reservations},
+};
 
 /// Statements that were executed in database `name` so far; nothing if this server does not count them.
 pub async fn statements(admin: Option<&AnyPool>, name: &str) -> Option<i64> {
@@ -51,7 +56,20 @@ pub async fn reservations(pool: &AnyPool, sales: &[i64], began_at: Option<i64>) 
     }))
 }
 
-/// The shops' counters, summed over the instances, without `_total` at the end of their names.
+/// What nginx has seen so far, and what of it the shops have.
+///
+/// # Errors
+/// One of them does not answer.
+pub async fn edge(nginx: SocketAddr, shops: &[SocketAddr]) -> anyhow::Result<Edge> {
+    let status = Connection::open(nginx).await?.get("/edge", None).await?;
+    let status = String::from_utf8_lossy(&status.body).into_owned();
+    // Under `server accepts handled requests` a line of three numbers.
+    let counted = status.lines().nth(2).and_then(|line| line.split_whitespace().nth(2)?.parse().ok());
+    let passed_on = counters(shops).await?.get("http_requests").copied().unwrap_or_default();
+    Ok(Edge { requests: counted.context("nginx does not say how much it has seen")?, passed_on })
+}
+
+/// The shops' counters, summed over the instances and over what they tell apart, without `_total` at the end of their names.
 ///
 /// # Errors
 /// A shop does not answer.
@@ -60,8 +78,10 @@ pub async fn counters(shops: &[SocketAddr]) -> anyhow::Result<BTreeMap<String, u
     for &shop in shops {
         let reply = Connection::open(shop).await?.get("/metrics", None).await?;
         for line in String::from_utf8_lossy(&reply.body).lines() {
-            let counted =
-                line.split_once(' ').and_then(|(name, n)| Some((name.strip_suffix("_total")?, n.parse::<u64>().ok()?)));
+            let counted = line.rsplit_once(' ').and_then(|(name, n)| {
+                let name = name.split('{').next()?.strip_suffix("_total")?;
+                Some((name, n.parse::<u64>().ok()?))
+            });
             if let Some((name, n)) = counted {
                 *counters.entry(name.to_owned()).or_default() += n;
             }

@@ -8,6 +8,7 @@ use crate::{
     lab::FreshDatabase,
     promise::Conditions,
     scenario::{Scenario, flood},
+    services::nginx,
     stores::Stores,
     text::thousands,
     version::Version,
@@ -30,6 +31,8 @@ pub struct Plan {
     pub sales: usize,
     /// Instances of the shop.
     pub instances: usize,
+    /// Whether nginx is in front of them.
+    pub nginx: bool,
     /// Connections the buyers share.
     pub connections: usize,
     /// Database connections of each instance.
@@ -53,6 +56,7 @@ impl Plan {
             stock: if scenario == Scenario::Flood { flood::PLENTY } else { 100 },
             sales: 1,
             instances: if scenario == Scenario::TwoInstances { 2 } else { 1 },
+            nginx: false,
             connections: 1000,
             pool: if scenario == Scenario::Flood { flood::POOL } else { 16 },
             lasts: Duration::from_secs(3),
@@ -75,6 +79,8 @@ impl Plan {
         ensure!(forgeable, "{} has no hidden address that could be forged", self.version);
         let many = self.scenario != Scenario::TwoInstances || self.instances > 1;
         ensure!(many, "two-instances needs --instances 2 or more");
+        ensure!(!self.nginx || self.version.needs_stores(), "nginx is part of chapter 6; {} has none", self.version);
+        ensure!(!self.nginx || nginx::is_installed(), "nginx is not installed; `make services` installs it");
         Ok(())
     }
 

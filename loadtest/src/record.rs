@@ -84,6 +84,9 @@ pub struct Run {
     /// How reservations became orders, where a version has both.
     #[serde(default)]
     pub reservations: Option<Reservations>,
+    /// What nginx kept away from the shops, if it was there.
+    #[serde(default)]
+    pub nginx: Option<Edge>,
     /// What the shops counted: `conflicts` (of compare-and-swaps), `give_ups`, `lock_timeouts`, `deadlocks`,
     /// `serialization_failures`, `database_busy`. A counter that never counted is not there.
     pub counters: BTreeMap<String, u64>,
@@ -102,6 +105,15 @@ pub struct Run {
     pub promised: String,
     /// `as promised`, `not as promised`, `measured` (where either is right), or `invalid` with the reason.
     pub verdict: String,
+}
+
+/// Requests of a whole run, from opening the page to hearing what came of it.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Edge {
+    /// That came to nginx.
+    pub requests: u64,
+    /// That it passed on to an instance.
+    pub passed_on: u64,
 }
 
 /// Latencies apart: a quick no must not hide a slow yes.

@@ -16,9 +16,9 @@ use crate::{
     observe,
     plan::Plan,
     promise::{Promise, promise},
-    record::{Latencies, Run},
+    record::{Edge, Latencies, Run},
     scenario::{Played, Scenario, Stage, crowd, early_bird, flood, forger, scalper, stampede::Progress},
-    set::Set,
+    set::{Set, addresses},
 };
 
 /// The first sale of a run. The shop's own, which nobody asked for, is below it.
@@ -54,6 +54,7 @@ pub async fn run(lab: &Lab, plan: &Plan, progress: Progress) -> anyhow::Result<R
 struct Watched {
     played: Played,
     counters: BTreeMap<String, u64>,
+    nginx: Option<Edge>,
     statements: Option<i64>,
     generator_share: f64,
 }
@@ -65,10 +66,11 @@ async fn watch_play(
     capacity: f64,
     progress: Progress,
 ) -> anyhow::Result<Watched> {
-    let Set { database, stores, pool, shops } = set;
-    let addresses: Vec<SocketAddr> = shops.iter().map(|shop| shop.address).collect();
+    let (doors, nginx) = (set.doors(), set.nginx.as_ref().map(|nginx| nginx.address));
+    let Set { database, stores, pool, shops, .. } = set;
+    let addresses = addresses(shops);
     let stores = stores.as_ref();
-    let stage = Stage { shops: &addresses, pool, database: &database.url, stores, plan, sale: FIRST_SALE };
+    let stage = Stage { shops: &doors, pool, database: &database.url, stores, plan, sale: FIRST_SALE };
     let mut before = Baseline::take(lab, database, &addresses).await;
     let played = match plan.scenario {
         Scenario::Flood => flood::play(&stage, capacity, plan.lasts).await?,
@@ -86,17 +88,21 @@ async fn watch_play(
         stores.wait_until_quiet(&played.sales).await?;
     }
     let statements = observe::statements(lab.admin(), database.name()).await;
+    let nginx = match nginx {
+        Some(nginx) => Some(observe::edge(nginx, &addresses).await?),
+        None => None,
+    };
     let counters = match plan.scenario {
         Scenario::Restart => BTreeMap::new(), // they died with the process that counted
         _ => since(&before.counters, observe::counters(&addresses).await?),
     };
     let statements = before.statements.zip(statements).map(|(before, after)| after - before);
-    Ok(Watched { played, counters, statements, generator_share })
+    Ok(Watched { played, counters, nginx, statements, generator_share })
 }
 
 /// The audit and the verdict.
 async fn conclude(plan: &Plan, set: &Set, watched: Watched) -> anyhow::Result<Run> {
-    let Watched { played, counters, statements, generator_share } = watched;
+    let Watched { played, counters, nginx, statements, generator_share } = watched;
     let Played { history, requests, elapsed, .. } = played;
     let database = &set.database;
     let audit = audit(&history, &Ledger::read(&set.pool, set.stores.as_ref(), &played.sales).await?);
@@ -151,6 +157,7 @@ async fn conclude(plan: &Plan, set: &Set, watched: Watched) -> anyhow::Result<Ru
             .filter(|_| audit.orders > 0)
             .map(|statements| statements as f64 / audit.orders as f64),
         reservations,
+        nginx,
         counters,
         bystander: played.bystander,
         flood: played.flood,

@@ -1,5 +1,7 @@
 //! What a run has for itself on the servers: a database, keys and queues, and the instances of the shop.
 
+use std::net::SocketAddr;
+
 use sqlx::AnyPool;
 
 use crate::{
@@ -15,6 +17,8 @@ pub(crate) struct Set {
     pub(crate) stores: Option<Stores>,
     pub(crate) pool: AnyPool,
     pub(crate) shops: Vec<ShopProcess>,
+    /// In front of them, if the plan says so.
+    pub(crate) nginx: Option<ShopProcess>,
 }
 
 impl Set {
@@ -28,14 +32,28 @@ impl Set {
             let args = plan.shop_args(&database, stores.as_ref());
             shops.push(ShopProcess::start(&lab.loadtest, plan.version, &args, log).await?);
         }
+        let instances = addresses(&shops);
+        let log = lab.folder.path().join(format!("{}-nginx.log", database.name()));
+        let nginx = match plan.nginx {
+            true => Some(ShopProcess::nginx(&lab.loadtest, &instances, log).await?),
+            false => None,
+        };
         let pool = database.connect().await?;
-        Ok(Set { database, stores, pool, shops })
+        Ok(Set { database, stores, pool, shops, nginx })
+    }
+
+    /// Where buyers come in.
+    pub(crate) fn doors(&self) -> Vec<SocketAddr> {
+        self.nginx.as_ref().map_or_else(|| addresses(&self.shops), |nginx| vec![nginx.address])
     }
 
     /// Lets the instances finish what they are doing, and stops them.
     pub(crate) async fn stop_shops(&mut self) {
         for shop in std::mem::take(&mut self.shops) {
             shop.stop().await;
+        }
+        if let Some(nginx) = self.nginx.take() {
+            nginx.stop().await;
         }
     }
 
@@ -47,4 +65,9 @@ impl Set {
         }
         lab.remove(self.database).await
     }
+}
+
+/// Where instances listen.
+pub(crate) fn addresses(shops: &[ShopProcess]) -> Vec<SocketAddr> {
+    shops.iter().map(|shop| shop.address).collect()
 }

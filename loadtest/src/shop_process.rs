@@ -34,7 +34,7 @@ pub struct ShopProcess {
 /// What it was started with.
 struct Start {
     loadtest: PathBuf,
-    version: Version,
+    name: &'static str,
     args: Vec<String>,
     log: PathBuf,
 }
@@ -45,7 +45,22 @@ impl ShopProcess {
     /// # Errors
     /// It does not start; with the last line of its log.
     pub async fn start(loadtest: &Path, version: Version, args: &[String], log: PathBuf) -> anyhow::Result<Self> {
-        let start = Start { loadtest: loadtest.into(), version, args: args.to_vec(), log };
+        let serve = ["serve", "--while-stdin-is-open", version.name()].map(str::to_owned);
+        let args = serve.into_iter().chain(args.iter().cloned()).collect();
+        ShopProcess::run(Start { loadtest: loadtest.into(), name: version.name(), args, log }).await
+    }
+
+    /// Starts nginx in front of instances, for the lab.
+    ///
+    /// # Errors
+    /// It is not installed, or does not start.
+    pub async fn nginx(loadtest: &Path, instances: &[SocketAddr], log: PathBuf) -> anyhow::Result<Self> {
+        let nginx = ["nginx", "--while-stdin-is-open", "--as-lab"].map(str::to_owned);
+        let args = nginx.into_iter().chain(instances.iter().map(SocketAddr::to_string)).collect();
+        ShopProcess::run(Start { loadtest: loadtest.into(), name: "nginx", args, log }).await
+    }
+
+    async fn run(start: Start) -> anyhow::Result<Self> {
         let (child, address) = start.at("127.0.0.1:0").await?;
         Ok(ShopProcess { address, child, start })
     }
@@ -93,9 +108,8 @@ impl ShopProcess {
 
 impl Start {
     async fn at(&self, listen: &str) -> anyhow::Result<(Child, SocketAddr)> {
-        let Start { loadtest, version, args, log } = self;
+        let Start { loadtest, name, args, log } = self;
         let mut child = Command::new(loadtest)
-            .args(["serve", "--while-stdin-is-open", version.name()])
             .args(args)
             .args(["--listen", listen])
             .env_clear() // A RETRIES in somebody's shell must not decide a run that does not record it.
@@ -116,9 +130,9 @@ impl Start {
             (Ok(_), None) => {
                 let log = fs::read_to_string(log).unwrap_or_default();
                 let last = log.lines().last().unwrap_or("it says nothing");
-                bail!("{version} does not start: {}", last.trim_start_matches("error: "))
+                bail!("{name} does not start: {}", last.trim_start_matches("error: "))
             }
-            (Err(_), _) => bail!("{version} does not start within 30 s"),
+            (Err(_), _) => bail!("{name} does not start within 30 s"),
         }
     }
 }

@@ -79,7 +79,8 @@ async fn wrong_absent_and_foreign_answers_lead_nowhere() {
     let (ada, bob) = (log_in(shop.address, 4101).await, log_in(shop.address, 4102).await);
 
     let (href, right) = puzzle(&shop, &ada).await;
-    for body in ["", "{}", "[]", "7", "null", r#"{"answer": 7}"#, r#"{"answer": null}"#, "{\"answer\": \"7\"", "\u{0}"] {
+    for body in ["", "{}", "[]", "7", "null", r#"{"answer": 7}"#, r#"{"answer": null}"#, "{\"answer\": \"7\"", "\u{0}"]
+    {
         let reply = request(shop.address, &format!("POST {href}"), &[("cookie", &ada)], body).await;
         assert_problem(&reply, 400, "invalid-request");
     }
@@ -89,7 +90,9 @@ async fn wrong_absent_and_foreign_answers_lead_nowhere() {
     assert_problem(&answer(&shop, &ada, &elsewhere, &right).await, 403, "wrong-answer");
     let (path, token) = href.split_once("?puzzle=").unwrap();
     let long = "a".repeat(5000);
-    for forged in ["", "0", "é", &token[1..], &format!("1{}", &token[1..]), &token.to_uppercase()[..47], &long, "%00", "%ff"] {
+    for forged in
+        ["", "0", "é", &token[1..], &format!("1{}", &token[1..]), &token.to_uppercase()[..47], &long, "%00", "%ff"]
+    {
         let reply = answer(&shop, &ada, &format!("{path}?puzzle={}", forged.replace('é', "%C3%A9")), &right).await;
         assert!([400, 403].contains(&reply.status.as_u16()), "{forged}: {}", reply.status);
     }

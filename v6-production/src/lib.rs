@@ -23,6 +23,7 @@ mod clock;
 mod config;
 mod error;
 mod gate; // who may buy
+mod observe;
 mod operate;
 mod order_id;
 /// `GET /orders/{order_id}`.
@@ -42,7 +43,7 @@ use std::{ops::Deref, sync::Arc};
 
 use axum::{
     Router,
-    middleware::{from_fn_with_state, map_response},
+    middleware::{from_fn, from_fn_with_state, map_response},
     routing::{get, post},
 };
 use sqlx::PgPool;
@@ -81,6 +82,7 @@ pub(crate) struct Parts {
     puzzles: Option<Puzzles>,
     desk: reserve::Desk,
     sold_out: Arc<sold_out::SoldOut>,
+    health: observe::Health,
     sql: PgPool,
     redis: redis_store::RedisStore,
     lookups: orders::Lookups,
@@ -115,7 +117,10 @@ fn routes(app: App, clients: Arc<ClientLimit>, config: &Config) -> Router {
         .route("/orders/{order_id}/watch", get(notify::watch))
         .route("/orders/{order_id}/payment", post(payment::handler))
         .layer(from_fn_with_state(app.clone(), session::layer))
-        .layer(from_fn_with_state(Origins(config.origins.clone().into()), origin::layer));
+        .layer(from_fn_with_state(Origins(config.origins.clone().into()), origin::layer))
+        .layer(from_fn(observe::count));
     let routes = if config.role.takes_requests() { buying } else { Router::new() };
+    let ready = get(observe::ready).with_state((app.clone(), config.role));
+    let routes = routes.route("/readyz", ready);
     shop::close(routes, (&config.shop).into(), || ()).with_state(app)
 }

@@ -14,6 +14,7 @@ use crate::{
 };
 
 /// The three of them.
+#[derive(Clone)]
 pub(crate) struct Servers {
     pub(crate) sql: PgPool,
     pub(crate) redis: RedisStore,

@@ -66,7 +66,8 @@ pub(crate) async fn handler(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Error> {
-    let key = idempotency_key(&headers)?.ok_or_else(|| Error::invalid("a payment needs an Idempotency-Key"))?.to_owned();
+    let key =
+        idempotency_key(&headers)?.ok_or_else(|| Error::invalid("a payment needs an Idempotency-Key"))?.to_owned();
     let payment: Payment =
         serde_json::from_slice(&body).map_err(|_| Error::invalid("a payment is a JSON object with a card"))?;
     let digits = payment.card.replace(' ', "");
@@ -106,6 +107,7 @@ async fn pay(app: &App, order_id: OrderId, buyer: Buyer, key: String, payment: P
     if answer == Answer::Paid {
         Notices(app.redis.clone()).orders(&[order_id]).await;
     }
+    tracing::info!(order = order_id.0, buyer = buyer.id, ?answer, "payment");
     metrics::counter!("payments_total", "answer" => format!("{answer:?}")).increment(1);
     Ok(answer)
 }

@@ -74,7 +74,15 @@ impl RedisStore {
     pub(crate) fn keys(&self, sale_id: i64) -> SaleKeys {
         let key = |what| format!("{}:{{sale:{sale_id}}}:{what}", self.namespace);
         let (sale, held, outbox) = (key("sale"), key("held"), key("outbox"));
-        SaleKeys { sale, held, outbox, tries: key("tries"), spent: key("spent"), denied: key("denied"), puzzles: key("puzzles") }
+        SaleKeys {
+            sale,
+            held,
+            outbox,
+            tries: key("tries"),
+            spent: key("spent"),
+            denied: key("denied"),
+            puzzles: key("puzzles"),
+        }
     }
 
     /// Which run of Redis this is. Another one was started again, or has taken over, and may have lost something.

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     catalogue::Catalogue,
+    observe::list,
     order_id::OrderId,
     redis_store::{RedisStore, SaleKeys, numbers},
     supervise,
@@ -161,6 +162,8 @@ impl Relay<'_> {
             link.publish(&queue, &write(&reservations)?).await?;
             let ids: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
             redis::pipe().xack(&outbox, GROUP, &ids).xdel(&outbox, &ids).query_async::<()>(&mut redis).await?;
+            let orders: Vec<OrderId> = reservations.iter().map(|one| one.order_id).collect();
+            tracing::info!(orders = list(&orders), "relayed");
             metrics::counter!("relayed_total").increment(ids.len() as u64);
             Ok(())
         }

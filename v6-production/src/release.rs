@@ -9,7 +9,7 @@ use sqlx::PgPool;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::{notify::Notices, order_id::OrderId, redis_store::RedisStore, sql::in_time, supervise};
+use crate::{notify::Notices, observe::list, order_id::OrderId, redis_store::RedisStore, sql::in_time, supervise};
 
 /// How often we look. A buyer pays a second late at most, and a unit is back a second later.
 const EVERY: Duration = Duration::from_millis(500);
@@ -52,6 +52,9 @@ async fn expire(sql: &PgPool) -> sqlx::Result<Vec<OrderId>> {
         sqlx::query(update).bind(sale_id).bind(units).execute(&mut *tx).await?;
     }
     tx.commit().await?;
+    if !expired.is_empty() {
+        tracing::info!(orders = list(&expired), "expired");
+    }
     metrics::counter!("orders_expired_total").increment(expired.len() as u64);
     Ok(expired)
 }
@@ -89,7 +92,8 @@ async fn give_back(sql: &PgPool, redis: &RedisStore, path_ttl: Duration, orders:
         metrics::counter!("units_released_total").increment(units);
         let ids: Vec<OrderId> = orders.iter().map(|order| order.id).collect();
         let update = sqlx::query("update orders set given_back = true where id = any($1)");
-        in_time(update.bind(ids).execute(sql)).await?;
+        in_time(update.bind(&ids).execute(sql)).await?;
+        tracing::info!(orders = list(&ids), units, "given back");
     }
     Ok(())
 }

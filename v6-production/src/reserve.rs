@@ -5,7 +5,7 @@
 /// Attempts on their way to Redis, many per call.
 mod desk;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::{
     Json,
@@ -72,6 +72,25 @@ pub(crate) enum Outcome {
     Overloaded,
 }
 
+impl Outcome {
+    fn word(self) -> &'static str {
+        match self {
+            Outcome::Held(_) => "held",
+            Outcome::Warming => "warming",
+            Outcome::NotOpen => "not-open",
+            Outcome::Closed => "closed",
+            Outcome::LimitReached => "limit-reached",
+            Outcome::SoldOut => "sold-out",
+            Outcome::Denied => "denied",
+            Outcome::WrongPath => "wrong-path",
+            Outcome::Crowded => "crowded",
+            Outcome::TooOften(_) => "too-often",
+            Outcome::Unanswered => "unanswered",
+            Outcome::Overloaded => "overloaded",
+        }
+    }
+}
+
 /// `POST /sales/{sale_id}/purchase/{path}`: holds one unit for the buyer who asks.
 ///
 /// # Errors
@@ -92,8 +111,15 @@ pub(crate) async fn handler(
         return Err(shop::Error::SoldOut.into());
     }
     let request = key.map_or_else(|| fastrand::i64(..), |key| hash(buyer, key));
-    match app.desk.ask(Attempt { sale_id, buyer, request, path, again: key.is_some() }).await {
-        Outcome::Held(order_id) => Ok(queued(order_id)),
+    let began = Instant::now();
+    let outcome = app.desk.ask(Attempt { sale_id, buyer, request, path, again: key.is_some() }).await;
+    metrics::histogram!("reserve_seconds").record(began.elapsed());
+    metrics::counter!("attempts_total", "outcome" => outcome.word()).increment(1);
+    match outcome {
+        Outcome::Held(order_id) => {
+            tracing::info!(order = order_id.0, buyer = buyer.id, request_id = request_id(&headers), "reserved");
+            Ok(queued(order_id))
+        }
         Outcome::SoldOut => Err(shop::Error::SoldOut.into()),
         Outcome::LimitReached => Err(Error::LimitReached),
         Outcome::WrongPath => Err(Error::WrongPath),
@@ -112,6 +138,11 @@ fn queued(order_id: OrderId) -> Response {
     let address = format!("/orders/{}", order_id.0);
     let body = json!({ "status": "queued", "order_id": order_id, "watch": format!("{address}/watch") });
     (StatusCode::ACCEPTED, [(header::LOCATION, address)], Json(body)).into_response()
+}
+
+/// What the edge calls this request in its own log.
+fn request_id(headers: &HeaderMap) -> Option<&str> {
+    headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(|id| id.len() <= 64)
 }
 
 /// The request's `Idempotency-Key`: the same key of the same buyer is the same request.

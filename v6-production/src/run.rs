@@ -17,6 +17,7 @@ use crate::{
     config::Urls,
     gate::{puzzle::Puzzles, signer::Signer},
     notify::{Notices, Watchers},
+    observe::{self, Health},
     operate::{Servers, operate},
     orders::Lookups,
     payment::FakeProvider,
@@ -62,6 +63,7 @@ async fn run(config: &Config) -> anyhow::Result<()> {
 
     let stop = CancellationToken::new();
     let app = open(config, &servers, signer, clock, stop.clone(), &aside);
+    aside.spawn(observe::follow(app.clone(), servers.clone(), config.role, stop.clone()));
     let carrying = if config.role.carries() { carry(config, servers, app.clone(), &aside) } else { JoinSet::new() };
     let tasks = app.tasks.clone();
     let listener = listen(config.shop.listen).await?;
@@ -142,6 +144,7 @@ fn open(
         desk,
         sold_out,
         lookups,
+        health: Health::default(),
         sql,
         redis,
         watchers: Watchers::default(),

@@ -3,6 +3,7 @@
 pub(crate) mod demo;
 pub(crate) mod faults;
 pub(crate) mod matrix;
+pub(crate) mod nginx;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod serve;

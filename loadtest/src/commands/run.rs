@@ -36,6 +36,7 @@ fn plan(args: &Run, version: Version) -> anyhow::Result<Plan> {
         stock: args.stock.map_or(plan.stock, i64::from),
         sales: args.sales as usize,
         instances: args.instances.map_or(plan.instances, |n| n as usize),
+        nginx: args.nginx,
         connections: args.connections as usize,
         pool: args.pool.unwrap_or(plan.pool),
         seed: args.seed,

@@ -1,9 +1,13 @@
-use std::process::ExitCode;
+use std::{net::SocketAddr, process::ExitCode};
 
+use anyhow::{Context, ensure};
 use loadtest::{
     lab::{Backend, Lab},
-    services::{self, Server},
+    services::{self, Server, nginx::Nginx},
+    shop_process::ShopProcess,
 };
+use tokio::task::spawn_blocking;
+use v1_naive::shop::stop_signal;
 
 use super::this_program;
 use crate::cli::Serve;
@@ -12,7 +16,7 @@ pub(crate) async fn serve(args: Serve) -> anyhow::Result<ExitCode> {
     if args.while_stdin_is_open {
         services::stop_with_parent();
     }
-    let mut shop_args = args.shop_args;
+    let mut shop_args = args.shop_args.clone();
     let mut lab = None;
     let backend = match args.database.as_deref() {
         Some("postgres") => Some(Backend::Postgres),
@@ -38,19 +42,72 @@ pub(crate) async fn serve(args: Serve) -> anyhow::Result<ExitCode> {
         shop_args.extend(["--database-url".into(), database.url.into()]);
         lab = Some(opened);
     }
-    let exit = args.version.serve(&shop_args).await;
+    let exit = match args.nginx {
+        true => behind_nginx(&args, shop_args).await,
+        false => Ok(args.version.serve(&shop_args).await),
+    };
     if let Some(lab) = lab {
         lab.close().await;
     }
-    Ok(exit)
+    exit
 }
 
 /// Whether all servers are named, or none is needed because somebody only asks for help.
 fn are_named(shop_args: &[String]) -> bool {
-    let flag = |flag: &str| shop_args.iter().any(|arg| arg.split('=').next() == Some(flag));
-    let named = |server: Server| {
-        let key = server.variable();
-        std::env::var_os(key).is_some() || flag(&format!("--{}", key.to_lowercase().replace('_', "-")))
-    };
-    flag("--help") || flag("-h") || Server::ALL.into_iter().all(named)
+    let named = |server: Server| std::env::var_os(server.variable()).is_some() || is_given(shop_args, &flag_of(server));
+    ["--help", "-h"].into_iter().any(|flag| is_given(shop_args, flag)) || Server::ALL.into_iter().all(named)
+}
+
+/// Starts the instances as the lab does, and nginx in front of them, until told to stop.
+async fn behind_nginx(args: &Serve, mut shop_args: Vec<String>) -> anyhow::Result<ExitCode> {
+    ensure!(args.version.needs_stores(), "nginx is part of chapter 6; {} has none", args.version);
+    let stop = stop_signal()?;
+    let listen = take(&mut shop_args, "--listen").or_else(|| std::env::var("LISTEN").ok());
+    let listen: SocketAddr = listen.as_deref().unwrap_or("127.0.0.1:3000").parse().context("--listen is no address")?;
+    for server in Server::ALL {
+        if let Ok(url) = std::env::var(server.variable())
+            && !is_given(&shop_args, &flag_of(server))
+        {
+            shop_args.extend([flag_of(server), url]);
+        }
+    }
+    shop_args.extend(["--trusted-proxies".into(), "127.0.0.1".into()]);
+    let (program, logs) = (this_program()?, tempfile::Builder::new().prefix("oversold-logs-").tempdir()?);
+    let mut shops = Vec::new();
+    for n in 1..=args.instances {
+        let log = logs.path().join(format!("instance-{n}.log"));
+        shops.push(ShopProcess::start(&program, args.version, &shop_args, log).await?);
+    }
+    let instances: Vec<SocketAddr> = shops.iter().map(|shop| shop.address).collect();
+    let nginx = spawn_blocking(move || Nginx::start(listen, &instances, false)).await??;
+    println!("listening on {}", nginx.url().as_str().trim_end_matches('/'));
+    for (n, shop) in shops.iter().enumerate() {
+        println!("instance {}: http://{}/metrics and /readyz", n + 1, shop.address);
+    }
+    println!("what became of an order: grep its number {}/*.log", logs.path().display());
+    stop.await;
+    spawn_blocking(|| drop(nginx)).await?;
+    for shop in shops {
+        shop.stop().await;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes `--flag value` or `--flag=value` out of the arguments.
+fn take(args: &mut Vec<String>, flag: &str) -> Option<String> {
+    let at = args.iter().position(|arg| arg.split('=').next() == Some(flag))?;
+    let arg = args.remove(at);
+    match arg.split_once('=') {
+        Some((_, value)) => Some(value.to_owned()),
+        None if at < args.len() => Some(args.remove(at)),
+        None => None,
+    }
+}
+
+fn is_given(args: &[String], flag: &str) -> bool {
+    args.iter().any(|arg| arg.split('=').next() == Some(flag))
+}
+
+fn flag_of(server: Server) -> String {
+    format!("--{}", server.variable().to_lowercase().replace('_', "-"))
 }

@@ -1,4 +1,4 @@
-use std::{net::SocketAddr, sync::atomic::Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use anyhow::Context;
 use tokio::{sync::watch, task::JoinSet, time::Instant};
@@ -13,8 +13,7 @@ use crate::{
     plan::Plan,
     scenario::stampede::{self, Crowd, Progress},
     services::Services,
-    set::Set,
-    shop_process::ShopProcess,
+    set::{Set, addresses},
 };
 
 /// The sale.
@@ -74,6 +73,7 @@ async fn play(
         buyers: plan.buyers,
         connections: plan.connections,
         seed: plan.seed,
+        opens_the_page: false,
         second_wave: Some(second_wave),
     };
     let struck = async {
@@ -102,10 +102,6 @@ async fn strike(
     fault.mend(&mut target).await?;
     come_back.send_replace(true);
     Ok((sold, probing.join_next().await.context("nobody has tried")???))
-}
-
-fn addresses(shops: &[ShopProcess]) -> Vec<SocketAddr> {
-    shops.iter().map(|shop| shop.address).collect()
 }
 
 async fn conclude(plan: &Plan, set: &Set, played: &Played) -> anyhow::Result<Round> {

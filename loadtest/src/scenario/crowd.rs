@@ -38,6 +38,7 @@ pub async fn play(
         buyers: plan.buyers,
         connections: plan.connections,
         seed: plan.seed,
+        opens_the_page: plan.nginx,
         second_wave: (plan.scenario == Scenario::Restart).then_some(second_wave),
     };
     let watched = match plan.scenario {

@@ -19,7 +19,7 @@ use v1_naive::shop::sales::now_ms;
 
 use super::waiting_room::WaitingRoom;
 use crate::{
-    buyer::{Next, ask, click, open_sale},
+    buyer::{Next, ask, click, open_page, open_sale},
     client::{Connection, Link},
     history::{Answer, Told},
 };
@@ -45,6 +45,8 @@ pub struct Crowd {
     pub connections: usize,
     /// Decides the order of the buyers.
     pub seed: u64,
+    /// Whether each of them opens the page first, as a browser does.
+    pub opens_the_page: bool,
     /// If the second half of the buyers is to come later: when this says so.
     pub second_wave: Option<watch::Receiver<bool>>,
 }
@@ -156,6 +158,9 @@ async fn line_up(crowd: &Crowd, tabs: &mut [Tab]) -> anyhow::Result<Vec<Buyer>> 
     let asking = buyers.chunks_mut(per_tab).zip(tabs).map(async |(buyers, tab)| {
         let mut patience = COMES_BACK_TIMES;
         for buyer in buyers {
+            if crowd.opens_the_page {
+                open_page(tab.next(), buyer.sale_id, buyer.id).await?;
+            }
             while !buyer.link.takes_a_unit() {
                 match ask(tab.next(), &buyer.link, buyer.id).await {
                     Next::Follow(link) => buyer.link = link,

@@ -7,6 +7,10 @@
 
 /// The keeper's side of the pipe.
 pub mod keeper;
+/// The edge of chapter 6.
+pub mod nginx;
+/// Not as root.
+mod owner;
 /// A database in a folder.
 mod postgres;
 /// A server's process, whichever it is.

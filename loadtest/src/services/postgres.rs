@@ -1,22 +1,17 @@
 use std::{
     fs,
     io::{self, Read, Write},
-    os::unix::{
-        fs::{PermissionsExt, chown},
-        process::CommandExt,
-    },
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-use anyhow::{bail, ensure};
-use nix::{
-    sys::signal::Signal,
-    unistd::{User, geteuid},
-};
+use anyhow::ensure;
+use nix::sys::signal::Signal;
 use url::Url;
 
 use super::{
+    owner::{give, hand_over, unprivileged},
     process::{Process, connect, free_port, password, private_file, private_folder},
     server::{folder_of, in_each_of},
 };
@@ -30,11 +25,10 @@ pub(super) fn programs() -> Option<PathBuf> {
 pub(super) fn start(programs: &Path, servers: &Path) -> anyhow::Result<Process> {
     let folder = servers.join("postgres");
     private_folder(&folder)?;
-    let owner = owner()?;
+    // PostgreSQL refuses to run as root.
+    let owner = unprivileged("postgres")?;
     if let Some(user) = &owner {
-        // The folder above stays ours; its server may only pass through.
-        fs::set_permissions(servers, fs::Permissions::from_mode(0o711))?;
-        give(&folder, user)?;
+        hand_over(&folder, user)?;
     }
     let program = |name: &str| {
         let mut command = Command::new(programs.join(name));
@@ -84,21 +78,4 @@ fn ask(url: &Url) -> io::Result<bool> {
     let mut kind = [0];
     stream.read_exact(&mut kind)?;
     Ok(kind == *b"R")
-}
-
-/// PostgreSQL refuses to run as root: then it runs as its package's user, or as nobody.
-fn owner() -> anyhow::Result<Option<User>> {
-    if !geteuid().is_root() {
-        return Ok(None);
-    }
-    for name in ["postgres", "nobody"] {
-        if let Some(user) = User::from_name(name)? {
-            return Ok(Some(user));
-        }
-    }
-    bail!("PostgreSQL does not run as root, and here is neither a user postgres nor nobody")
-}
-
-fn give(path: &Path, user: &User) -> io::Result<()> {
-    chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
 }

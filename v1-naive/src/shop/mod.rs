@@ -29,7 +29,7 @@ use axum::{
     middleware,
     routing::get,
 };
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use sqlx::AnyPool;
 use tempfile::TempDir;
 
@@ -42,6 +42,10 @@ pub use self::{
     orders::Placed,
     serve::{SET_UP, run, serve, stop_signal},
 };
+
+/// Buckets for what takes time, and for how many there were at once.
+const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+const SIZES: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 1000.0, 4000.0];
 
 /// What a handler needs: the state of every router in chapters 1 to 5. Cheap to clone.
 #[derive(Clone)]
@@ -117,7 +121,11 @@ fn span(request: &Request) -> tracing::Span {
 fn recorder() -> PrometheusHandle {
     static RECORDER: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
     let install = || {
-        let recorder = PrometheusBuilder::new().build_recorder();
+        // Counted into buckets: unlike quantiles, those of several instances can be added up.
+        let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS);
+        let builder =
+            builder.and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_orders".into()), &SIZES));
+        let recorder = builder.unwrap_or_default().build_recorder(); // an error is no buckets at all
         let handle = recorder.handle();
         // Fails only if a program that embeds the shop has a recorder of its own; then that one counts.
         let _ = metrics::set_global_recorder(recorder);

@@ -100,7 +100,8 @@ pub(crate) async fn log_in(
             }
         });
     }
-    let login: Login = serde_json::from_slice(&body).map_err(|_| Error::invalid("a login is a JSON object with a name"))?;
+    let login: Login =
+        serde_json::from_slice(&body).map_err(|_| Error::invalid("a login is a JSON object with a name"))?;
     let name = login.name.trim();
     if name.is_empty() || name.len() > 100 {
         return Err(Error::invalid("a name has 1 to 100 bytes"));

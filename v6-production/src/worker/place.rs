@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use sqlx::{PgPool, Postgres, Transaction};
 
-use crate::{order_id::OrderId, orders::RESERVATION_LOST, sql::in_time, transport::Reservation};
+use crate::{observe::list, order_id::OrderId, orders::RESERVATION_LOST, sql::in_time, transport::Reservation};
 
 /// Turns reservations into orders, in one transaction; names those that were not orders already. Those that
 /// SQL refuses, because no unit is left or their buyer has one, whatever Redis said, become orders that `failed`.
@@ -18,16 +18,46 @@ pub(crate) async fn place(
         let mut tx = sql.begin().await?;
         let placed = place_in(&mut tx, reservations, pay_within).await?;
         tx.commit().await?;
-        Ok(placed)
+        placed.report();
+        Ok(placed.orders())
     })
     .await
+}
+
+/// Orders that were none before.
+struct Placed {
+    /// And how long since the reservation, in milliseconds: from Redis's clock to PostgreSQL's.
+    confirmed: Vec<(OrderId, i64)>,
+    failed: Vec<OrderId>,
+}
+
+impl Placed {
+    fn orders(self) -> Vec<OrderId> {
+        self.confirmed.into_iter().map(|(order_id, _)| order_id).chain(self.failed).collect()
+    }
+
+    /// Said when it is true: after the commit.
+    fn report(&self) {
+        let confirmed: Vec<OrderId> = self.confirmed.iter().map(|(order_id, _)| *order_id).collect();
+        for (orders, what) in [(&confirmed, "confirmed"), (&self.failed, "failed")] {
+            if !orders.is_empty() {
+                tracing::info!(orders = list(orders), "{what}");
+            }
+        }
+        for (_, took) in &self.confirmed {
+            metrics::histogram!("reserved_to_confirmed_seconds").record(*took as f64 / 1000.0);
+        }
+        metrics::histogram!("batch_orders").record((confirmed.len() + self.failed.len()) as f64);
+        metrics::counter!("orders_confirmed_total").increment(confirmed.len() as u64);
+        metrics::counter!("orders_failed_total").increment(self.failed.len() as u64);
+    }
 }
 
 async fn place_in(
     tx: &mut Transaction<'_, Postgres>,
     reservations: &[Reservation],
     pay_within: Duration,
-) -> sqlx::Result<Vec<OrderId>> {
+) -> sqlx::Result<Placed> {
     // Workers that take locks in one order do not wait for each other in a circle.
     let mut reservations = reservations.to_vec();
     reservations.sort_unstable_by_key(|one| one.order_id);
@@ -37,24 +67,24 @@ async fn place_in(
                   select one.*, 'confirmed', now, now + $7
                   from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) as one,
                       now_ms() as now
-                  on conflict do nothing returning id";
-    let mut query = sqlx::query_scalar(insert);
+                  on conflict do nothing returning id, confirmed_at - reserved_at";
+    let mut query = sqlx::query_as(insert);
     for column in &columns {
         query = query.bind(column);
     }
     let pay_within = pay_within.as_millis() as i64;
-    let mut confirmed: Vec<OrderId> = query.bind(pay_within).fetch_all(&mut **tx).await?;
+    let mut confirmed: Vec<(OrderId, i64)> = query.bind(pay_within).fetch_all(&mut **tx).await?;
     let all_new = confirmed.len() == reservations.len();
 
     // Redis has counted. SQL counts again.
     let mut per_epoch: BTreeMap<(i64, i64), Vec<OrderId>> = BTreeMap::new();
-    for &order_id in &confirmed {
+    for &(order_id, _) in &confirmed {
         per_epoch.entry((order_id.sale_id(), order_id.epoch())).or_default().push(order_id);
     }
     let mut failed = Vec::new();
     for ((sale_id, epoch), orders) in per_epoch {
         let refused = count(tx, sale_id, epoch, orders).await?;
-        confirmed.retain(|order_id| !refused.contains(order_id));
+        confirmed.retain(|(order_id, _)| !refused.contains(order_id));
         failed.extend(refused);
     }
 
@@ -62,10 +92,7 @@ async fn place_in(
     if !all_new {
         failed.extend(fail(tx, &reservations, "limit-reached").await?);
     }
-    metrics::counter!("orders_confirmed_total").increment(confirmed.len() as u64);
-    metrics::counter!("orders_failed_total").increment(failed.len() as u64);
-
-    Ok(confirmed.into_iter().chain(failed).collect())
+    Ok(Placed { confirmed, failed })
 }
 
 /// Makes failed orders of those of which SQL knows nothing yet, and names them.

@@ -1,0 +1,155 @@
+//! What an operator sees: requests and what came of them, what is on its way, and which servers do not answer. Everything at
+//! `/metrics` and `/readyz` is known before somebody asks, so that asking often costs nothing.
+
+use std::{
+    sync::{Mutex, RwLock},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use axum::{
+    Json,
+    extract::{MatchedPath, Request, State},
+    http::StatusCode,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use redis::{pipe, streams::StreamRangeReply};
+use serde_json::json;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    App, Role,
+    operate::Servers,
+    order_id::OrderId,
+    shop,
+    transport::{Link, Transport},
+};
+
+/// How often we look, and how long a server may take to answer.
+const EVERY: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Counts a request, by its route and never by its address: an address can carry a secret, and there is no end of them.
+pub(crate) async fn count(request: Request, next: Next) -> Response {
+    let route = request.extensions().get().map_or("none", MatchedPath::as_str).to_owned();
+    let began = Instant::now();
+    let response = next.run(request).await;
+    metrics::histogram!("http_request_seconds", "route" => route.clone()).record(began.elapsed());
+    let status = response.status().as_u16().to_string();
+    metrics::counter!("http_requests_total", "route" => route, "status" => status).increment(1);
+    response
+}
+
+/// Orders as one field of a line in the log: many in one line, so that each can be found and none costs a line.
+pub(crate) fn list(orders: &[OrderId]) -> String {
+    orders.iter().map(|order| order.0.to_string()).collect::<Vec<_>>().join(" ")
+}
+
+/// Which servers this process misses.
+#[derive(Default)]
+pub(crate) struct Health(RwLock<Vec<&'static str>>);
+
+impl Health {
+    fn missing(&self) -> Vec<&'static str> {
+        self.0.read().map(|missing| missing.clone()).unwrap_or_default()
+    }
+
+    fn set(&self, missing: Vec<&'static str>) {
+        if let Ok(mut known) = self.0.write() {
+            if *known != missing {
+                match missing.as_slice() {
+                    [] => tracing::info!("all servers answer"),
+                    missing => tracing::warn!("no answer from {}", missing.join(", ")),
+                }
+            }
+            *known = missing;
+        }
+    }
+}
+
+/// `GET /readyz`: whether requests are to come here, and what is missing.
+///
+/// A server that all instances share takes all of them out at once when it is down, if that is called not ready. So it is not
+/// ready only without what it cannot work without: to take requests that is Redis, the others may come back later; to carry, it
+/// is all three.
+pub(crate) async fn ready(State((app, role)): State<(App, Role)>) -> Response {
+    let missing = app.health.missing();
+    let in_need = if role.takes_requests() { missing.contains(&"Redis") } else { !missing.is_empty() };
+    if in_need {
+        let detail = format!("no answer from {}", missing.join(", "));
+        return shop::problem(StatusCode::SERVICE_UNAVAILABLE, "overloaded", &detail);
+    }
+    let status = if missing.is_empty() { "ready" } else { "degraded" };
+    Json(json!({ "status": status, "missing": missing })).into_response()
+}
+
+/// Asks all servers again and again.
+pub(crate) async fn follow(app: App, servers: Servers, role: Role, stop: CancellationToken) {
+    let link = Mutex::new(None);
+    while !stop.is_cancelled() {
+        let rabbitmq = async { if role.carries() { queues(&servers.transport, &link).await } else { Ok(()) } };
+        let (sql, redis, rabbitmq) = tokio::join!(
+            timeout(PATIENCE, sql(&servers)),
+            timeout(PATIENCE, outboxes(&app)),
+            timeout(PATIENCE, rabbitmq)
+        );
+        let answers = [
+            ("PostgreSQL", sql.is_ok_and(|answer| answer.is_ok())),
+            ("Redis", redis.is_ok_and(|answer| answer.is_ok())),
+            ("RabbitMQ", rabbitmq.is_ok_and(|answer| answer.is_ok())),
+        ];
+        app.health.set(answers.into_iter().filter(|(_, answers)| !answers).map(|(server, _)| server).collect());
+        let _ = stop.run_until_cancelled(sleep(EVERY)).await;
+    }
+}
+
+async fn sql(servers: &Servers) -> anyhow::Result<()> {
+    let sql = &servers.sql;
+    sqlx::query("select 1").execute(sql).await?;
+    metrics::gauge!("pool_connections").set(f64::from(sql.size()));
+    metrics::gauge!("pool_idle").set(sql.num_idle() as f64);
+    Ok(())
+}
+
+/// How many reservations wait for a relay, and for how long the first of them.
+async fn outboxes(app: &App) -> anyhow::Result<()> {
+    let sales = app.catalogue.all();
+    let mut read = pipe();
+    read.ping().ignore();
+    for &sale in sales.keys() {
+        let outbox = app.redis.keys(sale).outbox;
+        read.xlen(&outbox).xrange_count(&outbox, "-", "+", 1);
+    }
+    let found: Vec<redis::Value> = read.query_async(&mut app.redis.shared.clone()).await?;
+    let (mut entries, mut oldest) = (0, None);
+    for outbox in found.chunks_exact(2) {
+        let (length, first): (u64, StreamRangeReply) =
+            (redis::from_redis_value_ref(&outbox[0])?, redis::from_redis_value_ref(&outbox[1])?);
+        entries += length;
+        let since = first.ids.first().and_then(|entry| entry.id.split('-').next()?.parse::<i64>().ok());
+        oldest = oldest.into_iter().chain(since).min();
+    }
+    let age = oldest.map_or(0, |since| (app.clock.now_ms() - since).max(0));
+    metrics::gauge!("outbox_entries").set(entries as f64);
+    metrics::gauge!("outbox_oldest_seconds").set(age as f64 / 1000.0);
+    Ok(())
+}
+
+/// How many messages wait for a worker.
+async fn queues(transport: &Transport, link: &Mutex<Option<Link>>) -> anyhow::Result<()> {
+    let kept = link.lock().ok().and_then(|mut link| link.take());
+    let open = match kept {
+        Some(open) => open,
+        None => transport.connect().await?,
+    };
+    for (name, queue) in [("orders", &transport.orders), ("dead", &transport.dead), ("parked", &transport.parked)] {
+        let waiting = open.waiting(queue).await.context("RabbitMQ")?;
+        metrics::gauge!("queue_messages", "queue" => name).set(waiting);
+    }
+    if let Ok(mut link) = link.lock() {
+        *link = Some(open); // only one that has answered
+    }
+    Ok(())
+}
