@@ -2,17 +2,9 @@
 
 mod support;
 
-use std::time::Duration;
-
 use hyper::StatusCode;
 use loadtest::version::Version::{self, V1, V2, V3, V4, V5};
-use support::{SALE, Shop, assert_problem, json, link};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
-};
-
+use support::{SALE, Shop, assert_problem, json, link, wire::raw};
 #[tokio::test(flavor = "multi_thread")]
 async fn v1_on_sqlite() {
     contract(V1, "sqlite").await;
@@ -141,7 +133,7 @@ async fn nonsense_is_refused_and_changes_nothing(shop: &Shop, first: &str) {
         let body = body.unwrap_or_default();
         let request =
             format!("{method} {path} HTTP/1.1\r\nhost: x\r\n{header}content-length: {}\r\n\r\n{body}", body.len());
-        let (head, body) = raw(shop, request.as_bytes()).await;
+        let (head, body) = raw(shop.address(), request.as_bytes()).await;
         assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
         assert!(head.to_lowercase().contains("content-type: application/problem+json"), "{head}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&body).unwrap()["type"], kind, "{body}");
@@ -154,12 +146,12 @@ async fn garbage_on_the_wire_is_refused(shop: &Shop) {
     let before = shop.ledger().await;
     let noise: Vec<u8> = (0..2000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     for bytes in [&b"HELO\r\n\r\n"[..], b"POST /sales/42/purchase HTTP/9.9\r\n\r\n", &noise] {
-        let (head, _) = raw(shop, bytes).await;
+        let (head, _) = raw(shop.address(), bytes).await;
         assert!(head.is_empty() || head.starts_with("HTTP/1.1 400 "), "{head}");
     }
     let endless =
         format!("POST /sales/42/purchase HTTP/1.1\r\nhost: x\r\nx-buyer-id: 7\r\nx-long: {}", "a".repeat(600_000));
-    let (head, _) = raw(shop, endless.as_bytes()).await;
+    let (head, _) = raw(shop.address(), endless.as_bytes()).await;
     assert!(head.is_empty() || head.starts_with("HTTP/1.1 4"), "{head}");
     assert_eq!(shop.ledger().await, before);
 }
@@ -167,7 +159,7 @@ async fn garbage_on_the_wire_is_refused(shop: &Shop) {
 async fn a_slow_body_is_refused(shop: &Shop) {
     let before = shop.ledger().await;
     let request = b"POST /sales/42/purchase HTTP/1.1\r\nhost: x\r\nx-buyer-id: 7\r\ncontent-length: 10\r\n\r\nabc";
-    let (head, body) = raw(shop, request).await;
+    let (head, body) = raw(shop.address(), request).await;
     assert!(head.starts_with("HTTP/1.1 408 "), "{head}");
     assert!(body.contains(r#""type":"invalid-request""#), "{body}");
     assert_eq!(shop.ledger().await, before);
@@ -202,32 +194,4 @@ async fn the_shop_is_still_fine(shop: &Shop) {
     assert!(String::from_utf8_lossy(&metrics.body).contains("pool_connections "));
     let log = shop.log();
     assert!(!log.contains("panicked") && !log.contains("ERROR"), "{log}");
-}
-
-/// Writes `bytes` and reads what comes back: head and body.
-async fn raw(shop: &Shop, bytes: &[u8]) -> (String, String) {
-    let mut stream = TcpStream::connect(shop.address()).await.unwrap();
-    let (mut answer, mut writer) = stream.split();
-    let mut text = Vec::new();
-    let talk = async {
-        let _ = writer.write_all(bytes).await; // the shop may have hung up in the middle
-        let mut buffer = [0; 4096];
-        while let Ok(n @ 1..) = answer.read(&mut buffer).await {
-            text.extend_from_slice(&buffer[..n]);
-            if whole(&text) {
-                break;
-            }
-        }
-    };
-    timeout(Duration::from_secs(20), talk).await.expect("an answer or an end");
-    let text = String::from_utf8_lossy(&text).into_owned();
-    text.split_once("\r\n\r\n").map_or((text.clone(), String::new()), |(head, body)| (head.into(), body.into()))
-}
-
-/// Whether an answer has come to its end, by its content-length.
-fn whole(text: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(text).to_lowercase();
-    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
-    body.len() >= length.unwrap_or(0)
 }

@@ -2,15 +2,16 @@
 
 mod support;
 
-use std::{net::SocketAddr, process::Command};
+use std::process::Command;
 
 use futures_util::future::join_all;
 use loadtest::client::{Connection, Reply};
 use serde_json::json;
-use sqlx::AssertSqlSafe;
 use support::{
     SALE, assert_problem, eventually, json, link, loadtest,
-    production::{Production, address, becomes, buy_at, click, log_in, order, purchase, queued, request, shared},
+    production::{
+        Production, address, becomes, buy_at, click, counter, log_in, order, purchase, queued, request, shared,
+    },
 };
 use v1_naive::shop::sales::{Sale, now_ms};
 
@@ -102,7 +103,7 @@ async fn nonsense_is_refused_and_changes_nothing() {
     let (mine, others) = (log_in(shop.address, 1101).await, log_in(shop.address, 1102).await);
     let (mine, others) = (mine.as_str(), others.as_str());
     sale.settles_at(1).await;
-    let before = everything(&sale).await;
+    let before = sale.everything().await;
 
     let (huge, long) = ("9".repeat(30), "x".repeat(101));
     let (name, body) = (format!(r#"{{"name": "{long}"}}"#), "x".repeat(1001));
@@ -158,7 +159,7 @@ async fn nonsense_is_refused_and_changes_nothing() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert_eq!(everything(&sale).await, before);
+    assert_eq!(sale.everything().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -353,31 +354,3 @@ async fn a_reservation_takes_128_bytes_of_redis_at_most() {
 
 /// Method and path, cookie, key, body; status, type.
 type Case<'a> = (&'a str, &'a str, Option<&'a str>, &'a str, u16, &'a str);
-
-/// Every row, and every key that a request could have changed.
-async fn everything(sale: &Production) -> String {
-    let mut all = String::new();
-    for table in ["sales", "orders", "payments"] {
-        let rows = format!("select coalesce(string_agg(t::text, ' ' order by t::text), '') from {table} t");
-        let rows: String = sqlx::query_scalar(AssertSqlSafe(rows)).fetch_one(&sale.pool).await.unwrap();
-        all += &format!("{table} {rows}\n");
-    }
-    let mut redis = sale.stores.connect().await.unwrap();
-    let mut keys: Vec<String> =
-        redis::cmd("KEYS").arg(format!("{}:*", sale.stores.namespace)).query_async(&mut redis).await.unwrap();
-    keys.sort_unstable();
-    for what in ["sale", "held"] {
-        let mut hash: Vec<Vec<u8>> =
-            redis::cmd("HGETALL").arg(sale.stores.key(SALE, what)).query_async(&mut redis).await.unwrap();
-        hash.sort_unstable();
-        all += &format!("{what} {hash:?}\n");
-    }
-    format!("{all}{keys:?} {:?}", sale.ledger().await)
-}
-
-/// A counter in an instance's metrics; 0 as long as nothing was counted.
-async fn counter(shop: SocketAddr, name: &str) -> i64 {
-    let metrics = request(shop, "GET /metrics", &[], "").await;
-    let text = String::from_utf8_lossy(&metrics.body).into_owned();
-    text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0)
-}

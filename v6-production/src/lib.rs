@@ -43,7 +43,9 @@ use std::{ops::Deref, sync::Arc};
 
 use axum::{
     Router,
+    http::header,
     middleware::{from_fn, from_fn_with_state, map_response},
+    response::IntoResponse,
     routing::{get, post},
 };
 use sqlx::PgPool;
@@ -112,6 +114,7 @@ fn routes(app: App, clients: Arc<ClientLimit>, config: &Config) -> Router {
         .merge(hidden)
         .layer(from_fn_with_state(clients, client_limit::layer)) // chapter 4's, unchanged
         .route("/", get(shop::page::show))
+        .route("/openapi.json", get(document))
         .route("/sales/{sale_id}", get(catalogue::show))
         .route("/orders/{order_id}", get(orders::show))
         .route("/orders/{order_id}/watch", get(notify::watch))
@@ -123,4 +126,9 @@ fn routes(app: App, clients: Arc<ClientLimit>, config: &Config) -> Router {
     let ready = get(observe::ready).with_state((app.clone(), config.role));
     let routes = routes.route("/readyz", ready);
     shop::close(routes, (&config.shop).into(), || ()).with_state(app)
+}
+
+/// `GET /openapi.json`: what can be asked, and what is answered. Written by hand, and laid beside the answers by the tests.
+async fn document() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], include_str!("openapi.json"))
 }

@@ -2,12 +2,16 @@
 
 #![allow(dead_code, unreachable_pub, reason = "every test program uses its own part")]
 
+/// What chapter 6 says of itself.
+pub mod openapi;
 /// Orders of chapter 6.
 pub mod orders;
 /// Chapter 6 and its servers.
 pub mod production;
 /// Faults on the wire.
 pub mod proxy;
+/// Bytes.
+pub mod wire;
 
 use std::{
     fs::{self, Permissions},

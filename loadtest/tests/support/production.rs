@@ -19,7 +19,7 @@ use loadtest::{
 };
 use redis::AsyncCommands;
 use serde_json::Value;
-use sqlx::AnyPool;
+use sqlx::{AnyPool, AssertSqlSafe};
 use tokio::{net::TcpStream, task::block_in_place};
 use v1_naive::shop::sales::Sale;
 
@@ -76,6 +76,13 @@ impl Production {
         ShopProcess::start(&self.lab.loadtest, Version::V6, args, log).await.unwrap()
     }
 
+    /// nginx in front of these; whoever connects may name the address it comes from.
+    pub async fn nginx(&self, shops: &[&ShopProcess]) -> ShopProcess {
+        let instances: Vec<SocketAddr> = shops.iter().map(|shop| shop.address).collect();
+        let log = self.lab.folder.path().join("nginx.log");
+        ShopProcess::nginx(&self.lab.loadtest, &instances, log).await.unwrap()
+    }
+
     /// Puts a message into the queue, as a relay would.
     pub async fn publish(&self, body: &[u8]) {
         let connection = self.stores.queues().await.unwrap();
@@ -120,6 +127,24 @@ impl Production {
     pub async fn orders(&self, status: &str) -> i64 {
         let query = "select count(*) from orders where sale_id = $1 and status = $2";
         sqlx::query_scalar(query).bind(self.sale).bind(status).fetch_one(&self.pool).await.unwrap()
+    }
+
+    /// Every row, and what Redis holds of the sale: all that a request could have changed.
+    pub async fn everything(&self) -> String {
+        let mut all = String::new();
+        for table in ["sales", "orders", "payments", "denied"] {
+            let rows = format!("select coalesce(string_agg(t::text, ' ' order by t::text), '') from {table} t");
+            let rows: String = sqlx::query_scalar(AssertSqlSafe(rows)).fetch_one(&self.pool).await.unwrap();
+            all += &format!("{table} {rows}\n");
+        }
+        let mut redis = self.stores.connect().await.unwrap();
+        for what in ["sale", "held"] {
+            let mut hash: Vec<Vec<u8>> =
+                redis::cmd("HGETALL").arg(self.stores.key(SALE, what)).query_async(&mut redis).await.unwrap();
+            hash.sort_unstable();
+            all += &format!("{what} {hash:?}\n");
+        }
+        format!("{all}{:?}", self.ledger().await)
     }
 
     /// Waits until nothing is on its way, and asserts that SQL, `sold`, Redis and the stock agree, and that so many orders
@@ -258,4 +283,11 @@ pub fn assert_wrong_path(reply: &Reply) {
 /// Reservations in Redis.
 pub async fn held(sale: &Production) -> i64 {
     sale.stores.connect().await.unwrap().hlen(sale.stores.key(SALE, "held")).await.unwrap()
+}
+
+/// A counter in an instance's metrics; 0 as long as nothing was counted.
+pub async fn counter(shop: SocketAddr, name: &str) -> i64 {
+    let metrics = request(shop, "GET /metrics", &[], "").await;
+    let text = String::from_utf8_lossy(&metrics.body).into_owned();
+    text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0)
 }
