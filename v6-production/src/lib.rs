@@ -23,13 +23,16 @@ mod clock;
 mod config;
 mod error;
 mod gate; // who may buy
+mod headers;
 mod operate;
 mod order_id;
 /// `GET /orders/{order_id}`.
 mod orders;
+mod page;
 mod payment;
 mod redis_store;
 mod run;
+mod short_link;
 /// The filter before Redis.
 mod sold_out;
 mod sql;
@@ -42,7 +45,7 @@ use std::{ops::Deref, sync::Arc};
 
 use axum::{
     Router,
-    middleware::{from_fn_with_state, map_response},
+    middleware::{from_fn_with_state, map_response, map_response_with_state},
     routing::{get, post},
 };
 use sqlx::PgPool;
@@ -105,7 +108,9 @@ fn routes(app: App, clients: Arc<ClientLimit>, config: &Config) -> Router {
         .route("/session", post(session::log_in))
         .merge(hidden)
         .layer(from_fn_with_state(clients, client_limit::layer)) // chapter 4's, unchanged
-        .route("/", get(shop::page::show))
+        .route("/", get(page::show))
+        .route(page::FILE, get(page::file))
+        .route(short_link::LINK, get(short_link::follow))
         .route("/sales/{sale_id}", get(catalogue::show))
         .route("/orders/{order_id}", get(orders::show))
         .route("/orders/{order_id}/watch", get(notify::watch))
@@ -113,5 +118,6 @@ fn routes(app: App, clients: Arc<ClientLimit>, config: &Config) -> Router {
         .layer(from_fn_with_state(app.clone(), session::layer))
         .layer(from_fn_with_state(Origins(config.origins.clone().into()), origin::layer));
     let routes = if config.role.takes_requests() { buying } else { Router::new() };
-    shop::close(routes, (&config.shop).into(), || ()).with_state(app)
+    let headers = map_response_with_state(app.over_tls, headers::add);
+    shop::close(routes, (&config.shop).into(), || ()).layer(headers).with_state(app)
 }
