@@ -64,6 +64,7 @@ pub use self::{
     gate::session::buyer_id,
     operate::put_up,
     order_id::OrderId,
+    page::routes as page_routes,
     run::main,
     transport::Reservation,
 };
@@ -108,8 +109,7 @@ fn routes(app: App, clients: Arc<ClientLimit>, config: &Config) -> Router {
         .route("/session", post(session::log_in))
         .merge(hidden)
         .layer(from_fn_with_state(clients, client_limit::layer)) // chapter 4's, unchanged
-        .route("/", get(page::show))
-        .route(page::FILE, get(page::file))
+        .merge(page::routes())
         .route(short_link::LINK, get(short_link::follow))
         .route("/sales/{sale_id}", get(catalogue::show))
         .route("/orders/{order_id}", get(orders::show))

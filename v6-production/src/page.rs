@@ -4,8 +4,10 @@
 use std::sync::LazyLock;
 
 use axum::{
+    Router,
     http::{HeaderValue, header},
     response::{Html, IntoResponse, Response},
+    routing::get,
 };
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -23,8 +25,10 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 /// A year, the longest that a cache believes, and never asked after.
 const FOR_GOOD: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
-/// Where the files are.
-pub(crate) const FILE: &str = "/static/{file}";
+/// The page and its files. They need nothing of the shop: whatever answers at the links will do.
+pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    Router::new().route("/", get(show)).route("/static/{file}", get(file))
+}
 
 /// A file and the name it goes by.
 struct File {
@@ -59,14 +63,14 @@ static PAGE: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// `GET /`: the same for everybody. `/?sale=7` is sale 7's.
-pub(crate) async fn show() -> impl IntoResponse {
+async fn show() -> impl IntoResponse {
     let policy = HeaderValue::from_static(POLICY);
     ([(header::CONTENT_SECURITY_POLICY, policy), (header::CACHE_CONTROL, FOR_A_SECOND)], Html(PAGE.as_str()))
 }
 
 /// What the address of a file names.
 #[derive(Deserialize)]
-pub(crate) struct FilePath {
+struct FilePath {
     file: String,
 }
 
@@ -74,7 +78,7 @@ pub(crate) struct FilePath {
 ///
 /// # Errors
 /// 404 `not-found`: also for a file as it was in another version.
-pub(crate) async fn file(Path(FilePath { file }): Path<FilePath>) -> Result<Response, Error> {
+async fn file(Path(FilePath { file }): Path<FilePath>) -> Result<Response, Error> {
     let known = FILES.iter().find(|known| known.name == file).ok_or(Error::Shop(shop::Error::NotFound))?;
     let content_type = HeaderValue::from_static(known.content_type);
     Ok(([(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, FOR_GOOD)], known.text).into_response())

@@ -27,12 +27,17 @@ const FACTOR: i64 = 0x9E377;
 /// What undoes it.
 const INVERSE: i64 = inverse(FACTOR);
 
+/// Multiplied modulo 2^20, which is one more than the last sale's number.
+const fn times(one: i64, other: i64) -> i64 {
+    (one * other) & MOST_SALES
+}
+
 /// Newton's step doubles the bits that are right; of an odd number, three are to begin with.
 const fn inverse(odd: i64) -> i64 {
     let mut inverse = odd;
     let mut right = 3;
     while right < 20 {
-        inverse = inverse * (2 - odd * inverse & MOST_SALES) & MOST_SALES;
+        inverse = times(inverse, 2 - times(odd, inverse));
         right *= 2;
     }
     inverse
@@ -47,7 +52,7 @@ pub(crate) fn href(sale_id: i64) -> String {
 }
 
 fn code(sale_id: i64) -> String {
-    let mixed = sale_id * FACTOR & MOST_SALES;
+    let mixed = times(sale_id, FACTOR);
     (0..LENGTH).rev().map(|place| DIGITS[(mixed >> (5 * place) & 31) as usize] as char).collect()
 }
 
@@ -65,7 +70,7 @@ fn sale_id(code: &str) -> Option<i64> {
         let digit = DIGITS.iter().position(|&digit| digit == byte)?;
         Some(number << 5 | digit as i64)
     })?;
-    Some(mixed * INVERSE & MOST_SALES)
+    Some(times(mixed, INVERSE))
 }
 
 /// What a short address names.
@@ -94,7 +99,7 @@ mod tests {
         for id in 0..=MOST_SALES {
             let code = code(id);
             assert_eq!(sale_id(&code), Some(id), "{code}");
-            let mixed = (id * FACTOR & MOST_SALES) as usize;
+            let mixed = times(id, FACTOR) as usize;
             assert!(!std::mem::replace(&mut seen[mixed], true), "{code} twice");
         }
     }

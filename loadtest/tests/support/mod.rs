@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "every test program uses its own part")]
 
+/// Between a browser and a shop.
+pub mod edge;
 /// Orders of chapter 6.
 pub mod orders;
 /// Chapter 6 and its servers.

@@ -9,7 +9,7 @@ let turn = 0;         // which order is followed: what is still under way for an
 let cuts = 0;         // WebSockets that were refused or cut, and looks that failed, one after the other
 let misses = 0;
 let timer = 0;
-let payment = null;   // { key, body }: kept until the shop has said what came of it
+let payment = null;   // { key, text }: kept until the shop has said what came of it
 let paying = false;
 
 const isOver = () => FINAL.includes(order?.status);
@@ -107,7 +107,9 @@ async function pay() {
   const body = answers($("pay-form")), text = JSON.stringify(body);
   if (payment?.text !== text) payment = { key: newKey(), text };
   say("Paying …");
-  const reply = await insist(order.pay.method, order.pay.href, { body, key: payment.key });
+  const isTold = () => order?.status !== "confirmed";
+  const reply = await insist(order.pay.method, order.pay.href, { body, key: payment.key }, isTold);
+  if (isTold()) return order && say(...TOLD[order.status](order)); // by WebSocket, before the answer came
   const { status, text: { type, detail }, wait, lost } = reply;
   quiet(wait);
   if (lost) return say("No answer from the shop. Nobody knows whether you have paid. Pay again: it counts as the same payment.");

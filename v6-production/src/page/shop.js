@@ -64,11 +64,12 @@ async function ask(method, href, { body, key } = {}) {
   }
 }
 
-// Asks again where an answer was lost. With the same key it is the same attempt, however often it arrives.
-async function insist(method, href, options) {
+// Asks again where an answer was lost, unless it was told meanwhile in another way. With the same key it is the same attempt,
+// however often it arrives.
+async function insist(method, href, options, isTold = () => false) {
   for (let tries = 0; ; tries++) {
     const reply = await ask(method, href, options);
-    if (!reply.lost || tries === 2) return reply;
+    if (!reply.lost || tries === 2 || isTold()) return reply;
     say("No answer yet. Asking again …");
     await pause(Math.max(reply.wait, backOff(tries, 1000, 8000)));
   }
