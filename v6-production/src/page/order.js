@@ -6,8 +6,8 @@ const FINAL = ["paid", "expired", "failed"];
 let order = null;     // { order_id, watch }, and where it stands as far as we were told: { status, pay, reason }
 let socket = null;
 let turn = 0;         // which order is followed: what is still under way for an older one comes to nothing
-let cuts = 0;         // WebSockets that were refused or cut, and looks that failed, one after the other
-let misses = 0;
+let cuts = 0;         // WebSockets that were refused or cut, one after the other
+let misses = 0;       // looks that failed
 let timer = 0;
 let payment = null;   // { key, text }: kept until the shop has said what came of it
 let paying = false;
@@ -20,14 +20,18 @@ function follow({ order_id, watch, status }) {
   remember("localStorage", ORDER, order);
   [turn, cuts, misses, payment] = [turn + 1, 0, 0, null];
   socket?.close();
-  if (status) told({ order_id, status });
   listen(turn);
-  return lookAtOrder();
+  if (!status) return lookAtOrder();
+  told({ order_id, status });
+  lookIn(nextLook());
 }
 
 // Nothing is to be found any more under this number, or nothing that is of use.
 function leave() {
   remember("localStorage", ORDER, null);
+  turn++;
+  clearTimeout(timer);
+  socket?.close();
   order = null;
 }
 
@@ -44,7 +48,8 @@ function told(standing) {
     fields($("pay-asked"), order.pay.ask, order.pay.why);
     draw();
     // The button that was pressed is gone, and the focus with it.
-    if (document.activeElement === document.body) $("pay-asked").querySelector("input")?.focus({ preventScroll: true });
+    const focused = document.activeElement;
+    if (focused === document.body || $("form").contains(focused)) $("pay-asked").querySelector("input")?.focus({ preventScroll: true });
   } else if (order.status !== "queued" && order.status !== "paid") {
     remember("localStorage", ORDER, null);
     quiet(chance(1500, 2500)); // until the unit is back where units are taken from
@@ -90,11 +95,13 @@ function listen(mine) {
   const again = () => setTimeout(listen, backOff(cuts++, 1000, 30000), mine);
   try {
     const one = socket = new WebSocket(new URL(order.watch, location.href.replace(/^http/, "ws")));
-    one.onopen = () => lookIn(nextLook());
-    one.onmessage = ({ data }) => { cuts = 0; told(JSON.parse(data)); };
+    let opened = Infinity;
+    one.onopen = () => { opened = performance.now(); if (mine === turn) lookIn(nextLook()); };
+    one.onmessage = ({ data }) => told(JSON.parse(data));
     one.onclose = () => {
       if (mine !== turn || isOver()) return;
-      if (!order?.locked) lookIn(nextLook());
+      if (performance.now() - opened > 10000) cuts = 0; // one that is cut as soon as it is open is no better than none
+      if (!order.locked) lookIn(nextLook());
       again();
     };
   } catch {

@@ -89,7 +89,7 @@ async function buy() {
     if (status === 202) { end(); return follow({ ...text, status: "queued" }); }
     if (status === 201) { end(); return say("Yours! Order " + text.order_id + ".", "yes"); }
     if (status === 200 && text.buy) {
-      attempt = { ...attempt, link: text.buy };
+      attempt = { key, link: text.buy, lost: false };
       fields($("asked"), text.buy.ask, text.buy.why);
       // Logged in again: there may be an order already.
       if (order?.locked) { await lookAtOrder(); if (holds()) return end(); }
