@@ -42,6 +42,7 @@ function told(standing) {
   const news = standing.status !== order.status;
   order = { ...order, ...standing, locked: false };
   if (!news) return;
+  lookAtSaleIn(chance(500, 1500)); // it has a unit more or less
   if (isOver()) { clearTimeout(timer); socket?.close(); }
   say(...TOLD[order.status](order));
   if (order.status === "confirmed") {

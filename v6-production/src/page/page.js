@@ -5,6 +5,7 @@ const ATTEMPT = "attempt at sale " + saleId;
 let sale = null;      // as the shop last told it
 let trouble = "";     // why it cannot be told now
 let failures = 0;     // looks at it that failed, one after the other
+let saleTimer = 0;
 let busy = false;
 let slept = false;    // whether nothing could be bought when it was last drawn
 
@@ -16,14 +17,18 @@ if (attempt) attempt.lost = true;
 async function lookAtSale() {
   const { status, text, wait } = await ask("GET", "/sales/" + encodeURIComponent(saleId));
   if (status === 200) sale = text;
-  trouble = status === 200 ? "" : status === 0 ? "The shop does not answer. Trying again …"
-    : status === 404 || status === 400 ? "There is no sale " + saleId + " here." : "The shop has trouble. Trying again …";
+  trouble = status === 200 ? "" : status === 0 ? "The shop does not answer. Trying again\u00a0…"
+    : status === 404 || status === 400 ? "There is no sale " + saleId + " here." : "The shop has trouble. Trying again\u00a0…";
   failures = trouble ? failures + 1 : 0;
   draw();
   // Somebody's unit may come back at any moment; long before the opening nothing happens.
   const far = sale && (sale.opens_at - shopTime() > 60000 || shopTime() > sale.closes_at);
   const next = failures ? backOff(failures, 2000, 15000) : far ? chance(8000, 12000) : chance(2000, 2600);
-  setTimeout(lookAtSale, Math.max(wait, next));
+  lookAtSaleIn(Math.max(wait, next));
+}
+function lookAtSaleIn(ms) {
+  clearTimeout(saleTimer);
+  saleTimer = setTimeout(lookAtSale, ms);
 }
 
 function draw() {
