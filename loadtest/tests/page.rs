@@ -8,11 +8,7 @@ use axum::{Json, Router, extract::Path, http::StatusCode, middleware::from_fn, r
 use browser::Browser;
 use loadtest::version::Version::{V1, V5};
 use serde_json::{Value, json};
-use support::{
-    SALE, Shop, eventually,
-    production::{Production, shared},
-    serve,
-};
+use support::{SALE, Shop, eventually, serve};
 use v1_naive::shop::{self, sales::Sale, sales::now_ms};
 
 async fn open(shop: &Shop, sale: &str) -> Browser {
@@ -274,28 +270,4 @@ async fn chapter_5_counts_down_sells_one_and_slows_down() {
     let orders: i64 =
         sqlx::query_scalar("select count(*) from orders where sale_id = 7").fetch_one(&shop.pool).await.unwrap();
     assert_eq!(orders, 1);
-}
-
-/// Chapter 6 with the same page: it asks for a name, queues, and tells by itself when the order is confirmed.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs PostgreSQL, Redis, RabbitMQ and chromium-driver: make test"]
-async fn chapter_6_asks_for_a_name_and_queues() {
-    let sale = Production::new(shared(), 1).await;
-    let shop = sale.instance(&[]).await;
-    let browser = Browser::start().await;
-    browser.page.goto(&format!("http://{}/?sale={SALE}", shop.address)).await.unwrap();
-    let click = async || {
-        eventually("the button is there", async || !is_grey(&browser).await).await;
-        browser.click("#buy").await;
-    };
-    click().await;
-    browser.wait_for_text("#outcome", "One more step.").await;
-    assert_eq!(browser.text("#asked").await, "Your name");
-    browser.script("document.querySelector('#asked input').value = 'ada'").await;
-    browser.screenshot("page-6-name.png").await;
-    click().await;
-    browser.wait_for_text("#outcome", "Yours! Order ").await;
-    eventually("it says that nothing is left", async || browser.text("#state").await == "Sold out.").await;
-    assert_eq!(browser.console_errors().await, Vec::<String>::new());
-    sale.settles_at(1).await;
 }

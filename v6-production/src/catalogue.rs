@@ -7,9 +7,9 @@ use std::{
     time::Duration,
 };
 
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, http::header, response::IntoResponse};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::PgPool;
 use tokio::{
     sync::{Notify, watch},
@@ -21,7 +21,9 @@ use crate::{
     App,
     error::Error,
     gate::session,
+    headers::FOR_A_SECOND,
     shop::{self, Path},
+    short_link,
     sql::in_time,
     supervise,
 };
@@ -118,11 +120,12 @@ pub(crate) struct SalePath {
     pub(crate) sale_id: i64,
 }
 
-/// `GET /sales/{sale_id}`: the same for everybody, so that it can be cached. The way to a unit begins with the session.
-pub(crate) async fn show(app: State<App>, Path(path): Path<SalePath>) -> Result<Json<Value>, Error> {
+/// `GET /sales/{sale_id}`: the same for everybody, so that an edge can keep it. The way to a unit begins with the session.
+pub(crate) async fn show(app: State<App>, Path(path): Path<SalePath>) -> Result<impl IntoResponse, Error> {
     let sale = app.catalogue.find(path.sale_id).await?;
     let mut body = json!(*sale);
     body["server_time"] = app.clock.now_ms().into();
     body["buy"] = json!({ "method": "POST", "href": session::step(sale.id) });
-    Ok(Json(body))
+    body["link"] = short_link::href(sale.id).into();
+    Ok(([(header::CACHE_CONTROL, FOR_A_SECOND)], Json(body)))
 }

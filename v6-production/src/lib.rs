@@ -23,14 +23,17 @@ mod clock;
 mod config;
 mod error;
 mod gate; // who may buy
+mod headers;
 mod observe;
 mod operate;
 mod order_id;
 /// `GET /orders/{order_id}`.
 mod orders;
+mod page;
 mod payment;
 mod redis_store;
 mod run;
+mod short_link;
 /// The filter before Redis.
 mod sold_out;
 mod sql;
@@ -44,7 +47,7 @@ use std::{ops::Deref, sync::Arc};
 use axum::{
     Router,
     http::header,
-    middleware::{from_fn, from_fn_with_state, map_response},
+    middleware::{from_fn, from_fn_with_state, map_response, map_response_with_state},
     response::IntoResponse,
     routing::{get, post},
 };
@@ -66,6 +69,7 @@ pub use self::{
     gate::session::buyer_id,
     operate::put_up,
     order_id::OrderId,
+    page::routes as page_routes,
     run::main,
     transport::Reservation,
 };
@@ -113,7 +117,8 @@ fn routes(app: App, clients: Arc<ClientLimit>, config: &Config) -> Router {
         .route("/session", post(session::log_in))
         .merge(hidden)
         .layer(from_fn_with_state(clients, client_limit::layer)) // chapter 4's, unchanged
-        .route("/", get(shop::page::show))
+        .merge(page::routes())
+        .route(short_link::LINK, get(short_link::follow))
         .route("/openapi.json", get(document))
         .route("/sales/{sale_id}", get(catalogue::show))
         .route("/orders/{order_id}", get(orders::show))
@@ -124,8 +129,8 @@ fn routes(app: App, clients: Arc<ClientLimit>, config: &Config) -> Router {
         .layer(from_fn(observe::count));
     let routes = if config.role.takes_requests() { buying } else { Router::new() };
     let ready = get(observe::ready).with_state((app.clone(), config.role));
-    let routes = routes.route("/readyz", ready);
-    shop::close(routes, (&config.shop).into(), || ()).with_state(app)
+    let headers = map_response_with_state(app.over_tls, headers::add);
+    shop::close(routes.route("/readyz", ready), (&config.shop).into(), || ()).layer(headers).with_state(app)
 }
 
 /// `GET /openapi.json`: what can be asked, and what is answered. Written by hand, and laid beside the answers by the tests.

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "every test program uses its own part")]
 
+/// Between a browser and a shop.
+pub mod edge;
 /// What chapter 6 says of itself.
 pub mod openapi;
 /// Orders of chapter 6.

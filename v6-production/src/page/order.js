@@ -1,0 +1,160 @@
+// One order, from the queue to its end. The shop tells by WebSocket; while there is none, its address is asked.
+
+const ORDER = "order of sale " + saleId;
+const FINAL = ["paid", "expired", "failed"];
+
+let order = null;     // { order_id, watch }, and where it stands as far as we were told: { status, pay, reason }
+let socket = null;
+let turn = 0;         // which order is followed: what is still under way for an older one comes to nothing
+let cuts = 0;         // WebSockets that were refused or cut, one after the other
+let misses = 0;       // looks that failed
+let timer = 0;
+let payment = null;   // { key, text }: kept until the shop has said what came of it
+let paying = false;
+
+const isOver = () => FINAL.includes(order?.status);
+const holds = () => order !== null && !order.locked && !["expired", "failed"].includes(order.status);
+
+function follow({ order_id, watch, status }) {
+  order = { order_id, watch };
+  remember("localStorage", ORDER, order);
+  [turn, cuts, misses, payment] = [turn + 1, 0, 0, null];
+  socket?.close();
+  listen(turn);
+  if (!status) return lookAtOrder();
+  told({ order_id, status });
+  lookIn(nextLook());
+}
+
+// Nothing is to be found any more under this number, or nothing that is of use.
+function leave() {
+  remember("localStorage", ORDER, null);
+  turn++;
+  clearTimeout(timer);
+  socket?.close();
+  order = null;
+}
+
+// A message and an answer may cross: where an order has been, it does not come again.
+function told(standing) {
+  const rank = (status) => 1 + ["queued", "confirmed", ...FINAL].indexOf(status);
+  if (standing.order_id !== order?.order_id || rank(standing.status) < rank(order.status)) return;
+  const news = standing.status !== order.status;
+  order = { ...order, ...standing, locked: false };
+  if (!news) return;
+  lookAtSaleIn(chance(500, 1500)); // it has a unit more or less
+  if (isOver()) { clearTimeout(timer); socket?.close(); }
+  say(...TOLD[order.status](order));
+  if (order.status === "confirmed") {
+    fields($("pay-asked"), order.pay.ask, order.pay.why);
+    draw();
+    // The button that was pressed is gone, and the focus with it.
+    const focused = document.activeElement;
+    if (focused === document.body || $("form").contains(focused)) $("pay-asked").querySelector("input")?.focus({ preventScroll: true });
+  } else if (order.status !== "queued" && order.status !== "paid") {
+    remember("localStorage", ORDER, null);
+    quiet(chance(1500, 2500)); // until the unit is back where units are taken from
+  }
+}
+
+const TOLD = {
+  queued: () => ["You are in the queue. This page tells you when the unit is yours."],
+  confirmed: () => ["It is yours. Pay, or it goes back.", "yes"],
+  paid: () => ["Paid. Thank you!", "yes"],
+  expired: ({ order_id }) => ["Order " + order_id + " was not paid in time, and its unit went back. You may buy again."],
+  failed: ({ order_id, reason }) => [reason === "sold-out" ? "Order " + order_id + " came too late: sold out."
+    : "Order " + order_id + " was lost on its way. Nothing was charged; you may buy again."],
+};
+
+// A push is a hint and a WebSocket may not get through: so there is always a next look, soon or, while one is open, late.
+function lookIn(ms) {
+  clearTimeout(timer);
+  timer = setTimeout(lookAtOrder, ms);
+}
+function nextLook() {
+  if (socket?.readyState === WebSocket.OPEN) return chance(15000, 25000);
+  return (order.status === "confirmed" ? 3 : 1) * chance(1000, 1500) + backOff(misses, 1000, 15000) * Math.sign(misses);
+}
+
+async function lookAtOrder() {
+  const mine = turn;
+  const { status, text, wait } = await ask("GET", "/orders/" + order.order_id);
+  if (mine !== turn || !order || isOver()) return;
+  if (status === 404 || status === 400) {
+    say("Order " + order.order_id + " is not known to the shop, or not yours.");
+    return leave();
+  }
+  order.locked = status === 401; // the session has ended; the order has not
+  if (order.locked) return say("Log in again to see your order.");
+  misses = status === 200 ? 0 : misses + 1;
+  if (status === 200) told(text);
+  if (!isOver()) lookIn(Math.max(wait, nextLook()));
+}
+
+function listen(mine) {
+  if (mine !== turn || !order?.watch || isOver()) return;
+  const again = () => setTimeout(listen, backOff(cuts++, 1000, 30000), mine);
+  try {
+    const one = socket = new WebSocket(new URL(order.watch, location.href.replace(/^http/, "ws")));
+    let opened = Infinity;
+    one.onopen = () => { opened = performance.now(); if (mine === turn) lookIn(nextLook()); };
+    one.onmessage = ({ data }) => told(JSON.parse(data));
+    one.onclose = () => {
+      if (mine !== turn || isOver()) return;
+      if (performance.now() - opened > 10000) cuts = 0; // one that is cut as soon as it is open is no better than none
+      if (!order.locked) lookIn(nextLook());
+      again();
+    };
+  } catch {
+    again();
+  }
+}
+
+// The same card again is the same payment, if nobody knows what came of it; another card is another one.
+async function pay() {
+  const body = answers($("pay-form")), text = JSON.stringify(body);
+  if (payment?.text !== text) payment = { key: newKey(), text };
+  say("Paying …");
+  const isTold = () => order?.status !== "confirmed";
+  const reply = await insist(order.pay.method, order.pay.href, { body, key: payment.key }, isTold);
+  if (isTold()) return order && say(...TOLD[order.status](order)); // by WebSocket, before the answer came
+  const { status, text: { type, detail }, wait, lost } = reply;
+  quiet(wait);
+  if (lost) return say("No answer from the shop. Nobody knows whether you have paid. Pay again: it counts as the same payment.");
+  if (type === "conflict") { say("Not now: " + detail + "."); return lookAtOrder(); }
+  if (type !== "rate-limited" && type !== "overloaded") payment = null;
+  if (status === 200) return told({ order_id: order.order_id, status: "paid" });
+  if (type === "closed") { say("Too late: the order has expired. Nothing was charged."); return lookAtOrder(); }
+  if (type === "limit-reached") return say("Too many payments were tried for this order.");
+  if (type === "overloaded") return say("The shop has too much to do. Nothing was charged; try again.");
+  say(type === "invalid-request" ? "The shop did not take that: " + detail + "." : refusal(reply));
+}
+
+$("pay-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  if ($("pay").disabled) return;
+  paying = true;
+  draw();
+  await pay();
+  paying = false;
+  draw();
+});
+
+function drawOrder(now, wait) {
+  $("order").hidden = !holds() || !order.status;
+  $("pay-form").hidden = order?.status !== "confirmed" || order.locked;
+  if (!$("order").hidden) {
+    write("order-name", "Your order " + order.order_id);
+    const steps = [...$("steps").children], at = steps.findIndex((step) => step.dataset.step === order.status);
+    steps.forEach((step, n) => {
+      step.classList.toggle("done", n <= at);
+      if (n === at) step.setAttribute("aria-current", "step"); else step.removeAttribute("aria-current");
+    });
+  }
+  if (!$("pay-form").hidden) {
+    const left = order.pay.by - now;
+    write("time", left > 0 ? "Pay within " + countdown(left) : "The time to pay is over. Asking the shop …");
+    $("pay").disabled = paying || wait > 0 || left <= 0;
+    write("pay", wait > 1000 ? "Wait " + Math.ceil(wait / 1000) + " s" : sale ? "Pay " + price(sale.price_cents) : "Pay");
+  }
+}

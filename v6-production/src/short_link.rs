@@ -1,0 +1,127 @@
+//! A sale's address to pass on: four characters that somebody can read out on the telephone.
+//!
+//! No table: the code is the sale's number, mixed up, and every instance can undo that. It hides nothing; a sale is public.
+
+use axum::{
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+
+use crate::{
+    App,
+    error::Error,
+    order_id::MOST_SALES,
+    shop::{self, Path},
+};
+
+/// Crockford's base 32: no I, L, O, which look like digits, and no U.
+const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+/// Four digits of five bits: as many as a sale's number has.
+const LENGTH: usize = 4;
+
+/// Odd, so that multiplying modulo 2^20 can be undone; and near 2^20 divided by the golden ratio, so that the codes of
+/// neighbours lie far apart.
+const FACTOR: i64 = 0x9E377;
+/// What undoes it.
+const INVERSE: i64 = inverse(FACTOR);
+
+/// Multiplied modulo 2^20, which is one more than the last sale's number.
+const fn times(one: i64, other: i64) -> i64 {
+    (one * other) & MOST_SALES
+}
+
+/// Newton's step doubles the bits that are right; of an odd number, three are to begin with.
+const fn inverse(odd: i64) -> i64 {
+    let mut inverse = odd;
+    let mut right = 3;
+    while right < 20 {
+        inverse = times(inverse, 2 - times(odd, inverse));
+        right *= 2;
+    }
+    inverse
+}
+
+/// Where the link is answered.
+pub(crate) const LINK: &str = "/s/{code}";
+
+/// The short address of a sale.
+pub(crate) fn href(sale_id: i64) -> String {
+    LINK.replace("{code}", &code(sale_id))
+}
+
+fn code(sale_id: i64) -> String {
+    let mixed = times(sale_id, FACTOR);
+    (0..LENGTH).rev().map(|place| DIGITS[(mixed >> (5 * place) & 31) as usize] as char).collect()
+}
+
+/// The number behind a code, read as Crockford says: small letters are large ones, O is 0, I and L are 1.
+fn sale_id(code: &str) -> Option<i64> {
+    if code.len() != LENGTH {
+        return None;
+    }
+    let mixed = code.bytes().try_fold(0, |number, byte| {
+        let byte = match byte.to_ascii_uppercase() {
+            b'O' => b'0',
+            b'I' | b'L' => b'1',
+            byte => byte,
+        };
+        let digit = DIGITS.iter().position(|&digit| digit == byte)?;
+        Some(number << 5 | digit as i64)
+    })?;
+    Some(times(mixed, INVERSE))
+}
+
+/// What a short address names.
+#[derive(Deserialize)]
+pub(crate) struct ShortPath {
+    code: String,
+}
+
+/// `GET /s/{code}`: on to the page of that sale.
+///
+/// # Errors
+/// 404 `not-found`: no code, or that of no sale.
+pub(crate) async fn follow(app: State<App>, Path(ShortPath { code }): Path<ShortPath>) -> Result<Response, Error> {
+    let sale_id = sale_id(&code).ok_or(Error::Shop(shop::Error::NotFound))?;
+    let sale = app.catalogue.find(sale_id).await?;
+    Ok((StatusCode::FOUND, [(header::LOCATION, format!("/?sale={}", sale.id))]).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_sale_has_a_code_of_its_own() {
+        let mut seen = vec![false; 1 << 20];
+        for id in 0..=MOST_SALES {
+            let code = code(id);
+            assert_eq!(sale_id(&code), Some(id), "{code}");
+            let mixed = times(id, FACTOR) as usize;
+            assert!(!std::mem::replace(&mut seen[mixed], true), "{code} twice");
+        }
+    }
+
+    #[test]
+    fn neighbours_do_not_look_like_neighbours() {
+        assert_eq!([1, 2, 3, 42].map(code), ["KRVQ", "7HQE", "VAK5", "YMC6"]);
+        for id in 1..10_000 {
+            let (one, next) = (code(id), code(id + 1));
+            let same = one.bytes().zip(next.bytes()).filter(|(one, next)| one == next).count();
+            assert_eq!(same, 0, "{one} {next}");
+        }
+    }
+
+    #[test]
+    fn it_is_read_as_people_write_it() {
+        let code = |text| sale_id(text);
+        assert_eq!(code("krvq"), code("KRVQ"));
+        assert_eq!(code("oO0o"), Some(0));
+        assert_eq!(code("iIlL"), code("1111"));
+        for none in ["", "KRV", "KRVQQ", "KRVU", "KR-Q", "KR Q", "ÄÄ", "🛒", "KRV\0"] {
+            assert_eq!(code(none), None, "{none}");
+        }
+    }
+}
