@@ -53,7 +53,7 @@ async fn all_the_way_the_answers_are_as_the_document_says() {
     assert_eq!(ask(&buy, &[], "").await.status, 401);
     let queued = ask(&buy, &mine, "").await;
     assert_eq!(queued.status, 202);
-    assert_eq!(ask(&buy, &mine, "").await.status, 409);
+    assert_eq!(ask(&buy, &mine, "").await.status, 404); // used
     let order = body_of(&queued)["order_id"].as_i64().unwrap();
     sale.settles_at(1).await;
     let seen = body_of(&ask(&format!("GET /orders/{order}"), &mine, "").await);
