@@ -117,6 +117,9 @@ async fn from_the_grey_button_to_a_paid_order() {
     assert_eq!(browser.text("#steps [aria-current]").await, "In the queue");
     browser.screenshot("v6-3-queued.png").await;
 
+    // From here on it does not ask: what it knows, it was told.
+    eventually("the WebSocket is open", async || browser.script("return socket.readyState").await == 1).await;
+    browser.script("clearTimeout(timer); lookIn = () => {}").await;
     let _worker = sale.instance(&["--role", "worker"]).await;
     browser.wait_for_text("#outcome", "It is yours.").await;
     assert_eq!(browser.text("#steps [aria-current]").await, "Confirmed");

@@ -44,9 +44,13 @@ impl File {
     }
 }
 
-/// One file for the browser, three to read.
-const SCRIPT: &str =
-    concat!(include_str!("page/shop.js"), include_str!("page/order.js"), include_str!("page/page.js"),);
+/// One file for the browser, four to read.
+const SCRIPT: &str = concat!(
+    include_str!("page/shop.js"),
+    include_str!("page/order.js"),
+    include_str!("page/pay.js"),
+    include_str!("page/page.js"),
+);
 
 static FILES: LazyLock<[File; 2]> = LazyLock::new(|| {
     [

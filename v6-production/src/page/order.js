@@ -9,8 +9,6 @@ let turn = 0;         // which order is followed: what is still under way for an
 let cuts = 0;         // WebSockets that were refused or cut, one after the other
 let misses = 0;       // looks that failed
 let timer = 0;
-let payment = null;   // { key, text }: kept until the shop has said what came of it
-let paying = false;
 
 const isOver = () => FINAL.includes(order?.status);
 const holds = () => order !== null && !order.locked && !["expired", "failed"].includes(order.status);
@@ -18,7 +16,7 @@ const holds = () => order !== null && !order.locked && !["expired", "failed"].in
 function follow({ order_id, watch, status }) {
   order = { order_id, watch };
   remember("localStorage", ORDER, order);
-  [turn, cuts, misses, payment] = [turn + 1, 0, 0, null];
+  [turn, cuts, misses] = [turn + 1, 0, 0];
   socket?.close();
   listen(turn);
   if (!status) return lookAtOrder();
@@ -43,7 +41,11 @@ function told(standing) {
   order = { ...order, ...standing, locked: false };
   if (!news) return;
   lookAtSaleIn(chance(500, 1500)); // it has a unit more or less
-  if (isOver()) { clearTimeout(timer); socket?.close(); }
+  if (isOver()) {
+    clearTimeout(timer);
+    socket?.close();
+    fields($("pay-asked")); // a card number stays nowhere
+  }
   say(...TOLD[order.status](order));
   if (order.status === "confirmed") {
     fields($("pay-asked"), order.pay.ask, order.pay.why);
@@ -94,6 +96,7 @@ async function lookAtOrder() {
 function listen(mine) {
   if (mine !== turn || !order?.watch || isOver()) return;
   const again = () => setTimeout(listen, backOff(cuts++, 1000, 30000), mine);
+  if (order.locked) return again();
   try {
     const one = socket = new WebSocket(new URL(order.watch, location.href.replace(/^http/, "ws")));
     let opened = Infinity;
@@ -110,51 +113,13 @@ function listen(mine) {
   }
 }
 
-// The same card again is the same payment, if nobody knows what came of it; another card is another one.
-async function pay() {
-  const body = answers($("pay-form")), text = JSON.stringify(body);
-  if (payment?.text !== text) payment = { key: newKey(), text };
-  say("Paying …");
-  const isTold = () => order?.status !== "confirmed";
-  const reply = await insist(order.pay.method, order.pay.href, { body, key: payment.key }, isTold);
-  if (isTold()) return order && say(...TOLD[order.status](order)); // by WebSocket, before the answer came
-  const { status, text: { type, detail }, wait, lost } = reply;
-  quiet(wait);
-  if (lost) return say("No answer from the shop. Nobody knows whether you have paid. Pay again: it counts as the same payment.");
-  if (type === "conflict") { say("Not now: " + detail + "."); return lookAtOrder(); }
-  if (type !== "rate-limited" && type !== "overloaded") payment = null;
-  if (status === 200) return told({ order_id: order.order_id, status: "paid" });
-  if (type === "closed") { say("Too late: the order has expired. Nothing was charged."); return lookAtOrder(); }
-  if (type === "limit-reached") return say("Too many payments were tried for this order.");
-  if (type === "overloaded") return say("The shop has too much to do. Nothing was charged; try again.");
-  say(type === "invalid-request" ? "The shop did not take that: " + detail + "." : refusal(reply));
-}
-
-$("pay-form").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  if ($("pay").disabled) return;
-  paying = true;
-  draw();
-  await pay();
-  paying = false;
-  draw();
-});
-
-function drawOrder(now, wait) {
+function drawOrder() {
   $("order").hidden = !holds() || !order.status;
-  $("pay-form").hidden = order?.status !== "confirmed" || order.locked;
-  if (!$("order").hidden) {
-    write("order-name", "Your order " + order.order_id);
-    const steps = [...$("steps").children], at = steps.findIndex((step) => step.dataset.step === order.status);
-    steps.forEach((step, n) => {
-      step.classList.toggle("done", n <= at);
-      if (n === at) step.setAttribute("aria-current", "step"); else step.removeAttribute("aria-current");
-    });
-  }
-  if (!$("pay-form").hidden) {
-    const left = order.pay.by - now;
-    write("time", left > 0 ? "Pay within " + countdown(left) : "The time to pay is over. Asking the shop …");
-    $("pay").disabled = paying || wait > 0 || left <= 0;
-    write("pay", wait > 1000 ? "Wait " + Math.ceil(wait / 1000) + " s" : sale ? "Pay " + price(sale.price_cents) : "Pay");
-  }
+  if ($("order").hidden) return;
+  write("order-name", "Your order " + order.order_id);
+  const steps = [...$("steps").children], at = steps.findIndex((step) => step.dataset.step === order.status);
+  steps.forEach((step, n) => {
+    step.classList.toggle("done", n <= at);
+    if (n === at) step.setAttribute("aria-current", "step"); else step.removeAttribute("aria-current");
+  });
 }

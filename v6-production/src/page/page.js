@@ -62,7 +62,8 @@ function draw() {
   $("buy").disabled = !can || busy || wait > 0;
   write("buy", wait > 1000 && can ? "Wait " + Math.ceil(wait / 1000) + " s" : attempt?.lost ? "Ask again"
     : attempt ? "Go on" : order?.locked ? "Log in" : "Buy one");
-  drawOrder(now, wait);
+  drawOrder();
+  drawPay(now, wait);
 }
 
 function begin(key = newKey()) {

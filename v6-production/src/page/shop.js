@@ -1,5 +1,5 @@
 "use strict";
-// What shop.js, order.js and page.js have in common. They are served as one file, in this order.
+// What shop.js, order.js, pay.js and page.js have in common. They are served as one file, in this order.
 
 const $ = (id) => document.getElementById(id);
 const saleId = new URLSearchParams(location.search).get("sale") ?? "1";
