@@ -1,0 +1,148 @@
+//! How soon do those who wait hear of their order? Five thousand buyers, each with a WebSocket through nginx, and a worker that
+//! comes when all of them wait; from the commit in SQL to the message.
+//!
+//! ```text
+//! cargo bench -p loadtest --bench watchers -- FILE     # writes the figures there, too
+//! ```
+
+use std::{collections::HashMap, net::SocketAddr, path::Path, time::Duration};
+
+use anyhow::{Context, bail, ensure};
+use futures_util::StreamExt;
+use loadtest::{
+    buyer::{click, open_sale},
+    client::{Connection, home},
+    history::{Answer, Latency},
+    lab::{Backend, Lab},
+    machine::{Machine, commit},
+    open_files, sessions,
+    shop_process::ShopProcess,
+    version::Version::V6,
+};
+use serde_json::{Value, json};
+use tokio::{sync::mpsc, task::JoinSet, time::timeout};
+use tokio_tungstenite::{
+    connect_async,
+    tungstenite::{Message, client::IntoClientRequest},
+};
+use v1_naive::shop::sales::{Sale, now_ms};
+
+const BUYERS: i64 = 5000;
+const ROUNDS: usize = 5;
+const SALE: i64 = 1001;
+/// How many log in and connect at the same time.
+const AT_ONCE: i64 = 50;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    open_files::allow(2 * BUYERS as usize)?;
+    let program = Path::new(env!("CARGO_BIN_EXE_loadtest"));
+    let lab = Lab::open(program.into(), &Backend::Postgres).await?;
+    let mut rounds = Vec::new();
+    for n in 1..=ROUNDS {
+        let latency = round(&lab).await?;
+        println!("round {n}: of {BUYERS}, p50 {} ms, p99 {} ms, last {} ms", latency.p50, latency.p99, latency.max);
+        rounds.push(latency);
+    }
+    lab.close().await;
+    let worst = |of: fn(&Latency) -> f64| rounds.iter().map(of).fold(0.0, f64::max);
+    ensure!(worst(|latency| latency.max) < 2000.0, "somebody waited for more than 2 s");
+    let figures = json!({
+        "schema": 1,
+        "machine": Machine::this(),
+        "commit": commit(),
+        "command": "cargo bench -p loadtest --bench watchers",
+        "waiting": BUYERS,
+        "instances": 2,
+        "commit_to_message_ms": rounds,
+        "worst_p99_ms": worst(|latency| latency.p99),
+        "worst_ms": worst(|latency| latency.max),
+    });
+    if let Some(file) = std::env::args().skip(1).find(|arg| !arg.starts_with("--")) {
+        // cargo runs a benchmark in its package's folder.
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
+        std::fs::write(file, serde_json::to_string_pretty(&figures)? + "\n")?;
+    }
+    Ok(())
+}
+
+async fn round(lab: &Lab) -> anyhow::Result<Latency> {
+    let database = lab.fresh_database().await?;
+    let stores = lab.fresh_stores(&database).await?;
+    stores.put_up(&database.url, &[Sale::open(SALE, BUYERS)]).await?;
+    let args = |role: &str| {
+        let mut args = vec!["--database-url".to_owned(), database.url.to_string(), "--role".into(), role.into()];
+        args.extend(["--trusted-proxies".into(), "127.0.0.1".into()]);
+        args.extend(stores.shop_args());
+        args.extend(V6.wide_limits().into_iter().map(str::to_owned));
+        args
+    };
+    let start = async |role: &str, n: usize| {
+        let log = lab.folder.path().join(format!("{role}-{n}.log"));
+        ShopProcess::start(&lab.loadtest, V6, &args(role), log).await
+    };
+    let shops = [start("api", 1).await?, start("api", 2).await?];
+    let instances = shops.each_ref().map(|shop| shop.address);
+    let nginx = ShopProcess::nginx(&lab.loadtest, &instances, lab.folder.path().join("nginx.log")).await?;
+
+    let (ready, mut waiting) = mpsc::channel(64);
+    let mut watching = JoinSet::new();
+    for first in 1..=AT_ONCE {
+        let (door, ready) = (nginx.address, ready.clone());
+        watching.spawn(async move {
+            let mut tab = Connection::open(door).await?;
+            let mut sockets = JoinSet::new();
+            for buyer in (first..=BUYERS).step_by(AT_ONCE as usize) {
+                let link = open_sale(&mut tab, SALE).await?;
+                let (Answer::Queued { order_id }, _) = click(&mut tab, &link, buyer).await else {
+                    bail!("buyer {buyer} is not in the queue")
+                };
+                let ready = ready.clone();
+                sockets.spawn(async move { watch(door, buyer, order_id, ready).await });
+            }
+            drop(ready);
+            sockets.join_all().await.into_iter().collect::<anyhow::Result<Vec<_>>>()
+        });
+    }
+    drop(ready);
+    for _ in 0..BUYERS {
+        waiting.recv().await.context("somebody could not wait")?;
+    }
+    let worker = start("worker", 1).await?;
+    let mut heard = HashMap::new();
+    for told in watching.join_all().await {
+        heard.extend(told?);
+    }
+    let pool = database.connect().await?;
+    let rows: Vec<(i64, i64)> = sqlx::query_as("select id, confirmed_at from orders").fetch_all(&pool).await?;
+    ensure!(rows.len() as i64 == BUYERS && heard.len() as i64 == BUYERS, "{} orders, {} told", rows.len(), heard.len());
+    let took = rows.iter().map(|(id, at)| Duration::from_millis((heard[id] - at).max(0) as u64));
+    let latency = Latency::of_samples(took).context("nobody was told")?;
+    pool.close().await;
+    worker.stop().await;
+    nginx.stop().await;
+    for shop in shops {
+        shop.stop().await;
+    }
+    stores.remove().await?;
+    lab.remove(database).await?;
+    Ok(latency)
+}
+
+/// Waits until the order is confirmed; which order, and when that was heard.
+async fn watch(door: SocketAddr, buyer: i64, order_id: i64, ready: mpsc::Sender<()>) -> anyhow::Result<(i64, i64)> {
+    let mut request = format!("ws://{door}/orders/{order_id}/watch").into_client_request()?;
+    request.headers_mut().insert("cookie", sessions::of(buyer).context("no session")?);
+    request.headers_mut().insert("x-forwarded-for", home(buyer).to_string().parse()?);
+    let (mut socket, _) = connect_async(request).await?;
+    loop {
+        let message = timeout(PATIENCE, socket.next()).await.context("no message")?;
+        let Some(Message::Text(text)) = message.transpose()? else { bail!("the WebSocket ended") };
+        match serde_json::from_str::<Value>(&text)?["status"].as_str() {
+            Some("queued") => ready.send(()).await?,
+            Some("confirmed") => return Ok((order_id, now_ms())),
+            other => bail!("order {order_id}: {other:?}"),
+        }
+    }
+}
