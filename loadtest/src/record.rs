@@ -235,7 +235,7 @@ pub fn check_writable(path: &Path) -> anyhow::Result<()> {
 }
 
 impl Run {
-    /// `v2-pessimistic process-lock ×2`.
+    /// `v2-pessimistic process-lock ×2`, `v6-production ×3 nginx`.
     pub fn title(&self) -> String {
         let variant = self.variant.iter().map(|variant| format!(" {variant}")).collect::<String>();
         let instances = if self.instances > 1 && self.scenario != Scenario::TwoInstances.name() {
@@ -243,8 +243,9 @@ impl Run {
         } else {
             String::new()
         };
+        let nginx = if self.nginx.is_some() { " nginx" } else { "" };
         let scenario = if self.scenario == "stampede" { String::new() } else { format!(" {}", self.scenario) };
-        format!("{}{variant}{instances}{scenario}", self.version)
+        format!("{}{variant}{instances}{nginx}{scenario}", self.version)
     }
 
     /// Whether stock or promises were broken, wanted or not.
@@ -321,6 +322,13 @@ impl Run {
             if let Some(ms) = last_commit_ms {
                 says += &format!(", the last {} ms after the barrier", thousands(*ms));
             }
+        }
+        if let Some(Edge { requests, passed_on }) = self.nginx {
+            says += &format!(
+                "; {} requests to nginx, {} of them passed on",
+                thousands(requests as i64),
+                thousands(passed_on as i64)
+            );
         }
         if audit.unfinished > 0 {
             says += &format!("; {} still in outbox or queue", thousands(audit.unfinished));

@@ -29,7 +29,15 @@ const GATES: [(&str, &str); 6] = [
 
 /// How many requests of a stampede were left after each gate; the last number is what reached SQL.
 pub fn stages(run: &Run) -> Vec<(&'static str, u64)> {
-    let mut stages = vec![("past the page", run.requests)];
+    let mut stages = match run.nginx {
+        // The whole visit, from opening the page on; without nginx in front, only the attempts count.
+        Some(nginx) => vec![
+            ("come to nginx", nginx.requests),
+            ("past its cache, to an instance", nginx.passed_on),
+            ("attempts at a unit", run.requests),
+        ],
+        None => vec![("past the page", run.requests)],
+    };
     stages.extend(GATES.iter().filter_map(|(counter, words)| Some((*words, *run.counters.get(*counter)?))));
     let reached = stages.last().map_or(0, |stage| stage.1);
     stages.push(("reach SQL", reached));

@@ -124,11 +124,12 @@ async fn open_all(crowd: &Crowd) -> anyhow::Result<Vec<Tab>> {
     let mut tabs = JoinSet::new();
     for n in 0..crowd.connections.min(crowd.buyers) {
         let (shops, sale) = (crowd.shops.clone(), crowd.sales[n % crowd.sales.len()]);
-        let opening = opening.clone();
+        let (opening, buyers_open_it) = (opening.clone(), crowd.opens_the_page);
         tabs.spawn(async move {
             let _permit = opening.acquire().await?;
             let mut tab = Tab::open(shops, n).await.context("a connection cannot be opened")?;
-            for connection in &mut tab.connections {
+            // Where each buyer opens the page, the tab itself has nothing to look at.
+            for connection in tab.connections.iter_mut().filter(|_| !buyers_open_it) {
                 open_sale(connection, sale).await?;
             }
             anyhow::Ok(tab)
