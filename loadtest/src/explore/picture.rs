@@ -55,7 +55,7 @@ pub(crate) fn says(step: &Step) -> String {
     let dots = if step.event == Event::GoesOn { "… " } else { "" };
     match (step.event, &step.error, step.read, step.statement.as_str()) {
         (Event::Waits, ..) => format!("{shown} … waits for {}", step.waits_for.join(", ")),
-        (_, Some(code), ..) => format!("{dots}{shown}: refused, {code}"),
+        (_, Some(code), ..) => format!("{dots}{shown}: {code}"),
         (.., Some(sold), _) => match step.read_version {
             Some(version) => format!("{dots}{shown}: sold {sold}, version {version}"),
             None => format!("{dots}{shown}: sold {sold}"),

@@ -2,14 +2,15 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use anyhow::Context;
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::timeout};
 
 use super::{
     settle::{Place, Still},
     stage::{SALE, Stage},
     step::{Event, Mark, Row, Step, letter, mark},
-    wire::{Done, Hold},
+    wire::{Done, Hold, Wire},
 };
 use crate::{
     audit::{Audit, audit},
@@ -71,15 +72,22 @@ impl Stage {
     /// Plays one order of events: whenever all stand still, `choose` says whose held statement goes next.
     ///
     /// # Errors
-    /// What `choose` says; a server that does not answer, a connection that is lost.
+    /// What `choose` says; a server that does not answer, a connection that is lost. Another order may be played all the same.
     pub async fn play(
         &self,
         hold: Hold,
-        mut choose: impl AsyncFnMut(Scene<'_>) -> anyhow::Result<usize>,
+        choose: impl AsyncFnMut(Scene<'_>) -> anyhow::Result<usize>,
     ) -> anyhow::Result<Played> {
         self.put_back(self.subject.stock).await?;
-        self.hold(hold);
-        let (_buying, before) = (self.click().await?, self.row().await?);
+        self.begin(hold);
+        let _buying = self.click().await?;
+        let played = self.turns(choose).await;
+        self.run_out().await?;
+        played
+    }
+
+    async fn turns(&self, mut choose: impl AsyncFnMut(Scene<'_>) -> anyhow::Result<usize>) -> anyhow::Result<Played> {
+        let before = self.row().await?;
         let (order, steps, waiting) = (Vec::new(), Vec::new(), vec![false; self.subject.buyers]);
         let mut play = Play { stage: self, before, order, steps, waiting };
         let (mut released, mut cut_off) = (None, false);
@@ -90,30 +98,48 @@ impl Stage {
             if answers.len() == self.subject.buyers {
                 break answers;
             }
-            let next = if play.order.len() < MOST_STEPS {
-                choose(Scene { places: &still.places, steps: &play.steps }).await?
-            } else {
+            if play.order.len() == MOST_STEPS {
                 cut_off = true;
-                still.places.iter().position(|place| matches!(place, Place::Held(_))).unwrap_or_default()
-            };
+                break self.run_out().await?;
+            }
+            let next = choose(Scene { places: &still.places, steps: &play.steps }).await?;
             if let Place::Held(word) = still.places[next] {
                 play.order.push(format!("{} {word}", letter(next)));
             }
-            if cut_off {
-                self.hold(Hold::Nothing);
-            }
-            self.let_go(next, cut_off);
+            self.wires.send_modify(|wires| wires[next].let_go());
             released = Some(next);
         };
-        self.hold(Hold::Nothing);
         let Play { order, steps, .. } = play;
         self.conclude(order, steps, &answers, cut_off).await
+    }
+
+    /// From now on statements are held, and nothing that was before counts.
+    fn begin(&self, hold: Hold) {
+        self.wires.send_modify(|wires| {
+            for wire in wires {
+                (wire.hold, wire.lost, wire.answer) = (hold, false, None);
+                wire.done.clear();
+            }
+        });
+    }
+
+    /// Holds nobody any more, and waits until all know; returns what they were told.
+    async fn run_out(&self) -> anyhow::Result<Vec<Answer>> {
+        self.wires.send_modify(|wires| {
+            for wire in wires {
+                wire.hold = Hold::Nothing;
+                wire.let_go();
+            }
+        });
+        let mut wires = self.wires.subscribe();
+        let all_know = wires.wait_for(|wires| wires.iter().all(Wire::is_finished));
+        let wires = timeout(Duration::from_secs(90), all_know).await.context("a buyer gets no answer")??;
+        Ok(wires.iter().filter_map(|wire| wire.answer.clone()).collect())
     }
 
     /// All buyers click, each at its own instance.
     async fn click(&self) -> anyhow::Result<JoinSet<()>> {
         let mut buying = JoinSet::new();
-        self.wires.send_modify(|wires| wires.iter_mut().for_each(|wire| wire.answer = None));
         for (n, shop) in self.shops.iter().enumerate() {
             let mut connection = Connection::open(shop.address).await?;
             let (link, wires) = (Arc::clone(&self.link), self.wires.clone());
@@ -123,15 +149,6 @@ impl Stage {
             });
         }
         Ok(buying)
-    }
-
-    fn hold(&self, hold: Hold) {
-        self.wires.send_modify(|wires| wires.iter_mut().for_each(|wire| wire.hold = hold));
-    }
-
-    fn let_go(&self, next: usize, everybody: bool) {
-        let chosen = |n: usize| everybody || n == next;
-        self.wires.send_modify(|wires| wires.iter_mut().enumerate().filter(|w| chosen(w.0)).for_each(|w| w.1.let_go()));
     }
 
     async fn conclude(
@@ -177,8 +194,10 @@ impl Play<'_> {
         let first = released.filter(|n| !self.waiting[*n]);
         let others = (0..self.waiting.len()).filter(|n| Some(*n) != first);
         let mut all: Vec<_> = first.into_iter().chain(others).map(|n| (n, self.take(n))).collect();
-        // Who was ended has made room for the others.
-        all.sort_by_key(|(_, done)| !done.iter().any(|done| done.came.error.is_some()));
+        if !still.circle.is_empty() {
+            // Who was ended has made room for the others.
+            all.sort_by_key(|(_, done)| !done.iter().any(|done| done.came.error.is_some()));
+        }
         for (n, done) in all {
             for (at, one) in done.iter().enumerate() {
                 let waited = std::mem::take(&mut self.waiting[n]);

@@ -144,8 +144,21 @@ impl Stage {
         Ok(())
     }
 
+    /// The name of its database.
+    pub fn database(&self) -> &str {
+        self.database.name()
+    }
+
+    /// The database's processes at the ends of the wires.
+    pub fn pids(&self) -> Vec<Option<i32>> {
+        self.wires.borrow().iter().map(|wire| wire.pid).collect()
+    }
+
     /// The row as everybody sees it.
-    pub(crate) async fn row(&self) -> anyhow::Result<Row> {
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn row(&self) -> anyhow::Result<Row> {
         let version = if self.has_version { "version" } else { "0::bigint" };
         let select = format!(
             "select sold, (select count(*) from orders where sale_id = $1), {version} from sales where id = $1"
