@@ -83,7 +83,7 @@ fn show(all: &[Explored]) {
     let Some((explored, shown)) = breaks.and_then(|explored| Some((explored, explored.shown.as_ref()?))) else {
         return;
     };
-    print!("\n{}", picture::text(&explored.title(), shown));
+    print!("\n{}", picture::text(&explored.caption(), shown));
     for line in explain(&shown.steps) {
         println!("{line}");
     }

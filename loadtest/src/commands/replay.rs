@@ -31,7 +31,7 @@ pub(crate) async fn replay(args: Replay) -> anyhow::Result<Exit> {
         let replayed = replay::replay(&stage, &schedule, times as usize, shown).await?;
         stage.close(lab).await?;
         bar.finish_and_clear();
-        print!("{}", picture::text(&replayed.title(), &replayed.played));
+        print!("{}", picture::text(&replayed.caption(), &replayed.played));
         for note in &replayed.notes {
             println!("{note}");
         }

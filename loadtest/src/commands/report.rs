@@ -130,10 +130,10 @@ fn of_runs(kind: Kind, file: &Path) -> anyhow::Result<String> {
 fn lanes(file: &Path) -> anyhow::Result<String> {
     let no_order = || format!("{} has no order of events to show", file.display());
     if let Ok(explored) = Explorations::read(file) {
-        let first = explored.explored.iter().find_map(|one| Some((one.title(), one.shown.as_ref()?)));
-        return first.map(|(title, shown)| report::lanes::svg(&title, shown)).with_context(no_order);
+        let first = explored.explored.iter().find_map(|one| Some((one.caption(), one.shown.as_ref()?)));
+        return first.map(|(caption, shown)| report::lanes::svg(&caption, shown)).with_context(no_order);
     }
     let replays = Replays::read(file)?;
     let first = replays.replayed.first().with_context(no_order)?;
-    Ok(report::lanes::svg(&first.title(), &first.played))
+    Ok(report::lanes::svg(&first.caption(), &first.played))
 }

@@ -71,7 +71,8 @@ pub struct Explored {
 /// An order of events and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderOfEvents {
-    /// Who was let go, one after the other.
+    /// Who was let go, one after the other; in the file as a schedule is written.
+    #[serde(with = "as_schedule")]
     pub order: Vec<String>,
     /// What each buyer was told.
     pub told: BTreeMap<String, String>,
@@ -85,6 +86,19 @@ pub struct OrderOfEvents {
     pub blocked: usize,
     /// As of the whole.
     pub deadlocks: usize,
+}
+
+/// `A select · B select`: a line each, where there are thousands.
+mod as_schedule {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(order: &[String], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&order.join(" · "))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+        Ok(String::deserialize(from)?.split(" · ").map(str::to_owned).collect())
+    }
 }
 
 /// A file of schedules that were played.

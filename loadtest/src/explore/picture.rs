@@ -28,7 +28,7 @@ pub fn text(title: &str, played: &Played) -> String {
         let _ = write!(picture, "{:>3} ", n + 1);
         for (other, waits) in waiting.iter().enumerate() {
             if other == lane {
-                picture += &cell(&says(step), step.mark);
+                picture += &cell(step);
             } else {
                 let _ = write!(picture, "{DIM}{:<LANE$}{DIM:#}", if *waits { "┆" } else { "│" });
             }
@@ -42,11 +42,23 @@ pub fn text(title: &str, played: &Played) -> String {
 }
 
 /// A step, and what is to be noticed about it, as wide as a lane.
-fn cell(says: &str, mark: Option<Mark>) -> String {
-    let Some(mark) = mark else { return format!("{says:<LANE$}") };
-    let (style, word) = (AnsiColor::on_default(AnsiColor::Red), mark.word().to_uppercase());
-    let room = LANE.saturating_sub(says.chars().count() + word.chars().count() + 1);
-    format!("{says} {style}{word}{style:#}{}", " ".repeat(room))
+fn cell(step: &Step) -> String {
+    let (says, notice) = (says(step), notice(step));
+    let (style, notice) = match step.mark {
+        Some(_) => (AnsiColor::on_default(AnsiColor::Red), notice.to_uppercase()),
+        None => (Style::new(), notice),
+    };
+    let room = LANE.saturating_sub(says.chars().count() + notice.chars().count() + 1);
+    format!("{says} {style}{notice}{style:#}{}", " ".repeat(room))
+}
+
+/// What is to be noticed about a step; nothing about most.
+pub(crate) fn notice(step: &Step) -> String {
+    match step.mark {
+        Some(mark) => mark.word().into(),
+        None if step.event == Event::Waits => format!("waits for {}", step.waits_for.join(", ")),
+        None => String::new(),
+    }
 }
 
 /// What a step says in its lane.
@@ -54,7 +66,7 @@ pub(crate) fn says(step: &Step) -> String {
     let Step { shown, .. } = step;
     let dots = if step.event == Event::GoesOn { "… " } else { "" };
     match (step.event, &step.error, step.read, step.statement.as_str()) {
-        (Event::Waits, ..) => format!("{shown} … waits for {}", step.waits_for.join(", ")),
+        (Event::Waits, ..) => format!("{shown} …"),
         (_, Some(code), ..) => format!("{dots}{shown}: {code}"),
         (.., Some(sold), _) => match step.read_version {
             Some(version) => format!("{dots}{shown}: sold {sold}, version {version}"),

@@ -92,8 +92,12 @@ impl Explored {
 
     /// `v2-pessimistic process-lock`.
     pub fn title(&self) -> String {
-        let variant = self.variant.iter().map(|variant| format!(" {variant}")).collect::<String>();
-        format!("{}{variant}", self.version)
+        title(&self.version, self.variant.as_deref())
+    }
+
+    /// Above its picture.
+    pub fn caption(&self) -> String {
+        caption(&self.title(), self.buyers, self.stock)
     }
 
     /// Whether any order of events breaks anything.
@@ -125,14 +129,27 @@ impl Explored {
 impl Replayed {
     /// `v2-pessimistic process-lock`.
     pub fn title(&self) -> String {
-        let variant = self.variant.iter().map(|variant| format!(" {variant}")).collect::<String>();
-        format!("{}{variant}", self.version)
+        title(&self.version, self.variant.as_deref())
+    }
+
+    /// Above its picture.
+    pub fn caption(&self) -> String {
+        caption(&self.title(), self.buyers, self.stock)
     }
 
     /// It in a sentence.
     pub fn says(&self) -> String {
         format!("{} of {} the same: {}", self.same, self.times, self.played.outcome())
     }
+}
+
+fn title(version: &str, variant: Option<&str>) -> String {
+    format!("{version}{}", variant.map(|variant| format!(" {variant}")).unwrap_or_default())
+}
+
+fn caption(title: &str, buyers: usize, stock: i64) -> String {
+    let s = |n: i64| if n == 1 { "" } else { "s" };
+    format!("{title} · {buyers} buyer{}, {stock} unit{}", s(buyers as i64), s(stock))
 }
 
 impl Played {

@@ -15,15 +15,17 @@ const LEAD: &str = "<p class=\"lead\">Two or three buyers, each with an instance
 
 /// The report of what was explored.
 pub fn explored(file: &Explorations) -> String {
-    let heads: String = table::heads().iter().map(|head| format!("<th>{}", escape(head))).collect();
-    let mut body = format!("{LEAD}<div class=\"wide\"><table><thead><tr>{heads}<th>verdict</tr></thead><tbody>\n");
+    let [version, heads @ ..] = table::heads();
+    let heads: String = heads.iter().map(|head| format!("<th>{}", escape(head))).collect();
+    let mut body =
+        format!("{LEAD}<div class=\"wide\"><table><thead><tr><th>{version}<th>verdict{heads}</tr></thead><tbody>\n");
     for explored in &file.explored {
         let [title, cells @ ..] = table::cells(explored);
         let cells: String = cells.iter().map(|cell| format!("<td>{}", escape(cell))).collect();
         let class = if explored.is_broken() { "bad" } else { "good" };
         let _ = writeln!(
             body,
-            "<tr><th scope=\"row\">{}{cells}<td><span class=\"badge {class}\">{}</span> {}</tr>",
+            "<tr><th scope=\"row\">{}<td><span class=\"badge {class}\">{}</span> {}{cells}</tr>",
             escape(&title),
             escape(&explored.promised),
             escape(&explored.verdict),
@@ -41,7 +43,7 @@ fn section(explored: &Explored) -> String {
     let title = escape(&explored.title());
     let mut out = format!("<section><h2>{title}</h2><p>{}.</p>", escape(&explored.says()));
     if let Some(shown) = &explored.shown {
-        out += &figure(&explored.title(), shown, &explain(&shown.steps));
+        out += &figure(&explored.caption(), shown, &explain(&shown.steps));
     }
     out += "<details><summary>Every order of events</summary><div class=\"wide\"><table><thead><tr><th>order<th>told\
             <th>oversold<th>undersold<th>conflicts<th>waits<th>deadlocks</tr></thead><tbody>";
@@ -78,8 +80,8 @@ fn schedule(replayed: &Replayed) -> String {
         "<section><h2>{}</h2><p><code>{}</code></p><p>{}.</p>{}</section>\n",
         escape(&replayed.title()),
         escape(&replayed.schedule),
-        escape(&replayed.says()),
-        figure(&replayed.title(), &replayed.played, &replayed.notes),
+        escape(&replayed.says().replace('`', "")),
+        figure(&replayed.caption(), &replayed.played, &replayed.notes),
     )
 }
 

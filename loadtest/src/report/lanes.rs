@@ -2,9 +2,9 @@ use std::fmt::Write;
 
 use super::escape;
 use crate::explore::{
-    picture::{row, says},
+    picture::{notice, row, says},
     play::Played,
-    step::{Event, Mark, Step, letter},
+    step::{Event, Step, letter},
 };
 
 const LEFT: f64 = 34.0;
@@ -16,11 +16,11 @@ const LINE: f64 = 54.0;
 
 const STYLE: &str = ".lanes text{font:15px system-ui,sans-serif;fill:#1c1b1a}.lanes .soft{fill:#67625c}.lanes .head{font-size:18px;font-weight:700}\
     .lanes .bad{fill:#b3261e;font-weight:700}.lanes .told{fill:#67625c;font-style:italic}.lanes .step{fill:#fff;stroke:#ddd6cd}\
-    .lanes .marked{fill:#fbe1de;stroke:#b3261e}.lanes .waits{fill:none;stroke:#67625c;stroke-dasharray:4 4}\
+    .lanes .marked{fill:#fbe1de;stroke:#b3261e}.lanes .waits{fill:#fff;stroke:#67625c;stroke-dasharray:4 4}\
     .lanes .row{fill:#eef3f9;stroke:#9db6d3}.lanes .changed{font-weight:700}.lanes .lane{stroke:#ddd6cd;stroke-width:2}\
     .lanes .wait{stroke:#67625c;stroke-width:2;stroke-dasharray:4 4}.lanes .touch{stroke:#9db6d3}\
     @media (prefers-color-scheme:dark){.lanes text{fill:#f2eee8}.lanes .soft{fill:#aaa39a}.lanes .bad{fill:#ff8a7a}.lanes .told{fill:#aaa39a}\
-    .lanes .step{fill:#211f1c;stroke:#3f3b35}.lanes .marked{fill:#3a1512;stroke:#ff8a7a}.lanes .waits{stroke:#aaa39a}.lanes .row{fill:#16202c;stroke:#3d566f}\
+    .lanes .step{fill:#211f1c;stroke:#3f3b35}.lanes .marked{fill:#3a1512;stroke:#ff8a7a}.lanes .waits{fill:#211f1c;stroke:#aaa39a}.lanes .row{fill:#16202c;stroke:#3d566f}\
     .lanes .lane{stroke:#3f3b35}.lanes .wait{stroke:#aaa39a}.lanes .touch{stroke:#3d566f}}";
 
 /// One order of events as SVG: a lane for each buyer, one for the row. What is to be noticed is said in words, not in colour
@@ -78,7 +78,7 @@ pub fn svg(title: &str, played: &Played) -> String {
             escape(&row(&step.row)),
         );
     }
-    let outcome = escape(&played.outcome());
+    let outcome = escape(&played.outcome().replace('`', ""));
     let class = if played.is_broken() { "bad" } else { "soft" };
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"lanes\" viewBox=\"0 0 {width:.0} {:.0}\" role=\"img\" aria-label=\"{}: {outcome}\">\
@@ -96,7 +96,7 @@ fn action(svg: &mut String, step: &Step, x: f64, y: f64) {
         (_, Some(_)) => "marked",
         _ => "step",
     };
-    let mark = step.mark.map_or("", Mark::word);
+    let (mark, class_of_mark) = (notice(step), if step.mark.is_some() { "bad" } else { "soft" });
     let told = step.told.as_ref().map(|told| format!("told {told}")).unwrap_or_default();
     let both = !mark.is_empty() || !told.is_empty();
     let _ = write!(
@@ -108,7 +108,8 @@ fn action(svg: &mut String, step: &Step, x: f64, y: f64) {
         escape(&says(step)),
     );
     if !mark.is_empty() {
-        let _ = write!(svg, "<text class=\"bad\" x=\"{:.0}\" y=\"{:.0}\">{mark}</text>", x + 12.0, y + 37.0);
+        let _ =
+            write!(svg, "<text class=\"{class_of_mark}\" x=\"{:.0}\" y=\"{:.0}\">{mark}</text>", x + 12.0, y + 37.0);
     }
     if !told.is_empty() {
         let _ = write!(
