@@ -4,8 +4,8 @@
 //! with one connection, and that connection leads through a wire of ours, which keeps each statement back until it is
 //! let go.
 //!
-//! To follow one order, read [`play`] and from there [`stage`] (what it is played on), `proxy` (the held wire), [`settle`] (when
-//! do all stand still?) and [`step`] (what is written down). [`search`] plays all of them, [`replay`] one that somebody wrote.
+//! To follow one order, read `play` and from there `stage` (what it is played on), `proxy` (the held wire), `settle` (when
+//! do all stand still?) and `step` (what is written down). `search` plays all of them, `replay` one that somebody wrote.
 
 /// What happened, in words.
 pub mod explain;
