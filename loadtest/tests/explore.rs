@@ -149,6 +149,8 @@ async fn a_deadlock_is_seen_and_ends() {
     let both_insert_first = |order: &&OrderOfEvents| order.order[..2].iter().all(|step| step.ends_with("insert"));
     for order in &explored.orders {
         assert_eq!(order.deadlocks, usize::from(both_insert_first(&order)), "{order:?}");
+        // Who closes the circle is seen to wait, too.
+        assert!(order.deadlocks == 0 || order.blocked == 2, "{order:?}");
     }
     assert!(explored.deadlocks > 0);
     let shown = explored.shown.unwrap();

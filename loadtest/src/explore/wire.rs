@@ -110,3 +110,48 @@ impl Wire {
         self.answer.is_some() && self.asked == 0 && !self.in_transaction
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn statement(sql: &str) -> Statement {
+        Statement::new(sql, Vec::new()).unwrap()
+    }
+
+    #[test]
+    fn a_statement_is_held_let_go_and_done() {
+        let mut wire = Wire { hold: Hold::AllButCommits, ..Wire::default() };
+        assert!(wire.holds(&statement("select 1")) && !wire.holds(&statement("commit")));
+        wire.held = Some(statement("select 1"));
+        wire.let_go();
+        assert!(wire.held.is_none() && wire.running.is_some() && wire.asked == 1);
+        wire.ready(Came::default(), true);
+        assert!(wire.running.is_none() && wire.done.len() == 1 && wire.asked == 0 && wire.in_transaction);
+        wire.let_go();
+        assert_eq!(wire.asked, 0, "nothing was held");
+        wire.hold = Hold::Nothing;
+        wire.pass(Some(statement("select 1")));
+        wire.ready(Came::default(), false);
+        assert_eq!(wire.done.len(), 1, "nothing is being played");
+    }
+
+    #[test]
+    fn an_answer_alone_is_not_the_end() {
+        let mut wire = Wire { answer: Some(Answer::Unknown), in_transaction: true, ..Wire::default() };
+        assert!(!wire.is_finished(), "the rollback of a dropped transaction comes after the answer");
+        wire.pass(None);
+        assert!(!wire.is_finished());
+        wire.ready(Came::default(), false);
+        assert!(wire.is_finished());
+    }
+
+    #[test]
+    fn a_connection_is_lost_only_while_something_is_played() {
+        for (hold, lost) in [(Hold::Nothing, false), (Hold::All, true)] {
+            let mut wire = Wire { hold, asked: 3, pid: Some(1), connection: 2, ..Wire::default() };
+            wire.gone();
+            assert_eq!((wire.lost, wire.asked, wire.pid, wire.connection), (lost, 0, None, 2));
+        }
+    }
+}
