@@ -2,7 +2,7 @@ use std::io::IsTerminal;
 
 use anstream::print;
 use anyhow::ensure;
-use indicatif::{ProgressBar, ProgressDrawTarget};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loadtest::{
     explore::{
         explain::explain,
@@ -61,7 +61,9 @@ pub(crate) fn progress(says: &str) -> ProgressBar {
         eprintln!("{says} …");
     }
     let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    ProgressBar::with_draw_target(None, target).with_message(says.to_owned())
+    let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+    ProgressBar::with_draw_target(None, target).with_style(style).with_message(says.to_owned())
 }
 
 async fn one(lab: &Lab, subject: &Subject, most: usize) -> anyhow::Result<Explored> {

@@ -155,7 +155,7 @@ pub(crate) fn mark(steps: &mut [Step], before: Row) {
 
 /// A buyer's letter in a schedule.
 pub fn letter(buyer: usize) -> String {
-    char::from(b'A' + buyer as u8).to_string()
+    char::from(b'A' + buyer.min(25) as u8).to_string()
 }
 
 #[cfg(test)]

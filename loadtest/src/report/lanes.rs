@@ -96,7 +96,7 @@ fn action(svg: &mut String, step: &Step, x: f64, y: f64) {
         (_, Some(_)) => "marked",
         _ => "step",
     };
-    let (mark, class_of_mark) = (notice(step), if step.mark.is_some() { "bad" } else { "soft" });
+    let (mark, class_of_mark) = (escape(&notice(step)), if step.mark.is_some() { "bad" } else { "soft" });
     let told = step.told.as_ref().map(|told| format!("told {told}")).unwrap_or_default();
     let both = !mark.is_empty() || !told.is_empty();
     let _ = write!(
@@ -127,5 +127,28 @@ fn wait(svg: &mut String, x: f64, from: f64, to: f64) {
     if to > from {
         let _ =
             write!(svg, "<line class=\"wait\" x1=\"{x:.0}\" x2=\"{x:.0}\" y1=\"{:.0}\" y2=\"{to:.0}\"/>", from + 44.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{audit::Audit, explore::step::Row};
+
+    /// Somebody else may have written the file.
+    #[test]
+    fn a_hostile_order_of_events_stays_text() {
+        let hostile = "<script>window.hacked = 1</script>\"'&";
+        let waits = Step::waits(0, hostile.into(), hostile, &[1], Row::default());
+        let waits = Step { waits_for: vec![hostile.into()], told: Some(hostile.into()), ..waits };
+        let done =
+            Step { event: Event::Done, error: Some(hostile.into()), writes: Some(hostile.into()), ..waits.clone() };
+        let told = (0..300).map(|n| (format!("{hostile}{n}"), hostile.to_owned())).collect::<BTreeMap<_, _>>();
+        let order = vec![hostile.to_owned()];
+        let played = Played { order, steps: vec![waits, done], told, audit: Audit::default(), cut_off: false };
+        let svg = svg(hostile, &played);
+        assert!(!svg.contains("<script>") && svg.matches("<svg").count() == 1, "{svg}");
     }
 }
