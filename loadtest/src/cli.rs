@@ -1,7 +1,9 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
-use loadtest::{fault::Fault, lab::Backend, scenario::Scenario, services::Server, version::Version};
+use loadtest::{
+    explore::stage::MOST_BUYERS, fault::Fault, lab::Backend, scenario::Scenario, services::Server, version::Version,
+};
 
 /// Breaks every version of the flash sale with the same crowd, and audits what is left.
 ///
@@ -26,6 +28,10 @@ pub(crate) enum Command {
     Matrix(Matrix),
     /// Breaks a server under chapter 6 in the middle of a sale, again and again
     Faults(Faults),
+    /// Every order of events of two buyers, on the real database: how a version oversells, or that it cannot
+    Explore(Explore),
+    /// One order of events, as a file has it, again and again
+    Replay(Replay),
     /// The HTML report again, from a file of figures
     Report(Again),
     /// A picture for README and book, from a file of figures
@@ -95,7 +101,7 @@ pub(crate) struct Picture {
     #[arg(value_enum)]
     pub(crate) kind: Kind,
 
-    /// What `demo --json` or `matrix --json` has written
+    /// What `demo --json`, `matrix --json` or, for lanes, `explore --json` or `replay --json` has written
     pub(crate) file: PathBuf,
 
     /// Write the picture to this file
@@ -111,6 +117,8 @@ pub(crate) enum Kind {
     Matrix,
     /// How far the requests of a stampede get
     Funnel,
+    /// One order of events: a lane for each buyer and one for the row
+    Lanes,
 }
 
 #[derive(Args)]
@@ -159,6 +167,62 @@ pub(crate) struct Faults {
     /// Write the figures to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct Explore {
+    /// v1-naive, v2-pessimistic, v3-optimistic; v1, v2, v3 for short
+    #[arg(required = true)]
+    pub(crate) versions: Vec<Version>,
+
+    /// Sell the way of one of the version's variants
+    #[arg(long)]
+    pub(crate) variant: Option<String>,
+
+    /// Buyers, each with an instance of its own
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(2..=MOST_BUYERS as i64))]
+    pub(crate) buyers: u32,
+
+    /// Units
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) stock: u32,
+
+    /// Orders of events to play at most
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) orders: u32,
+
+    #[command(flatten)]
+    pub(crate) database: Database,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Args)]
+pub(crate) struct Replay {
+    /// v1-naive, v2-pessimistic, v3-optimistic; v1, v2, v3 for short
+    pub(crate) version: Version,
+
+    /// The schedule: `A select · B select · A update …`; without a commit in it, commits follow by themselves
+    pub(crate) file: PathBuf,
+
+    /// Sell the way of one of the version's variants
+    #[arg(long)]
+    pub(crate) variant: Option<String>,
+
+    /// Units
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) stock: u32,
+
+    /// Times to play it
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) times: u32,
+
+    #[command(flatten)]
+    pub(crate) database: Database,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 #[derive(Args)]

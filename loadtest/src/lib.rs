@@ -9,6 +9,8 @@ pub mod audit;
 pub mod buyer;
 /// One HTTP connection.
 pub mod client;
+/// Every order of events.
+pub mod explore;
 /// Servers that die under chapter 6.
 pub mod fault;
 /// What the buyers were told.

@@ -6,7 +6,7 @@ mod commands;
 use std::process::ExitCode;
 
 use cli::{Cli, Command};
-use commands::{Exit, demo, faults, matrix, nginx, report, run, serve, services};
+use commands::{Exit, demo, explore, faults, matrix, nginx, replay, report, run, serve, services};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -17,6 +17,8 @@ async fn main() -> ExitCode {
         Command::Report(args) => report::again(args).map(ExitCode::from),
         Command::Matrix(args) => matrix::matrix(args).await.map(ExitCode::from),
         Command::Faults(args) => faults::faults(args).await.map(ExitCode::from),
+        Command::Explore(args) => explore::explore(args).await.map(ExitCode::from),
+        Command::Replay(args) => replay::replay(args).await.map(ExitCode::from),
         Command::Picture(args) => report::picture(&args).map(ExitCode::from),
         Command::Serve(args) => serve::serve(args).await,
         Command::Nginx(args) => nginx::nginx(args).await,

@@ -9,6 +9,7 @@ use std::{fs, path::Path, process::Command};
 use browser::Browser;
 use clap::ValueEnum;
 use loadtest::{
+    explore::figures::{Explorations, Replays},
     fault::{Fault, figures::Faults},
     record::Record,
     text::thousands,
@@ -190,13 +191,17 @@ fn the_readme_shows_the_figures() {
 fn the_pictures_are_made_from_the_figures() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let folder = tempfile::tempdir().unwrap();
-    for (kind, file, name) in [
+    let lanes =
+        ["v1", "v2", "v3"].map(|version| ("lanes", format!("replay-{version}.json"), format!("lanes-{version}")));
+    let of_runs = [
         ("ladder", "demo.json", "ladder"),
         ("matrix", "matrix.json", "matrix"),
         ("funnel", "matrix.json", "funnel"),
         ("funnel", "v6-nginx.json", "funnel-nginx"),
-    ] {
-        let svg = folder.path().join(kind);
+    ];
+    let of_runs = of_runs.map(|(kind, file, name)| (kind, file.to_owned(), name.to_owned()));
+    for (kind, file, name) in of_runs.into_iter().chain(lanes) {
+        let svg = folder.path().join(&name);
         let made = Command::new(loadtest())
             .args(["picture", kind])
             .arg(root.join("docs/results").join(file))
@@ -206,7 +211,40 @@ fn the_pictures_are_made_from_the_figures() {
         assert!(made.unwrap().success());
         let committed = root.join(format!("docs/src/{name}.svg"));
         let [made, committed] = [svg, committed].map(|file| fs::read_to_string(file).unwrap());
-        assert!(made.contains("v6-production") && made == committed, "{name}: make pictures");
+        let title = if kind == "lanes" { name.replace("lanes-", "") } else { "-production".into() };
+        assert!(made.contains(&title) && made == committed, "{name}: make pictures");
+    }
+}
+
+/// Every order of events: the book's table is the files', each version came out as promised, and none was left out.
+#[test]
+fn the_orders_of_events_are_those_of_the_figures() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = fs::read_to_string(root.join("docs/src/explore.md")).unwrap();
+    let says = |quote: String| assert!(page.contains(&quote), "docs/src/explore.md should say: {quote}");
+    let mut files = vec!["explore".to_owned(), "explore-3-buyers".into()];
+    for variant in ["v1-transaction", "v2-process-lock", "v2-insert-first", "v2-serializable", "v3-no-retry"] {
+        files.push(format!("explore-{variant}"));
+    }
+    files.push("explore-v3-conditional".into());
+    for name in files {
+        let file = root.join(format!("docs/results/{name}.json"));
+        for explored in Explorations::read(&file).unwrap().explored {
+            assert_eq!((explored.verdict.as_str(), explored.not_followed, explored.cut_off), ("as promised", 0, 0));
+            assert_eq!(explored.orders.len(), explored.orders_of_events, "{name}");
+            let limit = if explored.version == "v1-naive" { 10.0 } else { 30.0 };
+            assert!(explored.buyers > 2 || explored.seconds < limit, "{name}: {} s", explored.seconds);
+        }
+        let printed = Command::new(loadtest()).arg("report").arg(&file).arg("--markdown").output().unwrap();
+        let table = String::from_utf8(printed.stdout).unwrap();
+        table.lines().skip(2).for_each(|row| says(row.to_owned()));
+    }
+    for version in ["v1", "v2", "v3"] {
+        let file = root.join(format!("docs/results/replay-{version}.json"));
+        for replayed in Replays::read(&file).unwrap().replayed {
+            assert_eq!((replayed.times, replayed.same), (100, 100), "{version}");
+            replayed.notes.iter().for_each(|note| says(note.clone()));
+        }
     }
 }
 

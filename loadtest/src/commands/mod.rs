@@ -1,9 +1,11 @@
 //! One file per command.
 
 pub(crate) mod demo;
+pub(crate) mod explore;
 pub(crate) mod faults;
 pub(crate) mod matrix;
 pub(crate) mod nginx;
+pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod serve;

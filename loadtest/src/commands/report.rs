@@ -4,8 +4,12 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use loadtest::{
+    explore::{
+        self,
+        figures::{Explorations, Replays},
+    },
     fault::{self, figures::Faults},
     matrix,
     record::{Record, Run, check_writable},
@@ -44,13 +48,19 @@ impl Destination {
         if let Some(file) = &self.json {
             record.write(file)?;
         }
-        self.write_report(&record)?;
+        self.write_report(&report::html(&record))?;
         Ok(exit)
     }
 
-    fn write_report(&self, record: &Record) -> anyhow::Result<()> {
+    /// Where the figures go, if they are to be kept.
+    pub(crate) fn json(&self) -> Option<&Path> {
+        self.json.as_deref()
+    }
+
+    /// Writes a report that is ready, says where it is, and shows it if that was asked for.
+    pub(crate) fn write_report(&self, html: &str) -> anyhow::Result<()> {
         let file = &self.html;
-        fs::write(file, report::html(record)).with_context(|| format!("cannot write {}", file.display()))?;
+        fs::write(file, html).with_context(|| format!("cannot write {}", file.display()))?;
         println!("report: {}", fs::canonicalize(file)?.display());
         if self.open {
             let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
@@ -69,6 +79,17 @@ pub(crate) fn again(args: Again) -> anyhow::Result<Exit> {
         print!("{}", fault::table::markdown(&faults));
         return Ok(Exit::AsPromised);
     }
+    if let Ok(explored) = Explorations::read(&args.file) {
+        if args.markdown {
+            print!("{}", explore::table::markdown(&explored));
+            return Ok(Exit::AsPromised);
+        }
+        return again_as(args, &report::explore::explored(&explored));
+    }
+    if let Ok(replays) = Replays::read(&args.file) {
+        ensure!(!args.markdown, "{} is of a schedule, which has no table", args.file.display());
+        return again_as(args, &report::explore::replayed(&replays));
+    }
     let record = Record::read(&args.file)?;
     if args.markdown {
         print!("{}", table::markdown(&record));
@@ -77,18 +98,42 @@ pub(crate) fn again(args: Again) -> anyhow::Result<Exit> {
         }
         return Ok(Exit::AsPromised);
     }
-    Destination::new(Output { json: None, report: args.report })?.write_report(&record)?;
+    again_as(args, &report::html(&record))
+}
+
+fn again_as(args: Again, html: &str) -> anyhow::Result<Exit> {
+    Destination::new(Output { json: None, report: args.report })?.write_report(html)?;
     Ok(Exit::AsPromised)
 }
 
 pub(crate) fn picture(args: &Picture) -> anyhow::Result<Exit> {
-    let record = Record::read(&args.file)?;
-    ensure!(!record.runs.is_empty(), "{} has no runs", args.file.display());
     let svg = match args.kind {
-        Kind::Ladder => report::ladder::svg(&record),
-        Kind::Matrix => report::matrix::svg(&record),
-        Kind::Funnel => report::funnel::svg(&record),
+        Kind::Lanes => lanes(&args.file)?,
+        kind => of_runs(kind, &args.file)?,
     };
     fs::write(&args.svg, svg).with_context(|| format!("cannot write {}", args.svg.display()))?;
     Ok(Exit::AsPromised)
+}
+
+fn of_runs(kind: Kind, file: &Path) -> anyhow::Result<String> {
+    let record = Record::read(file)?;
+    ensure!(!record.runs.is_empty(), "{} has no runs", file.display());
+    Ok(match kind {
+        Kind::Ladder => report::ladder::svg(&record),
+        Kind::Matrix => report::matrix::svg(&record),
+        Kind::Funnel => report::funnel::svg(&record),
+        Kind::Lanes => bail!("lanes are of an order of events"),
+    })
+}
+
+/// Of the first that the file has.
+fn lanes(file: &Path) -> anyhow::Result<String> {
+    let no_order = || format!("{} has no order of events to show", file.display());
+    if let Ok(explored) = Explorations::read(file) {
+        let first = explored.explored.iter().find_map(|one| Some((one.caption(), one.shown.as_ref()?)));
+        return first.map(|(caption, shown)| report::lanes::svg(&caption, shown)).with_context(no_order);
+    }
+    let replays = Replays::read(file)?;
+    let first = replays.replayed.first().with_context(no_order)?;
+    Ok(report::lanes::svg(&first.caption(), &first.played))
 }

@@ -2,18 +2,23 @@
 
 /// The charts of one run.
 mod chart;
+/// Every order of events, and one of them.
+pub mod explore;
 /// How far the requests of a stampede get.
 pub mod funnel;
 /// Chapters 5 and 6 on two instances, and restarted.
 mod instances;
 /// The ladder of the versions, as a picture of its own.
 pub mod ladder;
+/// One order of events: a lane for each buyer and one for the row.
+pub mod lanes;
 /// Versions against scenarios.
 pub mod matrix;
 
 use std::fmt::Write;
 
 use crate::{
+    machine::Machine,
     record::{Bystander, Record, Run},
     text::thousands,
 };
@@ -22,41 +27,38 @@ const STYLE: &str = include_str!("report.css");
 
 /// The whole file.
 pub fn html(record: &Record) -> String {
-    let mut out = String::new();
-    let commit = record.commit.as_deref().unwrap_or("unknown");
-    let _ = write!(
-        out,
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n<title>Oversold: what came out</title>\n\
-         <link rel=\"icon\" href=\"data:,\">\n<style>{STYLE}</style>\n<main>\n<h1>What came out</h1>\n{}{}{}{}",
-        lead(record),
-        pictures(record),
-        instances::section(record),
-        table(record),
-    );
+    let mut body = [lead(record), pictures(record), instances::section(record), table(record)].concat();
     let all_open = !crate::matrix::is_one(record);
     for (n, run) in record.runs.iter().enumerate() {
-        out += &section(n, run, all_open || run.scenario == "stampede");
+        body += &section(n, run, all_open || run.scenario == "stampede");
     }
-    let machine = &record.machine;
-    let _ = write!(
-        out,
-        "<footer><h2>How it was measured</h2><dl>\
+    let about = format!(
+        "Seed {}. Milliseconds count from the opening of the sale to the answer, for everybody, also for those who waited for \
+         a connection. Requests a second compare versions within this file and say nothing about another machine.",
+        record.seed
+    );
+    page("What came out", &body, &record.machine, record.commit.as_deref(), &record.command, &about)
+}
+
+/// A page of this title, and below it how its figures were made.
+fn page(title: &str, body: &str, machine: &Machine, commit: Option<&str>, command: &str, about: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>Oversold: {}</title>\n\
+         <link rel=\"icon\" href=\"data:,\">\n<style>{STYLE}</style>\n<main>\n<h1>{title}</h1>\n{body}\
+         <footer><h2>How it was measured</h2><dl>\
          <dt>Machine</dt><dd>{}, {} processors, {} GiB, {}; buyers, shop and database share it</dd>\
-         <dt>Commit</dt><dd><code>{}</code></dd><dt>Seed</dt><dd>{}</dd><dt>Command</dt><dd><code>{}</code></dd></dl>\
-         <p>Milliseconds count from the opening of the sale to the answer, for everybody, also for those who waited for \
-         a connection. Requests a second compare versions within this file and say nothing about another machine.</p>\
-         </footer>\n</main>\n</html>\n",
+         <dt>Commit</dt><dd><code>{}</code></dd><dt>Command</dt><dd><code>{}</code></dd></dl>\
+         <p>{about}</p></footer>\n</main>\n</html>\n",
+        title.to_lowercase(),
         escape(&machine.model),
         machine.cores,
         machine.memory_gib,
         escape(&machine.system),
-        escape(commit),
-        record.seed,
-        escape(&record.command),
-    );
-    out
+        escape(commit.unwrap_or("unknown")),
+        escape(command),
+    )
 }
 
 /// What shows several versions at a glance, where there are several.

@@ -1,0 +1,81 @@
+//! A statement of a purchase: what it is called in a schedule, what it reads, what it writes.
+
+/// The words of a schedule. BEGIN, SET and ROLLBACK touch no row that another buyer could see, and are never held.
+pub const WORDS: [&str; 4] = ["select", "update", "insert", "commit"];
+
+/// A statement on its way to the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Statement {
+    /// As a schedule calls it.
+    pub(crate) word: &'static str,
+    sql: String,
+    values: Vec<Option<i64>>,
+}
+
+impl Statement {
+    /// A statement with the values of `$1`, `$2` …; nothing if it is none that a schedule knows.
+    pub(crate) fn new(sql: &str, values: Vec<Option<i64>>) -> Option<Statement> {
+        let sql = sql.to_lowercase();
+        let first = sql.split_whitespace().next()?;
+        let word = WORDS.into_iter().find(|word| *word == first.trim_end_matches(';'))?;
+        Some(Statement { word, sql, values })
+    }
+
+    /// As it is shown: a lock is more than a look.
+    pub(crate) fn shown(&self) -> String {
+        let locks = if self.sql.trim_end().ends_with("for update") { " for update" } else { "" };
+        format!("{}{locks}", self.word)
+    }
+
+    /// What the row said, of the columns that it asked for: `sold` and `version`.
+    pub(crate) fn read(&self, columns: &[Option<i64>]) -> Vec<(String, i64)> {
+        let asked = self.sql.strip_prefix("select").and_then(|rest| rest.split(" from ").next()).unwrap_or_default();
+        let named = asked.split(',').map(|name| name.trim().to_owned()).zip(columns);
+        let known = named.filter(|(name, _)| name == "sold" || name == "version");
+        known.filter_map(|(name, value)| Some((name, (*value)?))).collect()
+    }
+
+    /// What it makes of `sold`: `1`, or `sold + 1` where the database counts.
+    pub(crate) fn writes(&self) -> Option<String> {
+        let set = self.sql.split_once("set sold = ")?.1;
+        let what = set.split([',', '\n']).next()?.split(" where").next()?.trim();
+        match what.strip_prefix('$') {
+            Some(place) => {
+                let place: usize = place.parse().ok()?;
+                Some((*self.values.get(place.checked_sub(1)?)?)?.to_string())
+            }
+            None => Some(what.to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_other_buyer_can_see_is_no_step() {
+        for sql in ["BEGIN", "begin isolation level serializable", "ROLLBACK", "set lock_timeout = 1", "", "selected"] {
+            assert_eq!(Statement::new(sql, Vec::new()), None, "{sql}");
+        }
+        for (sql, shown) in
+            [("COMMIT", "commit"), ("select 1 for update", "select for update"), ("Insert into", "insert")]
+        {
+            assert_eq!(Statement::new(sql, Vec::new()).unwrap().shown(), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_read_and_written_is_known() {
+        let select = Statement::new("select stock, sold, version from sales where id = $1", vec![Some(2)]).unwrap();
+        let read = select.read(&[Some(1), Some(0), Some(7)]);
+        assert_eq!(read, [("sold".to_owned(), 0), ("version".to_owned(), 7)]);
+        let writes = |sql, values| Statement::new(sql, values).unwrap().writes();
+        assert_eq!(writes("update sales set sold = $2 where id = $1", vec![Some(2), Some(1)]).as_deref(), Some("1"));
+        let swap = "update sales set sold = $3, version = version + 1 where id = $1 and version = $2";
+        assert_eq!(writes(swap, vec![Some(2), Some(0), Some(5)]).as_deref(), Some("5"));
+        let counted = "update sales set sold = sold + 1 where id = $1 and sold < stock";
+        assert_eq!(writes(counted, vec![Some(2)]).as_deref(), Some("sold + 1"));
+        assert_eq!(writes("insert into orders (sale_id) values ($1)", vec![Some(2)]), None);
+    }
+}
