@@ -23,7 +23,7 @@ const PASSED_ON: [&str; 6] = ["PATH", "HOME", "TMPDIR", "LANG", "RUST_LOG", "RUS
 /// How long it may take to stop.
 const TO_STOP: Duration = Duration::from_secs(15);
 
-/// A running instance; killed when dropped.
+/// A running instance, or nginx; ends when dropped.
 pub struct ShopProcess {
     /// Where it listens.
     pub address: SocketAddr,
@@ -37,6 +37,8 @@ struct Start {
     name: &'static str,
     args: Vec<String>,
     log: PathBuf,
+    /// Killed without a warning, a shop is gone; nginx's keeper would leave nginx behind, and ends when its standard input does.
+    kill_on_drop: bool,
 }
 
 impl ShopProcess {
@@ -47,7 +49,7 @@ impl ShopProcess {
     pub async fn start(loadtest: &Path, version: Version, args: &[String], log: PathBuf) -> anyhow::Result<Self> {
         let serve = ["serve", "--while-stdin-is-open", version.name()].map(str::to_owned);
         let args = serve.into_iter().chain(args.iter().cloned()).collect();
-        ShopProcess::run(Start { loadtest: loadtest.into(), name: version.name(), args, log }).await
+        ShopProcess::run(Start { loadtest: loadtest.into(), name: version.name(), args, log, kill_on_drop: true }).await
     }
 
     /// Starts nginx in front of instances, for the lab.
@@ -57,7 +59,7 @@ impl ShopProcess {
     pub async fn nginx(loadtest: &Path, instances: &[SocketAddr], log: PathBuf) -> anyhow::Result<Self> {
         let nginx = ["nginx", "--while-stdin-is-open", "--as-lab"].map(str::to_owned);
         let args = nginx.into_iter().chain(instances.iter().map(SocketAddr::to_string)).collect();
-        ShopProcess::run(Start { loadtest: loadtest.into(), name: "nginx", args, log }).await
+        ShopProcess::run(Start { loadtest: loadtest.into(), name: "nginx", args, log, kill_on_drop: false }).await
     }
 
     async fn run(start: Start) -> anyhow::Result<Self> {
@@ -108,7 +110,7 @@ impl ShopProcess {
 
 impl Start {
     async fn at(&self, listen: &str) -> anyhow::Result<(Child, SocketAddr)> {
-        let Start { loadtest, name, args, log } = self;
+        let Start { loadtest, name, args, log, kill_on_drop } = self;
         let mut child = Command::new(loadtest)
             .args(args)
             .args(["--listen", listen])
@@ -118,7 +120,7 @@ impl Start {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(File::create(log)?)
-            .kill_on_drop(true)
+            .kill_on_drop(*kill_on_drop)
             .spawn()
             .with_context(|| format!("cannot start {}", loadtest.display()))?;
         let mut line = String::new();

@@ -24,7 +24,10 @@ use support::{
     production::{Production, click, counter, log_in, order, queued, request, shared},
     wire::exchange,
 };
-use tokio::{net::TcpListener, task::spawn_blocking};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::spawn_blocking,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis, RabbitMQ and nginx: make test"]
@@ -186,6 +189,18 @@ async fn an_instance_that_is_killed_costs_no_promise() {
     let found = audit(&stampede.history, &ledger);
     assert!(found.is_sound(), "{found:?}");
     assert_eq!((found.oversold, found.lost_promises, found.orders), (0, 0, stock), "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis, RabbitMQ and nginx: make test"]
+async fn nginx_goes_with_whoever_has_started_it() {
+    let sale = Production::new(shared(), 1).await;
+    let shop = sale.instance(&["--role", "api"]).await;
+    let nginx = sale.nginx(&[&shop]).await;
+    let door = nginx.address;
+    assert!(TcpStream::connect(door).await.is_ok());
+    drop(nginx);
+    eventually("nobody listens any more", async || TcpStream::connect(door).await.is_err()).await;
 }
 
 /// As the command line has it: two instances behind nginx, the audit, and how much nginx kept away.
