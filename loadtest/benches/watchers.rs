@@ -92,9 +92,8 @@ async fn round(lab: &Lab) -> anyhow::Result<Latency> {
         let (door, ready) = (nginx.address, ready.clone());
         watching.spawn(async move {
             let mut tab = Connection::open(door).await?;
-            let mut sockets = JoinSet::new();
+            let (link, mut sockets) = (open_sale(&mut tab, SALE).await?, JoinSet::new());
             for buyer in (first..=BUYERS).step_by(AT_ONCE as usize) {
-                let link = open_sale(&mut tab, SALE).await?;
                 let (Answer::Queued { order_id }, _) = click(&mut tab, &link, buyer).await else {
                     bail!("buyer {buyer} is not in the queue")
                 };
@@ -107,7 +106,10 @@ async fn round(lab: &Lab) -> anyhow::Result<Latency> {
     }
     drop(ready);
     for _ in 0..BUYERS {
-        waiting.recv().await.context("somebody could not wait")?;
+        if waiting.recv().await.is_none() {
+            watching.join_all().await.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+            bail!("somebody does not wait any more");
+        }
     }
     let worker = start("worker", 1).await?;
     let mut heard = HashMap::new();

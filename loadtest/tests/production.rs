@@ -9,6 +9,7 @@ use loadtest::client::{Connection, Reply};
 use serde_json::json;
 use support::{
     SALE, assert_problem, eventually, json, link, loadtest,
+    openapi::Document,
     production::{
         Production, address, becomes, buy_at, click, counter, log_in, order, purchase, queued, request, shared,
     },
@@ -148,12 +149,13 @@ async fn nonsense_is_refused_and_changes_nothing() {
         (&format!("GET /orders/{order_id}/watch"), mine, None, "", 400, "invalid-request"), // no WebSocket
         ("GET /no/such/page", mine, None, "", 404, "not-found"),
     ];
-    let mut wrong = Vec::new();
+    let (mut wrong, document) = (Vec::new(), Document::of(shop.address).await);
     for (line, cookie, key, body, status, kind) in cases {
         let key = key.map(|key| ("idempotency-key", key));
         let headers: Vec<_> = [("cookie", *cookie)].into_iter().chain(key).collect();
         let reply = request(shop.address, line, &headers, body).await;
         let problem: serde_json::Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+        wrong.extend(document.allows(line, &reply).err());
         if (reply.status.as_u16(), problem["type"].as_str()) != (*status, Some(kind)) {
             wrong.push(format!("{line} {key:?} {body}: {} {:?}", reply.status, reply.body));
         }
