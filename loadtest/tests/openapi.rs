@@ -48,7 +48,9 @@ async fn all_the_way_the_answers_are_as_the_document_says() {
     let answer = json!({ "answer": sum.to_string() }).to_string();
     let puzzle = format!("POST {}", step["buy"]["href"].as_str().unwrap());
     let given = body_of(&ask(&puzzle, &mine, &answer).await);
-    assert_eq!(ask(&puzzle, &mine, &answer).await.status, 403);
+    let wrong = body_of(&ask("POST /sales/42/path", &mine, "").await);
+    let wrong = format!("POST {}", wrong["buy"]["href"].as_str().unwrap());
+    assert_eq!(ask(&wrong, &mine, r#"{"answer": "0"}"#).await.status, 403);
     let buy = format!("POST {}", given["buy"]["href"].as_str().unwrap());
     assert_eq!(ask(&buy, &[], "").await.status, 401);
     let queued = ask(&buy, &mine, "").await;

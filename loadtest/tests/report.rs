@@ -7,13 +7,6 @@ mod support;
 use std::{fs, path::Path, process::Command};
 
 use browser::Browser;
-use clap::ValueEnum;
-use loadtest::{
-    explore::figures::{Explorations, Replays},
-    fault::{Fault, figures::Faults},
-    record::Record,
-    text::thousands,
-};
 use serde_json::{Value, json};
 use support::{loadtest, v1_oversells};
 

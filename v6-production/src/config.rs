@@ -112,7 +112,7 @@ pub struct Rules {
     #[arg(long, env = "PUZZLE", value_name = "PUZZLE", value_enum, default_value_t = Puzzle::On)]
     pub puzzle: Puzzle,
 
-    /// Seconds for which a puzzle, and then an address to buy at, is good
+    /// Seconds for which an address to buy at is good, and the puzzle before it
     #[arg(long, env = "PATH_TTL", value_name = "PATH_TTL", default_value = "60",
           value_parser = seconds)]
     pub path_ttl: Duration,

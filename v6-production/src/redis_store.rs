@@ -34,12 +34,10 @@ pub(crate) struct SaleKeys {
     pub(crate) outbox: String,
     /// A hash: for each buyer, the attempts of late.
     pub(crate) tries: String,
-    /// A set: buyers and paths of units that were given back of late.
+    /// A set: buyers and paths of units that were given back of late, and of puzzles that got a wrong answer.
     pub(crate) spent: String,
     /// A set: buyers who get nothing.
     pub(crate) denied: String,
-    /// Hashes, with a number behind the name: the last puzzle that each buyer has answered in a while.
-    pub(crate) puzzles: String,
 }
 
 impl RedisStore {
@@ -74,15 +72,7 @@ impl RedisStore {
     pub(crate) fn keys(&self, sale_id: i64) -> SaleKeys {
         let key = |what| format!("{}:{{sale:{sale_id}}}:{what}", self.namespace);
         let (sale, held, outbox) = (key("sale"), key("held"), key("outbox"));
-        SaleKeys {
-            sale,
-            held,
-            outbox,
-            tries: key("tries"),
-            spent: key("spent"),
-            denied: key("denied"),
-            puzzles: key("puzzles"),
-        }
+        SaleKeys { sale, held, outbox, tries: key("tries"), spent: key("spent"), denied: key("denied") }
     }
 
     /// Which run of Redis this is. Another one was started again, or has taken over, and may have lost something.

@@ -140,7 +140,7 @@ fn open(
         signer,
         over_tls: config.mode == Mode::Production,
         puzzles: (config.rules.puzzle == Puzzle::On)
-            .then_some(Puzzles { good_for: config.rules.path_ttl, buyers: config.rules.frequency_buyers }),
+            .then_some(Puzzles { good_for: config.rules.path_ttl, wrong_answers: config.rules.frequency_buyers }),
         desk,
         sold_out,
         lookups,

@@ -31,9 +31,19 @@ use crate::{
 pub(crate) const ASK: &str = "/sales/{sale_id}/path";
 const PURPOSE: &str = "path";
 
-/// The way to an address to buy at, for who is logged in.
+/// Where that is.
 pub(crate) fn href(sale_id: i64) -> String {
     ASK.replace("{sale_id}", &sale_id.to_string())
+}
+
+/// The step after a login: the way to an address, or at once the puzzle that would be asked there.
+pub(crate) fn step(app: &App, sale_id: i64, buyer: Buyer) -> Value {
+    let now = app.clock.now_ms();
+    let is_open = app.catalogue.all().get(&sale_id).is_some_and(|sale| (sale.opens_at..sale.closes_at).contains(&now));
+    match app.puzzles.is_some() && is_open && !app.sold_out.is(sale_id) {
+        true => puzzle::ask(&app.signer, now, sale_id, buyer),
+        false => json!({ "method": "POST", "href": href(sale_id) }),
+    }
 }
 
 /// Which path that is, if one of us has made it for this buyer and sale. Whether it is still good, only Redis can say.
@@ -73,14 +83,13 @@ pub(crate) async fn handler(
         metrics::counter!("filtered_total").increment(1);
         return Err(shop::Error::SoldOut.into());
     }
-    if let Some(puzzles) = &app.puzzles {
-        let Query(with) = with.map_err(|_| Error::invalid("a puzzle has 48 hex digits"))?;
-        match with.puzzle {
-            None => return Ok(Json(puzzle::ask(&app.signer, now, sale_id, buyer))),
-            Some(puzzle) => puzzles.solve(&app, &puzzle, sale_id, buyer, &body).await?,
-        }
-    }
-    let (_, path) = ticket::issue(&app.signer, PURPOSE, now, sale_id, buyer);
+    let Query(with) = with.map_err(|_| Error::invalid("a puzzle has 48 hex digits"))?;
+    let id = match (&app.puzzles, with.puzzle) {
+        (None, _) => ticket::number(now),
+        (Some(_), None) => return Ok(Json(json!({ "buy": puzzle::ask(&app.signer, now, sale_id, buyer) }))),
+        (Some(puzzles), Some(puzzle)) => puzzles.solve(&app, &puzzle, sale_id, buyer, &body).await?,
+    };
+    let path = ticket::issue(&app.signer, PURPOSE, id, sale_id, buyer);
     let href = BUY.replace("{sale_id}", &sale_id.to_string()).replace("{path}", &path);
     Ok(Json(json!({ "buy": { "method": "POST", "href": href } })))
 }

@@ -1,19 +1,12 @@
--- Takes the one answer that a puzzle gets. Ids grow with time: an older puzzle is over with a newer one.
+-- Notes a wrong answer: the address behind that puzzle is spent, for its buyer, before anybody has it.
 --
--- KEYS  1 the last puzzle that each buyer has answered (hash)
--- ARGV  1 buyer  2 the puzzle's id  3 buyers who are remembered at the same time  4 how long (milliseconds)
--- Returns 1 if it had none yet, 0 if it had, -1 if there are more buyers than can be remembered
+-- KEYS  1 spent (set)
+-- ARGV  1 buyer and number (8 bytes each)  2 how long (milliseconds)  3 how many there may be
+-- Returns 1, or 0 if there are too many
 
-local last = redis.call('HGET', KEYS[1], ARGV[1])
-if last and tonumber(last) >= tonumber(ARGV[2]) then
+if redis.call('SCARD', KEYS[1]) >= tonumber(ARGV[3]) then
   return 0
 end
-local buyers = redis.call('HLEN', KEYS[1])
-if not last and buyers >= tonumber(ARGV[3]) then
-  return -1
-end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-if buyers == 0 then
-  redis.call('PEXPIRE', KEYS[1], ARGV[4])
-end
+redis.call('SADD', KEYS[1], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1

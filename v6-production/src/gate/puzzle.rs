@@ -1,8 +1,10 @@
 //! The entry puzzle: a sum between the click and the address to buy at. It spreads a crowd that clicks in the same second over
 //! the seconds in which people add. It is no security, and says so: a program adds faster than anybody.
 //!
-//! A puzzle is a ticket, and the sum follows from its signature, so nothing is stored when one is asked for. What is stored is
-//! who has answered which one last: a puzzle gets one answer, and with it all older ones of the same buyer are over.
+//! A puzzle is a ticket, and the sum follows from its signature. The right answer leads to the address to buy at that has the
+//! same number: however often it is given, it is the same address, good for one unit. A wrong answer is noted where Redis keeps
+//! the numbers of addresses that are spent. So nobody gets an address by guessing, one puzzle is good for one purchase, and
+//! who can add costs Redis nothing.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -28,10 +30,10 @@ static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("puz
 
 /// How puzzles are answered, where there are any.
 pub(crate) struct Puzzles {
-    /// How long one is good.
+    /// How long one is good, and the address behind it.
     pub(crate) good_for: Duration,
-    /// Buyers of one sale whose answers are remembered at the same time.
-    pub(crate) buyers: u32,
+    /// Wrong answers in one sale that are remembered at the same time.
+    pub(crate) wrong_answers: u32,
 }
 
 /// What the answer says.
@@ -42,11 +44,12 @@ struct Answer {
 
 /// A puzzle for this buyer, as a step on the way.
 pub(crate) fn ask(signer: &Signer, now: i64, sale_id: i64, buyer: Buyer) -> Value {
-    let (id, puzzle) = ticket::issue(signer, PURPOSE, now, sale_id, buyer);
+    let id = ticket::number(now);
+    let puzzle = ticket::issue(signer, PURPOSE, id, sale_id, buyer);
     let (a, b) = summands(signer, id, sale_id, buyer);
     let ask = json!([{ "name": "answer", "prompt": format!("What is {a} + {b}?") }]);
     let href = format!("{}?puzzle={puzzle}", path::href(sale_id));
-    json!({ "buy": { "method": "POST", "href": href, "ask": ask, "why": WHY } })
+    json!({ "method": "POST", "href": href, "ask": ask, "why": WHY })
 }
 
 /// Two numbers of two digits. Only we know which: they are signed under a purpose of their own.
@@ -57,10 +60,10 @@ fn summands(signer: &Signer, id: TicketId, sale_id: i64, buyer: Buyer) -> (u32, 
 }
 
 impl Puzzles {
-    /// Takes the one answer that a puzzle gets.
+    /// The number of the address behind a puzzle, for the right answer.
     ///
     /// # Errors
-    /// 400: there is none; 403 `wrong-answer`: wrong, or the puzzle is another's, too old, or answered; 503: Redis is away.
+    /// 400: there is no answer; 403 `wrong-answer`: wrong, or the puzzle is another's, or too old; 503: Redis is away.
     pub(crate) async fn solve(
         &self,
         app: &App,
@@ -68,28 +71,25 @@ impl Puzzles {
         sale_id: i64,
         buyer: Buyer,
         body: &[u8],
-    ) -> Result<(), Error> {
+    ) -> Result<TicketId, Error> {
         let answer = serde_json::from_slice::<Answer>(body);
         let answer = answer.map_err(|_| Error::invalid("an answer is a JSON object with an answer"))?.answer;
         let id = ticket::check(&app.signer, PURPOSE, puzzle, sale_id, buyer).ok_or(Error::WrongAnswer)?;
-        let lives = self.good_for.as_millis() as i64;
-        if app.clock.now_ms() - id.issued_at() >= lives {
+        if app.clock.now_ms() - id.issued_at() >= self.good_for.as_millis() as i64 {
             return Err(Error::WrongAnswer);
         }
-        // Those of the same while are remembered together, and forgotten when none of them is good any more.
-        let answered = format!("{}:{}", app.redis.keys(sale_id).puzzles, id.issued_at() / lives);
-        let mut call = SCRIPT.key(answered);
-        call.arg(buyer.id).arg(id.0).arg(self.buyers).arg(2 * lives);
-        let said: i64 = call.invoke_async(&mut app.redis.shared.clone()).await.map_err(|error| {
+        let (a, b) = summands(&app.signer, id, sale_id, buyer);
+        if answer.trim() == (a + b).to_string() {
+            return Ok(id);
+        }
+        let mut call = SCRIPT.key(app.redis.keys(sale_id).spent);
+        call.arg([buyer.id, id.0].map(i64::to_be_bytes).concat()).arg(self.good_for.as_millis() as u64);
+        call.arg(self.wrong_answers);
+        let noted: bool = call.invoke_async(&mut app.redis.shared.clone()).await.map_err(|error| {
             tracing::debug!("puzzle: {error}");
             Error::Unavailable("Redis is away")
         })?;
-        let (a, b) = summands(&app.signer, id, sale_id, buyer);
-        match said {
-            1 if answer.trim() == (a + b).to_string() => Ok(()),
-            -1 => Err(shop::Error::Overloaded.into()),
-            _ => Err(Error::WrongAnswer),
-        }
+        Err(if noted { Error::WrongAnswer } else { shop::Error::Overloaded.into() })
     }
 }
 
@@ -102,10 +102,10 @@ mod tests {
         let signer = Signer::new("a secret of at least 32 bytes, really", &[]).unwrap();
         let (now, ada) = (1_800_000_000_000, Buyer { id: 7 });
         let step = ask(&signer, now, 42, ada);
-        let puzzle = step["buy"]["href"].as_str().unwrap().strip_prefix("/sales/42/path?puzzle=").unwrap();
+        let puzzle = step["href"].as_str().unwrap().strip_prefix("/sales/42/path?puzzle=").unwrap();
         let id = ticket::check(&signer, PURPOSE, puzzle, 42, ada).unwrap();
         let (a, b) = summands(&signer, id, 42, ada);
-        assert_eq!(step["buy"]["ask"][0]["prompt"], format!("What is {a} + {b}?"));
+        assert_eq!(step["ask"][0]["prompt"], format!("What is {a} + {b}?"));
         assert!((11..=90).contains(&a) && (11..=90).contains(&b));
         assert_eq!(path::check(&signer, puzzle, 42, ada), None, "a puzzle is no address");
         let sums: std::collections::BTreeSet<_> = (0..100).map(|n| summands(&signer, TicketId(n), 42, ada)).collect();

@@ -87,7 +87,7 @@ pub(crate) async fn log_in(
 ) -> Result<Response, Error> {
     let Ok(Query(then)) = then else { return Err(Error::invalid("sale is a number")) };
     let next = |buyer_id: i64| {
-        let buy = then.sale.map(|sale| json!({ "method": "POST", "href": path::href(sale) }));
+        let buy = then.sale.map(|sale| path::step(&app, sale, Buyer { id: buyer_id }));
         json!({ "buyer_id": buyer_id, "buy": buy })
     };
     if body.is_empty() {

@@ -21,11 +21,15 @@ impl TicketId {
     }
 }
 
-/// 48 hex digits: the id and its signature.
-pub(crate) fn issue(signer: &Signer, purpose: &str, now: i64, sale_id: i64, buyer: Buyer) -> (TicketId, String) {
-    let id = now << NONCE_BITS | i64::from(fastrand::u16(..1 << NONCE_BITS));
-    let signature = signer.sign(purpose, &[id, sale_id, buyer.id]);
-    (TicketId(id), to_hex(&id.to_be_bytes()) + &to_hex(&signature[..SIGNATURE]))
+/// A number that no other ticket of this buyer has, but by a rare chance.
+pub(crate) fn number(now: i64) -> TicketId {
+    TicketId(now << NONCE_BITS | i64::from(fastrand::u16(..1 << NONCE_BITS)))
+}
+
+/// 48 hex digits: the id and its signature. The same again for the same.
+pub(crate) fn issue(signer: &Signer, purpose: &str, id: TicketId, sale_id: i64, buyer: Buyer) -> String {
+    let signature = signer.sign(purpose, &[id.0, sale_id, buyer.id]);
+    to_hex(&id.0.to_be_bytes()) + &to_hex(&signature[..SIGNATURE])
 }
 
 /// Which ticket that is, if one of us has made it for this purpose, buyer and sale. It may be too old, and used.
@@ -45,7 +49,8 @@ mod tests {
     fn a_ticket_is_for_one_buyer_one_sale_and_one_purpose() {
         let signer = Signer::new("a secret of at least 32 bytes, really", &[]).unwrap();
         let (now, ada, bob) = (1_800_000_000_000, Buyer { id: 7 }, Buyer { id: 8 });
-        let (id, ticket) = issue(&signer, "path", now, 42, ada);
+        let id = number(now);
+        let ticket = issue(&signer, "path", id, 42, ada);
         assert_eq!(ticket.len(), 48);
         assert_eq!(check(&signer, "path", &ticket, 42, ada), Some(id));
         assert_eq!(id.issued_at(), now);
