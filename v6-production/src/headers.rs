@@ -10,17 +10,19 @@ use axum::{
 pub(crate) const FOR_A_SECOND: HeaderValue = HeaderValue::from_static("public, max-age=0, s-maxage=1");
 
 /// Of what is no page: a browser that shows it, or is made to frame it, is to run and load nothing.
-const NOTHING: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox",
-);
+const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; sandbox");
 
 /// On every answer.
-const ALWAYS: [(HeaderName, HeaderValue); 6] = [
+const ALWAYS: [(HeaderName, HeaderValue); 3] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
-    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+];
+
+/// On what a browser shows as a page. JSON has no use for it, and a stampede has ten thousand answers to write.
+const ON_PAGES: [(HeaderName, HeaderValue); 3] = [
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
     // What a browser would let a page do that this one does not.
     (
         HeaderName::from_static("permissions-policy"),
@@ -38,6 +40,10 @@ const TLS_ONLY: HeaderValue = HeaderValue::from_static("max-age=63072000; includ
 pub(crate) async fn add(State(over_tls): State<bool>, mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in ALWAYS {
+        headers.insert(name, value);
+    }
+    let is_page = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    for (name, value) in ON_PAGES.into_iter().filter(|_| is_page) {
         headers.insert(name, value);
     }
     if over_tls {
