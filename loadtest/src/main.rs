@@ -8,6 +8,11 @@ use std::process::ExitCode;
 use cli::{Cli, Command};
 use commands::{Exit, demo, explore, faults, matrix, nginx, replay, report, run, serve, services};
 
+/// A stampede is allocations: the system's allocator took a quarter of a shop's processor time. Crowd and shops are this one
+/// program, so every version has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli: Cli = v1_naive::shop::parse();

@@ -1,10 +1,6 @@
 //! What every answer says to a browser and to a cache, unless it has said something else.
 
-use axum::{
-    extract::State,
-    http::{HeaderName, HeaderValue, header},
-    response::Response,
-};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// The same for everybody, and good for a second: an edge that keeps it asks once a second, however many ask the edge.
 pub(crate) const FOR_A_SECOND: HeaderValue = HeaderValue::from_static("public, max-age=0, s-maxage=1");
@@ -13,15 +9,16 @@ pub(crate) const FOR_A_SECOND: HeaderValue = HeaderValue::from_static("public, m
 const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; sandbox");
 
 /// On every answer.
-const ALWAYS: [(HeaderName, HeaderValue); 3] = [
+const ALWAYS: [(HeaderName, HeaderValue); 4] = [
+    // No other site is to learn the address that somebody has come from: it may be one to buy at.
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
 
 /// On what a browser shows as a page. JSON has no use for it, and a stampede has ten thousand answers to write.
-const ON_PAGES: [(HeaderName, HeaderValue); 3] = [
-    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+const ON_PAGES: [(HeaderName, HeaderValue); 2] = [
     (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
     // What a browser would let a page do that this one does not.
     (
@@ -37,8 +34,7 @@ const ON_PAGES: [(HeaderName, HeaderValue); 3] = [
 const TLS_ONLY: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
 
 /// Adds them. What a route has said of caching, and the page of what it may load, stands.
-pub(crate) async fn add(State(over_tls): State<bool>, mut response: Response) -> Response {
-    let headers = response.headers_mut();
+pub(crate) fn add(headers: &mut HeaderMap, over_tls: bool) {
     for (name, value) in ALWAYS {
         headers.insert(name, value);
     }
@@ -52,5 +48,4 @@ pub(crate) async fn add(State(over_tls): State<bool>, mut response: Response) ->
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(NOTHING);
     // An order is its buyer's, and a refusal is of this moment.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    response
 }

@@ -46,9 +46,10 @@ use std::{ops::Deref, sync::Arc};
 
 use axum::{
     Router,
+    extract::{MatchedPath, Request, State},
     http::header,
-    middleware::{from_fn, from_fn_with_state, map_response, map_response_with_state},
-    response::IntoResponse,
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use sqlx::PgPool;
@@ -109,13 +110,10 @@ impl Deref for App {
 
 /// The router; a process that only carries answers no more than how it is.
 fn routes(app: App, clients: Arc<ClientLimit>, config: &Config) -> Router {
-    let hidden = Router::new()
-        .route(path::ASK, post(path::handler))
-        .route(reserve::BUY, post(reserve::handler))
-        .layer(map_response(path::keep_secret));
     let buying = Router::new()
         .route("/session", post(session::log_in))
-        .merge(hidden)
+        .route(path::ASK, post(path::handler))
+        .route(reserve::BUY, post(reserve::handler))
         .layer(from_fn_with_state(clients, client_limit::layer)) // chapter 4's, unchanged
         .merge(page::routes())
         .route(short_link::LINK, get(short_link::follow))
@@ -125,12 +123,21 @@ fn routes(app: App, clients: Arc<ClientLimit>, config: &Config) -> Router {
         .route("/orders/{order_id}/watch", get(notify::watch))
         .route("/orders/{order_id}/payment", post(payment::handler))
         .layer(from_fn_with_state(app.clone(), session::layer))
-        .layer(from_fn_with_state(Origins(config.origins.clone().into()), origin::layer))
-        .layer(from_fn(observe::count));
+        .layer(from_fn_with_state(Origins(config.origins.clone().into()), origin::layer));
     let routes = if config.role.takes_requests() { buying } else { Router::new() };
     let ready = get(observe::ready).with_state((app.clone(), config.role));
-    let headers = map_response_with_state(app.over_tls, headers::add);
-    shop::close(routes.route("/readyz", ready), (&config.shop).into(), || ()).layer(headers).with_state(app)
+    // One layer for both: each costs every request of a stampede a few allocations.
+    let last = from_fn_with_state(app.over_tls, on_the_way_out);
+    shop::close(routes.route("/readyz", ready), (&config.shop).into(), || ()).layer(last).with_state(app)
+}
+
+/// Counts the answer, and says what a browser may do with it.
+async fn on_the_way_out(State(over_tls): State<bool>, request: Request, next: Next) -> Response {
+    let route: Option<MatchedPath> = request.extensions().get().cloned();
+    let mut response = next.run(request).await;
+    observe::count(route.as_ref(), response.status());
+    headers::add(response.headers_mut(), over_tls);
+    response
 }
 
 /// `GET /openapi.json`: what can be asked, and what is answered. Written by hand, and laid beside the answers by the tests.

@@ -9,9 +9,8 @@ use std::{
 use anyhow::Context;
 use axum::{
     Json,
-    extract::{MatchedPath, Request, State},
+    extract::{MatchedPath, State},
     http::StatusCode,
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use redis::{pipe, streams::StreamRangeReply};
@@ -30,14 +29,16 @@ use crate::{
 /// How often we look, and how long a server may take to answer.
 const EVERY: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Asked by machines, again and again.
+const OPERATORS: [&str; 3] = ["/metrics", "/healthz", "/readyz"];
 
-/// Counts a request, by its route and never by its address: an address can carry a secret, and there is no end of them.
-pub(crate) async fn count(request: Request, next: Next) -> Response {
-    let route = request.extensions().get().map_or("none", MatchedPath::as_str).to_owned();
-    let response = next.run(request).await;
-    let status = response.status().as_u16().to_string();
-    metrics::counter!("http_requests_total", "route" => route, "status" => status).increment(1);
-    response
+/// Counts an answer, by its route and never by its address: an address can carry a secret, and there is no end of them.
+pub(crate) fn count(route: Option<&MatchedPath>, status: StatusCode) {
+    let route = route.map_or("none", MatchedPath::as_str);
+    if !OPERATORS.contains(&route) {
+        let labels = [("route", route.to_owned()), ("status", status.as_u16().to_string())];
+        metrics::counter!("http_requests_total", &labels).increment(1);
+    }
 }
 
 /// Orders as one field of a line in the log: many in one line, so that each can be found and none costs a line.

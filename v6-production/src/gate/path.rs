@@ -5,11 +5,6 @@ use axum::{
     Json,
     body::Bytes,
     extract::{Query, State, rejection::QueryRejection},
-    http::{
-        HeaderValue,
-        header::{CACHE_CONTROL, REFERRER_POLICY},
-    },
-    response::Response,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -92,11 +87,4 @@ pub(crate) async fn handler(
     let path = ticket::issue(&app.signer, PURPOSE, id, sale_id, buyer);
     let href = BUY.replace("{sale_id}", &sale_id.to_string()).replace("{path}", &path);
     Ok(Json(json!({ "buy": { "method": "POST", "href": href } })))
-}
-
-/// Neither a cache nor the next site is to learn the address.
-pub(crate) async fn keep_secret(mut response: Response) -> Response {
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    response
 }
