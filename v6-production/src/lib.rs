@@ -128,14 +128,16 @@ fn routes(app: App, clients: Arc<ClientLimit>, config: &Config) -> Router {
     let ready = get(observe::ready).with_state((app.clone(), config.role));
     // One layer for both: each costs every request of a stampede a few allocations.
     let last = from_fn_with_state(app.over_tls, on_the_way_out);
-    shop::close(routes.route("/readyz", ready), (&config.shop).into(), || ()).layer(last).with_state(app)
+    let inner =
+        shop::close(routes.route("/readyz", ready), (&config.shop).into(), || ()).layer(last).with_state(app.clone());
+    Router::new().fallback_service(inner).layer(from_fn_with_state(app, sold_out::layer))
 }
 
 /// Counts the answer, and says what a browser may do with it.
 async fn on_the_way_out(State(over_tls): State<bool>, request: Request, next: Next) -> Response {
     let route: Option<MatchedPath> = request.extensions().get().cloned();
     let mut response = next.run(request).await;
-    observe::count(route.as_ref(), response.status());
+    observe::count(route.as_ref().map_or("none", MatchedPath::as_str), response.status());
     headers::add(response.headers_mut(), over_tls);
     response
 }

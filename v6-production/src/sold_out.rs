@@ -1,5 +1,8 @@
 //! The filter in front of Redis: sales of which this process has heard that nothing is left. It is a hint. It lapses after
 //! a second, so that a lost message costs a second and no unit.
+//!
+//! It is asked before everything else, also before who is asking: a no to all is the cheapest answer there is, and in a stampede
+//! nearly the only one. What it costs, everybody behind it in line waits for, buyers of other sales as well.
 
 use std::{
     collections::HashMap,
@@ -7,13 +10,45 @@ use std::{
     time::{Duration, Instant},
 };
 
+use axum::{
+    extract::{Request, State},
+    http::Method,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
 use futures_util::StreamExt;
 use tokio_util::sync::CancellationToken;
 
-use crate::{redis_store::RedisStore, supervise};
+use crate::{
+    App, headers, observe,
+    redis_store::RedisStore,
+    reserve::{BUY, KEY},
+    shop, supervise,
+};
 
 /// How long it is believed.
 const LAPSES: Duration = Duration::from_secs(1);
+
+/// Refuses an attempt at a sale that is sold out, before a route is looked for. Who brings a key may be asking again after an
+/// answer that was lost, and only Redis knows what that was.
+pub(crate) async fn layer(State(app): State<App>, request: Request, next: Next) -> Response {
+    let sale_id = (request.method() == Method::POST).then(|| sale_of(request.uri().path())).flatten();
+    let refused = sale_id.is_some_and(|sale_id| app.sold_out.is(sale_id)) && !request.headers().contains_key(KEY);
+    if !refused {
+        return next.run(request).await;
+    }
+    metrics::counter!("filtered_total").increment(1);
+    let mut response = shop::Error::SoldOut.into_response();
+    observe::count(BUY, response.status());
+    headers::add(response.headers_mut(), app.over_tls);
+    response
+}
+
+/// The sale that an address to buy at is of.
+fn sale_of(path: &str) -> Option<i64> {
+    let (sale_id, _) = path.strip_prefix("/sales/")?.split_once("/purchase/")?;
+    sale_id.parse().ok()
+}
 
 /// Sales that are sold out, as far as this process knows.
 #[derive(Default)]
