@@ -8,7 +8,7 @@ use loadtest::{client::Connection, services::Server};
 use serde_json::Value;
 use support::{
     assert_problem, eventually, json,
-    orders::{GOOD, pay},
+    orders::{GOOD, confirmed, pay},
     production::{Production, becomes, click, counter, own, queued, request, shared},
 };
 use tokio::task::block_in_place;
@@ -133,6 +133,7 @@ async fn readiness_names_who_does_not_answer() {
     {
         assert!(logs.contains(words), "{words}: {logs}");
     }
+    confirmed(&all, 8101).await;
 }
 
 /// Two instances and nginx: from the request to the payment, each line has the order's number.

@@ -15,7 +15,7 @@ use url::Url;
 use crate::order_id::OrderId;
 
 /// How long RabbitMQ may take to connect, to declare, or to confirm.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// A message that was given to workers so often and never acknowledged goes to the dead letters.
 const DELIVERY_LIMIT: i64 = 5;
 

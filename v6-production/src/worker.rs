@@ -7,7 +7,7 @@ mod place;
 
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use futures_util::StreamExt;
 use lapin::{
     message::Delivery,
@@ -15,6 +15,7 @@ use lapin::{
     types::FieldTable,
 };
 use sqlx::PgPool;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::place::fail;
@@ -23,7 +24,7 @@ use crate::{
     order_id::OrderId,
     sql::is_transient,
     supervise::{self, Backoff},
-    transport::{Link, Reservation, Transport, read, write},
+    transport::{Link, PATIENCE, Reservation, Transport, read, write},
 };
 
 /// Messages that RabbitMQ hands over before the first is acknowledged, and messages in one transaction.
@@ -147,8 +148,12 @@ impl Worker {
     }
 }
 
-async fn consume(link: &Link, queue: &str) -> lapin::Result<lapin::Consumer> {
-    link.channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
-    let options = BasicConsumeOptions::default(); // acknowledged by hand
-    link.channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await
+/// A queue that has just come back may have no leader yet, and then nobody answers: so this is not waited for for ever.
+async fn consume(link: &Link, queue: &str) -> anyhow::Result<lapin::Consumer> {
+    let consuming = async {
+        link.channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
+        let options = BasicConsumeOptions::default(); // acknowledged by hand
+        link.channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await
+    };
+    Ok(timeout(PATIENCE, consuming).await.context("no answer from RabbitMQ")??)
 }
