@@ -1,7 +1,5 @@
 //! A real browser, headless, with an empty profile and nowhere to go but loopback.
 
-#![allow(dead_code, reason = "every test program uses its own part")]
-
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
@@ -13,9 +11,9 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 
 /// A browser and its driver.
-pub(crate) struct Browser {
-    pub(crate) page: Client,
-    pub(crate) profile: tempfile::TempDir,
+pub struct Browser {
+    pub page: Client,
+    pub profile: tempfile::TempDir,
     driver: Child,
     port: u16,
     session: String,
@@ -36,7 +34,7 @@ impl WebDriverCompatibleCommand for Chromium {
 }
 
 impl Browser {
-    pub(crate) async fn start() -> Browser {
+    pub async fn start() -> Browser {
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -80,37 +78,37 @@ impl Browser {
     }
 
     /// A command of the browser's own debugging protocol.
-    pub(crate) async fn devtools(&self, command: &str, params: Value) {
+    pub async fn devtools(&self, command: &str, params: Value) {
         let body = json!({ "cmd": command, "params": params });
         self.page.issue_cmd(Chromium("goog/cdp/execute", body)).await.unwrap();
     }
 
     /// The screen of a small telephone.
-    pub(crate) async fn as_telephone(&self) {
+    pub async fn as_telephone(&self) {
         let screen = json!({ "width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": true });
         self.devtools("Emulation.setDeviceMetricsOverride", screen).await;
     }
 
-    pub(crate) async fn script(&self, script: &str) -> Value {
+    pub async fn script(&self, script: &str) -> Value {
         self.page.execute(script, Vec::new()).await.unwrap()
     }
 
-    pub(crate) async fn text(&self, css: &str) -> String {
+    pub async fn text(&self, css: &str) -> String {
         self.page.find(Locator::Css(css)).await.unwrap().text().await.unwrap()
     }
 
     /// Polls until the element's text contains `part`; then returns it all.
-    pub(crate) async fn wait_for_text(&self, css: &str, part: &str) -> String {
-        crate::support::eventually(part, async || self.text(css).await.contains(part)).await;
+    pub async fn wait_for_text(&self, css: &str, part: &str) -> String {
+        super::eventually(part, async || self.text(css).await.contains(part)).await;
         self.text(css).await
     }
 
-    pub(crate) async fn click(&self, css: &str) {
+    pub async fn click(&self, css: &str) {
         self.page.find(Locator::Css(css)).await.unwrap().click().await.unwrap();
     }
 
     /// Messages of level "SEVERE" on the console, but for refusals: those are answers, though Chromium logs them as failures.
-    pub(crate) async fn console_errors(&self) -> Vec<String> {
+    pub async fn console_errors(&self) -> Vec<String> {
         let log = self.page.issue_cmd(Chromium("se/log", json!({ "type": "browser" }))).await.unwrap();
         let entries = log.as_array().cloned().unwrap_or_default();
         let message = |entry: &Value| entry["message"].as_str().unwrap_or_default().to_owned();
@@ -119,12 +117,12 @@ impl Browser {
     }
 
     /// Whether the page is wider than the screen.
-    pub(crate) async fn scrolls_sideways(&self) -> bool {
+    pub async fn scrolls_sideways(&self) -> bool {
         let widths = self.script("return [document.documentElement.scrollWidth, window.innerWidth]").await;
         widths[0].as_f64() > widths[1].as_f64()
     }
 
-    pub(crate) async fn screenshot(&self, name: &str) {
+    pub async fn screenshot(&self, name: &str) {
         if let Some(folder) = std::env::var_os("SCREENSHOTS") {
             let png = self.page.screenshot().await.unwrap();
             std::fs::write(std::path::Path::new(&folder).join(name), png).unwrap();

@@ -1,21 +1,16 @@
 //! Chapter 6's page, as a buyer uses it.
 
-#![allow(dead_code, reason = "every test program uses its own part")]
-
 use fantoccini::Locator;
 use serde_json::json;
 
-use crate::{
-    browser::Browser,
-    support::{eventually, production::Production},
-};
+use super::{browser::Browser, eventually, production::Production};
 
-pub(crate) async fn is_grey(browser: &Browser, button: &str) -> bool {
+pub async fn is_grey(browser: &Browser, button: &str) -> bool {
     browser.script(&format!("return document.querySelector('{button}').disabled")).await == true
 }
 
 /// As soon as it can be pressed.
-pub(crate) async fn press(browser: &Browser, button: &str) {
+pub async fn press(browser: &Browser, button: &str) {
     eventually(&format!("{button} can be pressed"), async || {
         let script =
             format!("const b = document.querySelector('{button}'); return !b.disabled && b.offsetParent !== null");
@@ -25,37 +20,37 @@ pub(crate) async fn press(browser: &Browser, button: &str) {
     browser.click(button).await;
 }
 
-pub(crate) async fn fill(browser: &Browser, field: &str, text: &str) {
+pub async fn fill(browser: &Browser, field: &str, text: &str) {
     let field = browser.page.find(Locator::Css(field)).await.unwrap();
     field.clear().await.unwrap();
     field.send_keys(text).await.unwrap();
 }
 
 /// Buys under a name, which the shop asks for.
-pub(crate) async fn buy_as(browser: &Browser, name: &str) {
+pub async fn buy_as(browser: &Browser, name: &str) {
     press(browser, "#buy").await;
     browser.wait_for_text("#asked", "Your name").await;
     fill(browser, "#asked input", name).await;
     press(browser, "#buy").await;
 }
 
-pub(crate) async fn pay_with(browser: &Browser, card: &str) {
+pub async fn pay_with(browser: &Browser, card: &str) {
     fill(browser, "#pay-asked input", card).await;
     press(browser, "#pay").await;
 }
 
-pub(crate) async fn dark(browser: &Browser) {
+pub async fn dark(browser: &Browser) {
     let dark = json!({ "features": [{ "name": "prefers-color-scheme", "value": "dark" }] });
     browser.devtools("Emulation.setEmulatedMedia", dark).await;
 }
 
 /// All time to pay is over.
-pub(crate) async fn expire(sale: &Production) {
+pub async fn expire(sale: &Production) {
     sqlx::query("update orders set pay_by = 0 where status = 'confirmed'").execute(&sale.pool).await.unwrap();
 }
 
 /// Errors on the console, but for a WebSocket that did not get through and answers that an edge has lost: Chromium logs both.
-pub(crate) async fn errors(browser: &Browser) -> Vec<String> {
+pub async fn errors(browser: &Browser) -> Vec<String> {
     let errors = browser.console_errors().await.into_iter();
     let faults = [
         "WebSocket connection to",

@@ -2,6 +2,10 @@
 
 #![allow(dead_code, unreachable_pub, reason = "every test program uses its own part")]
 
+/// A real browser.
+pub mod browser;
+/// Chapter 6's page, used by a buyer.
+pub mod buying;
 /// Between a browser and a shop.
 pub mod edge;
 /// What chapter 6 says of itself.

@@ -1,0 +1,177 @@
+//! The columns of the table: what chapters 4 and 5 withstand, what they do not, and that each scenario can see the difference.
+
+use std::time::Duration;
+
+use crate::support::{SALE, Shop, eventually, lab};
+use loadtest::{
+    plan::Plan,
+    record::Run,
+    run::run,
+    scenario::{
+        SCENARIOS,
+        Scenario::{self, EarlyBird, Forger, Restart, Scalper, Stampede, TwoInstances},
+        open_loop::Visitors,
+    },
+    version::Version::{self, V1, V3, V4, V5},
+};
+use tokio::sync::watch;
+
+async fn play(version: Version, scenario: Scenario) -> Run {
+    play_on("sqlite", version, scenario).await
+}
+
+async fn play_on(database: &str, version: Version, scenario: Scenario) -> Run {
+    play_with(database, version, scenario, Vec::new()).await
+}
+
+/// Small enough for a debug build.
+async fn play_with(database: &str, version: Version, scenario: Scenario, shop_args: Vec<String>) -> Run {
+    let plan = Plan::new(version, None, scenario);
+    let buyers = if scenario.is_a_crowd() { 1000 } else { plan.buyers.min(400) };
+    let plan = Plan { buyers, stock: 20, connections: 200, shop_args, ..plan };
+    let run = run(&lab(database).await, &plan, Default::default()).await.unwrap();
+    assert_eq!(run.verdict, "as promised", "{run:?}");
+    run
+}
+
+fn value(run: &Run) -> f64 {
+    run.measure.as_ref().unwrap().value
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stampede_meets_the_limit_and_the_stock_is_sold() {
+    for version in [V4, V5] {
+        let bucket = ["--global-rate=1", "--global-burst=300"].map(str::to_owned);
+        let run = play_with("sqlite", version, Stampede, bucket.to_vec()).await;
+        assert_eq!((run.promised.as_str(), run.audit.orders), ("holds", 20), "{run:?}");
+        let through = run.counters["passed_rate_limit"];
+        assert_eq!(through + run.outcomes["rate-limited"], 1000, "{run:?}");
+        assert!((300..=301 + run.seconds as u64).contains(&through), "{run:?}");
+        if version == V5 {
+            assert_eq!(run.counters["passed_path"], through, "honest buyers pass every gate behind it");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: make test"]
+async fn a_stampede_on_postgres() {
+    for version in [V4, V5] {
+        assert_eq!(play_on("postgres", version, Stampede).await.audit.orders, 20);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_buyer_takes_everything_until_chapter_5() {
+    assert_eq!(value(&play(V3, Scalper).await), 20.0);
+    assert_eq!(value(&play(V4, Scalper).await), 20.0, "a thousand addresses are a thousand clients");
+    let run = play(V5, Scalper).await;
+    assert_eq!((value(&run), run.audit.orders, run.audit.double_bought), (1.0, 1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scripts_buy_outside_the_window_until_chapter_5() {
+    assert_eq!(value(&play(V4, EarlyBird).await), 200.0);
+    let run = play(V5, EarlyBird).await;
+    assert_eq!((value(&run), run.audit.orders), (0.0, 0));
+    assert_eq!((run.outcomes["not-open"], run.outcomes["closed"]), (100, 100));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_forgery_is_taken() {
+    let run = play(V5, Forger).await;
+    assert_eq!((value(&run), run.outcomes["wrong-path"]), (0.0, 400), "{run:?}");
+    let plan = Plan::new(V4, None, Forger);
+    let refused = loadtest::run::run(&lab("sqlite").await, &plan, Default::default()).await.unwrap_err();
+    assert!(refused.to_string().contains("no hidden address"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_instances_turn_honest_buyers_of_chapter_5_away() {
+    assert_eq!(play(V4, TwoInstances).await.audit.orders, 20);
+    let run = play(V5, TwoInstances).await;
+    assert_eq!(run.promised, "breaks");
+    assert!(run.outcomes["wrong-path"] > 50, "{run:?}");
+    assert_eq!((run.audit.oversold, run.audit.lost_promises), (0, 0));
+}
+
+/// What comes out of it is the table's for two-instances alone; here nobody may be left standing before the wrong instance.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_scenario_is_played_on_two_instances() {
+    let lab = lab("sqlite").await;
+    for scenario in SCENARIOS {
+        let plan = Plan::new(V5, None, scenario);
+        let buyers = plan.buyers.min(200);
+        let plan = Plan { instances: 2, buyers, connections: 100, lasts: Duration::from_secs(1), ..plan };
+        let run = run(&lab, &plan, Default::default()).await.unwrap();
+        assert_eq!((run.instances, run.audit.oversold, run.audit.double_bought), (2, 0, 0), "{run:?}");
+        assert!(run.requests > 0, "{run:?}");
+        if let Some(bystander) = &run.bystander {
+            assert!(bystander.outcomes["bought"] > 0, "{run:?}");
+        }
+    }
+}
+
+/// Two shops that know nothing of each other, so that it can be seen who went where.
+#[tokio::test(flavor = "multi_thread")]
+async fn visitors_come_to_all_instances() {
+    let shops = [Shop::start(V3, "sqlite", 10_000, &[]).await, Shop::start(V3, "sqlite", 10_000, &[]).await];
+    let visitors = Visitors {
+        shops: shops.iter().map(Shop::address).collect(),
+        sale_id: SALE,
+        first_buyer: 1,
+        rate: 100.0,
+        from: Vec::new(),
+        connections: 100,
+        reads: Duration::from_millis(200),
+        patience: Duration::from_secs(5),
+    };
+    let (stop, stopped) = watch::channel(false);
+    let coming = tokio::spawn(visitors.come(stopped));
+    eventually("both have sold", async || {
+        shops[0].ledger().await.orders.len() > 10 && shops[1].ledger().await.orders.len() > 10
+    })
+    .await;
+    stop.send_replace(true);
+    let history = coming.await.unwrap().unwrap();
+    let [one, other] = [shops[0].ledger().await.orders.len(), shops[1].ledger().await.orders.len()];
+    assert!(one > 10 && other > 10 && one + other == history.len(), "{one}, {other}: {history:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_loses_no_yes_but_every_path() {
+    for version in [V3, V4] {
+        let run = play(version, Restart).await;
+        assert_eq!((run.promised.as_str(), run.audit.lost_promises, run.audit.orders), ("holds", 0, 20), "{run:?}");
+    }
+    let run = play(V5, Restart).await;
+    assert_eq!((run.promised.as_str(), run.audit.lost_promises), ("breaks", 0));
+    assert!(run.outcomes["wrong-path"] > 50, "{run:?}");
+    assert!(run.outcomes["bought"] >= 10, "it was killed in the middle: {run:?}");
+}
+
+/// Only the first wave can have been in the middle of something; who comes later finds a closed connection and opens another.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_leaves_nobody_in_doubt_who_came_after_it() {
+    let plan = Plan { buyers: 300, stock: 20, connections: 200, ..Plan::new(V3, None, Restart) };
+    let run = run(&lab("sqlite").await, &plan, Default::default()).await.unwrap();
+    assert!(run.audit.unknown <= 150, "{run:?}");
+    assert_eq!(run.audit.orders, 20, "{run:?}");
+}
+
+/// The crowd fails before the barrier, so the shop that was to be killed in the middle never is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_fails_ends() {
+    let plan = Plan { buyers: 100, shop_args: vec!["--remembered=1".into()], ..Plan::new(V5, None, Restart) };
+    let lab = lab("sqlite").await;
+    let failed = tokio::time::timeout(std::time::Duration::from_secs(60), run(&lab, &plan, Default::default()));
+    let error = failed.await.expect("an end").unwrap_err();
+    assert!(error.to_string().contains("gets no address"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_about_the_version_is_not_asked_of_a_variant() {
+    let plan = Plan { buyers: 50, stock: 20, ..Plan::new(V1, Some("transaction"), Scalper) };
+    let run = run(&lab("sqlite").await, &plan, Default::default()).await.unwrap();
+    assert_eq!((run.promised.as_str(), run.verdict.as_str()), ("may break", "measured"));
+}

@@ -1,0 +1,9 @@
+//! Chapter 6 while servers, instances and messages are lost: no unit and no promise is lost with them.
+//!
+//! A test that kills a server starts a set of its own; the others share one.
+
+mod command;
+mod nothing_is_lost;
+mod rebuild;
+#[path = "../support/mod.rs"]
+mod support;

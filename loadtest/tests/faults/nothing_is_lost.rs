@@ -1,0 +1,293 @@
+//! What may break around chapter 6, on its real servers: no unit and no promise is lost, and none is there twice.
+
+use crate::support::{
+    SALE, eventually, loadtest,
+    production::{Production, address, becomes, click, log_in, order, own, purchase, queued, reservation, shared},
+    proxy::Proxy,
+};
+use clap::ValueEnum;
+use lapin::options::QueueDeleteOptions;
+use loadtest::{
+    client::Connection,
+    fault::{self, Fault},
+    lab::Lab,
+    plan::Plan,
+    scenario::stampede::Progress,
+    services::Server,
+    shop_process::ShopProcess,
+    version::Version,
+};
+use redis::AsyncCommands;
+use tokio::{io::AsyncWriteExt, task::block_in_place};
+
+impl Production {
+    /// The same, through other servers' addresses.
+    fn args_with(&self, flag: &str, url: &url::Url, further: &[&str]) -> Vec<String> {
+        let mut args = self.args(further);
+        let at = args.iter().position(|arg| arg == flag).unwrap();
+        args[at + 1] = url.to_string();
+        args
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn servers_that_are_away_at_the_start_are_waited_for() {
+    let mut services = own();
+    let sale = Production::new(&services, 5).await;
+    for server in Server::ALL {
+        block_in_place(|| services.kill(server)).unwrap();
+        let log = sale.lab.folder.path().join(format!("{server}.log"));
+        let (args, loadtest, path) = (sale.args(&[]), sale.lab.loadtest.clone(), log.clone());
+        let starting = tokio::spawn(async move { ShopProcess::start(&loadtest, Version::V6, &args, path).await });
+        let says = format!("waiting for {server}");
+        eventually(&says, async || std::fs::read_to_string(&log).is_ok_and(|log| log.contains(&says))).await;
+        assert!(!starting.is_finished());
+        block_in_place(|| services.start_again(server)).unwrap();
+        let shop = starting.await.unwrap().unwrap();
+        let mut connection = Connection::open(shop.address).await.unwrap();
+        let (buyer, mut reply) = (1 + server as i64, None);
+        // A Redis that was started again sells when somebody has compared it with SQL.
+        eventually("there is a unit", async || {
+            reply = Some(click(&mut connection, buyer).await);
+            reply.as_ref().is_some_and(|reply| reply.status == 202)
+        })
+        .await;
+        let order_id = queued(&reply.unwrap());
+        becomes(&mut connection, buyer, order_id, "confirmed").await;
+        shop.stop().await;
+    }
+}
+
+/// Redis killed, flushed, emptied, and set back; the other servers and an instance killed; one stopped.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn whatever_breaks_in_the_middle_of_a_sale_costs_time_and_nothing_else() {
+    let mut services = own();
+    let lab = Lab::on(loadtest(), &services).await.unwrap();
+    let plan = Plan { buyers: 1000, stock: 400, instances: 2, connections: 50, ..Plan::stampede(Version::V6, None) };
+    for &fault in Fault::value_variants() {
+        let round = fault::round(&lab, &mut services, fault, &plan, Progress::default()).await.unwrap();
+        assert!(round.is_clean(), "{fault}: {round:?}");
+        // 503 with Retry-After at most: `unknown` is no answer, or the 503 that says that nobody knows.
+        let known = ["bought", "sold-out", "overloaded", "unknown", "failed"];
+        assert!(round.outcomes.keys().all(|kind| known.contains(&kind.as_str())), "{fault}: {:?}", round.outcomes);
+        // Only what only Redis knew may be told late that it is not.
+        let forgets = [Fault::RedisFlushed, Fault::RedisEmptied, Fault::RedisCut].contains(&fault);
+        assert!(forgets || (round.audit.late_rejects == 0 && round.audit.undersold == 0), "{fault}: {round:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_worker_killed_between_commit_and_acknowledgement_makes_no_second_order() {
+    let sale = Production::new(shared(), 5).await;
+    let api = sale.instance(&["--role", "api"]).await;
+    let proxy = Proxy::to(&sale.stores.amqp).await;
+    proxy.drop_acks();
+    let args = sale.args_with("--amqp-url", &proxy.instead_of(&sale.stores.amqp), &["--role", "worker"]);
+    let worker = sale.instance_with(&args).await;
+    let mut connection = Connection::open(api.address).await.unwrap();
+    let order_id = queued(&click(&mut connection, 1).await);
+    becomes(&mut connection, 1, order_id, "confirmed").await;
+    eventually("an acknowledgement that does not arrive", async || proxy.acks_dropped() == 1).await;
+    drop(worker); // kill -9
+
+    eventually("the message is back", async || sale.stores.messages("orders").await.unwrap() == 1).await;
+    let _worker = sale.instance(&["--role", "worker"]).await;
+    sale.settles_at(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn an_instance_killed_after_the_reservation_loses_nothing() {
+    let sale = Production::new(shared(), 5).await;
+    let told = sale.instance(&["--role", "api"]).await;
+    let order_id = queued(&click(&mut Connection::open(told.address).await.unwrap(), 1).await);
+    drop(told); // kill -9
+
+    // And one that dies between the reservation and the answer.
+    let proxy = Proxy::to(&sale.stores.redis).await;
+    let args = sale.args_with("--redis-url", &proxy.instead_of(&sale.stores.redis), &["--role", "api"]);
+    let silent = sale.instance_with(&args).await;
+    let mut connection = Connection::open(silent.address).await.unwrap();
+    let clicking = tokio::spawn(async move {
+        proxy.hold_answers(true);
+        click(&mut connection, 2).await
+    });
+    eventually("both are reserved", async || sale.held().await.len() == 2).await;
+    drop(silent);
+    assert!(clicking.await.is_err(), "no answer");
+
+    let shop = sale.instance(&[]).await;
+    becomes(&mut Connection::open(shop.address).await.unwrap(), 1, order_id, "confirmed").await;
+    sale.settles_at(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_buyer_who_hangs_up_has_bought_all_the_same() {
+    let sale = Production::new(shared(), 5).await;
+    let proxy = Proxy::to(&sale.stores.redis).await;
+    let args = sale.args_with("--redis-url", &proxy.instead_of(&sale.stores.redis), &[]);
+    let shop = sale.instance_with(&args).await;
+    let cookie = log_in(shop.address, 1).await;
+    let address = address(shop.address, SALE, &cookie).await.unwrap();
+    proxy.hold_answers(true);
+    let mut wire = tokio::net::TcpStream::connect(shop.address).await.unwrap();
+    let request = format!("POST {address} HTTP/1.1\r\nhost: shop\r\ncookie: {cookie}\r\ncontent-length: 0\r\n\r\n");
+    wire.write_all(request.as_bytes()).await.unwrap();
+    eventually("it is reserved", async || sale.held().await.len() == 1).await;
+    drop(wire); // before anybody was told
+    proxy.hold_answers(false);
+    sale.settles_at(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn the_queue_is_never_longer_than_the_stock() {
+    let mut services = own();
+    let sale = Production::new(&services, 30).await;
+    let shop = sale.instance(&[]).await;
+    let cookies = futures_util::future::join_all((1..=60).map(|buyer| log_in(shop.address, buyer))).await;
+    loadtest::buyer::open_sale(&mut Connection::open(shop.address).await.unwrap(), SALE).await.unwrap();
+    // With nobody to empty it.
+    block_in_place(|| services.kill(Server::Postgres)).unwrap();
+    let clicks = cookies.iter().map(|cookie| purchase(shop.address, SALE, cookie, None));
+    let replies = futures_util::future::join_all(clicks).await;
+    assert_eq!(replies.iter().filter(|reply| reply.status == 202).count(), 30);
+    let mut redis = sale.stores.connect().await.unwrap();
+    eventually("all is in the queue", async || {
+        redis.xlen::<_, i64>(sale.stores.key(SALE, "outbox")).await.unwrap() == 0
+    })
+    .await;
+    // One message is a list of reservations, and some are in the worker's hands.
+    assert!(sale.stores.messages("orders").await.unwrap() <= 30);
+    block_in_place(|| services.start_again(Server::Postgres)).unwrap();
+    sale.settles_at(30).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_message_that_comes_twice_makes_one_order() {
+    let sale = Production::new(shared(), 20).await;
+    let shop = sale.instance(&["--role", "api"]).await;
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    for buyer in 1..=10 {
+        queued(&click(&mut connection, buyer).await);
+    }
+    let message = serde_json::to_vec(&sale.held().await).unwrap();
+    sale.publish(&message).await; // and the relay will send its own
+    let _worker = sale.instance(&["--role", "worker"]).await;
+    sale.settles_at(10).await;
+    sale.publish(&message).await;
+    sale.publish(&message).await;
+    sale.settles_at(10).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_poison_message_takes_no_other_along() {
+    let sale = Production::new(shared(), 2).await;
+    let shop = sale.instance(&["--role", "api"]).await;
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    let first = queued(&click(&mut connection, 1).await);
+    let second = queued(&click(&mut connection, 2).await);
+    let id = |order: i64, buyer: i64| reservation(order, buyer, 1, 1);
+    let unknown_sale = id(999_999 << 33 | 1 << 25 | 1, 5);
+    sale.publish(b"\xff not JSON").await;
+    let mut mixed = sale.held().await;
+    mixed.insert(0, unknown_sale);
+    mixed.push(id(first + 1000, 77)); // of a Redis that has counted a unit that is not there
+    sale.publish(&serde_json::to_vec(&mixed).unwrap()).await;
+    let _worker = sale.instance(&["--role", "worker"]).await;
+
+    becomes(&mut connection, 1, first, "confirmed").await;
+    becomes(&mut connection, 2, second, "confirmed").await;
+    eventually("what nobody can read is parked", async || sale.stores.messages("parked").await.unwrap() == 2).await;
+    eventually("the third is refused by SQL", async || sale.orders("failed").await == 1).await;
+    // And the queue is not blocked.
+    assert_eq!(order(&mut connection, 1, first).await["status"], "confirmed");
+    eventually("queues are empty", async || {
+        sale.stores.messages("orders").await.unwrap() + sale.stores.messages("dead").await.unwrap() == 0
+    })
+    .await;
+    let ledger = sale.ledger().await;
+    assert_eq!((ledger.orders.len(), ledger.sales[0].sold), (2, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_second_unit_of_one_buyer_is_refused_by_sql_and_sold_again() {
+    let sale = Production::new(shared(), 3).await;
+    let shop = sale.instance(&["--reconcile-every", "3600"]).await;
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    let order_id = queued(&click(&mut connection, 1).await);
+    becomes(&mut connection, 1, order_id, "confirmed").await;
+    // As if Redis had forgotten the first, and sold the buyer another.
+    let mut redis = sale.stores.connect().await.unwrap();
+    let (held, buyer) = (sale.stores.key(SALE, "held"), v6_production::buyer_id("1").to_be_bytes());
+    let first: Vec<u8> = redis.hget(&held, &buyer).await.unwrap();
+    redis.hdel::<_, _, ()>(&held, &buyer).await.unwrap();
+    let second = queued(&click(&mut connection, 1).await);
+    becomes(&mut connection, 1, second, "failed").await;
+    assert_eq!(order(&mut connection, 1, second).await["reason"], "limit-reached");
+    eventually("its unit is back", async || sale.held().await.is_empty()).await;
+    redis.hset::<_, _, _, ()>(&held, &buyer, first).await.unwrap();
+    sale.settles_at(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn an_unroutable_message_stays_in_the_outbox_until_there_is_a_queue() {
+    let sale = Production::new(shared(), 5).await;
+    let shop = sale.instance(&[]).await;
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    let first = queued(&click(&mut connection, 1).await);
+    becomes(&mut connection, 1, first, "confirmed").await;
+    let queues = sale.stores.queues().await.unwrap();
+    let channel = queues.create_channel().await.unwrap();
+    let queue = format!("{}.orders", sale.stores.namespace);
+    channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.unwrap();
+    let second = queued(&click(&mut connection, 2).await);
+    becomes(&mut connection, 2, second, "confirmed").await;
+    sale.settles_at(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn an_answer_that_comes_too_late_is_asked_for_again_and_is_the_same() {
+    let sale = Production::new(shared(), 5).await;
+    let proxy = Proxy::to(&sale.stores.redis).await;
+    let args = sale.args_with("--redis-url", &proxy.instead_of(&sale.stores.redis), &["--redis-timeout", "0.3"]);
+    let shop = sale.instance_with(&args).await;
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    let (mut clicked, before) = (Connection::open(shop.address).await.unwrap(), proxy.scripts());
+    click(&mut clicked, 9).await; // logged in, script loaded, a unit sold
+    eventually("the first script", async || proxy.scripts() > before).await;
+
+    proxy.hold_answers(true);
+    let asked = proxy.scripts();
+    let clicking = tokio::spawn(async move { (click(&mut connection, 1).await, connection) });
+    eventually("the script has run", async || sale.held().await.len() == 2).await;
+    eventually("it is asked for again", async || proxy.scripts() >= asked + 2).await;
+    proxy.hold_answers(false);
+    let (reply, mut connection) = clicking.await.unwrap();
+    let order_id = queued(&reply);
+    becomes(&mut connection, 1, order_id, "confirmed").await;
+    sale.settles_at(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn an_instance_that_is_stopped_finishes_or_leaves_to_the_next() {
+    let sale = Production::new(shared(), 100).await;
+    let shop = sale.instance(&[]).await;
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    for buyer in 1..=50 {
+        queued(&click(&mut connection, buyer).await);
+    }
+    shop.stop().await;
+    let _next = sale.instance(&[]).await;
+    sale.settles_at(50).await;
+}

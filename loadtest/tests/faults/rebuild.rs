@@ -1,0 +1,246 @@
+//! Redis forgets, and is made anew from SQL: that takes time, and no unit. Chapter 6 on its real servers.
+
+use std::process::Command;
+
+use crate::support::{
+    SALE, assert_problem, eventually, loadtest,
+    orders::{confirmed, heard, watch},
+    production::{Production, address, becomes, buy_at, click, log_in, order, own, purchase, queued, shared},
+};
+use loadtest::client::Connection;
+use redis::AsyncCommands;
+use tokio::task::block_in_place;
+
+impl Production {
+    /// Removes all that Redis knows of this shop, as FLUSHALL does of all shops.
+    async fn flush(&self) {
+        let mut redis = self.stores.connect().await.unwrap();
+        let mut keys = redis::cmd("KEYS");
+        let keys: Vec<String> = keys.arg(format!("{}:*", self.stores.namespace)).query_async(&mut redis).await.unwrap();
+        redis.del::<_, ()>(keys).await.unwrap();
+    }
+
+    /// The epoch of the sale in SQL.
+    async fn epoch(&self) -> i64 {
+        let query = sqlx::query_scalar("select epoch from sales where id = $1").bind(self.sale);
+        query.fetch_one(&self.pool).await.unwrap()
+    }
+
+    /// Runs chapter 6's program with this command; returns what it prints, its errors below.
+    async fn operate(&self, command: &[&str], further: &[&str]) -> String {
+        let args = [self.args(further), command.iter().map(|&word| word.to_owned()).collect()].concat();
+        let run = move || Command::new(loadtest()).args(["serve", "v6"]).args(args).output().unwrap();
+        let output = tokio::task::spawn_blocking(run).await.unwrap();
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn what_redis_has_forgotten_is_told_and_sold_again() {
+    let sale = Production::new(shared(), 5).await;
+    let api = sale.instance(&["--role", "api"]).await;
+    let mut connection = Connection::open(api.address).await.unwrap();
+    let lost = queued(&click(&mut connection, 1).await); // in the outbox, and nowhere else
+    let mut socket = watch(&api, 1, lost).await.unwrap();
+    assert_eq!(heard(&mut socket).await, "queued");
+    queued(&click(&mut connection, 9).await);
+    let reservations = [sale.reservation(1).await, sale.reservation(9).await];
+    sale.flush().await;
+
+    // Nobody says yes or no before somebody knows.
+    let refused = click(&mut connection, 2).await;
+    assert_problem(&refused, 503, "overloaded");
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(order(&mut connection, 1, lost).await["type"], "overloaded");
+
+    let _worker = sale.instance(&["--role", "worker"]).await;
+    becomes(&mut connection, 1, lost, "failed").await;
+    assert_eq!(order(&mut connection, 1, lost).await["reason"], "reservation-lost");
+    assert_eq!([heard(&mut socket).await, heard(&mut socket).await], ["failed", "closed"]);
+    assert_eq!(sale.epoch().await, 2);
+    sale.settles_at(0).await;
+
+    // Its buyer may try again; and if it turns up after all, it is too late.
+    let mut order_id = 0;
+    eventually("all instances know the new epoch", async || {
+        let reply = click(&mut connection, 1).await;
+        order_id = if reply.status == 202 { queued(&reply) } else { 0 };
+        order_id > 0
+    })
+    .await;
+    becomes(&mut connection, 1, order_id, "confirmed").await;
+    sale.publish(&serde_json::to_vec(&reservations).unwrap()).await;
+    eventually("they are refused by SQL", async || sale.orders("failed").await == 2).await;
+    assert_eq!(order(&mut connection, 1, lost).await["status"], "failed");
+    assert_eq!(order(&mut connection, 1, order_id).await["status"], "confirmed");
+    sale.settles_at(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn what_sql_knows_redis_knows_again() {
+    let sale = Production::new(shared(), 5).await;
+    let shop = sale.instance(&[]).await;
+    let cookie = log_in(shop.address, 1).await;
+    let at = address(shop.address, SALE, &cookie).await.unwrap();
+    let order_id = queued(&buy_at(shop.address, &at, &cookie, Some("key")).await);
+    becomes(&mut Connection::open(shop.address).await.unwrap(), 1, order_id, "confirmed").await;
+    sale.operate(&["deny", "3"], &[]).await;
+    let expired = confirmed(&shop, 2).await;
+    let bought_by_2 = address(shop.address, SALE, &log_in(shop.address, 2).await).await.unwrap(); // never used
+    sqlx::query("update orders set pay_by = 0 where id = $1").bind(expired).execute(&sale.pool).await.unwrap();
+    eventually("its unit is back", async || sale.orders("expired").await == 1).await;
+    sale.settles_at(1).await;
+
+    sale.flush().await;
+    eventually("there is a new epoch", async || sale.epoch().await == 2).await;
+    eventually("the instance knows", async || purchase(shop.address, SALE, &cookie, Some("other")).await.status != 503)
+        .await;
+    // One each, paths and keys, and who is denied.
+    assert_problem(&purchase(shop.address, SALE, &cookie, None).await, 409, "limit-reached");
+    assert_eq!(queued(&buy_at(shop.address, &at, &cookie, Some("key")).await), order_id, "the same request again");
+    assert_problem(&buy_at(shop.address, &at, &cookie, None).await, 404, "wrong-path");
+    let denied = log_in(shop.address, 3).await;
+    assert_problem(&purchase(shop.address, SALE, &denied, None).await, 403, "blocked");
+    let second = log_in(shop.address, 2).await;
+    queued(&buy_at(shop.address, &bought_by_2, &second, None).await);
+    sale.settles_at(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_redis_that_was_started_again_sells_nothing_before_it_is_compared() {
+    let mut services = own();
+    let sale = Production::new(&services, 5).await;
+    let api = sale.instance(&["--role", "api"]).await;
+    let mut connection = Connection::open(api.address).await.unwrap();
+    let order_id = queued(&click(&mut connection, 1).await);
+    block_in_place(|| services.kill(loadtest::services::Server::Redis)).unwrap();
+    block_in_place(|| services.start_again(loadtest::services::Server::Redis)).unwrap();
+    // It has everything. But how should an instance know?
+    eventually("it answers", async || order(&mut connection, 1, order_id).await["status"] == "queued").await;
+    assert_problem(&click(&mut connection, 2).await, 503, "overloaded");
+
+    let _worker = sale.instance(&["--role", "worker"]).await;
+    becomes(&mut connection, 1, order_id, "confirmed").await;
+    eventually("it sells", async || click(&mut connection, 2).await.status == 202).await;
+    sale.settles_at(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_sale_is_rebuilt_by_hand_while_it_is_on() {
+    let sale = Production::new(shared(), 40).await;
+    let shop = sale.instance(&[]).await;
+    for buyer in 1..=10 {
+        queued(&click(&mut Connection::open(shop.address).await.unwrap(), buyer).await);
+    }
+    let said = sale.operate(&["rebuild", "--sale", "42"], &[]).await;
+    assert_eq!(said, "sale 42: epoch 2, 30 units left, 10 held\n");
+    sale.settles_at(10).await;
+    eventually("it goes on", async || {
+        click(&mut Connection::open(shop.address).await.unwrap(), 11).await.status == 202
+    })
+    .await;
+    sale.settles_at(11).await;
+    let said = sale.operate(&["rebuild", "--sale", "7"], &[]).await;
+    assert_eq!(said, "error: there is no sale 7\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn what_was_lost_on_the_way_is_given_back_once_whoever_looks() {
+    let sale = Production::new(shared(), 5).await;
+    let api = sale.instance(&["--role", "api"]).await;
+    let mut connection = Connection::open(api.address).await.unwrap();
+    let mut orders = Vec::new();
+    for buyer in 1..=3 {
+        orders.push(queued(&click(&mut connection, buyer).await));
+    }
+    let message = sale.reservation(1).await;
+    let young = sale.operate(&["reconcile"], &[]).await;
+    assert!(young.contains("3 held") && young.contains("3 in the outbox") && !young.contains('!'), "{young}");
+    sale.stores.connect().await.unwrap().del::<_, ()>(sale.stores.key(SALE, "outbox")).await.unwrap();
+    let young = sale.operate(&["reconcile"], &[]).await;
+    assert!(!young.contains('!'), "not yet: {young}");
+
+    let short = ["--path-ttl", "0.05", "--lost-after", "0.05"];
+    let (mut said, mut lost) = (String::new(), 0);
+    eventually("they are old enough", async || {
+        let three = tokio::join!(
+            sale.operate(&["reconcile"], &short),
+            sale.operate(&["reconcile"], &short),
+            sale.operate(&["reconcile"], &short)
+        );
+        for report in [three.0, three.1, three.2] {
+            lost += report
+                .split(" reservations were lost")
+                .next()
+                .and_then(|head| head.rsplit("! ").next()?.parse().ok())
+                .unwrap_or(0);
+            said += &report;
+        }
+        lost > 0
+    })
+    .await;
+    assert_eq!(lost, 3, "{said}");
+    assert_eq!(sale.orders("failed").await, 3);
+    for (buyer, order_id) in (1..).zip(&orders) {
+        assert_eq!(order(&mut connection, buyer, *order_id).await["reason"], "reservation-lost");
+    }
+
+    let _worker = sale.instance(&["--role", "worker"]).await;
+    sale.settles_at(0).await;
+    sale.publish(&serde_json::to_vec(&[message]).unwrap()).await; // one turns up after all
+    eventually("it was worked on", async || sale.stores.messages("orders").await.unwrap() == 0).await;
+    let order_id = queued(&click(&mut connection, 1).await);
+    becomes(&mut connection, 1, order_id, "confirmed").await;
+    sale.settles_at(1).await;
+    let clean = sale.operate(&["reconcile"], &[]).await;
+    assert!(clean.contains("sale 42: stock 5; SQL: 1 orders, 1 sold; Redis: 4 left, 1 held;"), "{clean}");
+    assert!(!clean.contains('!'), "{clean}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_redis_that_lies_is_found_out() {
+    let sale = Production::new(shared(), 5).await;
+    let shops =
+        [sale.instance(&["--reconcile-every", "0.1"]).await, sale.instance(&["--reconcile-every", "0.1"]).await];
+    let mut redis = sale.stores.connect().await.unwrap();
+    redis.hincr::<_, _, _, ()>(sale.stores.key(SALE, "sale"), "stock", 7).await.unwrap();
+    eventually("it is made anew", async || sale.epoch().await == 2).await;
+    sale.settles_at(0).await;
+
+    // An order that Redis does not know: its buyer could buy again.
+    let mut connection = Connection::open(shops[0].address).await.unwrap();
+    eventually("it sells", async || click(&mut connection, 1).await.status == 202).await;
+    sale.settles_at(1).await;
+    let held = sale.stores.key(SALE, "held");
+    redis.hdel::<_, _, ()>(&held, &v6_production::buyer_id("1").to_be_bytes()).await.unwrap();
+    redis.hincr::<_, _, _, ()>(sale.stores.key(SALE, "sale"), "stock", 1).await.unwrap();
+    eventually("it is made anew", async || sale.epoch().await == 3).await;
+    sale.settles_at(1).await;
+    let known: Vec<u8> = redis.hget(&held, &v6_production::buyer_id("1").to_be_bytes()).await.unwrap();
+    let order_id: i64 = sqlx::query_scalar("select id from orders").fetch_one(&sale.pool).await.unwrap();
+    assert_eq!(known[..8], order_id.to_be_bytes());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn when_the_leader_dies_another_one_takes_over() {
+    let sale = Production::new(shared(), 5).await;
+    let leader = sale.instance(&[]).await;
+    eventually("it leads", async || sale.logs().matches("keeps Redis in line").count() == 1).await;
+    let others = [sale.instance(&[]).await, sale.instance(&[]).await];
+    sale.flush().await;
+    eventually("it is rebuilt", async || sale.epoch().await == 2).await;
+    drop(leader); // kill -9
+    sale.flush().await;
+    eventually("it is rebuilt by another", async || sale.epoch().await == 3).await;
+    assert!(sale.logs().matches("keeps Redis in line").count() >= 2, "one of the two");
+    let mut connection = Connection::open(others[0].address).await.unwrap();
+    eventually("it sells", async || click(&mut connection, 1).await.status == 202).await;
+    sale.settles_at(1).await;
+}

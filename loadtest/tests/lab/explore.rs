@@ -1,0 +1,384 @@
+//! Every order of events, on a real PostgreSQL: which of them break a version, and that each comes out the same every time.
+//!
+//! Nothing here depends on time: the figures are exact.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use crate::support::{lab, loadtest};
+use loadtest::{
+    explore::{
+        explain::explain,
+        figures::{Explored, OrderOfEvents},
+        play::{Played, Scene},
+        replay::{self, replay},
+        search::{again, search},
+        settle::Place,
+        stage::{Stage, Subject},
+        step::{Event, Mark},
+        wire::Hold,
+    },
+    lab::Lab,
+    version::Version::{self, V1, V2, V3},
+};
+use serde_json::Value;
+
+const LOST_UPDATE: &str = "A select · B select · A update · B update · A insert · B insert";
+
+fn subject(version: Version, variant: Option<&str>, stock: i64) -> Subject {
+    Subject { version, variant: variant.map(str::to_owned), buyers: 2, stock }
+}
+
+async fn stage(subject: &Subject) -> (Lab, Stage) {
+    let lab = lab("postgres").await;
+    let stage = Stage::build(&lab, subject).await.unwrap();
+    (lab, stage)
+}
+
+async fn explore(version: Version, variant: Option<&str>, stock: i64) -> Explored {
+    let (lab, stage) = stage(&subject(version, variant, stock)).await;
+    let explored = search(&stage, 1000, |_| ()).await.unwrap();
+    stage.close(&lab).await.unwrap();
+    assert_eq!((explored.not_followed, explored.cut_off), (0, 0), "every order, to its end");
+    assert_eq!(explored.orders.len(), explored.orders_of_events);
+    let different: std::collections::HashSet<_> = explored.orders.iter().map(|order| &order.order).collect();
+    assert_eq!(different.len(), explored.orders.len(), "no order twice");
+    explored
+}
+
+/// How the schedule of the lost update comes out, and what is said of it.
+async fn lost_update(version: Version, variant: Option<&str>) -> (Played, Vec<String>) {
+    let (lab, stage) = stage(&subject(version, variant, 1)).await;
+    let schedule = LOST_UPDATE.parse().unwrap();
+    let replayed = replay(&stage, &schedule, 20, |_| ()).await.unwrap();
+    stage.close(&lab).await.unwrap();
+    assert_eq!((replayed.times, replayed.same), (20, 20), "each time the same: {replayed:?}");
+    (replayed.played, replayed.notes)
+}
+
+fn told(played: &Played) -> [&str; 2] {
+    ["A", "B"].map(|buyer| played.told[buyer].as_str())
+}
+
+/// Three statements each. Whoever looks after the other's update is told sold out: of 16 orders, 2 for each who is first, at
+/// the end or before the first one's insert. In the other 12 both have looked before either wrote.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: make test"]
+async fn v1_oversells_in_12_of_16_orders_of_events() {
+    let v1 = explore(V1, None, 1).await;
+    assert_eq!((v1.orders_of_events, v1.oversell, v1.blocked, v1.conflicts), (16, 12, 0, 0));
+    assert_eq!(v1.verdict, "as promised");
+    for order in &v1.orders {
+        let looks = order.order.iter().rposition(|step| step.ends_with("select")).unwrap();
+        let writes = order.order.iter().position(|step| step.ends_with("update")).unwrap();
+        assert_eq!(order.oversold == 1, looks < writes, "{order:?}");
+    }
+    assert_eq!(v1.shortest.as_ref().map(Vec::len), Some(6));
+    let shown = v1.shown.unwrap();
+    assert_eq!((shown.count(Mark::LostUpdate), shown.count(Mark::StaleRead), told(&shown)), (1, 1, ["bought"; 2]));
+}
+
+/// Four statements each, but whoever asks for the row while it is locked waits: 3 places to ask while it is, 1 after, for each
+/// who is first.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: make test"]
+async fn v2_oversells_in_no_order_and_waits_in_6_of_8() {
+    let v2 = explore(V2, None, 1).await;
+    assert_eq!((v2.orders_of_events, v2.oversell, v2.undersell, v2.broken, v2.blocked), (8, 0, 0, 0, 6));
+    assert_eq!((v2.verdict.as_str(), v2.shortest), ("as promised", None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: make test"]
+async fn v3_oversells_in_no_order_and_has_conflicts() {
+    for stock in [1, 2] {
+        let v3 = explore(V3, None, stock).await;
+        assert_eq!((v3.oversell, v3.undersell, v3.broken, v3.deadlocks), (0, 0, 0, 0), "{v3:?}");
+        // All but the two in which one has committed before the other looks.
+        assert_eq!((v3.orders_of_events, v3.conflicts), (24, 22));
+        assert!(v3.orders.iter().all(|order| order.told.values().any(|told| told == "bought")));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: make test"]
+async fn every_order_comes_out_the_same_when_it_is_played_again() {
+    for (version, variant) in [(V1, None), (V1, Some("transaction")), (V2, None), (V3, None)] {
+        let (lab, stage) = stage(&subject(version, variant, 1)).await;
+        let explored = search(&stage, 1000, |_| ()).await.unwrap();
+        assert!(explored.orders_of_events >= 8);
+        for order in explored.orders.iter().rev() {
+            let played = again(&stage, &order.order).await.unwrap();
+            assert_eq!(OrderOfEvents::of(&played), *order, "{version}");
+        }
+        stage.close(&lab).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: make test"]
+async fn the_variants_break_as_their_chapters_say() {
+    let transaction = explore(V1, Some("transaction"), 1).await;
+    assert!(transaction.oversell > 0 && transaction.blocked > 0, "{transaction:?}");
+    let process_lock = explore(V2, Some("process-lock"), 1).await;
+    assert_eq!((process_lock.orders_of_events, process_lock.oversell), (16, 12), "each has a lock of its own");
+    let no_retry = explore(V3, Some("no-retry"), 2).await;
+    assert_eq!(no_retry.oversell, 0);
+    assert!(no_retry.undersell > 0 && no_retry.undersell == no_retry.conflicts, "{no_retry:?}");
+    for explored in [transaction, process_lock, no_retry] {
+        assert_eq!(explored.verdict, "as promised", "{}", explored.title());
+        assert!(explored.shortest.is_some());
+    }
+    for (version, variant) in [(V2, "serializable"), (V3, "conditional")] {
+        let explored = explore(version, Some(variant), 1).await;
+        assert_eq!((explored.broken, explored.verdict.as_str()), (0, "as promised"), "{variant}");
+        assert_eq!(explored.conflicts > 0, variant == "serializable", "nobody has looked, so nothing was stale");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: make test"]
+async fn a_deadlock_is_seen_and_ends() {
+    let explored = explore(V2, Some("insert-first"), 1).await;
+    assert_eq!((explored.oversell, explored.verdict.as_str()), (0, "as promised"));
+    let both_insert_first = |order: &&OrderOfEvents| order.order[..2].iter().all(|step| step.ends_with("insert"));
+    for order in &explored.orders {
+        assert_eq!(order.deadlocks, usize::from(both_insert_first(&order)), "{order:?}");
+        // Who closes the circle is seen to wait, too.
+        assert!(order.deadlocks == 0 || order.blocked == 2, "{order:?}");
+    }
+    assert!(explored.deadlocks > 0);
+    let shown = explored.shown.unwrap();
+    let ended = shown.steps.iter().find(|step| step.mark == Some(Mark::Deadlock)).unwrap();
+    assert_eq!((ended.error.as_deref(), ended.told.as_deref()), (Some("40P01"), Some("conflict")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: make test"]
+async fn three_buyers_of_two_units_are_bounded() {
+    let (lab, stage) = stage(&Subject { buyers: 3, ..subject(V1, None, 2) }).await;
+    let explored = search(&stage, 40, |_| ()).await.unwrap();
+    stage.close(&lab).await.unwrap();
+    assert_eq!(explored.orders_of_events, 40);
+    assert!(explored.not_followed > 0 && explored.oversell > 0, "{explored:?}");
+    assert!(explored.says().contains("branches not followed"), "{}", explored.says());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: make test"]
+async fn the_lost_update_is_lost_in_v1_waits_in_v2_and_conflicts_in_v3() {
+    let (v1, said) = lost_update(V1, None).await;
+    assert_eq!((v1.order.join(" · ").as_str(), v1.audit.oversold, told(&v1)), (LOST_UPDATE, 1, ["bought"; 2]));
+    let marks: Vec<_> = v1.steps.iter().map(|step| step.mark).collect();
+    assert_eq!(marks, [None, Some(Mark::StaleRead), None, Some(Mark::LostUpdate), None, None]);
+    let rows: Vec<_> = v1.steps.iter().map(|step| (step.row.sold, step.row.orders)).collect();
+    assert_eq!(rows, [(0, 0), (0, 0), (1, 0), (1, 0), (1, 1), (1, 2)]);
+    assert_eq!(said, ["B's update is a lost update: it had read sold 0, the row says 1, and it writes over it."]);
+
+    let (v2, said) = lost_update(V2, None).await;
+    assert_eq!((v2.audit.oversold, told(&v2)), (0, ["bought", "sold-out"]));
+    assert_eq!(v2.steps[1].event, Event::Waits);
+    assert_eq!(v2.steps.last().map(|step| (step.event, step.read)), Some((Event::GoesOn, Some(1))));
+    let expected = [
+        "B's select for update waits: A has the row locked.",
+        "B's select for update goes on, and reads what was left: sold 1.",
+        "`B update` cannot be: B still waits at select for A.",
+        "`B insert` cannot be: B has been told sold-out.",
+    ];
+    assert_eq!(said, expected);
+
+    let (v3, said) = lost_update(V3, None).await;
+    assert_eq!((v3.audit.oversold, v3.count(Mark::Conflict), told(&v3)), (0, 1, ["bought", "sold-out"]));
+    assert!(said.contains(&"B's update changes no row: version 0 is gone. A conflict.".to_owned()), "{said:?}");
+    assert!(said.contains(&"`B insert` cannot be: B is at select now.".to_owned()), "{said:?}");
+
+    let (deadlock, _) = lost_update_inserting_first().await;
+    assert_eq!(deadlock.count(Mark::Deadlock), 1);
+    let said = explain(&deadlock.steps);
+    assert!(said.iter().any(|line| line.ends_with("each waited for the other. A deadlock.")), "{said:?}");
+}
+
+async fn lost_update_inserting_first() -> (Played, Vec<String>) {
+    let (lab, stage) = stage(&subject(V2, Some("insert-first"), 1)).await;
+    let once = replay::once(&stage, &"A insert · B insert · A select · B select".parse().unwrap()).await.unwrap();
+    stage.close(&lab).await.unwrap();
+    once
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: make test"]
+async fn a_schedule_of_another_version_that_nothing_explains_is_refused() {
+    let (lab, stage) = stage(&subject(V1, None, 1)).await;
+    for (text, why) in [
+        ("A update · A select", "turn 1 of the schedule is `A update`, but A is at select"),
+        ("A select · B select · A update", "ends too early: it leaves A at insert, B at update"),
+        ("A select", "ends too early: it leaves A at update"),
+        ("A select · A update · A insert · A insert · B select", "`A insert`, but A has bought: it never ends"),
+        ("A select · B select · A update · B update · A insert · B insert · B insert", "all is over: it never ends"),
+        ("A select · A commit · B select", "turn 2 of the schedule is `A commit`, but A is at update"),
+    ] {
+        let refused = replay::once(&stage, &text.parse().unwrap()).await.unwrap_err().to_string();
+        assert!(refused.contains(why), "{text}: {refused}");
+        // And the stage is as good as new.
+        let (played, _) = replay::once(&stage, &LOST_UPDATE.parse().unwrap()).await.unwrap();
+        assert_eq!(played.audit.oversold, 1);
+    }
+    stage.close(&lab).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: make test"]
+async fn what_is_held_has_not_reached_the_database() {
+    let (lab, stage) = stage(&subject(V1, None, 1)).await;
+    let mut seen = Vec::new();
+    let first_held = |scene: &Scene| scene.places.iter().position(|place| matches!(place, Place::Held(_))).unwrap();
+    let watch = async |scene: Scene<'_>| {
+        let held = scene.places.iter().filter(|place| matches!(place, Place::Held(_))).count();
+        let row = stage.row().await?;
+        seen.push((held, row.sold, row.orders));
+        Ok(first_held(&scene))
+    };
+    stage.play(Hold::All, watch).await.unwrap();
+    assert_eq!(seen, [(2, 0, 0), (2, 0, 0), (2, 1, 0), (1, 1, 1)], "A alone, then B");
+    stage.close(&lab).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: make test"]
+async fn a_connection_that_is_lost_in_the_middle_is_said() {
+    let (lab, stage) = stage(&subject(V1, None, 1)).await;
+    let admin = lab.admin().unwrap();
+    let terminate = "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = $1 and pid = $2";
+    let cut = async |scene: Scene<'_>| {
+        if scene.steps.len() == 2 {
+            let pid = stage.pids()[1].unwrap();
+            sqlx::query(terminate).bind(stage.database()).bind(pid).execute(admin).await?;
+        }
+        Ok(scene.steps.len() % 2)
+    };
+    let lost = stage.play(Hold::All, cut).await.unwrap_err().to_string();
+    assert_eq!(lost, "buyer B has lost the connection to the database in the middle");
+    // The shop connects again, and the next order is played.
+    let (played, _) = replay::once(&stage, &LOST_UPDATE.parse().unwrap()).await.unwrap();
+    assert_eq!(played.audit.oversold, 1);
+    stage.close(&lab).await.unwrap();
+}
+
+fn run(folder: &Path, args: &str) -> Output {
+    let mut command = Command::new(loadtest());
+    let command = command.args(args.split(' ')).current_dir(folder).env_remove("DATABASE_URL").stdin(Stdio::null());
+    command.output().unwrap()
+}
+
+/// Asserts exit code 4 and a last line that names `what`.
+#[track_caller]
+fn assert_refused(output: &Output, what: &str) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<_> = text.lines().filter(|line| !line.ends_with('…')).collect();
+    assert_eq!(output.status.code(), Some(4), "{text}");
+    assert!(matches!(lines[..], [line] if line.starts_with("error: ") && line.contains(what)), "{text}");
+}
+
+#[test]
+fn what_cannot_be_played_is_refused_in_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |args: &str| run(folder.path(), args);
+    assert_refused(&said("explore v4"), "v6 decides in Redis");
+    assert_refused(&said("explore v1 --variant no-retry"), "it has transaction");
+    assert_refused(&said("explore v1 --buyers 9"), "--buyers");
+    assert_refused(&said("explore v1 --database sqlite"), "SQLite has no wire to hold");
+    assert_refused(&said("replay v1 none.txt"), "cannot read none.txt");
+    assert_refused(&said("replay v1 /dev/zero"), "/dev/zero does not end within 65536 bytes");
+    for (text, why) in [
+        ("A select · B delete", "`B delete` is no statement: they are select, update, insert, commit"),
+        ("Z select", "they are A to D"),
+        ("", "no statement in this schedule"),
+        ("A select B select", "is not a buyer and a statement"),
+    ] {
+        fs::write(folder.path().join("schedule.txt"), text).unwrap();
+        assert_refused(&said("replay v1 schedule.txt"), why);
+    }
+    fs::write(folder.path().join("schedule.txt"), LOST_UPDATE).unwrap();
+    assert_refused(&said("replay v1 schedule.txt --database sqlite"), "SQLite has no wire to hold");
+    assert_refused(&said("replay v6 schedule.txt"), "v6 decides in Redis");
+    fs::write(folder.path().join("binary.txt"), [0xff, 0xfe, 0]).unwrap();
+    assert_refused(&said("replay v1 binary.txt"), "cannot read binary.txt");
+}
+
+/// PostgreSQL is hidden in a mount of this test's own; where the system allows none, nothing can be hidden and nothing is said.
+#[test]
+#[ignore = "hides PostgreSQL: make test"]
+fn a_missing_postgres_is_named_with_what_installs_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let hide = "for folder in /usr/lib/postgresql /usr/local/opt; do \
+                if [ -d $folder ]; then mount -t tmpfs none $folder || exit 77; fi; done; PATH= exec \"$@\"";
+    let mut command = Command::new("unshare");
+    let command = command.args(["--map-root-user", "--mount", "sh", "-c", hide, "hide"]);
+    let program = [loadtest(), PathBuf::from("explore"), PathBuf::from("v1")];
+    let output = command.args(program).current_dir(folder.path()).env_remove("DATABASE_URL").output();
+    match output {
+        Ok(output) if output.status.code() == Some(4) => {
+            assert_refused(&output, "PostgreSQL is not installed; `make services` installs it");
+        }
+        Ok(output) if output.status.code() == Some(0) => panic!("{output:?}"),
+        refused => eprintln!("no mounts of one's own here: {refused:?}"),
+    }
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: make test"]
+fn the_command_prints_a_table_and_a_picture_and_writes_its_figures() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), "explore v1 v2 --json explored.json --html explored.html");
+    let says = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(says.contains("12 of 16 orders of events oversell") && says.contains("0 of 8 orders of events"), "{says}");
+    assert_eq!(says.matches("LOST UPDATE").count(), 1, "one picture: {says}");
+    let text = fs::read(folder.path().join("explored.json")).unwrap();
+    let record: Value = serde_json::from_slice(&text).unwrap();
+    assert_eq!((&record["schema"], &record["explored"][0]["version"]), (&1.into(), &"v1-naive".into()));
+    let v1 = &record["explored"][0];
+    for (figure, expected) in
+        [("buyers", 2), ("stock", 1), ("orders_of_events", 16), ("oversell", 12), ("undersell", 0), ("blocked", 0)]
+    {
+        assert_eq!(v1[figure], expected, "{figure}");
+    }
+    assert_eq!((&v1["variant"], &v1["shortest"][0]), (&Value::Null, &"A select".into()));
+    let orders = v1["orders"].as_array().unwrap();
+    assert!(orders.len() == 16 && orders[0]["told"]["A"] == "bought" && orders[0]["oversold"] == 0, "{}", orders[0]);
+    assert!(record["machine"]["cores"].as_u64().unwrap() > 0 && record["command"].is_string());
+
+    let made = run(folder.path(), "report explored.json --html again.html");
+    assert_eq!(made.status.code(), Some(0), "{made:?}");
+    let [first, second] =
+        ["explored", "again"].map(|name| fs::read_to_string(folder.path().join(format!("{name}.html"))));
+    let first = first.unwrap();
+    assert!(first == second.unwrap() && first.matches("<svg").count() == 2 && first.contains("lost update"));
+    let table = run(folder.path(), "report explored.json --markdown");
+    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    assert!(table.contains("| v1-naive | 2, 1 | 16 | **12** | 0 |"), "{table}");
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: make test"]
+fn a_schedule_is_replayed_from_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schedules/lost-update.txt");
+    let args = format!("replay v1 {} --times 5 --json replayed.json --html replayed.html", file.display());
+    let output = run(folder.path(), &args);
+    let says = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(says.contains("5 of 5 the same: A was told bought, B was told bought"), "{says}");
+    let made = run(folder.path(), "picture lanes replayed.json --svg lanes.svg");
+    assert_eq!(made.status.code(), Some(0), "{made:?}");
+    let svg = fs::read_to_string(folder.path().join("lanes.svg")).unwrap();
+    for words in ["v1-naive", "stale read", "lost update", "sold 1 · 2 orders", "oversold by 1"] {
+        assert!(svg.contains(words), "{words}: {svg}");
+    }
+    assert_refused(&run(folder.path(), "report replayed.json --markdown"), "is of a schedule, which has no table");
+    fs::write(folder.path().join("early.txt"), "A select · B select").unwrap();
+    assert_refused(&run(folder.path(), "replay v1 early.txt"), "ends too early: it leaves A at update, B at update");
+}

@@ -1,0 +1,232 @@
+//! What README and book show and quote is what the files in `docs/results` say.
+
+use std::{fs, path::Path, process::Command};
+
+use crate::support::loadtest;
+use clap::ValueEnum;
+use loadtest::{
+    explore::figures::{Explorations, Replays},
+    fault::{Fault, figures::Faults},
+    record::Record,
+    text::thousands,
+};
+use serde_json::Value;
+
+/// Prints the tables of a committed file of figures: that of the stampedes, and the matrix if there is one.
+fn tables(file: &str) -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let made = Command::new(loadtest()).arg("report").arg(root.join(file)).arg("--markdown").output().unwrap();
+    let text = String::from_utf8(made.stdout).unwrap();
+    text.split("\n\n").map(|table| table.trim_end().to_owned()).collect()
+}
+
+/// The tables in the README are those that the command makes of the committed figures.
+#[test]
+fn the_readme_shows_the_figures() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    let stampedes = &tables("docs/results/demo.json")[0];
+    assert!(stampedes.contains("| v6-production |") && readme.contains(stampedes), "the table should be:\n{stampedes}");
+    let matrix = &tables("docs/results/matrix.json")[1];
+    assert!(matrix.contains("| v6-production |") && readme.contains(matrix), "the matrix should be:\n{matrix}");
+}
+
+/// The pictures in README and book are those that the command makes of the committed figures.
+#[test]
+fn the_pictures_are_made_from_the_figures() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let folder = tempfile::tempdir().unwrap();
+    let lanes =
+        ["v1", "v2", "v3"].map(|version| ("lanes", format!("replay-{version}.json"), format!("lanes-{version}")));
+    let of_runs = [
+        ("ladder", "demo.json", "ladder"),
+        ("matrix", "matrix.json", "matrix"),
+        ("funnel", "matrix.json", "funnel"),
+        ("funnel", "v6-nginx.json", "funnel-nginx"),
+    ];
+    let of_runs = of_runs.map(|(kind, file, name)| (kind, file.to_owned(), name.to_owned()));
+    for (kind, file, name) in of_runs.into_iter().chain(lanes) {
+        let svg = folder.path().join(&name);
+        let made = Command::new(loadtest())
+            .args(["picture", kind])
+            .arg(root.join("docs/results").join(file))
+            .arg("--svg")
+            .arg(&svg)
+            .status();
+        assert!(made.unwrap().success());
+        let committed = root.join(format!("docs/src/{name}.svg"));
+        let [made, committed] = [svg, committed].map(|file| fs::read_to_string(file).unwrap());
+        let title = if kind == "lanes" { name.replace("lanes-", "") } else { "-production".into() };
+        assert!(made.contains(&title) && made == committed, "{name}: make pictures");
+    }
+}
+
+/// Every order of events: the book's table is the files', each version came out as promised, and none was left out.
+#[test]
+fn the_orders_of_events_are_those_of_the_figures() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = fs::read_to_string(root.join("docs/src/explore.md")).unwrap();
+    let says = |quote: String| assert!(page.contains(&quote), "docs/src/explore.md should say: {quote}");
+    let mut files = vec!["explore".to_owned(), "explore-3-buyers".into()];
+    for variant in ["v1-transaction", "v2-process-lock", "v2-insert-first", "v2-serializable", "v3-no-retry"] {
+        files.push(format!("explore-{variant}"));
+    }
+    files.push("explore-v3-conditional".into());
+    for name in files {
+        let file = root.join(format!("docs/results/{name}.json"));
+        for explored in Explorations::read(&file).unwrap().explored {
+            assert_eq!((explored.verdict.as_str(), explored.not_followed, explored.cut_off), ("as promised", 0, 0));
+            assert_eq!(explored.orders.len(), explored.orders_of_events, "{name}");
+            let limit = if explored.version == "v1-naive" { 10.0 } else { 30.0 };
+            assert!(explored.buyers > 2 || explored.seconds < limit, "{name}: {} s", explored.seconds);
+        }
+        let printed = Command::new(loadtest()).arg("report").arg(&file).arg("--markdown").output().unwrap();
+        let table = String::from_utf8(printed.stdout).unwrap();
+        table.lines().skip(2).for_each(|row| says(row.to_owned()));
+    }
+    for version in ["v1", "v2", "v3"] {
+        let file = root.join(format!("docs/results/replay-{version}.json"));
+        for replayed in Replays::read(&file).unwrap().replayed {
+            assert_eq!((replayed.times, replayed.same), (100, 100), "{version}");
+            replayed.notes.iter().for_each(|note| says(note.clone()));
+        }
+    }
+}
+
+/// Chapter 6 says of four crowds: sold exactly, twenty times of twenty, and nothing left anywhere.
+#[test]
+fn chapter_6_sold_exactly_each_time() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for (file, buyers, stock, instances) in [
+        ("v6-x1", 10_000, 100, 1),
+        ("v6-x3", 10_000, 100, 3),
+        ("v6-100000-x1", 100_000, 1000, 1),
+        ("v6-100000-x3", 100_000, 1000, 3),
+    ] {
+        let text = fs::read_to_string(root.join(format!("docs/results/{file}.json"))).unwrap();
+        let record: Record = serde_json::from_str(&text).unwrap();
+        assert_eq!(record.runs.len(), 20, "{file}");
+        for run in record.runs {
+            assert_eq!((run.buyers, run.stock, run.instances), (buyers, stock, instances), "{file}");
+            assert_eq!((run.audit.orders, run.audit.sold, run.audit.undersold), (stock, stock, 0), "{file}");
+            assert!(run.audit.is_sound() && run.audit.not_conserved == 0 && run.audit.unknown == 0, "{file}");
+        }
+    }
+}
+
+/// Each fault ten times: the table in the book is the file's, and nothing was oversold, lost or leaked.
+#[test]
+fn chapter_6_survived_each_fault_each_time() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let file = root.join("docs/results/faults.json");
+    let faults = Faults::read(&file).unwrap();
+    let names: Vec<&str> = faults.faults.iter().map(|rounds| rounds.fault.as_str()).collect();
+    let all: Vec<String> = Fault::value_variants().iter().map(Fault::to_string).collect();
+    assert_eq!(names, all);
+    assert!(faults.faults.iter().all(|rounds| rounds.rounds.len() == 10 && rounds.are_clean()));
+    let page = fs::read_to_string(root.join("docs/src/faults.md")).unwrap();
+    let printed = Command::new(loadtest()).arg("report").arg(&file).arg("--markdown").output().unwrap();
+    let table = String::from_utf8(printed.stdout).unwrap();
+    assert!(page.contains(&table), "the table should be:\n{table}");
+}
+
+/// A hundred thousand forgeries at two instances.
+#[test]
+fn chapter_6_took_no_forgery() {
+    let text =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/results/v6-forger.json")).unwrap();
+    let record: Record = serde_json::from_str(&text).unwrap();
+    let [run] = &record.runs[..] else { panic!("{} runs", record.runs.len()) };
+    assert_eq!((run.version.as_str(), run.instances, run.figure().as_str()), ("v6-production", 2, "0 of 100,000"));
+}
+
+/// What chapters and cards quote stands in the figures.
+#[test]
+fn the_chapters_quote_the_figures() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |file: &str| fs::read_to_string(root.join(file)).unwrap();
+    let runs = |file: &str| {
+        let record: Value = serde_json::from_str(&read(&format!("docs/results/{file}.json"))).unwrap();
+        record["runs"].as_array().unwrap().clone()
+    };
+    let demo = runs("demo");
+    let run = |version: &str, variant: Option<&str>| {
+        let this = |run: &&Value| {
+            run["scenario"] == "stampede" && run["version"] == version && run["variant"].as_str() == variant
+        };
+        demo.iter().find(this).unwrap()
+    };
+    let count = |value: &Value| thousands(value.as_f64().unwrap() as i64);
+    let rounded = |value: &Value| thousands(value.as_f64().unwrap().round() as i64);
+    let (v1, in_transaction) = (run("v1-naive", None), run("v1-naive", Some("transaction")));
+    let (v2, process_lock) = (run("v2-pessimistic", None), run("v2-pessimistic", Some("process-lock")));
+    let serializable = run("v2-pessimistic", Some("serializable"));
+    let (v3, v4) = (run("v3-optimistic", None), run("v4-ratelimit", None));
+    let [forger, two, restart] = ["v5-forger", "v5-two-instances", "v5-restart"].map(runs);
+    let span = |runs: &[Value]| {
+        let told = runs.iter().map(|run| run["outcomes"]["wrong-path"].as_i64().unwrap());
+        format!("{} to {}", told.clone().min().unwrap(), told.max().unwrap())
+    };
+    // Chapter 6: medians over the runs, and the rate to the last commit against chapter 2's in the same run.
+    let [x1, large, everybody] = ["v6-x1", "v6-100000-x3", "everybody"].map(runs);
+    let median = |runs: &[Value], at: &str| {
+        let mut values: Vec<f64> = runs.iter().map(|run| run.pointer(at).unwrap().as_f64().unwrap()).collect();
+        values.sort_by(f64::total_cmp);
+        format!("{:.0}", (values[(values.len() - 1) / 2] + values[values.len() / 2]) / 2.0)
+    };
+    let confirmed = |runs| median(runs, "/reservations/to_confirmed_ms/p99");
+    let passed = x1.iter().map(|run| run["counters"]["passed_filter"].as_i64().unwrap());
+    let passed = format!("{} to {}", passed.clone().min().unwrap(), passed.max().unwrap());
+    let orders = |run: &Value| run["orders"].as_f64().unwrap();
+    let queued = orders(&everybody[0]) * 1e3 / everybody[0]["reservations"]["last_commit_ms"].as_f64().unwrap();
+    let times = format!("{:.1} times", queued * everybody[1]["seconds"].as_f64().unwrap() / orders(&everybody[1]));
+    // Chapter 6 behind nginx, and who waits for its news.
+    let nginx = &runs("v6-nginx")[0];
+    let reached =
+        [&nginx["nginx"]["requests"], &nginx["nginx"]["passed_on"], &nginx["counters"]["passed_filter"]].map(count);
+    let watchers: Value = serde_json::from_str(&read("docs/results/watchers.json")).unwrap();
+    assert!(watchers["worst_ms"].as_f64().unwrap() < 2000.0 && watchers["waiting"] == 5000);
+    assert_eq!(nginx["verdict"], "as promised");
+    assert!(forger.iter().chain(&two).chain(&restart).all(|run| run["lost_promises"] == 0));
+    for (file, quote) in [
+        ("v1-naive/README.md", format!("the counter says that {} were sold", count(&v1["sold"]))),
+        ("v1-naive/README.md", format!("It still oversells: {} orders", count(&in_transaction["orders"]))),
+        ("v1-naive/README.md", format!("{} orders a second", count(&v1["requests_per_second"]))),
+        ("v2-pessimistic/README.md", format!("with two instances it sold {} of 100", process_lock["orders"])),
+        (
+            "v2-pessimistic/README.md",
+            format!("holds, by {} retries", count(&serializable["counters"]["serialization_failures"])),
+        ),
+        ("v2-pessimistic/README.md", format!("{} statements per unit sold", rounded(&v2["statements_per_order"]))),
+        ("v3-optimistic/README.md", format!("lost {} compare-and-swaps", count(&v3["counters"]["conflicts"]))),
+        ("v3-optimistic/README.md", format!("{} statements per unit sold", rounded(&v3["statements_per_order"]))),
+        ("v3-optimistic/README.md", format!("answers {} requests a second", count(&v3["requests_per_second"]))),
+        ("v3-optimistic/README.md", format!("answers {}:", count(&v2["requests_per_second"]))),
+        ("v4-ratelimit/README.md", format!("{} of 10,000 were told", count(&v4["outcomes"]["rate-limited"]))),
+        ("v5-hidden-api/README.md", format!("{} taken", forger[0]["measure"]["value"].as_f64().unwrap())),
+        ("v5-hidden-api/README.md", format!("{} of 10,000 honest buyers", span(&two))),
+        ("v5-hidden-api/README.md", format!("{} told `wrong-path`", span(&restart))),
+        ("v6-production/README.md", format!("p99 {} ms with 10,000 buyers", confirmed(&x1))),
+        ("v6-production/README.md", format!("{} ms with 100,000 and three", confirmed(&large))),
+        ("v6-production/README.md", format!("of 10,000 attempts {passed} reached Redis")),
+        ("v6-production/README.md", format!("{} orders a second", thousands(queued.round() as i64))),
+        ("v6-production/README.md", times.clone()),
+        (
+            "v6-production/README.md",
+            format!(
+                "{} requests came to nginx, {} to an instance, {}\nattempts to Redis",
+                reached[0], reached[1], reached[2]
+            ),
+        ),
+        ("v6-production/README.md", format!("p99 {} ms, the last one", rounded(&watchers["worst_p99_ms"]))),
+        ("docs/src/million.md", format!("Of {} requests", reached[0])),
+        ("docs/src/path.md", times.clone()),
+        ("docs/src/whiteboard/6-production.md", times),
+        ("docs/src/whiteboard/6-production.md", format!("{passed} of 10,000 attempts")),
+        ("docs/src/whiteboard/1-naive.md", format!("`sold` says {}", count(&v1["sold"]))),
+        ("docs/src/whiteboard/2-pessimistic.md", format!("{} requests a second", count(&v2["requests_per_second"]))),
+        ("docs/src/whiteboard/3-optimistic.md", format!("{} conflicts", count(&v3["counters"]["conflicts"]))),
+        ("docs/src/whiteboard/5-hidden-api.md", format!("{} honest buyers", span(&two))),
+    ] {
+        assert!(read(file).contains(&quote), "{file} should say: {quote}");
+    }
+}

@@ -1,0 +1,254 @@
+//! The private servers: up, killed, up again with their data, and gone without a trace.
+
+use std::{
+    collections::HashSet,
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use crate::support::{eventually, is_empty, loadtest, temporary};
+use loadtest::services::{Server, Services};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use sqlx::{AnyConnection, Connection};
+use url::Url;
+
+/// What the system says of the processes, their parents, and whether they run.
+fn processes() -> Vec<(u32, u32)> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(|pid: u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        (fields.next()? != "Z").then_some((pid, fields.next()?.parse().ok()?))
+    })
+    .collect()
+}
+
+/// The keeper that `parent` has started, and everybody under it.
+fn family(parent: u32) -> Vec<u32> {
+    let processes = processes();
+    let is_keeper = |pid| {
+        fs::read(format!("/proc/{pid}/cmdline"))
+            .is_ok_and(|line| line.ends_with(b"\0keeper\0postgres\0redis\0rabbitmq\0"))
+    };
+    let keeper =
+        processes.iter().find(|(pid, its_parent)| *its_parent == parent && is_keeper(*pid)).expect("a keeper").0;
+    let mut family = vec![keeper];
+    for next in 0.. {
+        let Some(&member) = family.get(next) else { break };
+        family.extend(processes.iter().filter(|(_, parent)| *parent == member).map(|(pid, _)| *pid));
+    }
+    family
+}
+
+/// Names, as far as the system keeps them: 15 letters.
+fn names(family: &[u32]) -> HashSet<String> {
+    family.iter().filter_map(|pid| Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim().into())).collect()
+}
+
+async fn are_gone(family: &[u32]) {
+    let gone = async || !processes().iter().any(|(pid, _)| family.contains(pid));
+    eventually(&format!("{:?} are gone", names(family)), gone).await;
+}
+
+/// The addresses that these processes listen on, as the system writes them.
+fn listening(family: &[u32]) -> Vec<String> {
+    let folders = family.iter().filter_map(|pid| fs::read_dir(format!("/proc/{pid}/fd")).ok());
+    let files: HashSet<_> = folders.flatten().flatten().filter_map(|file| fs::read_link(file.path()).ok()).collect();
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| fs::read_to_string(table).unwrap_or_default());
+    let lines = tables.iter().flat_map(|table| table.lines().skip(1));
+    let fields = lines.map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let ours = fields.filter(|f| f[3] == "0A" && files.contains(&PathBuf::from(format!("socket:[{}]", f[9]))));
+    ours.map(|fields| fields[1].to_owned()).collect()
+}
+
+fn connect(url: &Url) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect((url.host_str().unwrap(), url.port().unwrap()))?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    Ok(stream)
+}
+
+/// Sends a line to Redis and returns all that it says.
+fn redis(url: &Url, line: &str) -> String {
+    let mut stream = connect(url).unwrap();
+    write!(stream, "AUTH {}\r\n{line}\r\nQUIT\r\n", url.password().unwrap()).unwrap();
+    let mut said = String::new();
+    stream.read_to_string(&mut said).unwrap();
+    said
+}
+
+/// Sends one method of AMQP and returns class and method of the answer.
+fn amqp(stream: &mut TcpStream, channel: u8, method: [u8; 2], arguments: &[u8]) -> [u8; 2] {
+    let length = 4 + arguments.len() as u8;
+    stream.write_all(&[1, 0, channel, 0, 0, 0, length, 0, method[0], 0, method[1]]).unwrap();
+    stream.write_all(arguments).unwrap();
+    stream.write_all(&[0xCE]).unwrap();
+    read_amqp(stream)
+}
+
+fn read_amqp(stream: &mut TcpStream) -> [u8; 2] {
+    let mut head = [0; 7];
+    stream.read_exact(&mut head).unwrap();
+    let length = u32::from_be_bytes(head[3..].try_into().unwrap()) as usize;
+    let mut body = vec![0; length + 1];
+    stream.read_exact(&mut body).unwrap();
+    [body[1], body[3]]
+}
+
+/// Logs in to RabbitMQ and declares a durable queue; or with `passive` only asks whether it is there.
+fn rabbitmq(url: &Url, passive: bool) {
+    let mut stream = connect(url).unwrap();
+    stream.write_all(b"AMQP\0\0\x09\x01").unwrap();
+    assert_eq!(read_amqp(&mut stream), [10, 10], "start");
+    let login = format!("\0{}\0{}", url.username(), url.password().unwrap());
+    let start = [b"\0\0\0\0\x05PLAIN\0\0\0", &[login.len() as u8][..], login.as_bytes(), b"\x05en_US"].concat();
+    assert_eq!(amqp(&mut stream, 0, [10, 11], &start), [10, 30], "the password is right");
+    stream.write_all(b"\x01\0\0\0\0\0\x0c\0\x0a\0\x1f\x07\xff\0\x02\0\0\0\0\xce").unwrap(); // tune-ok has no answer
+    assert_eq!(amqp(&mut stream, 0, [10, 40], b"\x01/\0\0"), [10, 41], "open");
+    assert_eq!(amqp(&mut stream, 1, [20, 10], b"\0"), [20, 11], "a channel");
+    let declare = [b"\0\0\x06orders", &[if passive { 3 } else { 2 }][..], b"\0\0\0\0"].concat();
+    assert_eq!(amqp(&mut stream, 1, [50, 10], &declare), [50, 11], "a queue");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn killed_servers_come_back_with_their_data_and_dropped_ones_leave_nothing() {
+    sqlx::any::install_default_drivers();
+    let mut services = tokio::task::block_in_place(|| Services::start(&loadtest(), &Server::ALL)).unwrap();
+    let urls = Server::ALL.map(|server| services.url(server).unwrap().clone());
+    let [postgres_url, redis_url, amqp_url] = &urls;
+
+    let before = family(std::process::id());
+    let listening = listening(&before);
+    assert!(listening.len() >= 5, "the three, and two ports among nodes: {listening:?}");
+    let loopback = |address: &&str| ["0100007F", "00000000000000000000000001000000"].contains(address);
+    assert!(listening.iter().map(|a| a.split(':').next().unwrap()).all(|a| loopback(&a)), "{listening:?}");
+
+    // A session that is asleep and one that works, so that the server has children to be killed.
+    let mut session = AnyConnection::connect(postgres_url.as_str()).await.unwrap();
+    sqlx::query("create table kept (id bigint)").execute(&mut session).await.unwrap();
+    sqlx::query("insert into kept values (42)").execute(&mut session).await.unwrap();
+    let mut busy = AnyConnection::connect(postgres_url.as_str()).await.unwrap();
+    let busy = tokio::spawn(async move { sqlx::query("select pg_sleep(3600)").execute(&mut busy).await.map(drop) });
+    assert!(redis(redis_url, "SET kept 42").ends_with("+OK\r\n+OK\r\n"));
+    // The log is on its way to the disk for a second, but in the system's hands at once: a kill does not touch it.
+    assert!(redis(redis_url, "GET kept").contains("$2\r\n42\r\n"));
+    rabbitmq(amqp_url, false);
+
+    for (server, url) in Server::ALL.iter().zip(&urls) {
+        tokio::task::block_in_place(|| {
+            services.kill(*server).unwrap();
+            assert!(connect(url).is_err(), "{server} is dead");
+            assert!(services.kill(*server).is_err(), "and not twice");
+            services.start_again(*server).unwrap();
+            assert!(services.start_again(*server).is_err(), "nor up twice");
+        });
+        assert_eq!(services.url(*server), Some(url));
+    }
+    assert!(busy.await.unwrap().is_err(), "the session is dead with its server");
+    let mut session = AnyConnection::connect(postgres_url.as_str()).await.unwrap();
+    let kept: i64 = sqlx::query_scalar("select id from kept").fetch_one(&mut session).await.unwrap();
+    assert_eq!(kept, 42);
+    assert!(redis(redis_url, "GET kept").contains("$2\r\n42\r\n"));
+    rabbitmq(amqp_url, true);
+
+    let after = family(std::process::id());
+    let names = names(&after);
+    for name in ["postgres", "redis-server", "beam.smp", "epmd"] {
+        assert!(names.contains(name), "{name} is not among {names:?}");
+    }
+    let folders = after.iter().filter_map(|pid| fs::read_link(format!("/proc/{pid}/cwd")).ok());
+    let mut folders = folders.filter(|folder| folder.ends_with("redis"));
+    let folder = folders.next().unwrap().parent().unwrap().to_owned();
+    assert!(folder.file_name().unwrap().to_string_lossy().starts_with("oversold-servers-"));
+
+    tokio::task::block_in_place(|| drop(services));
+    assert!(!folder.exists());
+    are_gone(&before).await;
+    are_gone(&after).await;
+}
+
+/// As many of the keys `1` … `100` as are there, and the last of them.
+fn keys(url: &Url) -> (usize, Option<usize>) {
+    let said: String = (1..=100).map(|n| format!("EXISTS {n}\r\n")).collect();
+    let said = redis(url, said.trim_end());
+    let there: Vec<_> = said.lines().skip(1).take(100).map(|line| line == ":1").collect();
+    (there.iter().filter(|there| **there).count(), there.iter().rposition(|there| *there).map(|n| n + 1))
+}
+
+#[test]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+fn redis_can_lose_the_end_of_its_log_and_all_of_it() {
+    let mut services = Services::start(&loadtest(), &[Server::Postgres, Server::Redis]).unwrap();
+    let url = services.url(Server::Redis).unwrap().clone();
+    for n in 1..=100 {
+        assert!(redis(&url, &format!("SET {n} 1")).contains("+OK\r\n+OK\r\n"));
+    }
+    let refused = |result: anyhow::Result<()>, what: &str| {
+        let error = result.expect_err(what).to_string();
+        assert!(error.contains(what), "{error}");
+    };
+    refused(services.cut(Server::Redis), "Redis is running");
+    refused(services.empty(Server::Redis), "Redis is running");
+
+    services.kill(Server::Redis).unwrap();
+    services.cut(Server::Redis).unwrap();
+    services.start_again(Server::Redis).unwrap();
+    let (left, last) = keys(&url);
+    assert!((55..80).contains(&left), "{left} of 100");
+    assert_eq!(last, Some(left), "the first ones are whole");
+
+    services.kill(Server::Redis).unwrap();
+    services.empty(Server::Redis).unwrap();
+    services.start_again(Server::Redis).unwrap();
+    assert_eq!(keys(&url), (0, None));
+    services.kill(Server::Redis).unwrap();
+    services.empty(Server::Redis).unwrap();
+    refused(services.cut(Server::Redis), "");
+    services.start_again(Server::Redis).unwrap();
+
+    services.kill(Server::Postgres).unwrap();
+    refused(services.empty(Server::Postgres), "PostgreSQL keeps its data");
+    refused(services.cut(Server::Postgres), "PostgreSQL keeps its data");
+    refused(services.empty(Server::RabbitMq), "not one of these");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn servers_go_with_whoever_started_them() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
+        let folder = temporary();
+        let mut command = Command::new(loadtest());
+        let command = command.arg("services").env("TMPDIR", folder.path()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut services = command.spawn().unwrap();
+        let mut lines = BufReader::new(services.stdout.take().unwrap()).lines();
+        let urls = ["DATABASE_URL=", "REDIS_URL=", "AMQP_URL="].map(|variable| {
+            let line = lines.next().expect("three lines").unwrap();
+            line.strip_prefix(variable).expect("a URL").parse::<Url>().unwrap()
+        });
+        assert!(urls.iter().all(|url| connect(url).is_ok()) && !is_empty(folder.path()));
+        let family = family(services.id());
+        assert!(names(&family).contains("epmd"));
+
+        kill(Pid::from_raw(services.id() as i32), signal).unwrap();
+        services.wait().unwrap();
+        are_gone(&family).await;
+        assert!(urls.iter().all(|url| connect(url).is_err()));
+        assert!(is_empty(folder.path()), "the folder of the servers is gone");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_installed_is_named() {
+    let mut command = Command::new(loadtest());
+    let output = command.args(["keeper", "redis"]).env("PATH", "").stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("Redis is not installed; `make services` installs it"), "{output:?}");
+}

@@ -1,0 +1,8 @@
+//! What a person sees in a real browser: the sale, the order, the report of a run.
+
+mod edge_page;
+mod page;
+mod production_page;
+mod report;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,161 @@
+//! What strangers can make grow in chapter 6 has an end, and what it believes of itself lapses.
+
+use std::time::Duration;
+
+use crate::support::{
+    SALE, assert_problem, eventually,
+    orders::{DECLINED, GOOD, heard, pay, payments, watch},
+    production::{Production, address, buy_at, held, log_in, pair, path, purchase, queued, request, shared},
+    proxy::Proxy,
+};
+use futures_util::future::join_all;
+use loadtest::shop_process::ShopProcess;
+use redis::AsyncCommands;
+use tokio::{task::JoinSet, time::interval};
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn more_buyers_than_can_be_counted_are_told_to_come_back() {
+    let sale = Production::new(shared(), 20).await;
+    let shops = pair(&sale, &["--frequency-buyers", "5", "--frequency-window", "10"]).await;
+    let cookies = join_all((701..=706).map(|buyer| log_in(shops[0].address, buyer))).await;
+    let (first, sixth) = (&cookies[0], &cookies[5]);
+    for (shop, cookie) in shops.iter().cycle().zip(&cookies[..5]) {
+        queued(&purchase(shop.address, SALE, cookie, None).await);
+    }
+    for shop in shops.iter().cycle().take(4) {
+        let reply = purchase(shop.address, SALE, sixth, None).await;
+        assert_problem(&reply, 503, "overloaded");
+        assert!(reply.headers.contains_key("retry-after"));
+    }
+    let counted: i64 = sale.stores.connect().await.unwrap().hlen(sale.stores.key(SALE, "tries")).await.unwrap();
+    assert_eq!(counted, 5, "buyers that take memory");
+    assert_problem(&purchase(shops[0].address, SALE, first, None).await, 409, "limit-reached");
+    sale.settles_at(5).await;
+    let buys = async || purchase(shops[0].address, SALE, sixth, None).await.status == 202;
+    eventually("the counts have begun anew", buys).await;
+    sale.settles_at(6).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn an_order_has_so_many_websockets_and_payments() {
+    let sale = Production::new(shared(), 5).await;
+    let shops = pair(&sale, &["--payment-takes", "0.001"]).await;
+    let cookie = log_in(shops[0].address, 1301).await;
+    let order_id = queued(&purchase(shops[0].address, SALE, &cookie, None).await);
+    sale.settles_at(1).await;
+    let open = async || watch(&shops[0], 1301, order_id).await;
+    let mut sockets = Vec::new();
+    for _ in 0..8 {
+        sockets.push(open().await.unwrap());
+    }
+    assert_eq!(open().await.err(), Some(503));
+    sockets.pop(); // hangs up
+    eventually("there is room again", async || open().await.map(|socket| sockets.push(socket)).is_ok()).await;
+    assert_eq!(open().await.err(), Some(503));
+    for socket in &mut sockets {
+        assert_eq!(heard(socket).await, "confirmed");
+    }
+
+    for n in 0..20 {
+        let reply = pay(&shops[n % 2], 1301, order_id, Some(&n.to_string()), DECLINED).await;
+        assert_problem(&reply, 402, "declined");
+    }
+    for shop in &shops {
+        for card in [DECLINED, GOOD] {
+            assert_problem(&pay(shop, 1301, order_id, Some("20"), card).await, 409, "limit-reached");
+        }
+        for key in ["0", "19"] {
+            assert_problem(&pay(shop, 1301, order_id, Some(key), DECLINED).await, 402, "declined");
+        }
+    }
+    // One that was broken off is finished, though there is no room for another.
+    sqlx::query("update payments set answer = null, started_at = 0").execute(&sale.pool).await.unwrap();
+    assert_problem(&pay(&shops[0], 1301, order_id, Some("7"), DECLINED).await, 402, "declined");
+    assert_eq!((payments(&sale).await, sale.orders("confirmed").await), (20, 1));
+    sale.settles_at(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn when_many_wait_for_redis_some_are_told_to_come_back_at_once() {
+    const CROWD: usize = 200;
+    let sale = Production::new(shared(), 500).await;
+    let proxy = Proxy::to(&sale.stores.redis).await;
+    let mut args = sale.args(&["--role", "api", "--waiting", "40", "--redis-timeout", "20"]);
+    let at = args.iter().position(|arg| arg == "--redis-url").unwrap();
+    args[at + 1] = proxy.instead_of(&sale.stores.redis).to_string();
+    let (shop, _worker) = (sale.instance_with(&args).await, sale.instance(&["--role", "worker"]).await);
+    // One buys before, and so Redis knows the script.
+    queued(&purchase(shop.address, SALE, &log_in(shop.address, 1400).await, None).await);
+    let cookies = join_all((1401..).take(CROWD).map(|buyer| log_in(shop.address, buyer))).await;
+    let paths = join_all(cookies.iter().map(|cookie| path(&shop, cookie))).await;
+
+    proxy.hold_answers(true);
+    let (mut buying, of) = (JoinSet::new(), shop.address);
+    for (cookie, at) in cookies.into_iter().zip(paths) {
+        buying.spawn(async move { buy_at(of, &at, &cookie, None).await });
+    }
+    let (mut refused, mut waiting) = (Vec::new(), 0);
+    eventually("each one waits, is being asked for, or was refused", async || {
+        while let Some(reply) = buying.try_join_next() {
+            refused.push(reply.unwrap());
+        }
+        let asked_for = held(&sale).await as usize - 1;
+        assert!(asked_for <= 4 * 32, "{asked_for} in four calls");
+        waiting = CROWD - refused.len() - asked_for;
+        waiting <= 40
+    })
+    .await;
+    assert!(waiting > 20, "{waiting} wait, and {} were refused", refused.len());
+    for reply in &refused {
+        assert_problem(reply, 503, "overloaded");
+        assert!(reply.headers.contains_key("retry-after"));
+    }
+    let metrics = request(shop.address, "GET /metrics", &[], "").await;
+    let metrics = String::from_utf8_lossy(&metrics.body);
+    assert!(metrics.contains("early_refusals_total"), "some before all places were taken");
+    proxy.hold_answers(false);
+    let served = buying.join_all().await;
+    served.iter().for_each(|reply| assert!(queued(reply) > 0));
+    assert_eq!(served.len() + refused.len(), CROWD);
+    sale.settles_at(1 + served.len()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn wrong_news_that_all_is_sold_lapses() {
+    let sale = Production::new(shared(), 2).await;
+    let shops = pair(&sale, &[]).await;
+    let [one, two, three] = [1501, 1502, 1503].map(|buyer| log_in(shops[0].address, buyer));
+    let (one, two, three) = tokio::join!(one, two, three);
+    let (at_1, at_2, at_3) = tokio::join!(path(&shops[0], &one), path(&shops[0], &two), path(&shops[0], &three));
+    let (mut redis, channel) = (sale.stores.connect().await.unwrap(), format!("{}:stock", sale.stores.namespace));
+    let liar = tokio::spawn(async move {
+        let mut again = interval(Duration::from_millis(50));
+        loop {
+            again.tick().await;
+            let _: i64 = redis.publish(&channel, format!("sold-out {SALE}")).await.unwrap();
+        }
+    });
+    for shop in &shops {
+        eventually("it is believed", async || address(shop.address, SALE, &one).await.is_err()).await;
+        assert_problem(&buy_at(shop.address, &at_1, &one, None).await, 409, "sold-out");
+    }
+    // Who brings a key may be asking again, and only Redis knows.
+    let first = queued(&buy_at(shops[0].address, &at_2, &two, Some("key")).await);
+    sale.settles_at(1).await;
+    liar.abort();
+    let buys = async |shop: &ShopProcess, at: &str, cookie: &str| buy_at(shop.address, at, cookie, None).await;
+    eventually("it has lapsed", async || buys(&shops[1], &at_1, &one).await.status == 202).await;
+    sale.settles_at(2).await;
+
+    for shop in &shops {
+        assert_problem(&buys(shop, &at_3, &three).await, 409, "sold-out");
+    }
+    sqlx::query("update orders set pay_by = 0 where id = $1").bind(first).execute(&sale.pool).await.unwrap();
+    eventually("a unit is sold again", async || buys(&shops[1], &at_3, &three).await.status == 202).await;
+    sale.settles_at(2).await;
+    assert_eq!(sale.orders("expired").await, 1);
+}

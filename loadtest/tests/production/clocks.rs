@@ -1,0 +1,85 @@
+//! Instances of chapter 6 whose machines have the wrong time.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Command};
+
+use crate::support::{
+    SALE, assert_problem, eventually, json,
+    orders::{GOOD, pay},
+    production::{Production, address, becomes, buy_at, log_in, purchase, queued, request, shared},
+};
+use loadtest::{
+    client::{Connection, Reply},
+    shop_process::ShopProcess,
+    version::Version,
+};
+use v1_naive::shop::sales::{Sale, now_ms};
+
+const MINUTE: i64 = 60_000;
+
+/// A sale that is open for two minutes, one machine seven minutes behind and one seven ahead: nobody notices.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis, RabbitMQ and faketime: make test"]
+async fn a_clock_that_is_minutes_off_opens_and_closes_nothing() {
+    let sale = Production::new(shared(), 5).await;
+    let of = |id, opens_at, closes_at| Sale { opens_at, closes_at, ..Sale::open(id, 5) };
+    let now = now_ms();
+    let short = of(50, now - MINUTE, now + MINUTE);
+    let (coming, over) = (of(51, now + MINUTE, now + 2 * MINUTE), of(52, now - 2 * MINUTE, now - MINUTE));
+    sale.stores.put_up(&sale.database.url, &[short, coming, over]).await.unwrap();
+    let (behind, ahead) = (at_another_time(&sale, "-7m").await, at_another_time(&sale, "+7m").await);
+
+    // First of all: they are off.
+    for (shop, minutes) in [(&behind, -7), (&ahead, 7)] {
+        let page = request(shop.address, "GET /sales/50", &[], "").await;
+        let off = (minute_of_the_day(&page) - now_ms() / MINUTE).rem_euclid(24 * 60);
+        assert!(
+            [0, 1, 24 * 60 - 1].contains(&(off - minutes).rem_euclid(24 * 60)),
+            "{off} minutes: {:?}",
+            page.headers
+        );
+        let page = json(&page);
+        assert!((page["server_time"].as_i64().unwrap() - now_ms()).abs() < MINUTE / 2, "and tell nobody: {page}");
+    }
+    for (buyer, issuer, seller) in [(1, &behind, &ahead), (2, &ahead, &behind)] {
+        let cookie = log_in(issuer.address, buyer).await;
+        let at = address(issuer.address, 50, &cookie).await.unwrap();
+        let order_id = queued(&buy_at(seller.address, &at, &cookie, None).await);
+        let mut connection = Connection::open(issuer.address).await.unwrap();
+        becomes(&mut connection, buyer, order_id, "confirmed").await;
+        for shop in [issuer, seller] {
+            assert_problem(&purchase(shop.address, 51, &cookie, None).await, 403, "not-open");
+            assert_problem(&purchase(shop.address, 52, &cookie, None).await, 410, "closed");
+        }
+        // It is to be paid in 15 minutes of PostgreSQL's.
+        let pay_by: i64 = sqlx::query_scalar("select pay_by from orders where id = $1")
+            .bind(order_id)
+            .fetch_one(&sale.pool)
+            .await
+            .unwrap();
+        assert!((pay_by - now_ms() - 15 * MINUTE).abs() < MINUTE, "{pay_by}");
+        assert_eq!(pay(seller, buyer, order_id, Some("key"), GOOD).await.status, 200);
+    }
+    eventually("both are paid", async || sale.stores.read(&[50]).await.unwrap().sales[&50].left == 3).await;
+    assert_eq!(sale.stores.read(&[SALE]).await.unwrap().sales[&SALE].held, 0);
+}
+
+/// By the machine's own clock: the HTTP server's `Date`, as `Sat, 21 Nov 2026 18:42:45 GMT`.
+fn minute_of_the_day(reply: &Reply) -> i64 {
+    let date = reply.headers["date"].to_str().unwrap();
+    let time = date.split(' ').nth(4).unwrap();
+    let numbers: Vec<i64> = time.split(':').map(|number| number.parse().unwrap()).collect();
+    numbers[0] * 60 + numbers[1]
+}
+
+/// An instance on a machine whose clock is so much off.
+async fn at_another_time(sale: &Production, offset: &str) -> ShopProcess {
+    assert!(Command::new("faketime").arg("--version").output().is_ok(), "faketime is not installed: make test does");
+    let program: PathBuf = sale.lab.folder.path().join(format!("at{offset}"));
+    let real = sale.lab.loadtest.display();
+    // Time that passes is not touched.
+    let script = format!("#!/bin/sh\nFAKETIME_DONT_FAKE_MONOTONIC=1 exec faketime -f '{offset}' '{real}' \"$@\"\n");
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let log = sale.lab.folder.path().join(format!("at{offset}.log"));
+    ShopProcess::start(&program, Version::V6, &sale.args(&[]), log).await.unwrap()
+}

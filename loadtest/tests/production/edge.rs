@@ -1,0 +1,237 @@
+//! nginx in front of chapter 6, with the very file that it is deployed with.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use crate::support::{
+    SALE, assert_problem, eventually, json, lab,
+    orders::{heard, open, watch},
+    production::{Production, click, counter, log_in, order, queued, request, shared},
+    wire::exchange,
+};
+use hyper::{Method, StatusCode};
+use loadtest::{
+    audit::audit,
+    client::{Connection, Link, home},
+    lab::Lab,
+    ledger::Ledger,
+    plan::Plan,
+    scenario::{
+        Scenario,
+        stampede::{self, Crowd, Progress},
+    },
+    services::nginx::Nginx,
+    version::Version,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::spawn_blocking,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis, RabbitMQ and nginx: make test"]
+async fn what_is_the_same_for_everybody_hardly_reaches_the_shop_and_nothing_else_is_kept() {
+    let sale = Production::new(shared(), 5).await;
+    let shop = sale.instance(&["--trusted-proxies", "127.0.0.1"]).await;
+    let nginx = sale.nginx(&[&shop]).await;
+    let mut connection = Connection::open(nginx.address).await.unwrap();
+    let page = connection.get("/", Some(1)).await.unwrap();
+    let text = String::from_utf8_lossy(&page.body).into_owned();
+    let files: Vec<_> = text.split('"').filter(|quoted| quoted.starts_with("/static/")).collect();
+    assert_eq!(files.len(), 2, "{text}");
+    for buyer in 1..=300 {
+        for path in ["/", files[0], files[1], "/sales/42", "/sales/42?from=elsewhere"] {
+            let reply = connection.get(path, Some(buyer)).await.unwrap();
+            assert_eq!(reply.status, 200, "{path}");
+            assert!(!reply.headers.contains_key("set-cookie"), "{path}");
+        }
+    }
+    let counted = async |route: &str| {
+        counter(shop.address, &format!("http_requests_total{{route=\"{route}\",status=\"200\"}}")).await
+    };
+    assert_eq!(counted("/static/{file}").await, 2);
+    for (route, asked) in [("/", 301), ("/sales/{sale_id}", 600)] {
+        let reached = counted(route).await;
+        assert!((1..asked / 2).contains(&reached), "{route}: {reached} of {asked}");
+    }
+
+    // The view is a second old at most, so a sale that sells is seen to sell.
+    let order_id = queued(&click(&mut connection, 6001).await);
+    eventually("it shows one less", async || json(&connection.get("/sales/42", Some(1)).await.unwrap())["sold"] == 1)
+        .await;
+    // And what is one buyer's is no other's.
+    assert_eq!(order(&mut connection, 6001, order_id).await["order_id"], order_id);
+    assert_eq!(order(&mut connection, 6002, order_id).await["type"], "unauthenticated");
+    log_in(nginx.address, 6002).await;
+    assert_eq!(order(&mut connection, 6002, order_id).await["type"], "not-found");
+    sale.settles_at(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis, RabbitMQ and nginx: make test"]
+async fn operators_ask_an_instance_and_buyers_cannot() {
+    let sale = Production::new(shared(), 5).await;
+    let shop = sale.instance(&[]).await;
+    let nginx = sale.nginx(&[&shop]).await;
+    for path in
+        ["/metrics", "/healthz", "/readyz", "/metrics?x", "/./metrics", "//metrics", "/%6detrics", "/s/../metrics"]
+    {
+        assert_eq!(request(shop.address, "GET /metrics", &[], "").await.status, 200);
+        assert_problem(&request(nginx.address, &format!("GET {path}"), &[], "").await, 404, "not-found");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis, RabbitMQ and nginx: make test"]
+async fn what_a_client_says_of_its_address_is_not_believed() {
+    let sale = Production::new(shared(), 5).await;
+    let narrow = ["--trusted-proxies", "127.0.0.1", "--client-rate", "1", "--client-burst", "5"];
+    let args = sale.args(&narrow).into_iter().filter(|arg| !arg.starts_with("--client-") || !arg.contains('='));
+    let shop = sale.instance_with(&args.collect::<Vec<_>>()).await;
+    let instances = vec![shop.address];
+    let nginx =
+        spawn_blocking(move || Nginx::start(([127, 0, 0, 1], 0).into(), &instances, false).unwrap()).await.unwrap();
+    let door: SocketAddr = nginx.url().socket_addrs(|| None).unwrap()[0];
+
+    // From ever other addresses, by what they say. A token comes back every second: so until one is refused.
+    let mut n = 0;
+    eventually("the shop counts them as one", async || {
+        n += 1;
+        let from = home(n).to_string();
+        let headers = [("x-forwarded-for", from.as_str()), ("x-real-ip", &from), ("forwarded", &format!("for={from}"))];
+        let reply = request(door, "POST /session", &headers, r#"{"name": "x"}"#).await;
+        reply.status == StatusCode::TOO_MANY_REQUESTS && reply.headers.contains_key("retry-after")
+    })
+    .await;
+    assert!(n > 5, "{n}");
+
+    // nginx itself counts, too: this many in one breath are no person.
+    let burst = "GET /sales/42 HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 10.0.0.1\r\n\r\n".repeat(2000);
+    let refused = exchange(door, burst.as_bytes(), |text| text.contains("429 Too Many")).await;
+    let (_, refused) = refused.split_once("HTTP/1.1 429 ").expect("a refusal");
+    assert!(refused.contains("Retry-After: 1") && refused.contains("application/problem+json"), "{refused}");
+    spawn_blocking(|| drop(nginx)).await.unwrap();
+
+    // Who comes by a proxy that is believed is counted alone.
+    let believing = sale.nginx(&[&shop]).await;
+    let mut connection = Connection::open(believing.address).await.unwrap();
+    for n in 6201..6250 {
+        let body = Some(format!(r#"{{"name": "{n}"}}"#)); // the sessions of a process are one for all its tests
+        let reply = connection.send(&Link::new(Method::POST, "/session").unwrap(), Some(n), body).await.unwrap();
+        assert_eq!(reply.status, 200, "{n}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis, RabbitMQ and nginx: make test"]
+async fn a_websocket_goes_through_and_ends_with_its_instance() {
+    let sale = Production::new(shared(), 5).await;
+    let args = ["--trusted-proxies", "127.0.0.1", "--role", "api"];
+    let (one, other) = (sale.instance(&args).await, sale.instance(&args).await);
+    let nginx = sale.nginx(&[&one, &other]).await;
+    let order_id = queued(&click(&mut Connection::open(nginx.address).await.unwrap(), 6101).await);
+    let mut sockets = Vec::new();
+    for _ in 0..4 {
+        sockets.push(watch(&nginx, 6101, order_id).await.unwrap());
+    }
+    let stranger = log_in(nginx.address, 6102).await;
+    assert_eq!(open(nginx.address, order_id, &stranger).await.err(), Some(404));
+    let _worker = sale.instance(&["--role", "worker"]).await;
+    for socket in &mut sockets {
+        assert_eq!([heard(socket).await, heard(socket).await], ["queued", "confirmed"]);
+    }
+    one.stop().await;
+    other.stop().await;
+    for socket in &mut sockets {
+        assert_eq!(heard(socket).await, "closed 1001");
+    }
+    // And without an instance it says so, as a shop would.
+    let reply = request(nginx.address, "POST /session", &[], "").await;
+    assert_problem(&reply, 503, "timed-out");
+    assert_eq!(reply.headers["retry-after"], "1");
+}
+
+/// Three instances, and one of them dies while a crowd buys, and stays dead.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis, RabbitMQ and nginx: make test"]
+async fn an_instance_that_is_killed_costs_no_promise() {
+    let stock = 1500;
+    let sale = Production::new(shared(), stock).await;
+    let args = ["--trusted-proxies", "127.0.0.1"];
+    let mut shops = Vec::new();
+    for _ in 0..3 {
+        shops.push(sale.instance(&args).await);
+    }
+    let nginx = sale.nginx(&shops.iter().collect::<Vec<_>>()).await;
+    let crowd = Crowd {
+        shops: vec![nginx.address],
+        sales: vec![SALE],
+        buyers: 3000,
+        connections: 200,
+        seed: 1,
+        opens_the_page: true,
+        ..Crowd::default()
+    };
+    let progress = Progress::default();
+    let strike = async {
+        let bought = Arc::clone(&progress);
+        eventually("a third is sold", async || {
+            bought.bought.load(std::sync::atomic::Ordering::Relaxed) as i64 > stock / 3
+        })
+        .await;
+        shops[0].kill().await.unwrap();
+    };
+    let (stampede, ()) = tokio::join!(stampede::run(&crowd, Arc::clone(&progress), async || {}), strike);
+    let stampede = stampede.unwrap();
+    sale.stores.wait_until_quiet(&[SALE]).await.unwrap();
+    let ledger = Ledger::read(&sale.pool, Some(&sale.stores), &[SALE]).await.unwrap();
+    let found = audit(&stampede.history, &ledger);
+    assert!(found.is_sound(), "{found:?}");
+    assert_eq!((found.oversold, found.lost_promises, found.orders), (0, 0, stock), "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis, RabbitMQ and nginx: make test"]
+async fn nginx_goes_with_whoever_has_started_it() {
+    let sale = Production::new(shared(), 1).await;
+    let shop = sale.instance(&["--role", "api"]).await;
+    let nginx = sale.nginx(&[&shop]).await;
+    let door = nginx.address;
+    assert!(TcpStream::connect(door).await.is_ok());
+    drop(nginx);
+    eventually("nobody listens any more", async || TcpStream::connect(door).await.is_err()).await;
+}
+
+/// As the command line has it: two instances behind nginx, the audit, and how much nginx kept away.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis, RabbitMQ and nginx: make test"]
+async fn a_run_behind_nginx_is_as_promised_and_says_what_nginx_kept_away() {
+    let sale = Production::new(shared(), 1).await;
+    let plan = Plan {
+        buyers: 1000,
+        stock: 50,
+        instances: 2,
+        connections: 100,
+        nginx: true,
+        ..Plan::stampede(Version::V6, None)
+    };
+    let lab_of_six = Lab::on(sale.lab.loadtest.clone(), shared()).await.unwrap();
+    let run = loadtest::run::run(&lab_of_six, &plan, Progress::default()).await.unwrap();
+    assert_eq!((run.verdict.as_str(), run.audit.orders, run.audit.oversold), ("as promised", 50, 0));
+    let nginx = run.nginx.unwrap();
+    // Each opens the page, two files and the sale; and asks at least for a name, a puzzle, an address and a unit.
+    assert!(nginx.requests >= 8 * 1000, "{nginx:?}");
+    assert!((4 * 1000..nginx.requests - 3000).contains(&nginx.passed_on), "{nginx:?}");
+    let wrong = Plan { nginx: true, ..Plan::new(Version::V1, None, Scenario::Stampede) };
+    let refused = loadtest::run::run(&lab("sqlite").await, &wrong, Progress::default()).await.unwrap_err();
+    assert_eq!(refused.to_string(), "nginx is part of chapter 6; v1-naive has none");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs nginx: make test"]
+async fn an_address_that_is_taken_is_said() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = taken.local_addr().unwrap();
+    let start = spawn_blocking(move || Nginx::start(at, &[([127, 0, 0, 1], 1).into()], false).err());
+    let why = tokio::time::timeout(Duration::from_secs(30), start).await.unwrap().unwrap().unwrap();
+    assert!(why.to_string().contains("nginx does not start") && why.to_string().contains("bind()"), "{why}");
+}

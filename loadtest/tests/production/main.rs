@@ -1,0 +1,19 @@
+//! Chapter 6 on its real servers when nothing breaks: who gets a unit, who is refused, and what everybody is told.
+//!
+//! Start with `purchase`, `payment` and `notify`, the way of an order; then the gates: `who_may_buy`, `puzzle`, `bounds`,
+//! `clocks`, `bad_input`; then `edge`, `operate` and `openapi`, what stands around the shop. The tests share one set of servers; a
+//! test that stops a server starts a set of its own.
+
+mod bad_input;
+mod bounds;
+mod clocks;
+mod edge;
+mod notify;
+mod openapi;
+mod operate;
+mod payment;
+mod purchase;
+mod puzzle;
+#[path = "../support/mod.rs"]
+mod support;
+mod who_may_buy;

@@ -1,0 +1,110 @@
+//! Chapter 6 on its real servers: how a buyer hears what became of the order.
+
+use crate::support::{
+    orders::{GOOD, confirmed, heard, open, pay, watch},
+    production::{Production, click, log_in, queued, shared},
+};
+use loadtest::client::Connection;
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_buyer_hears_what_becomes_of_the_order_at_any_instance() {
+    let sale = Production::new(shared(), 5).await;
+    let (api, other) = (sale.instance(&["--role", "api"]).await, sale.instance(&["--role", "api"]).await);
+    let mut connection = Connection::open(api.address).await.unwrap();
+    let order_id = queued(&click(&mut connection, 2901).await);
+    let mut sockets = Vec::new();
+    for shop in [&api, &other, &other] {
+        sockets.push(watch(shop, 2901, order_id).await.unwrap());
+    }
+    for socket in &mut sockets {
+        assert_eq!(heard(socket).await, "queued");
+    }
+    let _worker = sale.instance(&["--role", "worker"]).await;
+    for socket in &mut sockets {
+        assert_eq!(heard(socket).await, "confirmed");
+    }
+    assert_eq!(pay(&other, 2901, order_id, Some("a"), GOOD).await.status, 200);
+    for socket in &mut sockets {
+        assert_eq!([heard(socket).await, heard(socket).await], ["paid", "closed"]);
+    }
+    // Who comes late hears how it ended.
+    let mut late = watch(&api, 2901, order_id).await.unwrap();
+    assert_eq!([heard(&mut late).await, heard(&mut late).await], ["paid", "closed"]);
+
+    // And who does not pay, that it is over.
+    let unpaid = confirmed(&api, 2902).await;
+    let mut socket = watch(&other, 2902, unpaid).await.unwrap();
+    assert_eq!(heard(&mut socket).await, "confirmed");
+    sqlx::query("update orders set pay_by = 0 where id = $1").bind(unpaid).execute(&sale.pool).await.unwrap();
+    let mut told = "confirmed".to_owned();
+    while told == "confirmed" {
+        told = heard(&mut socket).await; // once more, perhaps: that we changed `pay_by` is news, too
+    }
+    assert_eq!([told, heard(&mut socket).await], ["expired", "closed"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn nobody_watches_the_order_of_somebody_else() {
+    let sale = Production::new(shared(), 5).await;
+    let shop = sale.instance(&["--role", "api"]).await;
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    let order_id = queued(&click(&mut connection, 3001).await);
+    log_in(shop.address, 3002).await;
+    for (buyer, order_id, status) in [(3002, order_id, 404), (3001, order_id + 1, 404), (3001, -1, 404)] {
+        assert_eq!(watch(&shop, buyer, order_id).await.err(), Some(status), "{buyer} {order_id}");
+    }
+    assert_eq!(open(shop.address, order_id, "").await.err(), Some(401));
+    assert_eq!(heard(&mut watch(&shop, 3001, order_id).await.unwrap()).await, "queued");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn an_instance_that_stops_says_so_to_the_five_hundred_who_watch() {
+    loadtest::open_files::allow(1200).unwrap(); // 500 WebSockets, twice
+    for role in ["all", "api"] {
+        let sale = Production::new(shared(), 100).await;
+        let (shop, stays) = (sale.instance(&["--role", role]).await, sale.instance(&[]).await);
+        let (buyers, mut sockets) = (3101..3201, Vec::new());
+        for buyer in buyers.clone() {
+            let order_id = confirmed(&shop, buyer).await;
+            for _ in 0..5 {
+                let mut socket = watch(&shop, buyer, order_id).await.unwrap();
+                assert_eq!(heard(&mut socket).await, "confirmed");
+                sockets.push((buyer, order_id, socket));
+            }
+        }
+        shop.stop().await; // SIGTERM
+        for (_, _, socket) in &mut sockets {
+            assert_eq!(heard(socket).await, "closed 1001", "role {role}");
+        }
+        assert_eq!(sockets.len(), 500);
+        for (buyer, order_id, _) in sockets.into_iter().step_by(100) {
+            assert_eq!(heard(&mut watch(&stays, buyer, order_id).await.unwrap()).await, "confirmed");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn strangers_who_ask_for_an_order_take_no_place_from_its_owner() {
+    let sale = Production::new(shared(), 5).await;
+    let shop = sale.instance(&[]).await;
+    let order_id = confirmed(&shop, 3301).await;
+    let (mine, stranger, of) = (log_in(shop.address, 3301).await, log_in(shop.address, 3302).await, shop.address);
+    let mut strangers = tokio::task::JoinSet::new();
+    for _ in 0..32 {
+        let cookie = stranger.clone();
+        strangers.spawn(async move {
+            loop {
+                assert_eq!(open(of, order_id, &cookie).await.err(), Some(404));
+            }
+        });
+    }
+    let mut sockets = Vec::new();
+    for _ in 0..8 {
+        sockets.push(open(of, order_id, &mine).await.expect("a place"));
+    }
+    strangers.shutdown().await;
+}

@@ -1,0 +1,268 @@
+//! Chapter 6 on its real servers: what follows an order. It is paid for or expires, and its buyer hears of it.
+
+use crate::support::{
+    SALE, assert_problem, eventually, json,
+    orders::{DECLINED, GOOD, card, confirmed, pay, payments},
+    production::{Production, becomes, click, log_in, order, purchase, queued, request, shared},
+};
+use futures_util::future::join_all;
+use loadtest::{client::Connection, shop_process::ShopProcess};
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn the_same_key_is_the_same_payment() {
+    let sale = Production::new(shared(), 5).await;
+    let shop = sale.instance(&["--log", "v6_production=debug"]).await;
+    let order_id = confirmed(&shop, 2001).await;
+    let first = pay(&shop, 2001, order_id, Some("a"), GOOD).await;
+    assert_eq!((first.status.as_u16(), json(&first)), (200, json!({ "order_id": order_id, "status": "paid" })));
+    let again = pay(&shop, 2001, order_id, Some("a"), GOOD).await;
+    assert_eq!((again.status, &again.body), (first.status, &first.body));
+    assert_problem(&pay(&shop, 2001, order_id, Some("a"), "5555 5555 5555 4444").await, 422, "key-reused");
+    assert_problem(&pay(&shop, 2001, order_id, Some("b"), GOOD).await, 409, "conflict");
+    // A key is its buyer's.
+    let others = confirmed(&shop, 2002).await;
+    assert_eq!(pay(&shop, 2002, others, Some("a"), GOOD).await.status, 200);
+    assert_eq!((said(&sale, "authorise"), said(&sale, "capture"), said(&sale, "void")), (3, 2, 1));
+    assert_eq!(sale.orders("paid").await, 2);
+    sale.settles_at(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_payment_that_says_nothing_of_use_is_refused() {
+    let sale = Production::new(shared(), 5).await;
+    let shop = sale.instance(&["--log", "v6_production=debug"]).await;
+    let order_id = confirmed(&shop, 2101).await;
+    let (mine, others) = (log_in(shop.address, 2101).await, log_in(shop.address, 2102).await);
+    let (mine, others) = (mine.as_str(), others.as_str());
+    let good = card(GOOD);
+    let long = "x".repeat(101);
+    let cases: &[Case] = &[
+        (order_id, "", Some("key"), &good, 401, "unauthenticated"),
+        (order_id, others, Some("key"), &good, 404, "not-found"),
+        (order_id + 1, mine, Some("key"), &good, 404, "not-found"),
+        (-1, mine, Some("key"), &good, 404, "not-found"),
+        (order_id, mine, None, &good, 400, "invalid-request"),
+        (order_id, mine, Some(""), &good, 400, "invalid-request"),
+        (order_id, mine, Some(&long), &good, 400, "invalid-request"),
+        (order_id, mine, Some("key"), "", 400, "invalid-request"),
+        (order_id, mine, Some("key"), "card=4242", 400, "invalid-request"),
+        (order_id, mine, Some("key"), "{}", 400, "invalid-request"),
+        (order_id, mine, Some("key"), r#"{"card": 424242424242}"#, 400, "invalid-request"),
+        (order_id, mine, Some("key"), &card("4242 4242"), 400, "invalid-request"),
+        (order_id, mine, Some("key"), &card("4242 4242 4242 424x"), 400, "invalid-request"),
+        (order_id, mine, Some("blanks"), &card(&" ".repeat(16)), 400, "invalid-request"),
+        (order_id, mine, Some("20 digits"), &card(&"4".repeat(20)), 400, "invalid-request"),
+    ];
+    let mut wrong = Vec::new();
+    for (order_id, cookie, key, body, status, kind) in cases {
+        let key = key.map(|key| ("idempotency-key", key));
+        let headers: Vec<_> = [("cookie", *cookie)].into_iter().chain(key).collect();
+        let reply = request(shop.address, &format!("POST /orders/{order_id}/payment"), &headers, body).await;
+        if (reply.status.as_u16(), json(&reply)["type"].as_str()) != (*status, Some(kind)) {
+            wrong.push(format!("{key:?} {body}: {} {:?}", reply.status, reply.body));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_eq!((said(&sale, "authorise"), sale.orders("confirmed").await, payments(&sale).await), (0, 1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_payment_in_flight_is_not_begun_again() {
+    let sale = Production::new(shared(), 5).await;
+    let shop = sale.instance(&["--payment-takes", "3", "--log", "v6_production=debug"]).await;
+    let order_id = confirmed(&shop, 2201).await;
+    let both = join_all(["a", "a"].map(|key| pay(&shop, 2201, order_id, Some(key), GOOD))).await;
+    let (paid, not): (Vec<_>, Vec<_>) = both.into_iter().partition(|reply| reply.status == 200);
+    assert_eq!((paid.len(), not.len()), (1, 1));
+    assert_problem(&not[0], 409, "conflict");
+    assert!(not[0].headers.contains_key("retry-after"));
+    assert_eq!(pay(&shop, 2201, order_id, Some("a"), GOOD).await.body, paid[0].body);
+    assert_eq!((said(&sale, "authorise"), said(&sale, "capture"), said(&sale, "void")), (1, 1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn of_payments_under_many_keys_one_is_charged() {
+    let sale = Production::new(shared(), 5).await;
+    let (shop, other) = (sale.instance(&[]).await, sale.instance(&[]).await);
+    let order_id = confirmed(&shop, 2301).await;
+    let keys = ["a", "b", "c", "d"];
+    let paying = keys.iter().enumerate().map(|(n, key)| pay([&shop, &other][n % 2], 2301, order_id, Some(key), GOOD));
+    let (paid, not): (Vec<_>, Vec<_>) = join_all(paying).await.into_iter().partition(|reply| reply.status == 200);
+    assert_eq!((paid.len(), not.len()), (1, 3));
+    for reply in &not {
+        assert_problem(reply, 409, "conflict");
+    }
+    sale.settles_at(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_declined_card_leaves_the_order_to_be_paid_with_another() {
+    let sale = Production::new(shared(), 5).await;
+    let shop = sale.instance(&["--log", "v6_production=debug"]).await;
+    let order_id = confirmed(&shop, 2401).await;
+    for _ in 0..2 {
+        assert_problem(&pay(&shop, 2401, order_id, Some("a"), DECLINED).await, 402, "declined");
+    }
+    assert_eq!(said(&sale, "authorise"), 1, "the answer is kept, too");
+    assert_eq!(sale.orders("confirmed").await, 1);
+    assert_eq!(pay(&shop, 2401, order_id, Some("b"), GOOD).await.status, 200);
+    assert_eq!((said(&sale, "capture"), sale.orders("paid").await), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_payment_whose_answer_was_not_kept_is_finished_and_not_taken_back() {
+    let sale = Production::new(shared(), 5).await;
+    let shop = sale.instance(&["--log", "v6_production=debug"]).await;
+    let order_id = confirmed(&shop, 2501).await;
+    assert_eq!(pay(&shop, 2501, order_id, Some("a"), GOOD).await.status, 200);
+    // As if the instance had died right after the order was `paid`, long ago.
+    sqlx::query("update payments set answer = null, started_at = 0").execute(&sale.pool).await.unwrap();
+    let again = pay(&shop, 2501, order_id, Some("a"), GOOD).await;
+    assert_eq!((again.status.as_u16(), said(&sale, "void")), (200, 0), "{again:?}");
+    assert_problem(&pay(&shop, 2501, order_id, Some("b"), GOOD).await, 409, "conflict");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_payment_of_a_buyer_who_hung_up_is_finished_before_the_instance_stops() {
+    let sale = Production::new(shared(), 5).await;
+    let (_worker, shop) = (
+        sale.instance(&["--role", "worker"]).await,
+        sale.instance(&["--role", "api", "--payment-takes", "2", "--log", "v6_production=debug"]).await,
+    );
+    let order_id = confirmed(&shop, 3201).await;
+    tokio::select! {
+        reply = pay(&shop, 3201, order_id, Some("a"), GOOD) => panic!("answered: {reply:?}"),
+        () = eventually("the payment has begun", async || payments(&sale).await == 1) => {}
+    }
+    shop.stop().await;
+    assert_eq!((sale.orders("paid").await, said(&sale, "capture")), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn what_is_paid_stays_and_what_is_not_expires() {
+    let sale = Production::new(shared(), 2).await;
+    let shop = sale.instance(&[]).await;
+    let (paid, unpaid) = (confirmed(&shop, 2601).await, confirmed(&shop, 2602).await);
+    assert_eq!(pay(&shop, 2601, paid, Some("a"), GOOD).await.status, 200);
+    sqlx::query("update orders set pay_by = 0").execute(&sale.pool).await.unwrap();
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    becomes(&mut connection, 2602, unpaid, "expired").await;
+    assert_eq!(order(&mut connection, 2601, paid).await["status"], "paid");
+    for key in ["a", "a", "b"] {
+        assert_problem(&pay(&shop, 2602, unpaid, Some(key), GOOD).await, 410, "closed");
+    }
+    assert_eq!(order(&mut connection, 2602, unpaid).await["status"], "expired");
+    given_back(&sale, 1).await;
+    sale.settles_at(1).await;
+
+    // To anybody, the first buyer too.
+    let again = sold_again(&shop, 2602).await;
+    assert_ne!(again, unpaid);
+    becomes(&mut connection, 2602, again, "confirmed").await;
+    assert_eq!(pay(&shop, 2602, again, Some("c"), GOOD).await.status, 200);
+    assert_problem(&click(&mut connection, 2603).await, 409, "sold-out");
+    sale.settles_at(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_unit_that_is_not_paid_for_is_for_sale_again_at_every_instance() {
+    let sale = Production::new(shared(), 1).await;
+    let instance = async || sale.instance(&["--pay-within", "1"]).await;
+    let (shop, other) = (instance().await, instance().await);
+    queued(&purchase(shop.address, SALE, &log_in(shop.address, 2701).await, None).await);
+    for (buyer, shop) in [(2702, &other), (2703, &shop), (2701, &other)] {
+        sold_again(shop, buyer).await;
+    }
+    eventually("all four have expired", async || sale.orders("expired").await == 4).await;
+    given_back(&sale, 1).await;
+    sale.settles_at(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn an_order_that_expires_while_the_card_is_authorised_is_not_charged() {
+    let sale = Production::new(shared(), 1).await;
+    let args = ["--pay-within", "1", "--payment-takes", "3", "--log", "v6_production=debug"];
+    let shop = sale.instance(&args).await;
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    let order_id = queued(&click(&mut connection, 2801).await);
+    let in_sql = async || order(&mut connection, 2801, order_id).await["status"] != "queued";
+    eventually("the order is in SQL", in_sql).await; // `confirmed`, and on a busy machine perhaps not any more
+    for _ in 0..2 {
+        assert_problem(&pay(&shop, 2801, order_id, Some("a"), GOOD).await, 410, "closed");
+    }
+    assert_eq!((said(&sale, "authorise"), said(&sale, "capture"), said(&sale, "void")), (1, 0, 1));
+    given_back(&sale, 1).await;
+    assert_eq!((sale.orders("paid").await, sale.orders("expired").await), (0, 1));
+    sale.settles_at(0).await;
+}
+
+/// Thirty payments and thirty expiries, which come closer to each other, meet, and part again.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn payment_and_expiry_race_and_one_of_them_wins() {
+    let sale = Production::new(shared(), 30).await;
+    let args = ["--payment-takes", "0.3", "--log", "v6_production=debug"];
+    let shops = [sale.instance(&args).await, sale.instance(&args).await];
+    let mut orders = Vec::new();
+    for buyer in 2851..2881 {
+        orders.push((buyer, confirmed(&shops[0], buyer).await));
+    }
+    let soon = "update orders set pay_by = now_ms() + 30 * (buyer.n - 1)
+                from (select id, row_number() over (order by id) as n from orders) as buyer where buyer.id = orders.id";
+    sqlx::query(soon).execute(&sale.pool).await.unwrap();
+    let paying = orders.iter().map(|&(buyer, id)| pay(&shops[buyer as usize % 2], buyer, id, Some("a"), GOOD));
+    let replies = join_all(paying).await;
+    let paid = replies.iter().filter(|reply| reply.status == 200).count();
+    for reply in replies.iter().filter(|reply| reply.status != 200) {
+        assert_problem(reply, 410, "closed");
+    }
+    given_back(&sale, 30 - paid as i64).await;
+    assert_eq!((sale.orders("paid").await, sale.orders("expired").await), (paid as i64, 30 - paid as i64));
+    // No card was charged without an order, and none twice; whose order had gone before was not even asked.
+    assert_eq!((said(&sale, "capture"), said(&sale, "authorise")), (paid, paid + said(&sale, "void")));
+    sale.settles_at(paid).await;
+}
+
+/// Order, cookie, key, body; status, type.
+type Case<'a> = (i64, &'a str, Option<&'a str>, &'a str, u16, &'a str);
+
+/// Asks for a unit that was sold until there is one again: that is told, too, a moment later.
+async fn sold_again(shop: &ShopProcess, buyer: i64) -> i64 {
+    let cookie = log_in(shop.address, buyer).await;
+    let mut order_id = None;
+    let buys = async || {
+        let reply = purchase(shop.address, SALE, &cookie, None).await;
+        match reply.status.as_u16() {
+            202 => order_id = Some(queued(&reply)),
+            _ => assert_problem(&reply, 409, "sold-out"),
+        }
+        order_id.is_some()
+    };
+    eventually(&format!("buyer {buyer} gets the unit"), buys).await;
+    order_id.unwrap()
+}
+
+/// Waits until so many units are left in Redis.
+async fn given_back(sale: &Production, left: i64) {
+    let back = async || sale.ledger().await.stores.unwrap().sales[&SALE].left == left;
+    eventually(&format!("{left} units are left"), back).await;
+}
+
+/// How often the provider did that, by the logs of all instances.
+fn said(sale: &Production, what: &str) -> usize {
+    let files = std::fs::read_dir(sale.lab.folder.path()).unwrap();
+    let logs = files.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some_and(|end| end == "log"));
+    let text: String = logs.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    text.matches(&format!("fake provider: {what}")).count()
+}

@@ -1,0 +1,356 @@
+//! Chapter 6 on its real servers: the way to an order when nothing breaks. What follows an order is in `payment`.
+
+use std::process::Command;
+
+use crate::support::{
+    SALE, assert_problem, eventually, json, link, loadtest,
+    openapi::Document,
+    production::{
+        Production, address, becomes, buy_at, click, counter, log_in, order, purchase, queued, request, shared,
+    },
+};
+use futures_util::future::join_all;
+use loadtest::client::{Connection, Reply};
+use serde_json::json;
+use v1_naive::shop::sales::{Sale, now_ms};
+
+const HOUR: i64 = 3_600_000;
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn units_are_sold_exactly_and_every_store_agrees() {
+    let sale = Production::new(shared(), 3).await;
+    let shop = sale.instance(&[]).await;
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    for buyer in 1..=3 {
+        let order_id = queued(&click(&mut connection, buyer).await);
+        becomes(&mut connection, buyer, order_id, "confirmed").await;
+        if buyer == 1 {
+            assert_problem(&click(&mut connection, buyer).await, 409, "limit-reached");
+        }
+    }
+    assert_problem(&click(&mut connection, 4).await, 409, "sold-out");
+    sale.settles_at(3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn links_lead_from_the_sale_through_a_login_to_an_order() {
+    let sale = Production::new(shared(), 5).await;
+    let shop = sale.instance(&[]).await;
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    let page = json(&connection.get("/sales/42", None).await.unwrap());
+    let numbers = ["id", "price_cents", "stock", "sold"].map(|name| page[name].as_i64());
+    assert_eq!((numbers, page["name"].is_string()), ([Some(SALE), Some(100), Some(5), Some(0)], true), "{page}");
+    let [opens, now, closes] = ["opens_at", "server_time", "closes_at"].map(|time| page[time].as_i64().unwrap());
+    assert!(opens <= now && now < closes, "{page}");
+    assert_eq!(page["buy"], json!({ "method": "POST", "href": "/session?sale=42" }));
+
+    // The header that stood in for a login until chapter 5 says nothing any more.
+    let buy = link("POST", "/sales/42/path");
+    for link in [&buy, &link("GET", "/orders/1"), &link("GET", "/orders/1/watch"), &link("POST", "/orders/1/payment")] {
+        assert_problem(&connection.send(link, Some(1001), None).await.unwrap(), 401, "unauthenticated");
+    }
+
+    let session = link("POST", "/session?sale=42");
+    let asked = json(&connection.send(&session, Some(1001), None).await.unwrap())["buy"].clone();
+    assert_eq!((&asked["method"], &asked["href"]), (&json!("POST"), &json!("/session?sale=42")));
+    assert_eq!((asked["ask"][0]["name"].as_str(), asked["ask"][0]["prompt"].is_string()), (Some("name"), true));
+    let known = json!({
+        "buyer_id": v6_production::buyer_id("1001"),
+        "buy": { "method": "POST", "href": "/sales/42/path" },
+    });
+    let login = connection.send(&session, Some(1001), Some(r#"{"name": " 1001 "}"#.into())).await.unwrap();
+    assert_eq!(json(&login), known);
+    let again = connection.send(&session, Some(1001), None).await.unwrap();
+    assert_eq!(json(&again), known, "who has a session is not asked again");
+
+    let given = connection.send(&buy, Some(1001), None).await.unwrap();
+    let href = json(&given)["buy"]["href"].as_str().unwrap().to_owned();
+    assert_eq!(given.headers["cache-control"], "no-store");
+    let hidden = href.strip_prefix("/sales/42/purchase/").unwrap();
+    assert!(hidden.len() == 48 && hidden.bytes().all(|digit| digit.is_ascii_hexdigit()), "{href}");
+    let reply = connection.send(&link("POST", &href), Some(1001), None).await.unwrap();
+    let order_id = queued(&reply);
+    let address = format!("/orders/{order_id}");
+    let expected = json!({ "status": "queued", "order_id": order_id, "watch": format!("{address}/watch") });
+    assert_eq!(json(&reply), expected);
+    assert_eq!(reply.headers["location"], address.as_str());
+    becomes(&mut connection, 1001, order_id, "confirmed").await;
+    let mine = order(&mut connection, 1001, order_id).await;
+    assert_eq!((&mine["order_id"], &mine["sale_id"]), (&json!(order_id), &json!(SALE)));
+    let pay = [&mine["pay"]["method"], &mine["pay"]["href"], &mine["pay"]["ask"][0]["name"]];
+    assert_eq!(pay, ["POST", &format!("{address}/payment"), "card"]);
+    assert!(mine["pay"]["by"].as_i64().unwrap() > now, "{mine}");
+
+    log_in(shop.address, 1002).await;
+    assert_problem(&connection.get(&address, Some(1002)).await.unwrap(), 404, "not-found");
+    assert_problem(&connection.get(&address, None).await.unwrap(), 401, "unauthenticated");
+    sale.settles_at(1).await;
+    let sold = async || json(&connection.get("/sales/42", None).await.unwrap())["sold"] == 1;
+    eventually("the page says that one is sold", sold).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn nonsense_is_refused_and_changes_nothing() {
+    let sale = Production::new(shared(), 5).await;
+    let shop = sale.instance(&["--body-limit", "1000"]).await;
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    let order_id = queued(&click(&mut connection, 1101).await);
+    becomes(&mut connection, 1101, order_id, "confirmed").await;
+    let (mine, others) = (log_in(shop.address, 1101).await, log_in(shop.address, 1102).await);
+    let (mine, others) = (mine.as_str(), others.as_str());
+    sale.settles_at(1).await;
+    let before = sale.everything().await;
+
+    let (huge, long) = ("9".repeat(30), "x".repeat(101));
+    let (name, body) = (format!(r#"{{"name": "{long}"}}"#), "x".repeat(1001));
+    let address = address(shop.address, SALE, mine).await.unwrap();
+    let buy = &format!("POST {address}");
+    let buy = buy.as_str();
+    let cases: &[Case] = &[
+        (buy, "", None, "", 401, "unauthenticated"),
+        (buy, mine, Some(""), "", 400, "invalid-request"),
+        (buy, mine, Some(&long), "", 400, "invalid-request"),
+        (buy, mine, Some("\u{fc}"), "", 400, "invalid-request"),
+        (buy, mine, None, &body, 413, "invalid-request"),
+        (&buy.replace("/42/", "/43/"), mine, None, "", 404, "wrong-path"),
+        (&buy.replace("/42/", "/-1/"), mine, None, "", 404, "wrong-path"),
+        (&format!("{buy}0"), mine, None, "", 404, "wrong-path"),
+        ("POST /sales/42/purchase/x", mine, None, "", 404, "wrong-path"),
+        ("POST /sales/42/purchase", mine, None, "", 404, "not-found"),
+        ("POST /sales/43/path", mine, None, "", 404, "not-found"),
+        ("POST /sales/-1/path", mine, None, "", 404, "not-found"),
+        ("POST /sales/9223372036854775807/path", mine, None, "", 404, "not-found"),
+        ("POST /sales/x/path", mine, None, "", 400, "invalid-request"),
+        ("POST /sales/%ff/path", mine, None, "", 400, "invalid-request"),
+        (&format!("POST /sales/{huge}/path"), mine, None, "", 400, "invalid-request"),
+        ("GET /sales/42/path", mine, None, "", 405, "invalid-request"),
+        ("GET /sales/43", "", None, "", 404, "not-found"),
+        (&format!("GET /sales/{huge}"), "", None, "", 400, "invalid-request"),
+        ("DELETE /session", mine, None, "", 405, "invalid-request"),
+        ("POST /session?sale=abc", "", None, "", 400, "invalid-request"),
+        (&format!("POST /session?sale={huge}"), "", None, r#"{"name": "ada"}"#, 400, "invalid-request"),
+        ("POST /session?sale=42&sale=43", "", None, "", 400, "invalid-request"),
+        ("POST /session", "", None, "name=ada", 400, "invalid-request"),
+        ("POST /session", "", None, "[]", 400, "invalid-request"),
+        ("POST /session", "", None, "{}", 400, "invalid-request"),
+        ("POST /session", "", None, r#"{"name": 7}"#, 400, "invalid-request"),
+        ("POST /session", "", None, r#"{"name": " "}"#, 400, "invalid-request"),
+        ("POST /session", "", None, &name, 400, "invalid-request"),
+        ("GET /orders/1", mine, None, "", 404, "not-found"),
+        ("GET /orders/-1", mine, None, "", 404, "not-found"),
+        ("GET /orders/9223372036854775807", mine, None, "", 404, "not-found"),
+        (&format!("GET /orders/{huge}"), mine, None, "", 400, "invalid-request"),
+        (&format!("GET /orders/{order_id}"), others, None, "", 404, "not-found"),
+        (&format!("GET /orders/{order_id}/watch"), mine, None, "", 400, "invalid-request"), // no WebSocket
+        ("GET /no/such/page", mine, None, "", 404, "not-found"),
+    ];
+    let (mut wrong, document) = (Vec::new(), Document::of(shop.address).await);
+    for (line, cookie, key, body, status, kind) in cases {
+        let key = key.map(|key| ("idempotency-key", key));
+        let headers: Vec<_> = [("cookie", *cookie)].into_iter().chain(key).collect();
+        let reply = request(shop.address, line, &headers, body).await;
+        let problem: serde_json::Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+        wrong.extend(document.allows(line, &reply).err());
+        if (reply.status.as_u16(), problem["type"].as_str()) != (*status, Some(kind)) {
+            wrong.push(format!("{line} {key:?} {body}: {} {:?}", reply.status, reply.body));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_eq!(sale.everything().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_session_that_was_not_signed_here_is_none() {
+    let sale = Production::new(shared(), 5).await;
+    let shop = sale.instance(&["--role", "api"]).await;
+    let other = sale.instance(&["--role", "api", "--session-secret", "another secret of 32 bytes or more"]).await;
+    let login = request(shop.address, "POST /session", &[], r#"{"name": "1201"}"#).await;
+    let cookie = login.headers["set-cookie"].to_str().unwrap().to_owned();
+    let (session, attributes) = cookie.split_once("; ").unwrap();
+    for attribute in ["HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=43200"] {
+        assert!(attributes.split("; ").any(|one| one == attribute), "{attribute}: {cookie}");
+    }
+    let [buyer, ends, signature] = session.strip_prefix("session=").unwrap().splitn(3, '.').collect::<Vec<_>>()[..]
+    else {
+        panic!("{session}")
+    };
+    let ends: i64 = ends.parse().unwrap();
+    let altered = format!("{}{}", &signature[1..], &signature[..1]);
+    let forged = [
+        "session=".to_owned(),
+        format!("session={buyer}"),
+        format!("session={buyer}.{ends}"),
+        format!("session={buyer}.{ends}."),
+        format!("session={buyer}.{ends}.{}", &signature[2..]),
+        format!("session={buyer}.{ends}.{altered}"),
+        format!("session={buyer}.{ends}.{}", "0".repeat(64)),
+        format!("session={}.{ends}.{signature}", v6_production::buyer_id("1202")),
+        format!("session={buyer}.{}.{signature}", ends + HOUR),
+        format!("session={buyer}.{}.{signature}", now_ms() - HOUR),
+        format!("other={buyer}.{ends}.{signature}"),
+    ];
+    for forged in forged {
+        let reply = purchase(shop.address, SALE, &forged, None).await;
+        assert_eq!(reply.status, 401, "{forged}");
+        assert_problem(&reply, 401, "unauthenticated");
+    }
+    assert_problem(&purchase(other.address, SALE, session, None).await, 401, "unauthenticated");
+    assert_eq!(sale.ledger().await.stores.unwrap().sales[&SALE].held, 0);
+    queued(&purchase(shop.address, SALE, &format!("theme=dark; {session}"), None).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_sale_sells_while_it_is_open_and_redis_knows_it() {
+    let sale = Production::new(shared(), 1).await;
+    let now = now_ms();
+    let of = |id, opens_at, closes_at| Sale { opens_at, closes_at, ..Sale::open(id, 5) };
+    let (coming, over) = (of(50, now + HOUR, now + 2 * HOUR), of(51, now - 2 * HOUR, now - HOUR));
+    sale.stores.put_up(&sale.database.url, &[coming, over]).await.unwrap();
+    Sale::open(52, 5).insert(&sale.pool).await.unwrap(); // in SQL alone
+    let shop = sale.instance(&["--role", "api"]).await;
+    let cookie = log_in(shop.address, 1301).await;
+    for (id, status, kind) in [(50, 403, "not-open"), (51, 410, "closed"), (52, 503, "overloaded")] {
+        for key in [None, Some("key")] {
+            let reply = purchase(shop.address, id, &cookie, key).await;
+            assert_problem(&reply, status, kind);
+            assert_eq!(reply.headers.contains_key("retry-after"), status == 503);
+        }
+    }
+    let stores = sale.stores.read(&[50, 51, 52]).await.unwrap();
+    let held: Vec<_> = [50, 51, 52].iter().map(|id| (stores.sales[id].held, stores.sales[id].left)).collect();
+    assert_eq!((held, stores.unfinished), (vec![(0, 5), (0, 5), (0, 0)], 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn the_same_key_is_the_same_reservation() {
+    let sale = Production::new(shared(), 2).await;
+    let (shop, other) = (sale.instance(&[]).await, sale.instance(&[]).await);
+    let (mine, others) = (log_in(shop.address, 1401).await, log_in(shop.address, 1402).await);
+    let at = address(shop.address, SALE, &mine).await.unwrap();
+    let crowd = join_all((0..20).map(|n| buy_at([shop.address, other.address][n % 2], &at, &mine, Some("a"))));
+    let orders: Vec<i64> = crowd.await.iter().map(queued).collect();
+    let another = address(shop.address, SALE, &mine).await.unwrap(); // while it can be had
+    assert!(orders.iter().all(|id| *id == orders[0]), "{orders:?}");
+    // A key is its buyer's: the same one of another buyer is another.
+    let second = queued(&purchase(shop.address, SALE, &others, Some("a")).await);
+    assert_ne!(second, orders[0]);
+
+    assert_problem(&purchase(shop.address, SALE, &log_in(shop.address, 1403).await, Some("a")).await, 409, "sold-out");
+    for address in [shop.address, other.address] {
+        assert_eq!(queued(&buy_at(address, &at, &mine, Some("a")).await), orders[0], "also when it is sold out");
+        assert_problem(&buy_at(address, &another, &mine, Some("b")).await, 409, "limit-reached");
+    }
+    sale.settles_at(2).await;
+    assert_eq!(queued(&buy_at(shop.address, &at, &mine, Some("a")).await), orders[0], "also when it is confirmed");
+    sale.settles_at(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn fifty_clicks_of_one_buyer_at_two_instances_get_one_unit() {
+    let sale = Production::new(shared(), 60).await;
+    let (shop, other) = (sale.instance(&[]).await, sale.instance(&[]).await);
+    let cookie = log_in(shop.address, 1501).await;
+    let clicks = (0..50).map(|n| purchase([shop.address, other.address][n % 2], SALE, &cookie, None));
+    let (yes, no): (Vec<Reply>, Vec<Reply>) = join_all(clicks).await.into_iter().partition(|reply| reply.status == 202);
+    assert_eq!(yes.len(), 1);
+    for reply in &no {
+        assert_problem(reply, 409, "limit-reached");
+    }
+    sale.settles_at(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn what_one_instance_sells_out_another_refuses_without_asking() {
+    let sale = Production::new(shared(), 1).await;
+    let many: Vec<Sale> = (50..70).map(|id| Sale::open(id, 1)).collect();
+    sale.stores.put_up(&sale.database.url, &many).await.unwrap();
+    let (shop, other) = (sale.instance(&[]).await, sale.instance(&[]).await);
+    let (mine, others) = (log_in(shop.address, 1601).await, log_in(shop.address, 1602).await);
+    // The news lapses after a second, and on a busy machine we may be later. One of twenty times we are not.
+    for Sale { id, .. } in many {
+        queued(&purchase(shop.address, id, &mine, None).await);
+        assert_problem(&purchase(other.address, id, &others, None).await, 409, "sold-out");
+        if counter(other.address, "filtered_total").await > 0 {
+            return;
+        }
+    }
+    panic!("the other instance has asked Redis each time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn what_an_api_reserves_waits_in_the_outbox_for_a_worker() {
+    let sale = Production::new(shared(), 2).await;
+    let api = sale.instance(&["--role", "api"]).await;
+    let mut connection = Connection::open(api.address).await.unwrap();
+    let order_id = queued(&click(&mut connection, 1801).await);
+    assert_eq!(order(&mut connection, 1801, order_id).await["status"], "queued");
+    let ledger = sale.ledger().await;
+    assert_eq!((ledger.orders.len(), ledger.stores.unwrap().unfinished), (0, 1));
+    assert_eq!(sale.stores.messages("orders").await.unwrap(), 0, "it is in the outbox, and not in the queue");
+
+    let worker = sale.instance(&["--role", "worker"]).await;
+    becomes(&mut connection, 1801, order_id, "confirmed").await;
+    sale.settles_at(1).await;
+    let mut behind = Connection::open(worker.address).await.unwrap();
+    assert_eq!(behind.get("/healthz", None).await.unwrap().status, 200);
+    for path in ["/sales/42", "/", &format!("/orders/{order_id}")] {
+        assert_problem(&behind.get(path, Some(1801)).await.unwrap(), 404, "not-found");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_sale_is_put_up_once() {
+    let sale = Production::new(shared(), 3).await;
+    let shop = sale.instance(&[]).await;
+    let cookie = log_in(shop.address, 1901).await;
+    queued(&purchase(shop.address, SALE, &cookie, None).await);
+    let seed = |arguments: &str| {
+        let arguments: Vec<_> = ["seed"].into_iter().chain(arguments.split(' ')).collect();
+        Command::new(loadtest()).args(["serve", "v6"]).args(sale.args(&arguments)).output().unwrap()
+    };
+    for arguments in ["--sale 42 --units 9", "--sale 7 --units 5", "--sale 7 --units 6"] {
+        let output = seed(arguments);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    }
+    sale.settles_at(1).await; // of 3
+    queued(&purchase(shop.address, 7, &cookie, None).await);
+    assert_eq!(sale.stores.read(&[7]).await.unwrap().sales[&7].left, 4);
+
+    let too_large = seed("--sale 1048576");
+    let said = String::from_utf8_lossy(&too_large.stderr);
+    assert_eq!((too_large.status.code(), said.trim().lines().count()), (Some(4), 1), "{said}");
+    assert!(said.contains("--sale"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_reservation_takes_128_bytes_of_redis_at_most() {
+    let sale = Production::new(shared(), 5000).await;
+    let api = sale.instance(&["--role", "api"]).await;
+    join_all((0..8).map(async |part| {
+        let mut connection = Connection::open(api.address).await.unwrap();
+        for buyer in (0..250).map(|n| 100_000 + part * 250 + n) {
+            queued(&click(&mut connection, buyer).await);
+        }
+    }))
+    .await;
+    let mut redis = sale.stores.connect().await.unwrap();
+    let mut usage = redis::cmd("MEMORY");
+    usage.arg("USAGE").arg(sale.stores.key(SALE, "held")).arg("SAMPLES").arg(0);
+    let bytes: i64 = usage.query_async(&mut redis).await.unwrap();
+    assert_eq!(sale.ledger().await.stores.unwrap().sales[&SALE].held, 2000);
+    assert!((1..=128).contains(&(bytes / 2000)), "{bytes} bytes for 2,000 reservations");
+}
+
+/// Method and path, cookie, key, body; status, type.
+type Case<'a> = (&'a str, &'a str, Option<&'a str>, &'a str, u16, &'a str);
