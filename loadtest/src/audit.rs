@@ -18,11 +18,13 @@ pub struct Audit {
     pub sold: i64,
     /// Orders beyond the stock.
     pub oversold: i64,
-    /// Stock left in a sale of which buyers were refused as `sold-out` or `conflict`.
+    /// Units that are left although honest buyers who wanted one have none: the smaller of the two numbers, sale by sale. Whoever
+    /// was refused as `limit-reached`, `not-open` or `closed` does not count as wanting one.
     pub undersold: i64,
     /// Units beyond its first that a buyer has of one sale, though each asked once.
     pub double_bought: i64,
-    /// Buyers told an order that does not exist, or is not theirs; or told `queued`, and never what came of it.
+    /// Buyers told an order that never existed, or is not theirs; or told `queued`, and never what came of it. An order that
+    /// was confirmed and has expired since is no lost promise.
     pub lost_promises: i64,
     /// Orders of buyers who were told no, or never asked.
     pub phantom_orders: i64,
@@ -50,43 +52,73 @@ impl Audit {
     }
 }
 
-/// Audits one run, in which every buyer asked once.
-pub fn audit(history: &[Told], ledger: &Ledger) -> Audit {
-    let mut audit = Audit { orders: ledger.orders.len() as i64, ..Audit::default() };
+/// Whose wish for a unit a shop has to fulfil while it has one.
+#[derive(Debug, Clone, Default)]
+pub enum Honest {
+    /// Everybody who asked.
+    #[default]
+    Everybody,
+    /// These buyers; whoever else asked is an attacker.
+    These(HashSet<i64>),
+}
 
-    let mut per_sale: HashMap<i64, i64> = HashMap::new();
+/// What the audit asks of a sale.
+#[derive(Debug, Clone, Default)]
+pub struct Demand {
+    /// Who has to get a unit.
+    pub honest: Honest,
+    /// Honest buyers who may go without one: those that the scenario's own gate may refuse, or whose connection it cut.
+    pub may_go_without: i64,
+}
+
+impl Honest {
+    fn includes(&self, buyer_id: i64) -> bool {
+        match self {
+            Honest::Everybody => true,
+            Honest::These(buyers) => buyers.contains(&buyer_id),
+        }
+    }
+}
+
+/// Audits one run, in which every buyer asked once and is honest.
+pub fn audit(history: &[Told], ledger: &Ledger) -> Audit {
+    audit_for(history, ledger, &Demand::default())
+}
+
+/// Audits one run for a demand of its own.
+pub fn audit_for(history: &[Told], ledger: &Ledger, demand: &Demand) -> Audit {
+    let mut audit = Audit { orders: ledger.orders.len() as i64, ..Audit::default() };
+    stock(&mut audit, ledger);
+    promises(&mut audit, history, ledger);
+    audit.undersold = undersold(history, ledger, demand);
+    audit
+}
+
+/// What the rows say, without the buyers: oversold, bought twice, not conserved, unfinished.
+fn stock(audit: &mut Audit, ledger: &Ledger) {
     let mut per_buyer: HashMap<(i64, i64), i64> = HashMap::new();
     for order in &ledger.orders {
-        *per_sale.entry(order.sale_id).or_default() += 1;
         *per_buyer.entry((order.sale_id, order.buyer_id)).or_default() += 1;
     }
     audit.double_bought = per_buyer.values().map(|units| units - 1).sum();
-
-    let refused_for_stock: HashSet<i64> = history
-        .iter()
-        .filter(|told| matches!(&told.answer, Answer::Refused(kind) if kind == "sold-out" || kind == "conflict"))
-        .map(|told| told.sale_id)
-        .collect();
+    let per_sale = ledger.orders_per_sale();
     for sale in &ledger.sales {
         let orders = per_sale.get(&sale.id).copied().unwrap_or_default();
         audit.sold += sale.sold;
         audit.oversold += (orders - sale.stock).max(0);
         audit.not_conserved += (orders - sale.sold).abs();
-        if refused_for_stock.contains(&sale.id) {
-            audit.undersold += (sale.stock - orders).max(0);
-        }
-    }
-
-    if let Some(stores) = &ledger.stores {
-        audit.unfinished = stores.unfinished;
-        for sale in &ledger.sales {
-            let orders = per_sale.get(&sale.id).copied().unwrap_or_default();
+        if let Some(stores) = &ledger.stores {
             let redis = stores.sales.get(&sale.id).copied().unwrap_or_default();
             audit.not_conserved += (redis.left + orders - sale.stock).abs().max((redis.held - orders).abs());
         }
     }
+    audit.unfinished = ledger.stores.as_ref().map_or(0, |stores| stores.unfinished);
+}
 
-    let held: HashSet<(i64, i64, i64)> = ledger.orders.iter().map(|o| (o.id, o.sale_id, o.buyer_id)).collect();
+/// What buyers were told, beside what they have: promises lost, orders of buyers who were told no.
+fn promises(audit: &mut Audit, history: &[Told], ledger: &Ledger) {
+    let orders = ledger.orders.iter().chain(&ledger.ended);
+    let existed: HashSet<(i64, i64, i64)> = orders.map(|order| (order.id, order.sale_id, order.buyer_id)).collect();
     let mut may_have_one: HashSet<(i64, i64)> = HashSet::new();
     for told in history {
         let buyer_id = ledger.known_as(told.buyer_id);
@@ -96,7 +128,7 @@ pub fn audit(history: &[Told], ledger: &Ledger) -> Audit {
                 continue;
             }
             Answer::Bought { order_id } => {
-                audit.lost_promises += i64::from(!held.contains(&(order_id, told.sale_id, buyer_id)));
+                audit.lost_promises += i64::from(!existed.contains(&(order_id, told.sale_id, buyer_id)));
             }
             Answer::Queued { .. } => audit.lost_promises += 1,
             Answer::Unknown => audit.unknown += 1,
@@ -106,7 +138,37 @@ pub fn audit(history: &[Told], ledger: &Ledger) -> Audit {
     for order in &ledger.orders {
         audit.phantom_orders += i64::from(!may_have_one.contains(&(order.sale_id, order.buyer_id)));
     }
-    audit
+}
+
+/// Units left while honest buyers go without, summed over the sales.
+fn undersold(history: &[Told], ledger: &Ledger, demand: &Demand) -> i64 {
+    let orders = ledger.orders.iter().chain(&ledger.ended);
+    let served: HashSet<(i64, i64)> = orders.map(|order| (order.sale_id, order.buyer_id)).collect();
+    let mut without: HashMap<i64, HashSet<i64>> = HashMap::new();
+    for told in history.iter().filter(|told| demand.honest.includes(told.buyer_id) && wants_one(&told.answer)) {
+        let buyer_id = ledger.known_as(told.buyer_id);
+        if !served.contains(&(told.sale_id, buyer_id)) {
+            without.entry(told.sale_id).or_default().insert(buyer_id);
+        }
+    }
+    let (per_sale, mut excused) = (ledger.orders_per_sale(), demand.may_go_without);
+    let mut undersold = 0;
+    for sale in &ledger.sales {
+        let left = (sale.stock - per_sale.get(&sale.id).copied().unwrap_or_default()).max(0);
+        let without = without.get(&sale.id).map_or(0, |buyers| buyers.len() as i64);
+        let spared = excused.min(without);
+        excused -= spared;
+        undersold += left.min(without - spared);
+    }
+    undersold
+}
+
+/// Whether a buyer who was told this still wants a unit of a sale that could sell one.
+fn wants_one(answer: &Answer) -> bool {
+    match answer {
+        Answer::Refused(kind) => !["limit-reached", "not-open", "closed"].contains(&kind.as_str()),
+        Answer::Bought { .. } | Answer::Queued { .. } | Answer::Unknown => true,
+    }
 }
 
 #[cfg(test)]
@@ -121,13 +183,13 @@ mod tests {
         let ledger = Ledger {
             sales: vec![SaleRow { id: 1, stock: sale.0, sold: sale.1 }],
             orders: orders.iter().map(|&(id, buyer_id)| OrderRow { id, sale_id: 1, buyer_id }).collect(),
-            stores: None,
+            ..Ledger::default()
         };
-        let told = |(buyer_id, answer): &(i64, Answer)| {
-            let (wanted, answered) = (Duration::ZERO, Duration::from_millis(1));
-            Told { buyer_id: *buyer_id, sale_id: 1, wanted, answered, answer: answer.clone() }
-        };
-        audit(&history.iter().map(told).collect::<Vec<_>>(), &ledger)
+        audit(&history.iter().map(|(buyer_id, answer)| told(*buyer_id, answer.clone())).collect::<Vec<_>>(), &ledger)
+    }
+
+    fn told(buyer_id: i64, answer: Answer) -> Told {
+        Told { buyer_id, sale_id: 1, wanted: Duration::ZERO, answered: Duration::from_millis(1), answer }
     }
 
     fn bought(order_id: i64) -> Answer {
@@ -152,12 +214,46 @@ mod tests {
     }
 
     #[test]
-    fn stock_left_is_undersold_only_if_somebody_was_sent_away_for_it() {
-        for kind in ["sold-out", "conflict"] {
-            assert_eq!(found((3, 1), &[(1, 7)], &[(7, bought(1)), (8, refused(kind))]).undersold, 2, "{kind}");
+    fn a_unit_left_for_a_buyer_who_has_none_is_undersold() {
+        for kind in ["sold-out", "conflict", "rate-limited", "overloaded", "failed", "wrong-path"] {
+            assert_eq!(found((3, 1), &[(1, 7)], &[(7, bought(1)), (8, refused(kind))]).undersold, 1, "{kind}");
         }
-        assert_eq!(found((3, 1), &[(1, 7)], &[(7, bought(1)), (8, refused("rate-limited"))]).undersold, 0);
-        assert_eq!(found((3, 1), &[(1, 7)], &[(7, bought(1))]).undersold, 0);
+        assert_eq!(found((3, 1), &[(1, 7)], &[(7, bought(1)), (8, Answer::Unknown)]).undersold, 1, "garbage");
+        for kind in ["limit-reached", "not-open", "closed"] {
+            assert_eq!(found((3, 1), &[(1, 7)], &[(7, bought(1)), (8, refused(kind))]).undersold, 0, "{kind}");
+        }
+        assert_eq!(found((3, 1), &[(1, 7)], &[(7, bought(1))]).undersold, 0, "nobody wants the others");
+        let all_refused: Vec<_> = (1..=9).map(|buyer| (buyer, refused("overloaded"))).collect();
+        assert_eq!(found((3, 0), &[], &all_refused).undersold, 3, "no more than there are");
+    }
+
+    #[test]
+    fn a_buyer_who_asks_again_and_gets_one_does_not_go_without() {
+        assert_eq!(found((3, 1), &[(1, 7)], &[(7, refused("rate-limited")), (7, bought(1))]).undersold, 0);
+    }
+
+    #[test]
+    fn only_honest_buyers_have_to_get_one_and_a_gate_may_refuse_some() {
+        let told = |buyer_id| Told { buyer_id, ..told(1, refused("rate-limited")) };
+        let ledger = Ledger { sales: vec![SaleRow { id: 1, stock: 9, sold: 0 }], ..Ledger::default() };
+        let undersold = |honest, may_go_without| {
+            audit_for(&[told(1), told(2), told(3)], &ledger, &Demand { honest, may_go_without }).undersold
+        };
+        assert_eq!(undersold(Honest::Everybody, 0), 3);
+        assert_eq!(undersold(Honest::These([2].into()), 0), 1);
+        assert_eq!((undersold(Honest::Everybody, 2), undersold(Honest::Everybody, 9)), (1, 0));
+    }
+
+    #[test]
+    fn an_order_that_expired_was_a_promise_kept() {
+        let ledger = Ledger {
+            sales: vec![SaleRow { id: 1, stock: 5, sold: 0 }],
+            ended: vec![OrderRow { id: 1, sale_id: 1, buyer_id: 7 }],
+            ..Ledger::default()
+        };
+        let audit = |order_id| audit(&[told(7, bought(order_id))], &ledger);
+        assert_eq!(audit(1), Audit::default());
+        assert_eq!((audit(2).lost_promises, audit(2).undersold), (1, 0), "another number was never an order");
     }
 
     #[test]
@@ -210,6 +306,7 @@ mod tests {
                 sales: vec![SaleRow { id: 1, stock: 5, sold: 2 }],
                 orders: [(1, 7), (2, 8)].map(|(id, buyer_id)| OrderRow { id, sale_id: 1, buyer_id }).to_vec(),
                 stores: Some(InStores { sales: [(1, InRedis { left, held })].into(), unfinished }),
+                ..Ledger::default()
             };
             let audit = audit(&[], &ledger);
             (audit.not_conserved, audit.unfinished)
@@ -224,7 +321,7 @@ mod tests {
 
     #[test]
     fn without_an_answer_either_is_right() {
-        let expected = Audit { orders: 1, sold: 1, unknown: 2, ..Audit::default() };
+        let expected = Audit { orders: 1, sold: 1, unknown: 2, undersold: 1, ..Audit::default() };
         assert_eq!(found((5, 1), &[(1, 7)], &[(7, Answer::Unknown), (8, Answer::Unknown)]), expected);
     }
 

@@ -7,7 +7,8 @@ use loadtest::{
 
 /// Breaks every version of the flash sale with the same crowd, and audits what is left.
 ///
-/// Exit codes: 0 as promised, 1 a threshold is missed, 2 a promise is broken, 3 the run is invalid, 4 set-up.
+/// Exit codes: 0 as promised, 2 a promise is broken (also a version that holds where it is to break), 3 the run is invalid and
+/// says nothing, 4 set-up, 130 interrupted.
 #[derive(Parser)]
 #[command(name = "loadtest", version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {

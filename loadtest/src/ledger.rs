@@ -53,6 +53,8 @@ pub struct Ledger {
     pub sales: Vec<SaleRow>,
     /// Their orders that hold a unit.
     pub orders: Vec<OrderRow>,
+    /// Orders that held one until they expired.
+    pub ended: Vec<OrderRow>,
     /// What there is beside the database.
     pub stores: Option<InStores>,
 }
@@ -67,16 +69,26 @@ impl Ledger {
         for sale in sales {
             let rows = sqlx::query_as::<_, SaleRow>("select id, stock, sold from sales where id = $1");
             ledger.sales.extend(rows.bind(sale).fetch_all(pool).await?);
-            let rows = sqlx::query_as::<_, OrderRow>(
-                "select id, sale_id, buyer_id from orders
-                 where sale_id = $1 and status in ('confirmed', 'paid') order by id",
-            );
-            ledger.orders.extend(rows.bind(sale).fetch_all(pool).await?);
+            let held = "select id, sale_id, buyer_id from orders
+                        where sale_id = $1 and status in ('confirmed', 'paid') order by id";
+            ledger.orders.extend(sqlx::query_as::<_, OrderRow>(held).bind(sale).fetch_all(pool).await?);
+            let ended =
+                "select id, sale_id, buyer_id from orders where sale_id = $1 and status = 'expired' order by id";
+            ledger.ended.extend(sqlx::query_as::<_, OrderRow>(ended).bind(sale).fetch_all(pool).await?);
         }
         if let Some(stores) = stores {
             ledger.stores = Some(stores.read(sales).await?);
         }
         Ok(ledger)
+    }
+
+    /// Orders that hold a unit, counted by sale.
+    pub fn orders_per_sale(&self) -> HashMap<i64, i64> {
+        let mut per_sale = HashMap::new();
+        for order in &self.orders {
+            *per_sale.entry(order.sale_id).or_default() += 1;
+        }
+        per_sale
     }
 
     /// As whom the shop knows a buyer: by a number, or by the name that it has logged in with, which is its number.

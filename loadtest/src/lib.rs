@@ -53,5 +53,7 @@ pub mod stores;
 pub mod table;
 /// Numbers as people read them.
 pub mod text;
+/// How a run is judged.
+pub mod verdict;
 /// The versions by name.
 pub mod version;

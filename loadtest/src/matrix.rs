@@ -10,6 +10,7 @@ use crate::{
     promise::Promise,
     record::{Record, Run},
     scenario::{SCENARIOS, Scenario},
+    verdict::Verdict,
     version::VERSIONS,
 };
 
@@ -22,10 +23,23 @@ pub struct Cell {
     pub figure: String,
     /// Whether it held.
     pub held: bool,
+    /// How that is to be judged.
+    pub verdict: Verdict,
+}
+
+impl Cell {
     /// Whether the version had promised otherwise.
-    pub wrong: bool,
-    /// Whether it had promised anything.
-    pub promised: bool,
+    pub fn is_wrong(&self) -> bool {
+        self.verdict == Verdict::NotAsPromised
+    }
+
+    fn color(&self) -> AnsiColor {
+        match (&self.verdict, self.held) {
+            (Verdict::Invalid(_), _) => AnsiColor::Yellow,
+            (_, true) => AnsiColor::Green,
+            (_, false) => AnsiColor::Red,
+        }
+    }
 }
 
 /// A version and what came out of it, column by column; nothing where nothing was played.
@@ -66,20 +80,15 @@ fn cell(run: &Run) -> Cell {
     let held = !run.is_broken();
     let says_how = !["holds", "may break"].contains(&run.promised.as_str());
     let word = match (held, says_how) {
+        _ if run.verdict.invalid().is_some() => "invalid",
         (true, _) => "holds",
         (false, true) => &run.promised,
         (false, false) => "breaks",
     };
-    Cell {
-        word: word.into(),
-        figure: run.figure(),
-        held,
-        wrong: run.verdict == "not as promised",
-        promised: run.promised != "may break",
-    }
+    Cell { word: word.into(), figure: run.figure(), held, verdict: run.verdict.clone() }
 }
 
-/// Prints it: green for what held, red for what broke, and in words whether that was promised.
+/// Prints it: green for what held, red for what broke, yellow for a run that says nothing; and in words what was not promised.
 pub fn print(record: &Record) {
     let bold = Style::new().bold();
     let columns: String = SCENARIOS.iter().map(|scenario| format!("{scenario:<17}")).collect();
@@ -92,20 +101,23 @@ pub fn print(record: &Record) {
                     let _ = write!(text, "{:<17}", if line == 0 { "–" } else { "" });
                     continue;
                 };
-                let style = AnsiColor::on_default(if cell.held { AnsiColor::Green } else { AnsiColor::Red });
+                let style = AnsiColor::on_default(cell.color());
                 let style = if line == 0 { style.bold() } else { style };
                 let words = match line {
                     0 => &cell.word,
                     1 => &cell.figure,
-                    _ if cell.wrong => "NOT AS PROMISED",
+                    _ if cell.is_wrong() => "NOT AS PROMISED",
                     _ => "",
                 };
                 let _ = write!(text, "{style}{words:<17}{style:#}");
             }
-            if line < 2 || cells.iter().flatten().any(|cell| cell.wrong) {
+            if line < 2 || cells.iter().flatten().any(Cell::is_wrong) {
                 println!("{text}");
             }
         }
+    }
+    for (run, reason) in record.runs.iter().filter_map(|run| Some((run, run.verdict.invalid()?))) {
+        println!("invalid: {}: {reason}. It says nothing about the version; run it again.", run.title());
     }
 }
 
@@ -121,6 +133,7 @@ pub fn markdown(record: &Record) -> String {
         for cell in &cells {
             match cell {
                 None => table += " – |",
+                Some(Cell { figure, verdict: Verdict::Invalid(_), .. }) => table += &format!(" *invalid*: {figure} |"),
                 Some(Cell { word, figure, held: true, .. }) => table += &format!(" {word}: {figure} |"),
                 Some(Cell { word, figure, .. }) => table += &format!(" **{word}**: {figure} |"),
             }

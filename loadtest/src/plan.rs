@@ -7,12 +7,15 @@ use anyhow::ensure;
 use crate::{
     lab::FreshDatabase,
     promise::Conditions,
-    scenario::{Scenario, flood},
+    scenario::{Scenario, bystander, flood},
     services::nginx,
     stores::Stores,
     text::thousands,
     version::Version,
 };
+
+/// Fewer buyers at once are no crowd: whether they meet is chance.
+const CROWD: usize = 10;
 
 /// What is to be run.
 #[derive(Debug, Clone)]
@@ -79,6 +82,8 @@ impl Plan {
         ensure!(forgeable, "{} has no hidden address that could be forged", self.version);
         let many = self.scenario != Scenario::TwoInstances || self.instances > 1;
         ensure!(many, "two-instances needs --instances 2 or more");
+        let one_sale = self.sales == 1 || self.scenario.is_a_crowd();
+        ensure!(one_sale, "{} is about one sale; --sales is for crowds", self.scenario);
         ensure!(!self.nginx || self.version.needs_stores(), "nginx is part of chapter 6; {} has none", self.version);
         ensure!(!self.nginx || nginx::is_installed(), "nginx is not installed; `make services` installs it");
         Ok(())
@@ -122,10 +127,25 @@ impl Plan {
 
     /// Sockets that this needs at the same time.
     pub fn sockets(&self) -> usize {
+        let doors = if self.nginx { 1 } else { self.instances };
+        let crowd = self.connections.min(self.buyers) * doors;
         match self.scenario {
             Scenario::Flood => flood::SOCKETS,
-            Scenario::Bystander => self.connections + 2000,
-            _ => self.connections * self.instances,
+            Scenario::Bystander => crowd + bystander::SOCKETS,
+            _ => crowd,
+        }
+    }
+
+    /// Whether there is enough of a crowd, or of an attack, for something to break: more than one who asks at the same time, and
+    /// something to take. What one buyer alone, or an empty sale, does is measured.
+    fn contended(&self) -> bool {
+        let stock = self.stock * self.sales as i64;
+        match self.scenario {
+            Scenario::Scalper => self.buyers > 1 && self.stock > 1,
+            Scenario::Stampede | Scenario::Bystander | Scenario::TwoInstances | Scenario::Restart => {
+                stock > 0 && self.buyers as i64 > stock && self.connections.min(self.buyers) >= CROWD
+            }
+            Scenario::Flood | Scenario::EarlyBird | Scenario::Forger => true,
         }
     }
 
@@ -156,7 +176,7 @@ impl Plan {
             scenario: self.scenario,
             instances: self.instances,
             database: database.kind,
-            contended: self.buyers as i64 > self.stock * self.sales as i64 && self.connections > 1,
+            contended: self.contended(),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::{
     audit::Audit,
+    record::{Bystander, HonestBuyers},
     scenario::{Measure, SCENARIOS, Scenario},
     version::Version,
 };
@@ -10,7 +11,8 @@ use crate::{
 /// What is to happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Promise {
-    /// Nothing oversold, undersold, double-bought or lost, and the scenario's figure is as it has to be.
+    /// Nothing is oversold, double-bought, lost, phantom or unconserved; every honest buyer has a unit as far as there are any;
+    /// and the scenario's figure is as it has to be.
     Holds,
     /// More orders than stock.
     Oversells,
@@ -55,7 +57,7 @@ pub struct Conditions<'a> {
     pub instances: usize,
     /// `sqlite` or `postgres`.
     pub database: &'a str,
-    /// Whether the crowd is one: more buyers than stock, and more than one at a time.
+    /// Whether there is enough of a crowd, or of an attack, for something to break.
     pub contended: bool,
 }
 
@@ -72,8 +74,8 @@ pub fn promise(run: Conditions) -> Promise {
         (Some(_), _) => MayBreak, // the table is about the versions
     };
     match promise {
-        // What needs a crowd to break.
-        Oversells | Undersells | Starves if !run.contended => MayBreak,
+        // What needs a crowd, or more than one try, to break.
+        Oversells | Undersells | Deadlocks | Starves | Breaks if !run.contended => MayBreak,
         promise => promise,
     }
 }
@@ -96,17 +98,55 @@ fn of_variant(variant: &str, many: bool, database: &str) -> Promise {
     }
 }
 
+/// What came out of a run, as far as promises are about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// What buyers and database say.
+    pub audit: &'a Audit,
+    /// The scenario's figure.
+    pub measure: Option<&'a Measure>,
+    /// The honest buyers beside an attack.
+    pub honest: Option<&'a HonestBuyers>,
+    /// The buyers of another sale.
+    pub bystander: Option<&'a Bystander>,
+    /// Deadlocks that the shops counted.
+    pub deadlocks: u64,
+}
+
+impl<'a> Evidence<'a> {
+    /// Of an audit alone.
+    pub fn of(audit: &'a Audit) -> Self {
+        Evidence { audit, measure: None, honest: None, bystander: None, deadlocks: 0 }
+    }
+
+    /// Whether no promise to a buyer was broken, in this sale or in the bystanders'.
+    fn is_sound(&self) -> bool {
+        self.audit.is_sound() && self.bystander.is_none_or(|beside| beside.audit.is_sound())
+    }
+
+    /// Whether every honest buyer got a unit, as far as there were any.
+    fn sold_its_stock(&self) -> bool {
+        self.audit.undersold == 0
+            && self.bystander.is_none_or(|beside| beside.audit.undersold == 0)
+            && self.honest.is_none_or(|honest| honest.late == 0)
+    }
+
+    fn figure_holds(&self) -> bool {
+        self.measure.is_none_or(|measure| measure.holds)
+    }
+}
+
 impl Promise {
-    /// Whether the run did what was promised.
-    pub fn kept(self, audit: &Audit, measure: Option<&Measure>, deadlocks: u64) -> bool {
-        let (sound, figure_holds) = (audit.is_sound(), measure.is_none_or(|measure| measure.holds));
+    /// Whether the run did what was promised. A shop that refuses everybody holds nothing.
+    pub fn kept(self, run: &Evidence) -> bool {
+        let sound = run.is_sound();
         match self {
-            Holds => sound && audit.undersold == 0 && audit.not_conserved == 0 && figure_holds,
-            Oversells => audit.oversold > 0,
-            Undersells => sound && audit.undersold > 0,
-            Deadlocks => sound && deadlocks > 0,
-            Starves => sound && !figure_holds,
-            Breaks => !figure_holds,
+            Holds => sound && run.audit.not_conserved == 0 && run.sold_its_stock() && run.figure_holds(),
+            Oversells => run.audit.oversold > 0,
+            Undersells => sound && run.audit.undersold > 0,
+            Deadlocks => sound && run.deadlocks > 0,
+            Starves => sound && !run.figure_holds(),
+            Breaks => !run.figure_holds(),
             MayBreak | NoGate => true,
         }
     }
@@ -149,12 +189,13 @@ mod tests {
             (MayBreak, [true, true, true]),
         ] {
             assert_eq!(
-                [&held, &oversold, &undersold].map(|audit| promise.kept(audit, None, 0)),
+                [&held, &oversold, &undersold].map(|audit| promise.kept(&Evidence::of(audit))),
                 kept_by,
                 "{promise:?}"
             );
         }
-        assert!(Deadlocks.kept(&undersold, None, 1) && !Deadlocks.kept(&oversold, None, 1));
+        let deadlocked = |audit| Evidence { deadlocks: 1, ..Evidence::of(audit) };
+        assert!(Deadlocks.kept(&deadlocked(&undersold)) && !Deadlocks.kept(&deadlocked(&oversold)));
     }
 
     #[test]
@@ -164,8 +205,8 @@ mod tests {
         for (promise, fine_keeps, bad_keeps) in
             [(Holds, true, false), (Breaks, false, true), (Starves, false, true), (MayBreak, true, true)]
         {
-            assert_eq!(promise.kept(&sound, Some(&fine), 0), fine_keeps, "{promise:?}");
-            assert_eq!(promise.kept(&sound, Some(&bad), 0), bad_keeps, "{promise:?}");
+            let keeps = |measure| promise.kept(&Evidence { measure: Some(measure), ..Evidence::of(&sound) });
+            assert_eq!((keeps(&fine), keeps(&bad)), (fine_keeps, bad_keeps), "{promise:?}");
         }
     }
 
@@ -177,10 +218,13 @@ mod tests {
             Audit { lost_promises: 1, ..clean.clone() },
             Audit { phantom_orders: 1, ..clean.clone() },
             Audit { not_conserved: 1, ..clean.clone() },
+            Audit { undersold: 1, ..clean.clone() },
         ] {
-            assert!(!Holds.kept(&broken, None, 0), "{broken:?}");
+            assert!(!Holds.kept(&Evidence::of(&broken)), "{broken:?}");
         }
-        assert!(Holds.kept(&Audit { unknown: 1, ..clean }, None, 0));
+        assert!(Holds.kept(&Evidence::of(&Audit { unknown: 1, ..clean.clone() })));
+        let late = HonestBuyers { asked: 3, served: 3, late: 1 };
+        assert!(!Holds.kept(&Evidence { honest: Some(&late), ..Evidence::of(&clean) }), "after forty seconds");
     }
 
     #[test]

@@ -9,8 +9,10 @@ use crate::{
     audit::Audit,
     history::{Latency, Moment},
     machine::{Machine, commit},
+    promise::Evidence,
     scenario::{Measure, SCENARIOS, Scenario},
     text::thousands,
+    verdict::Verdict,
 };
 
 /// The number that a reader of the file looks at first. It grows when a field changes its meaning or goes.
@@ -92,6 +94,9 @@ pub struct Run {
     pub counters: BTreeMap<String, u64>,
     /// The other sale's buyers.
     pub bystander: Option<Bystander>,
+    /// The honest buyers beside an attack.
+    #[serde(default)]
+    pub honest: Option<HonestBuyers>,
     /// The flood, and the honest buyers in it.
     #[serde(default)]
     pub flood: Option<Flood>,
@@ -104,7 +109,7 @@ pub struct Run {
     /// What the version promises here.
     pub promised: String,
     /// `as promised`, `not as promised`, `measured` (where either is right), or `invalid` with the reason.
-    pub verdict: String,
+    pub verdict: Verdict,
 }
 
 /// Requests of a whole run, from opening the page to hearing what came of it.
@@ -149,6 +154,17 @@ pub struct Bystander {
     pub lock_waiters: Option<i64>,
     /// What they and the database say when laid side by side.
     pub audit: Audit,
+}
+
+/// Honest buyers of the sale that is attacked, or of one like it in the same run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HonestBuyers {
+    /// How many asked for a unit.
+    pub asked: usize,
+    /// How many were told that they have one.
+    pub served: usize,
+    /// How many waited longer for their answer than an honest buyer does: ten seconds.
+    pub late: usize,
 }
 
 /// A flood from a few clients, and honest buyers in it.
@@ -250,9 +266,21 @@ impl Run {
 
     /// Whether stock or promises were broken, wanted or not.
     pub fn is_broken(&self) -> bool {
-        !self.audit.is_sound()
-            || self.audit.undersold > 0
+        let sound = self.audit.is_sound() && self.audit.undersold == 0;
+        !sound
             || self.measure.as_ref().is_some_and(|measure| !measure.holds)
+            || self.honest.is_some_and(|honest| honest.late > 0)
+    }
+
+    /// What a promise is held against.
+    pub fn evidence(&self) -> Evidence<'_> {
+        Evidence {
+            audit: &self.audit,
+            measure: self.measure.as_ref(),
+            honest: self.honest.as_ref(),
+            bystander: self.bystander.as_ref(),
+            deadlocks: self.counters.get("deadlocks").copied().unwrap_or_default(),
+        }
     }
 
     /// The scenario's figure in two or three words.
@@ -329,6 +357,12 @@ impl Run {
                 thousands(requests as i64),
                 thousands(passed_on as i64)
             );
+        }
+        if let Some(HonestBuyers { asked, served, late }) = self.honest {
+            says += &format!("; {served} of {asked} honest buyers beside it got a unit");
+            if late > 0 {
+                says += &format!(", {late} too late");
+            }
         }
         if audit.unfinished > 0 {
             says += &format!("; {} still in outbox or queue", thousands(audit.unfinished));

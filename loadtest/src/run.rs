@@ -9,7 +9,7 @@ use std::{
 use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::{
-    audit::audit,
+    audit::audit_for,
     history::{Answer, Latency, outcomes, oversold_after, timeline},
     lab::{FreshDatabase, Lab},
     ledger::Ledger,
@@ -19,6 +19,7 @@ use crate::{
     record::{Edge, Latencies, Run},
     scenario::{Played, Scenario, Stage, crowd, early_bird, flood, forger, scalper, stampede::Progress},
     set::{Set, addresses},
+    verdict::Verdict,
 };
 
 /// The first sale of a run. The shop's own, which nobody asked for, is below it.
@@ -105,27 +106,18 @@ async fn conclude(plan: &Plan, set: &Set, watched: Watched) -> anyhow::Result<Ru
     let Watched { played, counters, nginx, statements, generator_share } = watched;
     let Played { history, requests, elapsed, .. } = played;
     let database = &set.database;
-    let audit = audit(&history, &Ledger::read(&set.pool, set.stores.as_ref(), &played.sales).await?);
+    let ledger = Ledger::read(&set.pool, set.stores.as_ref(), &played.sales).await?;
+    let audit = audit_for(&history, &ledger, &played.demand);
     let reservations = match set.stores {
         Some(_) => observe::reservations(&set.pool, &played.sales, played.began_at).await?,
         None => None,
     };
     let measure = played.measure.or_else(|| plan.scenario.is_a_crowd().then(|| crowd::measure(&audit, &history)));
     let promised = promise(plan.conditions(database));
-    let deadlocks = counters.get("deadlocks").copied().unwrap_or_default();
-    let sound_beside = played.bystander.as_ref().is_none_or(|bystander| bystander.audit.is_sound());
     let too_slow = plan.scenario.is_a_crowd() && generator_share > GENERATOR_SHARE && elapsed >= LONG_ENOUGH;
-    let verdict = if too_slow {
-        "invalid: the generator was the bottleneck"
-    } else if promised == Promise::MayBreak {
-        "measured"
-    } else if sound_beside && promised.kept(&audit, measure.as_ref(), deadlocks) {
-        "as promised"
-    } else {
-        "not as promised"
-    };
+    let invalid = played.invalid.or_else(|| too_slow.then(|| "the generator was the bottleneck".into()));
     let seconds = elapsed.as_secs_f64();
-    Ok(Run {
+    let mut run = Run {
         version: plan.version.to_string(),
         variant: plan.variant.clone(),
         scenario: plan.scenario.to_string(),
@@ -163,10 +155,23 @@ async fn conclude(plan: &Plan, set: &Set, watched: Watched) -> anyhow::Result<Ru
         flood: played.flood,
         measure,
         generator_share,
+        honest: played.honest,
         promised: promised.word().into(),
-        verdict: verdict.into(),
+        verdict: Verdict::Measured,
         audit,
-    })
+    };
+    run.verdict = judge(promised, &run, invalid);
+    Ok(run)
+}
+
+/// The one place where a run is held to its promise.
+fn judge(promised: Promise, run: &Run, invalid: Option<String>) -> Verdict {
+    match (invalid, promised) {
+        (Some(reason), _) => Verdict::Invalid(reason),
+        (None, Promise::MayBreak) => Verdict::Measured,
+        (None, promised) if promised.kept(&run.evidence()) => Verdict::AsPromised,
+        (None, _) => Verdict::NotAsPromised,
+    }
 }
 
 /// What was counted before the first request of interest.

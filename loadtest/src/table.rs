@@ -10,6 +10,7 @@ use crate::{
     matrix,
     record::{Latencies, Record, Run},
     text::thousands,
+    verdict::Verdict,
 };
 
 const BOLD: Style = Style::new().bold();
@@ -34,10 +35,14 @@ pub fn head() {
     );
 }
 
-/// Prints a run: red if stock or promises were broken, green if all held.
+/// Prints a run: red if stock or promises were broken, green if all held, yellow if it says nothing.
 pub fn row(run: &Run) {
     let audit = &run.audit;
-    let style = AnsiColor::on_default(if run.is_broken() { AnsiColor::Red } else { AnsiColor::Green });
+    let style = AnsiColor::on_default(match run.verdict {
+        Verdict::Invalid(_) => AnsiColor::Yellow,
+        _ if run.is_broken() => AnsiColor::Red,
+        _ => AnsiColor::Green,
+    });
     let (yes, no) = latencies(&run.latency_ms);
     println!(
         "{style}{:<32} {:<8} {:>8} {:>8} {:>7} {:>6} {:>8} {:>9} {:>5} {:>7} {yes:>15} {no:>15}{style:#}",

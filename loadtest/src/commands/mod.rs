@@ -21,34 +21,42 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use loadtest::{lab::Lab, plan::Plan, record, scenario::stampede::Progress};
+use loadtest::{lab::Lab, plan::Plan, record, scenario::stampede::Progress, verdict::Verdict};
 use v1_naive::shop::stop_signal;
 
 use crate::cli::Database;
 
 /// How a program of ours ends.
+///
+/// In order of weight: of several runs, a broken promise counts more than an invalid run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
-    AsPromised = 0,
-    PromiseBroken = 2,
-    Invalid = 3,
-    SetUp = 4,
-    Interrupted = 130,
+    AsPromised,
+    Invalid,
+    PromiseBroken,
+    SetUp,
+    Interrupted,
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        ExitCode::from(exit as u8)
+        ExitCode::from(match exit {
+            Exit::AsPromised => 0,
+            Exit::PromiseBroken => 2,
+            Exit::Invalid => 3,
+            Exit::SetUp => 4,
+            Exit::Interrupted => 130,
+        })
     }
 }
 
 impl Exit {
     /// Of a run; the worst of several is the greatest.
     pub(crate) fn of(run: &record::Run) -> Exit {
-        match run.verdict.as_str() {
-            "as promised" | "measured" => Exit::AsPromised,
-            "not as promised" => Exit::PromiseBroken,
-            _ => Exit::Invalid,
+        match run.verdict {
+            Verdict::AsPromised | Verdict::Measured => Exit::AsPromised,
+            Verdict::NotAsPromised => Exit::PromiseBroken,
+            Verdict::Invalid(_) => Exit::Invalid,
         }
     }
 }

@@ -68,6 +68,9 @@ pub fn svg(record: &Record) -> String {
 }
 
 fn verdict(run: &Run) -> (&'static str, String) {
+    if run.verdict.invalid().is_some() {
+        return ("soft", "invalid run".into());
+    }
     let class = if run.is_broken() { "bad" } else { "good" };
     (class, format!("{} sold: {}", thousands(run.audit.orders), escape(&run.promised)))
 }

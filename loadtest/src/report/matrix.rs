@@ -1,11 +1,7 @@
 use std::fmt::Write;
 
 use super::escape;
-use crate::{
-    matrix::{Cell, rows},
-    record::Record,
-    scenario::SCENARIOS,
-};
+use crate::{matrix::rows, record::Record, scenario::SCENARIOS, verdict::Verdict};
 
 const WIDTH: f64 = 1120.0;
 const LEFT: f64 = 150.0;
@@ -14,7 +10,7 @@ const ROW: f64 = 62.0;
 
 const STYLE: &str = ".matrix text{font:15px system-ui,sans-serif;fill:#1c1b1a}.matrix .soft{fill:#67625c}.matrix .head{font-weight:600}\
     .matrix .word{font-weight:700}.matrix .held{fill:#dcefe2;stroke:#17683a}.matrix .broke{fill:#fbe1de;stroke:#b3261e}.matrix .none{fill:none;stroke:#ddd6cd}\
-    .matrix .wrong{stroke-width:5}.matrix .may{stroke-dasharray:3 4}\
+    .matrix .wrong{stroke-width:5}.matrix .may{stroke-dasharray:3 4}.matrix .invalid{fill:none;stroke:#9a6a00;stroke-dasharray:9 6}\
     @media (prefers-color-scheme:dark){.matrix text{fill:#f2eee8}.matrix .soft{fill:#aaa39a}.matrix .held{fill:#12301f;stroke:#7fd8a2}\
     .matrix .broke{fill:#3a1512;stroke:#ff8a7a}.matrix .none{stroke:#3f3b35}}";
 
@@ -37,10 +33,11 @@ pub fn svg(record: &Record) -> String {
                 None => ("none", ""),
                 Some(cell) => (
                     if cell.held { "held" } else { "broke" },
-                    match cell {
-                        Cell { wrong: true, .. } => " wrong",
-                        Cell { promised: false, .. } => " may",
-                        _ => "",
+                    match cell.verdict {
+                        Verdict::AsPromised => "",
+                        Verdict::NotAsPromised => " wrong",
+                        Verdict::Measured => " may",
+                        Verdict::Invalid(_) => " invalid",
                     },
                 ),
             };
@@ -65,7 +62,7 @@ pub fn svg(record: &Record) -> String {
                      <text class=\"soft\" x=\"{middle:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
                     y + 27.0,
                     escape(&cell.word),
-                    if cell.wrong { ": not as promised" } else { "" },
+                    if cell.is_wrong() { ": not as promised" } else { "" },
                     y + 47.0,
                     escape(&cell.figure)
                 ),
@@ -76,7 +73,7 @@ pub fn svg(record: &Record) -> String {
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"matrix\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
          aria-label=\"Versions against attacks: what holds and what breaks\"><style>{STYLE}</style>{svg}\
-         <text class=\"soft\" x=\"4\" y=\"{:.1}\">Dashed: measured, and nothing was promised. {}, commit {}</text></svg>\n",
+         <text class=\"soft\" x=\"4\" y=\"{:.1}\">Dotted: measured, nothing was promised. Empty with dashes: invalid, says nothing. {}, commit {}</text></svg>\n",
         height - 10.0,
         escape(record.runs.first().map_or("", |run| run.database.as_str())),
         escape(&record.commit.as_deref().unwrap_or("unknown").chars().take(12).collect::<String>()),

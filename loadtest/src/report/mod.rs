@@ -21,6 +21,7 @@ use crate::{
     machine::Machine,
     record::{Bystander, Record, Run},
     text::thousands,
+    verdict::Verdict,
 };
 
 const STYLE: &str = include_str!("report.css");
@@ -78,7 +79,10 @@ fn pictures(record: &Record) -> String {
 
 /// The news first, in words.
 fn lead(record: &Record) -> String {
-    let promised = record.runs.iter().filter(|run| run.verdict != "not as promised").count();
+    let count = |which: fn(&Verdict) -> bool| record.runs.iter().filter(|run| which(&run.verdict)).count();
+    let kept = count(|verdict| *verdict == Verdict::AsPromised);
+    let judged = kept + count(|verdict| *verdict == Verdict::NotAsPromised);
+    let invalid = count(|verdict| verdict.invalid().is_some());
     let worst = record.runs.iter().rev().max_by_key(|run| run.audit.oversold).filter(|run| run.audit.oversold > 0);
     let mut lead = String::from("<p class=\"lead\">");
     if let Some(run) = worst {
@@ -90,12 +94,12 @@ fn lead(record: &Record) -> String {
             thousands(run.audit.orders)
         );
     }
-    let _ = write!(
-        lead,
-        "{promised} of {} runs came out as their version promises, breaking included.</p>",
-        record.runs.len()
-    );
-    lead
+    let _ = write!(lead, "{kept} of {judged} runs with a promise came out as promised, breaking included.");
+    if invalid > 0 {
+        let _ =
+            write!(lead, " <strong class=\"invalid\">{invalid} invalid</strong>: they say nothing, run them again.");
+    }
+    lead + "</p>"
 }
 
 fn table(record: &Record) -> String {
@@ -131,8 +135,12 @@ fn units(n: i64) -> String {
 
 /// Green for what held, red for what broke; and whether that was to be.
 fn badge(run: &Run) -> String {
-    let class = if run.is_broken() { "bad" } else { "good" };
-    format!("<span class=\"badge {class}\">{}</span> {}", escape(&run.promised), escape(&run.verdict))
+    let class = match run.verdict {
+        Verdict::Invalid(_) => "invalid",
+        _ if run.is_broken() => "bad",
+        _ => "good",
+    };
+    format!("<span class=\"badge {class}\">{}</span> {}", escape(&run.promised), escape(&run.verdict.to_string()))
 }
 
 /// A run from near. Among many, only the stampedes lie open.

@@ -23,7 +23,9 @@ const PLENTY: i64 = 1_000_000;
 /// Bystanders a second.
 const RATE: f64 = 100.0;
 /// Connections they may have open.
-const CONNECTIONS: usize = 5000;
+const CONNECTIONS: usize = 2000;
+/// Sockets that they need at the same time: those who come alone have gone when the crowd comes.
+pub const SOCKETS: usize = CONNECTIONS;
 /// How long they have had the page open when they click.
 const READS: Duration = Duration::from_secs(1);
 /// They stay until they know.

@@ -2,7 +2,7 @@ use std::time::Instant;
 
 use v1_naive::shop::sales::{Sale, now_ms};
 
-use super::{Measure, Played, Stage, bought};
+use super::{LONGEST, Measure, Played, Stage, bought, honest::buy_beside};
 use crate::{
     buyer::{buy, open_sale},
     client::Connection,
@@ -13,23 +13,24 @@ const HOUR_MS: i64 = 3_600_000;
 /// The script's connections.
 const CONNECTIONS: usize = 20;
 
-/// Half of the buyers try a sale that opens in an hour, half one that closed an hour ago: orders they get.
+/// Half of the buyers try a sale that opens in an hour, half one that closed an hour ago: orders they get. Honest buyers of a
+/// third sale, which is open, each get a unit meanwhile.
 ///
 /// # Errors
 /// The database's, or the shop's when it does not answer.
 pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
-    let (early, late, now) = (stage.sale, stage.sale + 1, now_ms());
+    let (early, late, open, now) = (stage.sale, stage.sale + 1, stage.sale + 2, now_ms());
     let stock = stage.plan.buyers as i64;
     let opens_later = Sale { opens_at: now + HOUR_MS, closes_at: now + 2 * HOUR_MS, ..Sale::open(early, stock) };
     let closed = Sale { opens_at: now - 2 * HOUR_MS, closes_at: now - HOUR_MS, ..Sale::open(late, stock) };
-    stage.put_up(&[opens_later, closed]).await?;
+    stage.put_up(&[opens_later, closed, Sale::open(open, stock)]).await?;
 
     let (start, buyers) = (Instant::now(), stage.plan.buyers);
     let script = async |n: usize| {
         let mut connection = Connection::open(stage.shops[n % stage.shops.len()]).await?;
         let links = [open_sale(&mut connection, early).await?, open_sale(&mut connection, late).await?];
         let (mut history, mut requests) = (Vec::new(), 0);
-        for buyer in (n..buyers).step_by(CONNECTIONS) {
+        for buyer in (n..buyers).step_by(CONNECTIONS).take_while(|_| start.elapsed() < LONGEST) {
             let buyer_id = buyer as i64 + 1;
             let wanted = start.elapsed();
             let (answer, steps) = buy(&mut connection, &links[buyer % 2], buyer_id).await;
@@ -39,13 +40,16 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
         }
         anyhow::Ok((history, requests))
     };
-    let (history, requests) = super::at_once(CONNECTIONS, script).await?;
+    let tries = super::at_once(CONNECTIONS, script);
+    let ((history, requests), beside) = tokio::try_join!(tries, buy_beside(stage.shops, open, start))?;
     Ok(Played {
-        sales: vec![early, late],
-        requests,
+        sales: vec![early, late, open],
+        requests: requests + beside.requests,
         elapsed: start.elapsed(),
         measure: Some(Measure::none_of("orders outside the window", bought(&history))),
-        history,
+        demand: beside.demand(),
+        honest: Some(beside.served()),
+        history: history.into_iter().chain(beside.history).collect(),
         ..Played::default()
     })
 }

@@ -6,7 +6,7 @@ use md5::{Digest, Md5};
 use tokio::time::sleep;
 use v1_naive::shop::sales::{Sale, now_ms};
 
-use super::{Measure, Played, Stage};
+use super::{LONGEST, Measure, Played, Stage, honest::buy_beside};
 use crate::{
     buyer::{Next, ask, buy, open_sale},
     client::{Connection, Link},
@@ -23,7 +23,8 @@ const AGAIN: usize = 4;
 const EXPIRES: Duration = Duration::from_millis(2500);
 
 /// The same number of tries each with paths that were computed, given to somebody else, used, and expired, and with sessions that
-/// were altered, where a version has them: how many are taken. A fresh path has to work, or this would measure nothing.
+/// were altered, where a version has them: how many are taken. A fresh path has to work, or this would measure nothing; and honest
+/// buyers of the same sale each get a unit meanwhile.
 ///
 /// # Errors
 /// The database's, or the shop's: it does not answer, gives out no paths, or refuses one that it gave out.
@@ -54,7 +55,8 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
         }
         anyhow::Ok((forger.tried, forger.requests))
     };
-    let (tried, requests) = super::at_once(CONNECTIONS, work).await?;
+    let forging = super::at_once(CONNECTIONS, work);
+    let ((tried, requests), beside) = tokio::try_join!(forging, buy_beside(stage.shops, sale_id, start))?;
     let forged = tried.iter().filter(|(refusal, _)| refusal.is_some()).count();
     // What its gate has not refused has passed it, also if another stopped it then.
     let taken = |(refusal, told): &&(Option<&str>, Told)| refusal.is_some_and(|refusal| told.answer.kind() != refusal);
@@ -63,10 +65,12 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
     let what = format!("forged {what} taken, of {}", thousands(forged as i64));
     Ok(Played {
         sales: vec![sale_id],
-        requests,
+        requests: requests + beside.requests,
         elapsed: start.elapsed(),
         measure: Some(Measure::none_of(&what, taken)),
-        history: tried.into_iter().map(|(_, told)| told).collect(),
+        demand: beside.demand(),
+        honest: Some(beside.served()),
+        history: tried.into_iter().map(|(_, told)| told).chain(beside.history).collect(),
         ..Played::default()
     })
 }
@@ -124,7 +128,8 @@ impl Forger {
 
     /// Good once.
     async fn used(&mut self, tries: usize) -> anyhow::Result<()> {
-        for _ in 0..tries.div_ceil(AGAIN) {
+        let start = self.start;
+        for _ in (0..tries.div_ceil(AGAIN)).take_while(|_| start.elapsed() < LONGEST) {
             let (buyer, link) = self.given().await?;
             if let Answer::Refused(kind) = self.attempt(None, &link, buyer).await
                 && kind == "wrong-path"

@@ -10,6 +10,8 @@ pub mod early_bird;
 pub mod flood;
 /// Addresses to buy at that nobody gave out.
 pub mod forger;
+/// Buyers who only want one unit, beside an attack.
+pub(crate) mod honest;
 /// Buyers who come at a rate, whether or not the last one was served.
 pub mod open_loop;
 /// The shop killed in the middle.
@@ -31,12 +33,16 @@ use url::Url;
 use v1_naive::shop::sales::Sale;
 
 use crate::{
+    audit::Demand,
     history::{Answer, Told},
     plan::Plan,
-    record::{Bystander, Flood},
+    record::{Bystander, Flood, HonestBuyers},
     stores::Stores,
     version::Version,
 };
+
+/// An attack by a script ends after this time, however few tries that were: a shop that hangs must not hang the load test.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// What is done to a version, and what is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum)]
@@ -198,6 +204,12 @@ pub struct Played {
     pub bystander: Option<Bystander>,
     /// What came in when it flooded.
     pub flood: Option<Flood>,
+    /// Who has to get a unit.
+    pub demand: Demand,
+    /// The honest buyers beside an attack.
+    pub honest: Option<HonestBuyers>,
+    /// Why what was played says nothing about the shop; `None` if it does.
+    pub invalid: Option<String>,
 }
 
 /// How many of these were told this.

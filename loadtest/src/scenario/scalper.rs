@@ -2,7 +2,7 @@ use std::{net::Ipv4Addr, time::Instant};
 
 use v1_naive::shop::sales::Sale;
 
-use super::{Measure, Played, Stage, bought, told};
+use super::{LONGEST, Measure, Played, Stage, bought, honest::buy_beside, told};
 use crate::{
     buyer::{buy, open_sale},
     client::Connection,
@@ -14,43 +14,51 @@ const SCALPER: i64 = 666;
 /// The share of tries that may get as far as the database.
 const AS_FAR_AS_SQL: f64 = 0.1;
 
-/// One buyer tries as often as the plan has buyers, each time from another address: units it gets. Its tries are also not to
-/// reach the database, which is what the frequency cap is for.
-///
-/// They come one after the other. Several at once would take each other's addresses to buy at away.
+/// One buyer tries as often as the plan has buyers, each time from another IP address: units it gets. Its tries are also not to
+/// reach the database, which is what the frequency cap is for. Honest buyers of the same sale each get a unit meanwhile.
 ///
 /// # Errors
 /// The database's, or the shop's when it does not answer.
 pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
-    let (sale_id, tries) = (stage.sale, stage.plan.buyers);
+    let sale_id = stage.sale;
     stage.put_up(&[Sale::open(sale_id, stage.plan.stock)]).await?;
     let start = Instant::now();
+    let ((history, mut requests), beside) =
+        tokio::try_join!(script(stage, start), buy_beside(stage.shops, sale_id, start))?;
+    requests += beside.requests;
+    let units = bought(&history);
+    // Who has one already is refused by SQL, unless something before it knows.
+    let refused_by_sql = if stage.stores.is_none() { told(&history, "limit-reached") } else { 0 };
+    let in_sql = units + refused_by_sql;
+    let quiet = in_sql as f64 <= (history.len() as f64 * AS_FAR_AS_SQL).max(1.0);
+    Ok(Played {
+        sales: vec![sale_id],
+        requests,
+        elapsed: start.elapsed(),
+        measure: Some(Measure::new("units that one buyer got", units as f64, units <= 1 && quiet)),
+        demand: beside.demand(),
+        honest: Some(beside.served()),
+        history: history.into_iter().chain(beside.history).collect(),
+        ..Played::default()
+    })
+}
+
+/// The scalper's tries, one after the other. Several at once would take each other's addresses to buy at away.
+async fn script(stage: &Stage<'_>, start: Instant) -> anyhow::Result<(Vec<Told>, u64)> {
     let mut connections = Vec::new();
     for &shop in stage.shops {
         connections.push(Connection::open(shop).await?);
     }
-    let link = open_sale(&mut connections[0], sale_id).await?;
+    let link = open_sale(&mut connections[0], stage.sale).await?;
     let (mut history, mut requests) = (Vec::new(), 0);
-    for n in 0..tries {
+    for n in (0..stage.plan.buyers).take_while(|_| start.elapsed() < LONGEST) {
         let instance = n % connections.len();
         let connection = &mut connections[instance];
         connection.from = Some(Ipv4Addr::from_bits(10 << 24 | n as u32));
         let wanted = start.elapsed();
         let (answer, steps) = buy(connection, &link, SCALPER).await;
         requests += steps;
-        history.push(Told { buyer_id: SCALPER, sale_id, wanted, answered: start.elapsed(), answer });
+        history.push(Told { buyer_id: SCALPER, sale_id: stage.sale, wanted, answered: start.elapsed(), answer });
     }
-    let units = bought(&history);
-    // Who has one already is refused by SQL, unless something before it knows.
-    let refused_by_sql = if stage.stores.is_none() { told(&history, "limit-reached") } else { 0 };
-    let in_sql = units + refused_by_sql;
-    let quiet = in_sql as f64 <= (tries as f64 * AS_FAR_AS_SQL).max(1.0);
-    Ok(Played {
-        sales: vec![sale_id],
-        requests,
-        elapsed: start.elapsed(),
-        measure: Some(Measure::new("units that one buyer got", units as f64, units <= 1 && quiet)),
-        history,
-        ..Played::default()
-    })
+    Ok((history, requests))
 }

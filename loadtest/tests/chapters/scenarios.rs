@@ -12,6 +12,7 @@ use loadtest::{
         Scenario::{self, EarlyBird, Forger, Restart, Scalper, Stampede, TwoInstances},
         open_loop::Visitors,
     },
+    verdict::Verdict,
     version::Version::{self, V1, V3, V4, V5},
 };
 use tokio::sync::watch;
@@ -30,7 +31,7 @@ async fn play_with(database: &str, version: Version, scenario: Scenario, shop_ar
     let buyers = if scenario.is_a_crowd() { 1000 } else { plan.buyers.min(400) };
     let plan = Plan { buyers, stock: 20, connections: 200, shop_args, ..plan };
     let run = run(&lab(database).await, &plan, Default::default()).await.unwrap();
-    assert_eq!(run.verdict, "as promised", "{run:?}");
+    assert_eq!(run.verdict, Verdict::AsPromised, "{run:?}");
     run
 }
 
@@ -63,17 +64,18 @@ async fn a_stampede_on_postgres() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_buyer_takes_everything_until_chapter_5() {
-    assert_eq!(value(&play(V3, Scalper).await), 20.0);
-    assert_eq!(value(&play(V4, Scalper).await), 20.0, "a thousand addresses are a thousand clients");
+    // Three honest buyers of the same sale may be faster.
+    assert!(value(&play(V3, Scalper).await) >= 17.0);
+    assert!(value(&play(V4, Scalper).await) >= 17.0, "a thousand addresses are a thousand clients");
     let run = play(V5, Scalper).await;
-    assert_eq!((value(&run), run.audit.orders, run.audit.double_bought), (1.0, 1, 0));
+    assert_eq!((value(&run), run.audit.orders, run.audit.double_bought), (1.0, 1 + 3, 0), "and three honest buyers");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn scripts_buy_outside_the_window_until_chapter_5() {
     assert_eq!(value(&play(V4, EarlyBird).await), 200.0);
     let run = play(V5, EarlyBird).await;
-    assert_eq!((value(&run), run.audit.orders), (0.0, 0));
+    assert_eq!((value(&run), run.audit.orders), (0.0, 3), "three honest buyers of an open sale");
     assert_eq!((run.outcomes["not-open"], run.outcomes["closed"]), (100, 100));
 }
 
@@ -173,5 +175,5 @@ async fn a_run_that_fails_ends() {
 async fn what_is_about_the_version_is_not_asked_of_a_variant() {
     let plan = Plan { buyers: 50, stock: 20, ..Plan::new(V1, Some("transaction"), Scalper) };
     let run = run(&lab("sqlite").await, &plan, Default::default()).await.unwrap();
-    assert_eq!((run.promised.as_str(), run.verdict.as_str()), ("may break", "measured"));
+    assert_eq!((run.promised.as_str(), run.verdict), ("may break", Verdict::Measured));
 }

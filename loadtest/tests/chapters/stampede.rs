@@ -5,13 +5,14 @@ use loadtest::{
     audit::{Audit, audit},
     ledger::Ledger,
     plan::Plan,
-    promise::Promise,
+    promise::{Evidence, Promise},
     record,
     run::run,
     scenario::{
         Scenario,
         stampede::{self, Crowd},
     },
+    verdict::Verdict,
     version::Version::{self, V1, V2, V3},
 };
 use v1_naive::shop::{self, sales::Sale};
@@ -35,10 +36,10 @@ async fn oversells(database: &str, plan: Plan) {
         assert_eq!(run.promised, "oversells");
         if run.audit.oversold > 0 {
             assert!(run.audit.not_conserved > 0, "the counter does not know: {run:?}");
-            assert_eq!(run.verdict, "as promised");
+            assert_eq!(run.verdict, Verdict::AsPromised);
             return;
         }
-        assert_eq!(run.verdict, "not as promised");
+        assert_eq!(run.verdict, Verdict::NotAsPromised);
     }
     panic!("{} held five times", plan.title());
 }
@@ -47,7 +48,7 @@ async fn holds(database: &str, plan: Plan) {
     for seed in 1..=3 {
         let run = once(database, &Plan { seed, ..plan.clone() }).await;
         let expected = Audit { orders: 20, sold: 20, ..Audit::default() };
-        assert_eq!((run.audit, run.verdict.as_str()), (expected, "as promised"));
+        assert_eq!((run.audit, run.verdict), (expected, Verdict::AsPromised));
     }
 }
 
@@ -108,7 +109,7 @@ async fn insert_first_deadlocks_and_is_refused_cleanly() {
     assert!(run.counters["deadlocks"] > 0, "{run:?}");
     assert_eq!((run.audit.oversold, run.audit.lost_promises, run.audit.phantom_orders), (0, 0, 0));
     assert!(run.outcomes.keys().all(|kind| kind == "bought" || kind == "conflict"), "{run:?}");
-    assert_eq!((run.promised.as_str(), run.verdict.as_str()), (Promise::Deadlocks.word(), "as promised"));
+    assert_eq!((run.promised.as_str(), run.verdict), (Promise::Deadlocks.word(), Verdict::AsPromised));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,7 +124,7 @@ async fn serializable_holds_by_retries() {
 async fn without_retry_stock_is_left() {
     let run = once("sqlite", &crowd(V3, Some("no-retry"))).await;
     assert!(run.audit.undersold > 0 && run.audit.oversold == 0, "{run:?}");
-    assert_eq!((run.promised.as_str(), run.verdict.as_str()), ("undersells", "as promised"));
+    assert_eq!((run.promised.as_str(), run.verdict), ("undersells", Verdict::AsPromised));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,7 +132,7 @@ async fn the_retry_is_what_sells_out() {
     let no_retries = Plan { shop_args: vec!["--retries".into(), "0".into()], ..crowd(V3, None) };
     let run = once("sqlite", &no_retries).await;
     assert!(run.audit.undersold > 0, "{run:?}");
-    assert_eq!((run.promised.as_str(), run.verdict.as_str()), ("holds", "not as promised"));
+    assert_eq!((run.promised.as_str(), &run.verdict), ("holds", &Verdict::NotAsPromised));
     assert_eq!(run.counters["give_ups"], run.outcomes["conflict"]);
 }
 
@@ -203,7 +204,7 @@ async fn without_for_update_the_audit_goes_red() {
     let stampede = stampede::run(&crowd, Default::default(), async || {}).await.unwrap();
     let audit = audit(&stampede.history, &Ledger::read(&pool, None, &[2]).await.unwrap());
     assert!(audit.oversold > 0, "{audit:?}");
-    assert!(!Promise::Holds.kept(&audit, None, 0));
+    assert!(!Promise::Holds.kept(&Evidence::of(&audit)));
 
     drop(stop);
     serving.await.unwrap();

@@ -20,6 +20,7 @@ use loadtest::{
         stampede::{self, Crowd, Progress},
     },
     services::nginx::Nginx,
+    verdict::Verdict,
     version::Version,
 };
 use tokio::{
@@ -216,7 +217,7 @@ async fn a_run_behind_nginx_is_as_promised_and_says_what_nginx_kept_away() {
     };
     let lab_of_six = Lab::on(sale.lab.loadtest.clone(), shared()).await.unwrap();
     let run = loadtest::run::run(&lab_of_six, &plan, Progress::default()).await.unwrap();
-    assert_eq!((run.verdict.as_str(), run.audit.orders, run.audit.oversold), ("as promised", 50, 0));
+    assert_eq!((&run.verdict, run.audit.orders, run.audit.oversold), (&Verdict::AsPromised, 50, 0));
     let nginx = run.nginx.unwrap();
     // Each opens the page, two files and the sale; and asks at least for a name, a puzzle, an address and a unit.
     assert!(nginx.requests >= 8 * 1000, "{nginx:?}");

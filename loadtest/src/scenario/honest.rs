@@ -1,0 +1,66 @@
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use tokio::time::sleep;
+
+use super::at_once;
+use crate::{
+    audit::{Demand, Honest},
+    buyer::{buy, open_sale},
+    client::Connection,
+    history::{Answer, Told},
+    record::HonestBuyers,
+};
+
+/// How many come beside an attack.
+const BUYERS: usize = 3;
+/// The first one's id, far from any attacker's.
+const FIRST: i64 = 900_000_001;
+/// How long they come one after the other.
+const APART: Duration = Duration::from_millis(100);
+/// Who has no answer after that has gone.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the honest buyers were told, and the requests that it took.
+pub(crate) struct Beside {
+    pub(crate) history: Vec<Told>,
+    pub(crate) requests: u64,
+}
+
+/// A few honest buyers, each of whom wants one unit of the sale while it is attacked: a shop that refuses everybody withstands
+/// every attack, and sells nothing.
+///
+/// # Errors
+/// The shop does not answer, or does not know the sale.
+pub(crate) async fn buy_beside(shops: &[SocketAddr], sale_id: i64, start: Instant) -> anyhow::Result<Beside> {
+    let one = async |n: usize| {
+        sleep(APART * n as u32).await;
+        let mut connection = Connection::open(shops[n % shops.len()]).await?;
+        let link = open_sale(&mut connection, sale_id).await?;
+        let (buyer_id, wanted) = (FIRST + n as i64, start.elapsed());
+        let (answer, requests) = buy(&mut connection, &link, buyer_id).await;
+        anyhow::Ok((vec![Told { buyer_id, sale_id, wanted, answered: start.elapsed(), answer }], requests + 1))
+    };
+    let (history, requests) = at_once(BUYERS, one).await?;
+    Ok(Beside { history, requests })
+}
+
+impl Beside {
+    /// These buyers are the demand: whoever else asked is an attacker.
+    pub(crate) fn demand(&self) -> Demand {
+        let honest = self.history.iter().map(|told| told.buyer_id).collect();
+        Demand { honest: Honest::These(honest), may_go_without: 0 }
+    }
+
+    /// What became of them.
+    pub(crate) fn served(&self) -> HonestBuyers {
+        let served = |told: &&Told| matches!(told.answer, Answer::Bought { .. });
+        HonestBuyers {
+            asked: self.history.len(),
+            served: self.history.iter().filter(served).count(),
+            late: self.history.iter().filter(|told| told.latency() > PATIENCE).count(),
+        }
+    }
+}
