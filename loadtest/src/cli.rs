@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Matrix(Matrix),
     /// Breaks a server under chapter 6 in the middle of a sale, again and again
     Faults(Faults),
+    /// Tests the checks: shops that are wrong in one way each, in every scenario
+    Mutants(Mutants),
     /// Every order of events of two buyers, on the real database: how a version oversells, or that it cannot
     Explore(Explore),
     /// One order of events, as a file has it, again and again
@@ -44,6 +46,9 @@ pub(crate) enum Command {
     /// nginx in front of instances of chapter 6
     #[command(hide = true)]
     Nginx(Nginx),
+    /// A shop that is wrong in one way
+    #[command(hide = true)]
+    Mutant(Mutant),
     /// Keeps private servers for as long as standard input is open
     #[command(hide = true)]
     Keeper { servers: Vec<Server> },
@@ -168,6 +173,31 @@ pub(crate) struct Faults {
     /// Write the figures to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct Mutants {
+    /// Which shops [default: all of them]
+    #[arg(value_name = "SHOP")]
+    pub(crate) mutants: Vec<loadtest::mutant::Mutant>,
+
+    #[command(flatten)]
+    pub(crate) database: Database,
+
+    /// Write the table to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct Mutant {
+    /// Stop when standard input is closed
+    #[arg(long)]
+    pub(crate) while_stdin_is_open: bool,
+
+    /// Which, and the arguments of chapter 5
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) shop_args: Vec<String>,
 }
 
 #[derive(Args)]

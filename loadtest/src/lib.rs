@@ -23,6 +23,8 @@ pub mod ledger;
 pub mod machine;
 /// Versions against scenarios.
 pub mod matrix;
+/// Shops that are wrong, to test the checks.
+pub mod mutant;
 /// What database and shops say of themselves.
 pub mod observe;
 /// Room for many connections.

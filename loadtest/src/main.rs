@@ -6,7 +6,7 @@ mod commands;
 use std::process::ExitCode;
 
 use cli::{Cli, Command};
-use commands::{Exit, demo, explore, faults, matrix, nginx, replay, report, run, serve, services};
+use commands::{Exit, demo, explore, faults, matrix, mutants, nginx, replay, report, run, serve, services};
 
 /// A stampede is allocations: the system's allocator took a quarter of a shop's processor time. Crowd and shops are this one
 /// program, so every version has it.
@@ -22,6 +22,8 @@ async fn main() -> ExitCode {
         Command::Report(args) => report::again(args).map(ExitCode::from),
         Command::Matrix(args) => matrix::matrix(args).await.map(ExitCode::from),
         Command::Faults(args) => faults::faults(args).await.map(ExitCode::from),
+        Command::Mutants(args) => mutants::mutants(args).await.map(ExitCode::from),
+        Command::Mutant(args) => mutants::mutant(args).await,
         Command::Explore(args) => explore::explore(args).await.map(ExitCode::from),
         Command::Replay(args) => replay::replay(args).await.map(ExitCode::from),
         Command::Picture(args) => report::picture(&args).map(ExitCode::from),

@@ -6,7 +6,8 @@ use anyhow::ensure;
 
 use crate::{
     lab::FreshDatabase,
-    promise::Conditions,
+    mutant::Mutant,
+    promise::{Conditions, Promise, promise},
     scenario::{Scenario, bystander, flood},
     services::nginx,
     stores::Stores,
@@ -46,6 +47,8 @@ pub struct Plan {
     pub seed: u64,
     /// Further arguments for the shop.
     pub shop_args: Vec<String>,
+    /// A shop that is wrong in this way, in the place of the version.
+    pub mutant: Option<Mutant>,
 }
 
 impl Plan {
@@ -65,6 +68,7 @@ impl Plan {
             lasts: Duration::from_secs(3),
             seed: 1,
             shop_args: Vec::new(),
+            mutant: None,
         }
     }
 
@@ -169,15 +173,19 @@ impl Plan {
         scenarios.map(str::to_owned).chain(self.shop_args.clone()).collect()
     }
 
-    pub(crate) fn conditions<'a>(&'a self, database: &'a FreshDatabase) -> Conditions<'a> {
-        Conditions {
+    /// What is to come out. A mutant is held to what a shop has to do that is right.
+    pub(crate) fn promised(&self, database: &FreshDatabase) -> Promise {
+        if self.mutant.is_some() {
+            return Promise::Holds;
+        }
+        promise(Conditions {
             version: self.version,
             variant: self.variant.as_deref(),
             scenario: self.scenario,
             instances: self.instances,
             database: database.kind,
             contended: self.contended(),
-        }
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use crate::{
     audit::Audit,
     record::{Bystander, HonestBuyers},
     scenario::{Measure, SCENARIOS, Scenario},
+    text::thousands,
     version::Version,
 };
 
@@ -129,6 +130,30 @@ impl<'a> Evidence<'a> {
         self.audit.undersold == 0
             && self.bystander.is_none_or(|beside| beside.audit.undersold == 0)
             && self.honest.is_none_or(|honest| honest.late == 0)
+    }
+
+    /// What keeps it from holding, in a word or two each, the worst first.
+    pub fn findings(&self) -> Vec<String> {
+        let audit = self.audit;
+        let counts = [
+            (audit.oversold, "oversold"),
+            (audit.double_bought, "twice"),
+            (audit.lost_promises, "lost"),
+            (audit.phantom_orders, "phantom"),
+            (audit.unfinished, "unfinished"),
+            (audit.undersold, "undersold"),
+            (audit.not_conserved, "unconserved"),
+            (self.honest.map_or(0, |honest| honest.late as i64), "late"),
+        ];
+        let mut findings: Vec<_> =
+            counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", thousands(*n))).collect();
+        if let Some(beside) = self.bystander {
+            let audit = &beside.audit;
+            let wrong = audit.double_bought + audit.lost_promises + audit.phantom_orders + audit.undersold;
+            findings.extend((wrong > 0).then(|| format!("{} beside", thousands(wrong))));
+        }
+        findings.extend((!self.figure_holds()).then(|| "figure".to_owned()));
+        findings
     }
 
     fn figure_holds(&self) -> bool {

@@ -15,7 +15,7 @@ use crate::{
     ledger::Ledger,
     observe,
     plan::Plan,
-    promise::{Promise, promise},
+    promise::Promise,
     record::{Edge, Latencies, Run},
     scenario::{Played, Scenario, Stage, crowd, early_bird, flood, forger, scalper, stampede::Progress},
     set::{Set, addresses},
@@ -113,7 +113,7 @@ async fn conclude(plan: &Plan, set: &Set, watched: Watched) -> anyhow::Result<Ru
         None => None,
     };
     let measure = played.measure.or_else(|| plan.scenario.is_a_crowd().then(|| crowd::measure(&audit, &history)));
-    let promised = promise(plan.conditions(database));
+    let promised = plan.promised(database);
     let too_slow = plan.scenario.is_a_crowd() && generator_share > GENERATOR_SHARE && elapsed >= LONG_ENOUGH;
     let invalid = played.invalid.or_else(|| too_slow.then(|| "the generator was the bottleneck".into()));
     let seconds = elapsed.as_secs_f64();

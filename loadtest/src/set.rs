@@ -30,7 +30,10 @@ impl Set {
         for n in 0..plan.instances {
             let log = lab.folder.path().join(format!("{}-{n}.log", database.name()));
             let args = plan.shop_args(&database, stores.as_ref());
-            shops.push(ShopProcess::start(&lab.loadtest, plan.version, &args, log).await?);
+            shops.push(match plan.mutant {
+                None => ShopProcess::start(&lab.loadtest, plan.version, &args, log).await?,
+                Some(mutant) => ShopProcess::mutant(&lab.loadtest, mutant, &args, log).await?,
+            });
         }
         let instances = addresses(&shops);
         let log = lab.folder.path().join(format!("{}-nginx.log", database.name()));

@@ -15,7 +15,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::version::Version;
+use crate::{mutant::Mutant, version::Version};
 
 /// What a shop may know of the environment.
 const PASSED_ON: [&str; 6] = ["PATH", "HOME", "TMPDIR", "LANG", "RUST_LOG", "RUST_BACKTRACE"];
@@ -50,6 +50,16 @@ impl ShopProcess {
         let serve = ["serve", "--while-stdin-is-open", version.name()].map(str::to_owned);
         let args = serve.into_iter().chain(args.iter().cloned()).collect();
         ShopProcess::run(Start { loadtest: loadtest.into(), name: version.name(), args, log, kill_on_drop: true }).await
+    }
+
+    /// Starts a shop that is wrong in one way.
+    ///
+    /// # Errors
+    /// As [`ShopProcess::start`].
+    pub async fn mutant(loadtest: &Path, mutant: Mutant, args: &[String], log: PathBuf) -> anyhow::Result<Self> {
+        let start = ["mutant".into(), "--while-stdin-is-open".into(), mutant.to_string()];
+        let args = start.into_iter().chain(args.iter().cloned()).collect();
+        ShopProcess::run(Start { loadtest: loadtest.into(), name: "mutant", args, log, kill_on_drop: true }).await
     }
 
     /// Starts nginx in front of instances, for the lab.

@@ -4,6 +4,7 @@ pub(crate) mod demo;
 pub(crate) mod explore;
 pub(crate) mod faults;
 pub(crate) mod matrix;
+pub(crate) mod mutants;
 pub(crate) mod nginx;
 pub(crate) mod replay;
 pub(crate) mod report;

@@ -45,7 +45,8 @@ use crate::{
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// What is done to a version, and what is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Scenario {
     /// All buyers at once: oversold? undersold?
     Stampede,

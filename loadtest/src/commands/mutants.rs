@@ -1,0 +1,60 @@
+use std::{
+    process::ExitCode,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use clap::ValueEnum;
+use loadtest::{
+    mutant::{
+        self, Mutant,
+        play::play,
+        table::{Mutants, print},
+    },
+    open_files,
+    record::check_writable,
+    scenario::SCENARIOS,
+    services,
+};
+
+use super::{Exit, in_lab};
+use crate::cli;
+
+/// Sockets that are open at the same time at most: the slow shop's crowds, the others' and a flood's.
+const SOCKETS: usize = 10_000;
+
+pub(crate) async fn mutants(args: cli::Mutants) -> anyhow::Result<Exit> {
+    args.json.iter().try_for_each(|file| check_writable(file))?;
+    open_files::allow(SOCKETS)?;
+    let chosen = if args.mutants.is_empty() { Mutant::value_variants() } else { &args.mutants };
+    in_lab(&args.database, async |lab| {
+        let (played, all) = (AtomicUsize::new(0), chosen.len() * SCENARIOS.len());
+        println!("{} shops in {} scenarios; about three minutes for all", chosen.len(), SCENARIOS.len());
+        let cells = play(lab, chosen, |cell| {
+            eprintln!("[{}/{all}] {} in {}", played.fetch_add(1, Relaxed) + 1, cell.mutant, cell.scenario);
+        })
+        .await?;
+        print(&cells);
+        let expected = cells.iter().all(|cell| cell.is_expected());
+        println!(
+            "{}",
+            match expected {
+                true => "Each shop that is wrong is noticed where it has to be, and the right one holds.",
+                false =>
+                    "NOT AS EXPECTED: a check has passed for a shop that is wrong, or failed for one that is right.",
+            }
+        );
+        if let Some(file) = &args.json {
+            Mutants::new(cells).write(file)?;
+        }
+        Ok(if expected { Exit::AsPromised } else { Exit::PromiseBroken })
+    })
+    .await
+}
+
+/// One of them up, as a shop.
+pub(crate) async fn mutant(args: cli::Mutant) -> anyhow::Result<ExitCode> {
+    if args.while_stdin_is_open {
+        services::stop_with_parent();
+    }
+    Ok(mutant::shop::serve(&args.shop_args).await)
+}
