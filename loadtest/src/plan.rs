@@ -86,6 +86,11 @@ impl Plan {
         ensure!(forgeable, "{} has no hidden address that could be forged", self.version);
         let many = self.scenario != Scenario::TwoInstances || self.instances > 1;
         ensure!(many, "two-instances needs --instances 2 or more");
+        let can_be_killed = self.scenario != Scenario::Restart || (self.stock > 1 && self.buyers > 1);
+        ensure!(
+            can_be_killed,
+            "restart kills the shop in the middle of its sale: it needs --stock and --buyers of 2 or more"
+        );
         let one_sale = self.sales == 1 || self.scenario.is_a_crowd();
         ensure!(one_sale, "{} is about one sale; --sales is for crowds", self.scenario);
         ensure!(!self.nginx || self.version.needs_stores(), "nginx is part of chapter 6; {} has none", self.version);
@@ -102,14 +107,17 @@ impl Plan {
 
     /// `10,000 buyers`, or whoever it is.
     pub fn who(&self) -> String {
-        let buyers = thousands(self.buyers as i64);
+        let counted = |what| format!("{} {what}", thousands(self.buyers as i64));
+        let plural = |one, many| counted(if self.buyers == 1 { one } else { many });
         match self.scenario {
             Scenario::Flood => format!("{} times what the shop can do", flood::TIMES),
-            Scenario::Scalper => format!("one buyer, {buyers} tries"),
-            Scenario::EarlyBird => format!("{buyers} tries outside the window"),
-            Scenario::Forger if self.version.has_sessions() => format!("{buyers} forged addresses and sessions"),
-            Scenario::Forger => format!("{buyers} forged addresses"),
-            _ => format!("{buyers} buyers"),
+            Scenario::Scalper => format!("one buyer, {}", plural("try", "tries")),
+            Scenario::EarlyBird => plural("try outside the window", "tries outside the window"),
+            Scenario::Forger if self.version.has_sessions() => counted("forged addresses and sessions"),
+            Scenario::Forger => counted("forged addresses"),
+            Scenario::Stampede | Scenario::Bystander | Scenario::TwoInstances | Scenario::Restart => {
+                plural("buyer", "buyers")
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use loadtest::{
     },
     fault::{self, figures::Faults},
     matrix,
+    mutant::{self, table::Mutants},
     record::{Record, Run, check_writable},
     report, table,
 };
@@ -77,6 +78,11 @@ pub(crate) fn again(args: Again) -> anyhow::Result<Exit> {
     if let Ok(faults) = Faults::read(&args.file) {
         ensure!(args.markdown, "{} is of faults: --markdown prints their table", args.file.display());
         print!("{}", fault::table::markdown(&faults));
+        return Ok(Exit::AsPromised);
+    }
+    if let Ok(mutants) = Mutants::read(&args.file) {
+        ensure!(args.markdown, "{} is of mutants: --markdown prints their table", args.file.display());
+        print!("{}", mutant::table::markdown(&mutants));
         return Ok(Exit::AsPromised);
     }
     if let Ok(explored) = Explorations::read(&args.file) {

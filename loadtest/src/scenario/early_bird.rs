@@ -10,6 +10,8 @@ use crate::{
 };
 
 const HOUR_MS: i64 = 3_600_000;
+/// Units of the sale that is open: more than honest buyers come.
+const FOR_THE_HONEST: i64 = 100;
 /// The script's connections.
 const CONNECTIONS: usize = 20;
 
@@ -23,7 +25,7 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
     let stock = stage.plan.buyers as i64;
     let opens_later = Sale { opens_at: now + HOUR_MS, closes_at: now + 2 * HOUR_MS, ..Sale::open(early, stock) };
     let closed = Sale { opens_at: now - 2 * HOUR_MS, closes_at: now - HOUR_MS, ..Sale::open(late, stock) };
-    stage.put_up(&[opens_later, closed, Sale::open(open, stock)]).await?;
+    stage.put_up(&[opens_later, closed, Sale::open(open, FOR_THE_HONEST)]).await?;
 
     let (start, buyers) = (Instant::now(), stage.plan.buyers);
     let script = async |n: usize| {

@@ -2,8 +2,11 @@
 //! written.
 
 mod command_line;
+mod edges;
+mod exit_codes;
 mod explore;
 mod figures;
+mod mutants;
 mod services;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,0 +1,30 @@
+//! How the program ends: 0 as promised, 2 a promise is broken, 3 invalid, 4 set-up, 130 interrupted.
+
+use std::process::Command;
+
+use crate::support::{loadtest, v1_oversells};
+
+fn code(args: &str) -> Option<i32> {
+    let folder = tempfile::tempdir().unwrap();
+    Command::new(loadtest()).args(args.split(' ')).current_dir(folder.path()).output().unwrap().status.code()
+}
+
+#[test]
+fn zero_is_as_promised_breaking_included() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(v1_oversells(folder.path()).status.code(), Some(0));
+}
+
+/// Chapter 3 without its retries undersells; chapter 4 that lets one request a minute through sells one of a hundred.
+#[test]
+fn two_is_a_broken_promise() {
+    let crowd = "--database sqlite --buyers 400 --connections 200";
+    assert_eq!(code(&format!("run v3 {crowd} -- --retries 0")), Some(2));
+    assert_eq!(code(&format!("run v4 {crowd} -- --global-rate 1 --global-burst 1")), Some(2));
+}
+
+#[test]
+fn four_is_set_up() {
+    assert_eq!(code("run v9"), Some(4));
+    assert_eq!(code("run v1 --database mysql"), Some(4));
+}

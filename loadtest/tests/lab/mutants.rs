@@ -1,0 +1,48 @@
+//! Do the checks notice a shop that is wrong?
+
+use std::{fs, path::Path, process::Command};
+
+use loadtest::{
+    mutant::{Mutant, table::Mutants},
+    scenario::SCENARIOS,
+};
+
+use crate::support::loadtest;
+
+#[test]
+#[ignore = "takes some minutes: make test"]
+fn each_mutant_is_noticed_where_it_has_to_be_and_the_right_shop_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mutants.json");
+    let output = Command::new(loadtest())
+        .args(["mutants", "--database", "sqlite", "--json"])
+        .arg(&file)
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let mutants = Mutants::read(&file).unwrap();
+    assert_eq!(mutants.mutants.len(), 11 * SCENARIOS.len());
+}
+
+/// One check is not enough: a shop that only says `sold-out` is red, and the command says so.
+#[test]
+fn a_shop_that_sells_nothing_is_noticed() {
+    let args = ["mutants", "always-sold-out", "--database", "sqlite"];
+    let output = Command::new(loadtest()).args(args).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(table.contains("undersold") && !table.contains("holds "), "{table}");
+}
+
+#[test]
+#[ignore = "waits for its figures"]
+fn the_books_table_is_the_commands() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let file = root.join("docs/results/mutants.json");
+    let mutants = Mutants::read(&file).unwrap();
+    let all_expected = mutants.mutants.iter().all(|cell| cell.is_expected());
+    assert!(all_expected && mutants.mutants[0].mutant == Mutant::Right);
+    let page = fs::read_to_string(root.join("docs/src/mutants.md")).unwrap();
+    assert!(page.contains(&loadtest::mutant::table::markdown(&mutants)), "report --markdown prints another table");
+}
