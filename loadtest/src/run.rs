@@ -17,7 +17,12 @@ use crate::{
     plan::Plan,
     promise::{Promise, promise},
     record::{Edge, Latencies, Run},
-    scenario::{Played, Scenario, Stage, crowd, early_bird, flood, forger, scalper, stampede::Progress},
+    scenario::{
+        Played, Scenario, Stage,
+        calibration::{self, Calibration},
+        crowd, early_bird, flood, forger, scalper,
+        stampede::Progress,
+    },
     set::{Set, addresses},
 };
 
@@ -34,12 +39,12 @@ const LONG_ENOUGH: Duration = Duration::from_millis(500);
 /// The shop does not start or goes away, a server fails, or the version has nothing that the scenario could attack.
 pub async fn run(lab: &Lab, plan: &Plan, progress: Progress) -> anyhow::Result<Run> {
     plan.check()?;
-    let capacity = match plan.scenario {
-        Scenario::Flood => flood::capacity(lab).await?,
-        _ => 0.0,
+    let calibration = match plan.scenario {
+        Scenario::Flood => calibration::capacity(lab).await?,
+        _ => Calibration::default(),
     };
     let mut set = Set::build(lab, plan).await?;
-    let watched = watch_play(lab, plan, &mut set, capacity, progress).await;
+    let watched = watch_play(lab, plan, &mut set, calibration, progress).await;
     // Stopped before the audit: whoever was given up by a buyer may still be writing.
     set.stop_shops().await;
     let run = match watched {
@@ -63,7 +68,7 @@ async fn watch_play(
     lab: &Lab,
     plan: &Plan,
     set: &mut Set,
-    capacity: f64,
+    calibration: Calibration,
     progress: Progress,
 ) -> anyhow::Result<Watched> {
     let (doors, nginx) = (set.doors(), set.nginx.as_ref().map(|nginx| nginx.address));
@@ -73,7 +78,7 @@ async fn watch_play(
     let stage = Stage { shops: &doors, pool, database: &database.url, stores, plan, sale: FIRST_SALE };
     let mut before = Baseline::take(lab, database, &addresses).await;
     let played = match plan.scenario {
-        Scenario::Flood => flood::play(&stage, capacity, plan.lasts).await?,
+        Scenario::Flood => flood::play(&stage, calibration, plan.lasts).await?,
         Scenario::Scalper => scalper::play(&stage).await?,
         Scenario::EarlyBird => early_bird::play(&stage).await?,
         Scenario::Forger => forger::play(&stage).await?,
@@ -115,8 +120,11 @@ async fn conclude(plan: &Plan, set: &Set, watched: Watched) -> anyhow::Result<Ru
     let deadlocks = counters.get("deadlocks").copied().unwrap_or_default();
     let sound_beside = played.bystander.as_ref().is_none_or(|bystander| bystander.audit.is_sound());
     let too_slow = plan.scenario.is_a_crowd() && generator_share > GENERATOR_SHARE && elapsed >= LONG_ENOUGH;
+    let invalid = played.invalid.map(|why| format!("invalid: {why}"));
     let verdict = if too_slow {
         "invalid: the generator was the bottleneck"
+    } else if let Some(invalid) = &invalid {
+        invalid
     } else if promised == Promise::MayBreak {
         "measured"
     } else if sound_beside && promised.kept(&audit, measure.as_ref(), deadlocks) {
