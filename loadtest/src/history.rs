@@ -60,6 +60,16 @@ impl Told {
         }
     }
 
+    /// Whether the shop has done for the buyer what it can: sold a unit, or said `sold-out` of a sale that really is. A shop that has
+    /// units and says that it has none has served nobody.
+    pub fn is_served(&self, sold_out: bool) -> bool {
+        match &self.answer {
+            Answer::Bought { .. } => true,
+            Answer::Refused(kind) => sold_out && kind == "sold-out",
+            Answer::Queued { .. } | Answer::Unknown => false,
+        }
+    }
+
     /// From wanting to knowing. A buyer who waits for a free connection is waiting, too: measured from the sending,
     /// the slow answers would hide themselves (coordinated omission).
     pub fn latency(&self) -> Duration {
@@ -165,6 +175,18 @@ mod tests {
         let latency = Latency::of(&history, |_| true).unwrap();
         assert_eq!(latency, Latency { count: 1000, p50: 500.0, p90: 900.0, p99: 990.0, p999: 999.0, max: 1000.0 });
         assert_eq!(Latency::of(&history[..1], |_| true).unwrap().p50, 1000.0);
+    }
+
+    #[test]
+    fn sold_out_serves_a_buyer_only_if_it_is_true() {
+        let no = |kind: &str| Told { answer: Answer::Refused(kind.into()), ..told(1) };
+        assert_eq!([false, true].map(|sold_out| no("sold-out").is_served(sold_out)), [false, true]);
+        let yes = Told { answer: Answer::Bought { order_id: 1 }, ..told(1) };
+        assert!(yes.is_served(false) && yes.is_served(true));
+        for nothing in [no("overloaded"), Told { answer: Answer::Unknown, ..told(1) }] {
+            assert!(!nothing.is_served(true), "{nothing:?}");
+        }
+        assert!(!Told { answer: Answer::Queued { order_id: 1 }, ..told(1) }.is_served(true));
     }
 
     #[test]

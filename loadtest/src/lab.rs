@@ -10,6 +10,7 @@ use url::Url;
 use v1_naive::shop::config::{redacted, sqlite_url};
 
 use crate::{
+    scenario::calibration::Calibration,
     services::{
         self,
         Server::{RabbitMq, Redis},
@@ -55,8 +56,8 @@ pub struct Lab {
     pub loadtest: PathBuf,
     /// A folder for logs and SQLite files, removed with the lab.
     pub folder: TempDir,
-    /// Purchases a second that a small shop answers on this machine, once somebody has measured it.
-    pub capacity: OnceCell<f64>,
+    /// Purchases a second that a small shop answers on this machine, once it has been measured.
+    pub capacity: OnceCell<Calibration>,
     server: Option<Server>,
     /// Started when the first version needs them.
     stores: OnceCell<StoreServers>,

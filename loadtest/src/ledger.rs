@@ -60,6 +60,12 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// Whether a sale has as many orders as it has units.
+    pub fn is_sold_out(&self, sale_id: i64) -> bool {
+        let orders = self.orders.iter().filter(|order| order.sale_id == sale_id).count() as i64;
+        self.sales.iter().any(|sale| sale.id == sale_id && orders >= sale.stock)
+    }
+
     /// Reads these sales.
     ///
     /// # Errors

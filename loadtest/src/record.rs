@@ -10,7 +10,7 @@ use crate::{
     history::{Latency, Moment},
     machine::{Machine, commit},
     promise::Evidence,
-    scenario::{Measure, SCENARIOS, Scenario},
+    scenario::{Measure, SCENARIOS, Scenario, arrivals::Arrivals, bystander, calibration::Calibration},
     text::thousands,
     verdict::Verdict,
 };
@@ -146,6 +146,12 @@ pub struct Bystander {
     pub alone: Option<Latency>,
     /// The same beside the stampede.
     pub beside: Option<Latency>,
+    /// How those alone came.
+    #[serde(default)]
+    pub arrivals_alone: Arrivals,
+    /// How those beside the stampede came.
+    #[serde(default)]
+    pub arrivals_beside: Arrivals,
     /// By what the p99 grew.
     pub p99_ratio: Option<f64>,
     /// What they were told beside the stampede.
@@ -172,16 +178,63 @@ pub struct HonestBuyers {
 pub struct Flood {
     /// Purchases a second that the shop of chapter 3 answers with so small a pool.
     pub capacity_per_second: f64,
+    /// The rounds in which that was measured.
+    #[serde(default)]
+    pub calibration: Calibration,
     /// Purchases a second that the flood asked for.
     pub offered_per_second: f64,
     /// Of those, how many found a connection in the whole flood.
     pub sent: usize,
-    /// Honest buyers.
+    /// How the attackers came.
+    #[serde(default)]
+    pub attackers: Arrivals,
+    /// Honest buyers, those without a connection included.
     pub honest: usize,
-    /// Honest buyers who had bought or were told sold out within 500 ms.
+    /// How the honest buyers came.
+    #[serde(default)]
+    pub visitors: Arrivals,
+    /// Honest buyers who had bought or were truly told sold out within 500 ms.
     pub decided_in_time: usize,
     /// Of all honest buyers, whatever they were told.
     pub latency: Option<Latency>,
+}
+
+impl Bystander {
+    /// Bystanders whom the generator missed, in words; empty if there are none.
+    fn missed(&self) -> String {
+        let sides = [("alone", self.arrivals_alone), ("beside the stampede", self.arrivals_beside)];
+        let missed = sides.into_iter().filter_map(|(side, arrivals)| Some(format!("; {side}, {}", arrivals.missed()?)));
+        missed.collect()
+    }
+}
+
+impl Flood {
+    fn says(&self) -> String {
+        let count = |n: f64| thousands(n as i64);
+        let rounds = match self.calibration.says() {
+            none if none.is_empty() => none,
+            rounds => format!(" ({rounds})"),
+        };
+        // Files from before arrivals were counted do not say how many were planned.
+        let planned = match self.attackers.planned {
+            0 => "of them".into(),
+            planned => format!("of {}", count(planned as f64)),
+        };
+        let mut says = format!(
+            "; {} a second asked for where {} can be done{rounds}, {} {planned} sent; {} honest buyers",
+            count(self.offered_per_second),
+            count(self.capacity_per_second),
+            count(self.sent as f64),
+            count(self.honest as f64),
+        );
+        if let Some(latency) = &self.latency {
+            says += &format!(", p99 {:.0} ms", latency.p99);
+        }
+        if let Some(missed) = self.visitors.missed() {
+            says += &format!("; of the honest, {missed}");
+        }
+        says
+    }
 }
 
 impl Record {
@@ -289,10 +342,9 @@ impl Run {
         let value = self.measure.as_ref().map_or(0.0, |measure| measure.value);
         let turned_away = self.outcomes.get("wrong-path").copied().unwrap_or_default();
         match self.scenario.as_str() {
-            "bystander" if self.bystander.as_ref().is_none_or(|beside| beside.p99_ratio.is_none()) => {
-                "no answer".into()
+            "bystander" => {
+                self.bystander.as_ref().map_or(bystander::Outcome::NoAnswer, bystander::Outcome::of).figure()
             }
-            "bystander" => format!("p99 × {value:.1}"),
             "flood" => format!("{:.0} % in time", value * 100.0),
             "scalper" => format!("{value} unit{}", if value == 1.0 { "" } else { "s" }),
             "early-bird" => format!("{value} orders"),
@@ -334,16 +386,8 @@ impl Run {
         if let (Some(measure), false) = (&self.measure, self.is_a_crowd()) {
             says = format!("{}: {}", measure.what, self.figure());
         }
-        if let Some(Flood { capacity_per_second, offered_per_second, sent, honest, latency: Some(latency), .. }) =
-            &self.flood
-        {
-            says += &format!(
-                "; {} a second asked for where {} can be done, {} of them sent; {honest} honest buyers, p99 {:.0} ms",
-                thousands(*offered_per_second as i64),
-                thousands(*capacity_per_second as i64),
-                thousands(*sent as i64),
-                latency.p99
-            );
+        if let Some(flood) = &self.flood {
+            says += &flood.says();
         }
         if let Some(Reservations { to_confirmed_ms: took, last_commit_ms }) = &self.reservations {
             says += &format!("; from reserved to confirmed p50 {:.0} ms, p99 {:.0} ms", took.p50, took.p99);
@@ -397,6 +441,7 @@ impl Run {
                 );
             }
         }
+        says += &self.bystander.as_ref().map_or_else(String::new, Bystander::missed);
         format!("{says}: {}, {}", self.promised, self.verdict)
     }
 }

@@ -17,7 +17,12 @@ use crate::{
     plan::Plan,
     promise::Promise,
     record::{Edge, Latencies, Run},
-    scenario::{Played, Scenario, Stage, crowd, early_bird, flood, forger, scalper, stampede::Progress},
+    scenario::{
+        Played, Scenario, Stage,
+        calibration::{self, Calibration},
+        crowd, early_bird, flood, forger, scalper,
+        stampede::Progress,
+    },
     set::{Set, addresses},
     verdict::Verdict,
 };
@@ -35,12 +40,12 @@ const LONG_ENOUGH: Duration = Duration::from_millis(500);
 /// The shop does not start or goes away, a server fails, or the version has nothing that the scenario could attack.
 pub async fn run(lab: &Lab, plan: &Plan, progress: Progress) -> anyhow::Result<Run> {
     plan.check()?;
-    let capacity = match plan.scenario {
-        Scenario::Flood => flood::capacity(lab).await?,
-        _ => 0.0,
+    let calibration = match plan.scenario {
+        Scenario::Flood => calibration::capacity(lab).await?,
+        _ => Calibration::default(),
     };
     let mut set = Set::build(lab, plan).await?;
-    let watched = watch_play(lab, plan, &mut set, capacity, progress).await;
+    let watched = watch_play(lab, plan, &mut set, calibration, progress).await;
     // Stopped before the audit: whoever was given up by a buyer may still be writing.
     set.stop_shops().await;
     let run = match watched {
@@ -64,7 +69,7 @@ async fn watch_play(
     lab: &Lab,
     plan: &Plan,
     set: &mut Set,
-    capacity: f64,
+    calibration: Calibration,
     progress: Progress,
 ) -> anyhow::Result<Watched> {
     let (doors, nginx) = (set.doors(), set.nginx.as_ref().map(|nginx| nginx.address));
@@ -74,7 +79,7 @@ async fn watch_play(
     let stage = Stage { shops: &doors, pool, database: &database.url, stores, plan, sale: FIRST_SALE };
     let mut before = Baseline::take(lab, database, &addresses).await;
     let played = match plan.scenario {
-        Scenario::Flood => flood::play(&stage, capacity, plan.lasts).await?,
+        Scenario::Flood => flood::play(&stage, calibration, plan.lasts).await?,
         Scenario::Scalper => scalper::play(&stage).await?,
         Scenario::EarlyBird => early_bird::play(&stage).await?,
         Scenario::Forger => forger::play(&stage).await?,
@@ -115,7 +120,8 @@ async fn conclude(plan: &Plan, set: &Set, watched: Watched) -> anyhow::Result<Ru
     let measure = played.measure.or_else(|| plan.scenario.is_a_crowd().then(|| crowd::measure(&audit, &history)));
     let promised = plan.promised(database);
     let too_slow = plan.scenario.is_a_crowd() && generator_share > GENERATOR_SHARE && elapsed >= LONG_ENOUGH;
-    let invalid = played.invalid.or_else(|| too_slow.then(|| "the generator was the bottleneck".into()));
+    let too_slow = too_slow.then(|| "the generator was the bottleneck".to_owned());
+    let invalid = too_slow.or(played.invalid);
     let seconds = elapsed.as_secs_f64();
     let mut run = Run {
         version: plan.version.to_string(),

@@ -5,11 +5,11 @@ use tokio::{sync::watch, task::JoinHandle, time::sleep};
 use v1_naive::shop::sales::Sale;
 
 use super::{
-    Stage,
-    open_loop::{Coming, Visitors},
+    Measure, Stage,
+    open_loop::{Coming, Visitors, Visits},
 };
 use crate::{
-    audit::audit,
+    audit::{Demand, audit_for},
     history::{Latency, Told, outcomes},
     ledger::Ledger,
     observe,
@@ -18,8 +18,14 @@ use crate::{
 
 /// The times by which a bystander's p99 grows before we say that it starves.
 pub const STARVES: f64 = 5.0;
+/// The p99 in milliseconds from which on they starve even alone: five times of something slow would look like nothing.
+const SLOW_ALONE_MS: f64 = 1000.0;
+/// The share of bystanders who have to get a unit. Below it there is no p99: the hundredth buyer waits for ever.
+const SERVED: f64 = 0.99;
 /// More than bystanders can buy.
 const PLENTY: i64 = 1_000_000;
+/// Ids from the first bystander alone to the first one beside the stampede: more than can come.
+const FAR_APART: i64 = 1_000_000;
 /// Bystanders a second.
 const RATE: f64 = 100.0;
 /// Connections they may have open.
@@ -34,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The other sale during a stampede: its buyers, and the locks that are waited for.
 pub struct Beside {
     sale: i64,
-    alone: Vec<Told>,
+    alone: Visits,
     stop: watch::Sender<bool>,
     beside: Coming,
     lock_waiters: Option<JoinHandle<i64>>,
@@ -68,7 +74,7 @@ impl Beside {
         let alone = coming.await??;
 
         let (stop, stopped) = watch::channel(false);
-        let visitors = Visitors { first_buyer: first_buyer + alone.len() as i64, ..visitors };
+        let visitors = Visitors { first_buyer: first_buyer + FAR_APART, ..visitors };
         let beside = visitors.come_apart(stopped.clone())?;
         sleep(READS).await; // now they click
         let lock_waiters = server.map(|(admin, name)| tokio::spawn(observe::lock_waiters(admin, name, stopped)));
@@ -86,21 +92,135 @@ impl Beside {
             Some(waiters) => Some(waiters.await?),
             None => None,
         };
-        // A quick `come back later` is no service.
-        let latency = |history: &[Told]| Latency::of(history.iter().filter(|told| told.is_decided()), |_| true);
-        if let Some(stores) = stage.stores {
-            stores.wait_until_quiet(&[self.sale]).await?;
-        }
-        let (before, after) = (latency(&self.alone), latency(&beside));
-        let outcomes = outcomes(&beside);
-        let all: Vec<Told> = self.alone.into_iter().chain(beside).collect();
+        let sold_out = stage.is_sold_out(self.sale).await?;
+        // A quick `come back later` is no service, and neither is a quick `sold-out` where there are units.
+        let served =
+            |visits: &Visits| Latency::of(visits.history.iter().filter(|told| told.is_served(sold_out)), |_| true);
+        let (alone, together) = (served(&self.alone), served(&beside));
+        let outcomes = outcomes(&beside.history);
+        let (arrivals_alone, arrivals_beside) = (self.alone.arrivals, beside.arrivals);
+        let all: Vec<Told> = self.alone.history.into_iter().chain(beside.history).collect();
+        let few = (1.0 - SERVED) * (arrivals_alone.planned + arrivals_beside.planned) as f64;
+        let demand = Demand { may_go_without: few as i64, ..Demand::default() };
         Ok(Bystander {
-            p99_ratio: before.zip(after).map(|(before, after)| after.p99 / before.p99),
-            alone: before,
-            beside: after,
+            p99_ratio: alone.zip(together).map(|(alone, beside)| beside.p99 / alone.p99),
+            alone,
+            beside: together,
+            arrivals_alone,
+            arrivals_beside,
             outcomes,
             lock_waiters,
-            audit: audit(&all, &Ledger::read(stage.pool, stage.stores, &[self.sale]).await?),
+            audit: audit_for(&all, &Ledger::read(stage.pool, stage.stores, &[self.sale]).await?, &demand),
         })
+    }
+}
+
+/// What became of bystanders beside a stampede.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Outcome {
+    /// On one side, nobody got a unit.
+    NoAnswer,
+    /// Their p99 in milliseconds is too long without any stampede.
+    SlowAlone(f64),
+    /// Their p99 grew by so many times that they starve.
+    Starved(f64),
+    /// Only this share of them got a unit.
+    Unserved(f64),
+    /// They were served; their p99 grew by so many times.
+    Served(f64),
+}
+
+impl Outcome {
+    pub(crate) fn of(bystander: &Bystander) -> Outcome {
+        let (Some(alone), Some(beside), Some(times)) = (bystander.alone, bystander.beside, bystander.p99_ratio) else {
+            return Outcome::NoAnswer;
+        };
+        let share = |served: Latency, planned: usize| served.count as f64 / planned.max(served.count) as f64;
+        let (planned, together) = (bystander.arrivals_alone.planned, bystander.arrivals_beside.planned);
+        let served = share(alone, planned).min(share(beside, together));
+        if alone.p99 >= SLOW_ALONE_MS {
+            Outcome::SlowAlone(alone.p99)
+        } else if times >= STARVES {
+            Outcome::Starved(times)
+        } else if served < SERVED {
+            Outcome::Unserved(served)
+        } else {
+            Outcome::Served(times)
+        }
+    }
+
+    pub(crate) fn measure(self) -> Measure {
+        let times = "times by which the bystanders' p99 grew";
+        match self {
+            Outcome::NoAnswer => Measure::new("bystanders who got a unit", 0.0, false),
+            Outcome::SlowAlone(ms) => Measure::new("the bystanders' p99 alone, in milliseconds", ms, false),
+            Outcome::Starved(n) => Measure::new(times, n, false),
+            Outcome::Unserved(share) => Measure::new("share of bystanders who got a unit", share, false),
+            Outcome::Served(n) => Measure::new(times, n, true),
+        }
+    }
+
+    /// In two or three words.
+    pub(crate) fn figure(self) -> String {
+        match self {
+            Outcome::NoAnswer => "no answer".into(),
+            Outcome::SlowAlone(ms) => format!("{:.1} s alone", ms / 1e3),
+            Outcome::Starved(n) | Outcome::Served(n) => format!("p99 × {n:.1}"),
+            Outcome::Unserved(share) => format!("{:.0} % served", share * 100.0),
+        }
+    }
+}
+
+/// Why the comparison counts for nothing; `None` if nearly all bystanders came when they were due.
+pub(crate) fn invalid(bystander: &Bystander) -> Option<String> {
+    let [alone, beside] = [bystander.arrivals_alone, bystander.arrivals_beside].map(|arrivals| arrivals.invalid());
+    alone.map(|why| format!("{why}, alone")).or_else(|| beside.map(|why| format!("{why}, beside the stampede")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{audit::Audit, scenario::arrivals::Arrivals};
+
+    /// Bystanders whose p99 is `p99` alone and beside a stampede, of whom so many were served on each side; 300 were planned.
+    fn bystander(p99: [f64; 2], served: [usize; 2]) -> Bystander {
+        let latency =
+            |n: usize| Some(Latency { count: served[n], p50: 1.0, p90: 1.0, p99: p99[n], p999: 9e9, max: 9e9 });
+        let arrivals = Arrivals { planned: 300, ..Arrivals::default() };
+        Bystander {
+            alone: latency(0),
+            beside: latency(1),
+            p99_ratio: Some(p99[1] / p99[0]),
+            arrivals_alone: arrivals,
+            arrivals_beside: arrivals,
+            outcomes: Default::default(),
+            lock_waiters: None,
+            audit: Audit::default(),
+        }
+    }
+
+    #[test]
+    fn bystanders_starve_in_four_ways() {
+        for (bystander, figure, holds) in [
+            (bystander([10.0, 49.0], [300, 297]), "p99 × 4.9", true),
+            (bystander([10.0, 50.0], [300, 300]), "p99 × 5.0", false),
+            (bystander([10.0, 10.0], [300, 296]), "99 % served", false),
+            (bystander([10.0, 10.0], [150, 300]), "50 % served", false),
+            (bystander([40_000.0, 40_000.0], [300, 300]), "40.0 s alone", false),
+            (Bystander { beside: None, p99_ratio: None, ..bystander([1.0; 2], [9; 2]) }, "no answer", false),
+        ] {
+            let outcome = Outcome::of(&bystander);
+            assert_eq!((outcome.figure().as_str(), outcome.measure().holds), (figure, holds), "{bystander:?}");
+        }
+    }
+
+    #[test]
+    fn each_side_has_to_have_come() {
+        let fine = bystander([1.0; 2], [300; 2]);
+        let dropped = Arrivals { planned: 300, dropped: 9, late: 0 };
+        assert_eq!(invalid(&fine), None);
+        let alone = invalid(&Bystander { arrivals_alone: dropped, ..fine.clone() }).unwrap();
+        let beside = invalid(&Bystander { arrivals_beside: dropped, ..fine }).unwrap();
+        assert!(alone.ends_with("connection, alone") && beside.ends_with("connection, beside the stampede"));
     }
 }

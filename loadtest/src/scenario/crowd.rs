@@ -4,7 +4,7 @@ use v1_naive::shop::sales::Sale;
 
 use super::{
     Measure, Played, Scenario, Stage,
-    bystander::{Beside, STARVES},
+    bystander::{self, Beside},
     restart,
     stampede::{self, Crowd, Progress},
     told,
@@ -63,17 +63,14 @@ pub async fn play(
         Some(watched) => Some(watched.end(stage).await?),
         None => None,
     };
-    let starving = bystander.as_ref().map(|bystander| match bystander.p99_ratio {
-        Some(times) => Measure::new("times by which the bystanders' p99 grew", times, times < STARVES),
-        None => Measure::new("bystanders who got an answer", 0.0, false),
-    });
     Ok(Played {
         history: stampede.history,
         sales,
         requests: stampede.requests,
         elapsed: stampede.elapsed,
         began_at: Some(stampede.began_at),
-        measure: starving,
+        measure: bystander.as_ref().map(|bystander| bystander::Outcome::of(bystander).measure()),
+        invalid: bystander.as_ref().and_then(bystander::invalid),
         bystander,
         ..Played::default()
     })

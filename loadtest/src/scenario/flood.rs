@@ -1,20 +1,13 @@
-use std::{
-    net::Ipv4Addr,
-    time::{Duration, Instant},
-};
+use std::{net::Ipv4Addr, time::Duration};
 
 use tokio::{sync::watch, time::sleep};
 use v1_naive::shop::sales::Sale;
 
-use super::{Measure, Played, Stage, open_loop::Visitors};
+use super::{Measure, Played, Stage, calibration::Calibration, open_loop::Visitors};
 use crate::{
-    buyer::{buy, open_sale},
-    client::Connection,
+    audit::{Demand, Honest},
     history::Latency,
-    lab::Lab,
     record::Flood,
-    shop_process::ShopProcess,
-    version::Version,
 };
 
 /// By what the flood exceeds what the shop can do.
@@ -23,10 +16,6 @@ pub const TIMES: f64 = 5.0;
 pub const POOL: u32 = 1;
 /// Units of a sale in a flood: more than anybody can buy, so that every purchase that gets through is work.
 pub const PLENTY: i64 = 1_000_000;
-/// How many ask at once to find out.
-const ASKING: usize = 32;
-/// For how long.
-const CALIBRATION: Duration = Duration::from_secs(2);
 /// No more than that is offered. The generator does 65,000 a second to a shop that does nothing, on two processors; a quarter
 /// of it leaves the shop room to be the slower one.
 const MOST: f64 = 15_000.0;
@@ -48,57 +37,22 @@ const HONEST: f64 = 100.0;
 const HONEST_SHARE: f64 = 0.2;
 /// How long they have had the page open when they click.
 const READS: Duration = Duration::from_secs(1);
-/// A decision after that is none: the buyer has clicked again, or gone.
+/// A unit after that is too late: the buyer has clicked again, or gone.
 const IN_TIME: Duration = Duration::from_millis(500);
 /// How long the last of them wait.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The share of honest buyers with a decision in time from which on we say that a version holds.
+/// The share of honest buyers with a unit in time from which on we say that a version holds.
 pub const ENOUGH: f64 = 0.95;
 
-/// Purchases a second that chapter 3's shop answers, on which the later ones are built, with a pool of [`POOL`] and
-/// 32 buyers who ask again as soon as they have an answer. Measured once in a lab.
-///
-/// # Errors
-/// The shop's or the database's.
-pub async fn capacity(lab: &Lab) -> anyhow::Result<f64> {
-    lab.capacity.get_or_try_init(async || measure_capacity(lab).await).await.copied()
-}
-
-async fn measure_capacity(lab: &Lab) -> anyhow::Result<f64> {
-    let database = lab.fresh_database().await?;
-    let args = ["--database-url", database.url.as_str(), "--pool-size", &POOL.to_string()].map(str::to_owned);
-    let log = lab.folder.path().join("capacity.log");
-    let shop = ShopProcess::start(&lab.loadtest, Version::V3, &args, log).await?;
-    let (sale, pool) = (2, database.connect().await?);
-    Sale::open(sale, PLENTY).insert(&pool).await?;
-    pool.close().await;
-    let start = Instant::now();
-    let asking = async |n: usize| {
-        let mut connection = Connection::open(shop.address).await?;
-        let link = open_sale(&mut connection, sale).await?;
-        let mut answers = 0;
-        while start.elapsed() < CALIBRATION {
-            buy(&mut connection, &link, n as i64 + 1).await;
-            answers += 1;
-        }
-        anyhow::Ok((Vec::<()>::new(), answers))
-    };
-    let (_, answers) = super::at_once(ASKING, asking).await?;
-    let seconds = start.elapsed().as_secs_f64();
-    shop.stop().await;
-    lab.remove(database).await?;
-    Ok(answers as f64 / seconds)
-}
-
-/// Honest buyers at a steady rate, each from an address of its own, while a few clients ask for five times
-/// `capacity`, each time in another buyer's name.
+/// Honest buyers at a steady rate, each from an address of its own, while a few clients ask for five times what `calibration`
+/// says can be done, each time in another buyer's name.
 ///
 /// # Errors
 /// The database's, or the shop's when it does not answer.
-pub async fn play(stage: &Stage<'_>, capacity: f64, lasts: Duration) -> anyhow::Result<Played> {
-    let sale_id = stage.sale;
+pub async fn play(stage: &Stage<'_>, calibration: Calibration, lasts: Duration) -> anyhow::Result<Played> {
+    let (sale_id, capacity) = (stage.sale, calibration.median());
     stage.put_up(&[Sale::open(sale_id, stage.plan.stock)]).await?;
-    let offered = (capacity * TIMES).min(MOST);
+    let offered = (capacity * TIMES).clamp(1.0, MOST);
     let (stop, stopped) = watch::channel(false);
     let visitors = Visitors {
         shops: stage.shops.to_vec(),
@@ -125,25 +79,38 @@ pub async fn play(stage: &Stage<'_>, capacity: f64, lasts: Duration) -> anyhow::
     stop.send_replace(true);
     let (honest, flood) = (honest.await??, flood.await??);
 
-    let in_time = honest.iter().filter(|told| told.is_decided() && told.latency() <= IN_TIME).count();
-    let share = in_time as f64 / honest.len().max(1) as f64;
-    let what = "share of honest buyers with a decision within 500 ms";
+    let sold_out = stage.is_sold_out(sale_id).await?;
+    let in_time = honest.history.iter().filter(|told| told.is_served(sold_out) && told.latency() <= IN_TIME).count();
+    // Who found no connection wanted a unit as well.
+    let share = in_time as f64 / honest.arrivals.planned.max(1) as f64;
+    let what = "share of honest buyers with a unit, or a true sold-out, within 500 ms";
+    // A slow shop that keeps the attackers' connections busy drops attackers, and that is not the generator's fault.
+    let invalid = calibration.invalid().or_else(|| honest.arrivals.invalid());
     let about = Flood {
         capacity_per_second: capacity,
+        calibration,
         offered_per_second: offered,
-        sent: flood.len(),
-        honest: honest.len(),
+        sent: flood.history.len(),
+        attackers: flood.arrivals,
+        honest: honest.arrivals.planned,
+        visitors: honest.arrivals,
         decided_in_time: in_time,
-        latency: Latency::of(&honest, |_| true),
+        latency: Latency::of(&honest.history, |_| true),
     };
-    let requests = (honest.len() + flood.len()) as u64;
+    let requests = (honest.history.len() + flood.history.len()) as u64;
+    let demand = Demand {
+        honest: Honest::These(honest.history.iter().map(|told| told.buyer_id).collect()),
+        may_go_without: ((1.0 - ENOUGH) * honest.arrivals.planned as f64) as i64,
+    };
     Ok(Played {
+        demand,
         sales: vec![sale_id],
         requests,
         elapsed: lasts,
         measure: Some(Measure::new(what, share, share >= ENOUGH)),
         flood: Some(about),
-        history: honest.into_iter().chain(flood).collect(),
+        history: honest.history.into_iter().chain(flood.history).collect(),
+        invalid,
         ..Played::default()
     })
 }

@@ -1,7 +1,11 @@
 //! What a version is put through: the columns of the table of promises.
 
+/// Whether the visitors of an open loop came as planned.
+pub mod arrivals;
 /// Buyers of another sale beside a stampede.
 pub mod bystander;
+/// How much a small shop can do.
+pub mod calibration;
 /// Everybody at the same moment, in the scenario of the plan.
 pub mod crowd;
 /// A script that does not wait for the opening.
@@ -35,6 +39,7 @@ use v1_naive::shop::sales::Sale;
 use crate::{
     audit::Demand,
     history::{Answer, Told},
+    ledger::Ledger,
     plan::Plan,
     record::{Bystander, Flood, HonestBuyers},
     stores::Stores,
@@ -183,6 +188,17 @@ impl Stage<'_> {
             sale.insert(self.pool).await?;
         }
         Ok(())
+    }
+
+    /// Whether the database has as many orders of the sale as it has units. What is on its way there is waited for.
+    ///
+    /// # Errors
+    /// The database's, or another server's.
+    pub(crate) async fn is_sold_out(&self, sale_id: i64) -> anyhow::Result<bool> {
+        if let Some(stores) = self.stores {
+            stores.wait_until_quiet(&[sale_id]).await?;
+        }
+        Ok(Ledger::read(self.pool, self.stores, &[sale_id]).await?.is_sold_out(sale_id))
     }
 }
 

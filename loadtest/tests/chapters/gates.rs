@@ -10,7 +10,7 @@ use axum::{
 };
 use loadtest::{
     plan::Plan,
-    scenario::{Measure, Scenario, Stage, early_bird, flood, forger, scalper},
+    scenario::{Measure, Scenario, Stage, calibration::Calibration, early_bird, flood, forger, scalper},
     version::Version::V5,
 };
 use v5_hidden_api::{
@@ -69,7 +69,7 @@ async fn without(missing: &str, scenario: Scenario) -> Measure {
         Scenario::Scalper => scalper::play(&stage).await,
         Scenario::EarlyBird => early_bird::play(&stage).await,
         Scenario::Forger => forger::play(&stage).await,
-        _ => flood::play(&stage, 2000.0, Duration::from_secs(2)).await,
+        _ => flood::play(&stage, Calibration { rounds: vec![2000.0], attempts: 1 }, Duration::from_secs(2)).await,
     };
     played.unwrap().measure.unwrap()
 }

@@ -3,6 +3,7 @@
 //! Start with `contract`, which is one test for every version; then `stampede`, `trouble`, `rate_limit`, `hidden_api` and
 //! `gates`, chapter by chapter; `scenarios` plays the columns of the table.
 
+mod arrivals;
 mod contract;
 mod gates;
 mod hidden_api;

@@ -135,7 +135,7 @@ async fn visitors_come_to_all_instances() {
     })
     .await;
     stop.send_replace(true);
-    let history = coming.await.unwrap().unwrap();
+    let history = coming.await.unwrap().unwrap().history;
     let [one, other] = [shops[0].ledger().await.orders.len(), shops[1].ledger().await.orders.len()];
     assert!(one > 10 && other > 10 && one + other == history.len(), "{one}, {other}: {history:?}");
 }

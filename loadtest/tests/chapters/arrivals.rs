@@ -1,0 +1,217 @@
+//! What a generator may not hide, and what a quick shop may not gain: visitors who were never sent, a calibration that stalled, and a
+//! `sold-out` that is not true.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use crate::support::{eventually, lab, serve};
+use axum::{
+    Json, Router,
+    extract::{Request, State},
+    http::{Method, StatusCode},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use loadtest::{
+    plan::Plan,
+    scenario::{
+        Played, Scenario, Stage, arrivals::Arrivals, calibration::Calibration, crowd, flood, open_loop::Visitors,
+    },
+    version::Version::V3,
+};
+use serde_json::json;
+use tokio::{
+    sync::{RwLock, watch},
+    time::sleep,
+};
+
+/// A shop without a database: `purchase` answers every click on sale 1.
+async fn stub<S: Future<Output = ()> + Send>(purchase: impl Fn() -> S + Clone + Send + Sync + 'static) -> SocketAddr {
+    let sale = || async { Json(json!({ "buy": { "method": "POST", "href": "/sales/1/purchase" } })) };
+    let buy = move || {
+        let done = purchase();
+        async move {
+            done.await;
+            (StatusCode::CREATED, Json(json!({ "order_id": 1 })))
+        }
+    };
+    serve(Router::new().route("/sales/1", get(sale)).route("/sales/1/purchase", post(buy))).await
+}
+
+fn visitors(shop: SocketAddr) -> Visitors {
+    Visitors {
+        shops: vec![shop],
+        sale_id: 1,
+        first_buyer: 1,
+        rate: 200.0,
+        from: Vec::new(),
+        connections: 1000,
+        reads: Duration::ZERO,
+        patience: Duration::from_millis(100),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_that_keeps_all_connections_busy_drops_visitors_and_they_are_counted() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let shop = stub(move || {
+        count.fetch_add(1, SeqCst);
+        std::future::pending()
+    })
+    .await;
+    let (stop, stopped) = watch::channel(false);
+    let coming = tokio::spawn(Visitors { connections: 5, ..visitors(shop) }.come(stopped));
+    eventually("all connections are busy", async || asked.load(SeqCst) == 5).await;
+    sleep(Duration::from_millis(500)).await; // in which a hundred more are due
+    stop.send_replace(true);
+    let visits = coming.await.unwrap().unwrap();
+    let Arrivals { planned, dropped, .. } = visits.arrivals;
+    assert_eq!((visits.history.len(), planned - dropped), (5, 5), "{:?}", visits.arrivals);
+    assert!(planned >= 100, "{planned} planned");
+    assert!(visits.arrivals.invalid().is_some());
+}
+
+/// The test's own thread is the generator's. While it is blocked nobody is sent, and who was due then is late or was never sent.
+#[tokio::test]
+async fn a_generator_that_stalls_is_seen() {
+    for notices in [true, false] {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        let shop = stub(move || {
+            count.fetch_add(1, SeqCst);
+            std::future::ready(())
+        })
+        .await;
+        let (stop, stopped) = watch::channel(false);
+        let coming = tokio::spawn(visitors(shop).come(stopped));
+        eventually("visitors come", async || asked.load(SeqCst) > 0).await;
+        std::thread::sleep(Duration::from_millis(500));
+        if notices {
+            let before = asked.load(SeqCst);
+            eventually("those who waited are sent", async || asked.load(SeqCst) > before + 80).await;
+        }
+        stop.send_replace(true);
+        let arrivals = coming.await.unwrap().unwrap().arrivals;
+        let missed = if notices { arrivals.late } else { arrivals.dropped };
+        assert!(missed >= 50 && arrivals.invalid().is_some(), "{arrivals:?}");
+    }
+}
+
+/// The shop's time is the shop's: it shows in the latency, and makes nobody late.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_shop_makes_nobody_late() {
+    let shop = stub(|| sleep(Duration::from_millis(300))).await;
+    let (stop, stopped) = watch::channel(false);
+    let slow =
+        Visitors { rate: 20.0, reads: Duration::from_millis(50), patience: Duration::from_secs(60), ..visitors(shop) };
+    let coming = tokio::spawn(slow.come(stopped));
+    sleep(Duration::from_secs(1)).await;
+    stop.send_replace(true);
+    let visits = coming.await.unwrap().unwrap();
+    assert!(visits.history.iter().all(|told| told.latency() >= Duration::from_millis(300)), "{visits:?}");
+    assert_eq!((visits.arrivals.planned, visits.arrivals.dropped), (visits.history.len(), 0), "{visits:?}");
+}
+
+/// A calibration lasts 3.5 s, so every one of them meets a whole stall of 0.7 s.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_that_stalls_cannot_be_calibrated() {
+    let gate = Arc::new(RwLock::new(()));
+    let closed = gate.clone();
+    tokio::spawn(async move {
+        loop {
+            sleep(Duration::from_millis(1300)).await;
+            let _shut = closed.write().await;
+            sleep(Duration::from_millis(700)).await;
+        }
+    });
+    let shop = stub(move || {
+        let gate = gate.clone();
+        async move { drop(gate.read().await) }
+    })
+    .await;
+    let calibration = Calibration::of(shop, 1).await.unwrap();
+    assert_eq!(calibration.attempts, 3, "{calibration:?}");
+    assert!(calibration.invalid().unwrap().contains("differ by"), "{calibration:?}");
+}
+
+/// What stands in front of chapter 3's purchase.
+#[derive(Clone)]
+enum Before {
+    Nothing,
+    /// Nobody gets as far as the units.
+    SoldOut,
+    /// Every answer takes that long.
+    Slow(Duration),
+}
+
+async fn layer(State(before): State<Before>, request: Request, next: Next) -> Response {
+    if request.method() != Method::POST {
+        return next.run(request).await;
+    }
+    let problem = |status: StatusCode, kind: &str| {
+        (status, Json(json!({ "type": kind, "title": kind, "status": status.as_u16() }))).into_response()
+    };
+    match before {
+        Before::Nothing => {}
+        Before::SoldOut => return problem(StatusCode::CONFLICT, "sold-out"),
+        Before::Slow(time) => sleep(time).await,
+    }
+    next.run(request).await
+}
+
+/// Plays it with chapter 3's shop behind that, on SQLite.
+async fn play(before: Before, plan: Plan) -> Played {
+    let lab = lab("sqlite").await;
+    let database = lab.fresh_database().await.unwrap();
+    let config: v3_optimistic::Config =
+        clap::Parser::try_parse_from(["v3", "--database-url", database.url.as_str()]).unwrap();
+    let shop = v3_optimistic::app(&config).await.unwrap().layer(from_fn_with_state(before, layer));
+    let (shops, pool) = ([serve(shop).await], database.connect().await.unwrap());
+    let stage = Stage { shops: &shops, pool: &pool, database: &database.url, stores: None, plan: &plan, sale: 1001 };
+    let played = match plan.scenario {
+        Scenario::Flood => {
+            let calibration = Calibration { rounds: vec![100.0], attempts: 1 };
+            flood::play(&stage, calibration, plan.lasts).await
+        }
+        _ => crowd::play(&lab, &stage, &database, &mut [], Default::default(), async || {}).await,
+    };
+    played.unwrap()
+}
+
+fn plan(scenario: Scenario) -> Plan {
+    Plan { lasts: Duration::from_secs(1), ..Plan::new(V3, None, scenario) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bystanders_who_are_told_a_quick_sold_out_are_not_served() {
+    let played = play(Before::SoldOut, Plan { buyers: 20, ..plan(Scenario::Bystander) }).await;
+    let (measure, bystander) = (played.measure.unwrap(), played.bystander.unwrap());
+    assert!(!measure.holds && bystander.alone.is_none() && bystander.beside.is_none(), "{measure:?} {bystander:?}");
+    assert!(bystander.outcomes["sold-out"] > 0 && bystander.arrivals_alone.planned > 0, "{bystander:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_that_is_as_slow_alone_as_beside_a_stampede_starves_bystanders() {
+    let slow = Before::Slow(Duration::from_millis(1200));
+    let played = play(slow, Plan { buyers: 20, ..plan(Scenario::Bystander) }).await;
+    let (measure, bystander) = (played.measure.unwrap(), played.bystander.unwrap());
+    assert!(!measure.holds && measure.what.contains("alone"), "{measure:?} {bystander:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_is_not_survived_by_saying_sold_out() {
+    let lying = play(Before::SoldOut, plan(Scenario::Flood)).await;
+    let measure = lying.measure.unwrap();
+    assert!(!measure.holds && measure.value == 0.0 && lying.history.len() > 50, "{measure:?}");
+    let truth = play(Before::Nothing, Plan { stock: 1, ..plan(Scenario::Flood) }).await;
+    let (measure, flood) = (truth.measure.unwrap(), truth.flood.unwrap());
+    assert!(flood.decided_in_time > 1 && measure.value > 0.0, "the sale is sold out: {measure:?} {flood:?}");
+}
