@@ -64,10 +64,11 @@ fn a_restart_needs_a_sale_that_has_a_middle() {
 /// What a shell gives by default. The hard limit is higher, so the program raises it to what it is going to open.
 #[test]
 fn as_many_open_files_are_reserved_as_are_needed() {
-    let args = "run v3 --scenario bystander --instances 3 --buyers 600 --connections 600 --database sqlite";
+    let args = "run v2 --scenario bystander --instances 3 --buyers 600 --connections 600 --database sqlite";
     let folder = tempfile::tempdir().unwrap();
     let script = format!("ulimit -Sn 1024; exec {} {args}", loadtest().display());
     let output = Command::new("sh").args(["-c", &script]).current_dir(folder.path()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("100 in stock, 100 sold"), "{output:?}");
+    // What comes out is about time. Too few files would be a set-up error, or connections that cannot be opened.
+    assert!(output.status.code() != Some(4) && said.contains("bystanders' p99"), "{output:?}");
 }
