@@ -8,7 +8,7 @@ use crate::{
     lab::FreshDatabase,
     mutant::Mutant,
     promise::{Conditions, Promise, promise},
-    scenario::{Scenario, bystander, flood},
+    scenario::{Scenario, bystander, flood, office},
     services::nginx,
     stores::Stores,
     text::thousands,
@@ -115,6 +115,7 @@ impl Plan {
             Scenario::EarlyBird => plural("try outside the window", "tries outside the window"),
             Scenario::Forger if self.version.has_sessions() => counted("forged addresses and sessions"),
             Scenario::Forger => counted("forged addresses"),
+            Scenario::Office => counted("buyers behind one IP address"),
             Scenario::Stampede | Scenario::Bystander | Scenario::TwoInstances | Scenario::Restart => {
                 plural("buyer", "buyers")
             }
@@ -144,16 +145,18 @@ impl Plan {
         match self.scenario {
             Scenario::Flood => flood::SOCKETS,
             Scenario::Bystander => crowd + bystander::SOCKETS,
+            Scenario::Office => self.buyers,
             _ => crowd,
         }
     }
 
     /// Whether there is enough of a crowd, or of an attack, for something to break: more than one who asks at the same time, and
-    /// something to take. What one buyer alone, or an empty sale, does is measured.
+    /// something to take. What one buyer alone, an empty sale, or an office that fits into one client's burst does is measured.
     fn contended(&self) -> bool {
         let stock = self.stock * self.sales as i64;
         match self.scenario {
             Scenario::Scalper => self.buyers > 1 && self.stock > 1,
+            Scenario::Office => self.buyers >= office::BUYERS && stock > 0,
             Scenario::Stampede | Scenario::Bystander | Scenario::TwoInstances | Scenario::Restart => {
                 stock > 0 && self.buyers as i64 > stock && self.connections.min(self.buyers) >= CROWD
             }

@@ -14,7 +14,7 @@ use std::fmt;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use crate::scenario::Scenario::{self, EarlyBird, Restart, Scalper, Stampede, TwoInstances};
+use crate::scenario::Scenario::{self, EarlyBird, Office, Restart, Scalper, Stampede, TwoInstances};
 
 /// A way to be wrong. All but the slow one are wrong where the unit is sold; their gates are right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -51,7 +51,7 @@ impl Mutant {
         match self {
             Mutant::Right => false,
             Mutant::Slow => ![Stampede, TwoInstances, Restart].contains(&scenario),
-            Mutant::LosesHundredth => ![Scalper, EarlyBird].contains(&scenario),
+            Mutant::LosesHundredth => ![Scalper, EarlyBird, Office].contains(&scenario),
             Mutant::AlwaysSoldOut
             | Mutant::Overloaded
             | Mutant::Garbage

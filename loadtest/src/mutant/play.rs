@@ -56,6 +56,7 @@ fn is_about_time(scenario: Scenario) -> bool {
         | Scenario::Scalper
         | Scenario::EarlyBird
         | Scenario::Forger
+        | Scenario::Office
         | Scenario::TwoInstances
         | Scenario::Restart => false,
     }
