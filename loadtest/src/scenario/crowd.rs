@@ -31,7 +31,7 @@ pub async fn play(
     let plan = stage.plan;
     let sales: Vec<i64> = (stage.sale..).take(plan.sales).collect();
     stage.put_up(&sales.iter().map(|&sale| Sale::open(sale, plan.stock)).collect::<Vec<_>>()).await?;
-    let (come_back, second_wave) = watch::channel(false);
+    let (let_in, gate) = watch::channel(plan.buyers / 2);
     let crowd = Crowd {
         shops: stage.shops.to_vec(),
         sales: sales.clone(),
@@ -39,7 +39,7 @@ pub async fn play(
         connections: plan.connections,
         seed: plan.seed,
         opens_the_page: plan.nginx,
-        second_wave: (plan.scenario == Scenario::Restart).then_some(second_wave),
+        gate: (plan.scenario == Scenario::Restart).then_some(gate),
     };
     let watched = match plan.scenario {
         Scenario::Bystander => {
@@ -51,7 +51,7 @@ pub async fn play(
     let strike = async {
         match plan.scenario {
             Scenario::Restart => {
-                let struck = restart::strike(&mut shops[0], plan.stock, plan.buyers / 2, progress.clone(), come_back);
+                let struck = restart::strike(&mut shops[0], plan.stock, plan.buyers / 2, progress.clone(), let_in);
                 struck.await.context("the shop does not come back")
             }
             _ => Ok(()),

@@ -12,6 +12,8 @@ pub mod flood;
 pub mod forger;
 /// Buyers who come at a rate, whether or not the last one was served.
 pub mod open_loop;
+/// How far a crowd is.
+pub mod progress;
 /// The shop killed in the middle.
 pub mod restart;
 /// One buyer who wants everything.

@@ -4,7 +4,7 @@ use super::stampede::Progress;
 use crate::shop_process::ShopProcess;
 
 /// Kills the shop without a warning as soon as it has sold half of the `stock`, or all of the first wave of buyers have been
-/// answered; starts it again at the same address, and then lets the second wave come.
+/// answered; starts it again at the same address, and then opens the `gate` for all the others.
 ///
 /// # Errors
 /// It does not start again.
@@ -13,10 +13,10 @@ pub async fn strike(
     stock: i64,
     first_wave: usize,
     progress: Progress,
-    second_wave: watch::Sender<bool>,
+    gate: watch::Sender<usize>,
 ) -> anyhow::Result<()> {
     progress.reach(stock / 2, first_wave).await;
     shop.kill_and_start_again().await?;
-    second_wave.send_replace(true);
+    gate.send_replace(usize::MAX);
     Ok(())
 }

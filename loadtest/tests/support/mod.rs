@@ -4,6 +4,8 @@
 
 /// Between a browser and a shop.
 pub mod edge;
+/// A shop that lies.
+pub mod liar;
 /// What chapter 6 says of itself.
 pub mod openapi;
 /// Orders of chapter 6.
