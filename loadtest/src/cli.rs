@@ -150,29 +150,34 @@ pub(crate) struct Faults {
     #[arg(value_name = "FAULT")]
     pub(crate) faults: Vec<Fault>,
 
-    /// Sales in which each of them strikes
+    /// Sales in which each of them strikes; one that it strikes too late is played again, three times at most
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) rounds: u32,
 
-    /// Buyers; the second half of them comes when what broke is up again
-    #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
+    /// Buyers; at least half of them come when what broke is up again. Some more come one by one
+    #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u32).range(4..=1_000_000))]
     pub(crate) buyers: u32,
 
-    /// Units of each sale; the fault strikes when a quarter of them is sold
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Units of each sale; the fault strikes when a quarter of them is sold, and has to be in place before half of them is
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(4..))]
     pub(crate) stock: u32,
 
     /// Instances of the shop; each request of a tab goes to the next
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
     pub(crate) instances: u32,
 
-    /// Draws the order of the buyers; each round adds one
+    /// Draws the order of the buyers; each round adds one, each repeat a thousand
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 
-    /// Write the figures to this file
-    #[arg(long, value_name = "FILE")]
+    /// Write the figures to this file, after each round
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub(crate) json: Option<PathBuf>,
+
+    /// Go on with what was broken off: rounds in this file are not played again, others are added to it. Stock, buyers,
+    /// instances, seed, machine and commit have to be those of the file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) resume: Option<PathBuf>,
 }
 
 #[derive(Args)]

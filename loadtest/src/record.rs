@@ -268,6 +268,11 @@ pub(crate) fn command() -> String {
 
 /// Reads a file of figures, if it is whole and of a schema that this program knows.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
+    read_up_to(SCHEMA, path)
+}
+
+/// The same for figures that have schemas of their own, of which this program knows those up to `newest`.
+pub(crate) fn read_up_to<T: DeserializeOwned>(newest: u32, path: &Path) -> anyhow::Result<T> {
     #[derive(Deserialize)]
     struct Any {
         schema: u32,
@@ -276,8 +281,8 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
     let no_run_file = || format!("{} is not a whole run file", path.display());
     let Any { schema } = serde_json::from_str(&text).with_context(no_run_file)?;
     ensure!(
-        schema <= SCHEMA,
-        "{} is of schema {schema}, this program reads {SCHEMA}: take a newer one",
+        schema <= newest,
+        "{} is of schema {schema}, this program reads {newest}: take a newer one",
         path.display()
     );
     serde_json::from_str(&text).with_context(no_run_file)

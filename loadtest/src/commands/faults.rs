@@ -1,10 +1,11 @@
-use std::pin::pin;
+use std::{path::PathBuf, pin::pin};
 
+use anyhow::Context;
 use clap::ValueEnum;
 use loadtest::{
     fault::{
         Fault,
-        figures::{Faults, Rounds},
+        figures::{Faults, REPEATS, Verdict},
         round, table,
     },
     lab::Lab,
@@ -20,20 +21,14 @@ use v1_naive::shop::stop_signal;
 use super::{Exit, this_program, with_progress};
 use crate::cli;
 
-/// Connections that the buyers share. With many more, the stock is gone before anything can be killed.
+/// Connections that the buyers share.
 const CONNECTIONS: usize = 50;
+/// By what the seed of a repeat differs; there are no more rounds than that.
+const REPEAT: u64 = 1000;
 
 /// Starts the servers, and works until done or told to stop; the servers go with their value in either case.
 pub(crate) async fn faults(args: cli::Faults) -> anyhow::Result<Exit> {
     let mut stop = pin!(stop_signal()?);
-    tokio::select! {
-        exit = strike(&args) => exit,
-        () = &mut stop => Ok(Exit::Interrupted),
-    }
-}
-
-async fn strike(args: &cli::Faults) -> anyhow::Result<Exit> {
-    args.json.iter().try_for_each(|file| check_writable(file))?;
     let plan = Plan {
         buyers: args.buyers as usize,
         stock: args.stock.into(),
@@ -41,31 +36,116 @@ async fn strike(args: &cli::Faults) -> anyhow::Result<Exit> {
         connections: CONNECTIONS,
         ..Plan::stampede(Version::V6, None)
     };
-    open_files::allow(plan.sockets())?;
-    let program = this_program()?;
-    let mut services = tokio::task::spawn_blocking(move || Services::start(&program, &Server::ALL)).await??;
-    let lab = Lab::on(this_program()?, &services).await?;
+    let mut grid = Grid::new(&args, plan)?;
+    let exit = tokio::select! {
+        exit = grid.play() => Some(exit),
+        () = &mut stop => None,
+    };
+    exit.unwrap_or_else(|| {
+        grid.say_what_is_kept();
+        Ok(Exit::Interrupted)
+    })
+}
 
-    let chosen = if args.faults.is_empty() { Fault::value_variants() } else { &args.faults };
-    println!("{}, {} units, {} instances of {}", plan.who(), thousands(plan.stock), plan.instances, plan.version);
-    table::head();
-    let (mut faults, mut played, rounds) = (Vec::new(), 0, args.rounds as usize);
-    for &fault in chosen {
-        let mut of_fault = Rounds::of(fault);
-        for n in 0..args.rounds {
-            played += 1;
-            let title = format!("[{played}/{}] {fault}", chosen.len() * rounds);
-            let plan = Plan { seed: args.seed + u64::from(n), ..plan.clone() };
-            let work = async |progress| round(&lab, &mut services, fault, &plan, progress).await;
-            of_fault.rounds.push(with_progress(&title, &plan.who(), Some(plan.buyers), work).await?);
+/// Faults, and the rounds that are wanted of each.
+struct Grid {
+    chosen: Vec<Fault>,
+    rounds: usize,
+    plan: Plan,
+    played: Faults,
+    file: Option<PathBuf>,
+}
+
+impl Grid {
+    fn new(args: &cli::Faults, plan: Plan) -> anyhow::Result<Grid> {
+        let played = match &args.resume {
+            Some(file) => {
+                let played = Faults::read(file)?;
+                let resumes = played.check_resumes(&plan, args.seed);
+                resumes.with_context(|| format!("cannot go on with {}", file.display()))?;
+                played
+            }
+            None => Faults::new(args.seed, Vec::new()),
+        };
+        let file = args.resume.as_ref().or(args.json.as_ref()).cloned();
+        file.iter().try_for_each(|file| check_writable(file))?;
+        let chosen = if args.faults.is_empty() { Fault::value_variants() } else { &args.faults };
+        Ok(Grid { chosen: chosen.to_vec(), rounds: args.rounds as usize, plan, played, file })
+    }
+
+    /// Plays what is missing, and shows all.
+    async fn play(&mut self) -> anyhow::Result<Exit> {
+        let plan = &self.plan;
+        open_files::allow(plan.sockets())?;
+        println!("{}, {} units, {} instances of {}", plan.who(), thousands(plan.stock), plan.instances, plan.version);
+        table::head();
+        let mut ground = None; // a file that has everything needs no servers
+        for (place, fault) in self.chosen.clone().into_iter().enumerate() {
+            while let Some(turn) = self.played.of(fault).next(self.rounds) {
+                let (lab, services) = match &mut ground {
+                    Some(ground) => ground,
+                    None => ground.insert(start().await?),
+                };
+                self.play_one(lab, services, fault, place, turn).await?;
+            }
+            table::row(self.played.of(fault));
         }
-        table::row(&of_fault);
-        faults.push(of_fault);
+        table::legend();
+        Ok(self.played.verdict().into())
     }
-    table::legend();
-    let faults = Faults::new(args.seed, faults);
-    if let Some(file) = &args.json {
-        faults.write(file)?;
+
+    /// Plays one round, or its repeat. A file has it as soon as it is played.
+    async fn play_one(
+        &mut self,
+        lab: &Lab,
+        services: &mut Services,
+        fault: Fault,
+        place: usize,
+        (n, repeat): (usize, usize),
+    ) -> anyhow::Result<()> {
+        let seed = self.played.seed + n as u64 + repeat as u64 * REPEAT;
+        let plan = Plan { seed, ..self.plan.clone() };
+        let again = if repeat == 0 { String::new() } else { format!(", repeat {repeat} of {REPEATS}") };
+        let (at, of) = (place * self.rounds + n + 1, self.chosen.len() * self.rounds);
+        let work = async |progress| round(lab, services, fault, &plan, progress, async |shops| shops).await;
+        let title = format!("[{at}/{of}] {fault}{again}");
+        let round = with_progress(&title, &plan.who(), Some(plan.buyers), work).await?;
+        if let Some(why) = round.why_invalid() {
+            println!("{fault}, seed {seed}: invalid: {why}; {}", then(repeat));
+        }
+        self.played.of(fault).rounds.push(round);
+        self.file.iter().try_for_each(|file| self.played.write(file))
     }
-    Ok(if faults.are_clean() { Exit::AsPromised } else { Exit::PromiseBroken })
+
+    fn say_what_is_kept(&self) {
+        let rounds: usize = self.played.faults.iter().map(|rounds| rounds.rounds.len()).sum();
+        if let Some(file) = self.file.as_ref().filter(|_| rounds > 0) {
+            eprintln!("{rounds} rounds are in {0}: the same command with --resume {0} goes on", file.display());
+        }
+    }
+}
+
+/// Starts all servers, and opens a lab on them.
+async fn start() -> anyhow::Result<(Lab, Services)> {
+    let program = this_program()?;
+    let services = tokio::task::spawn_blocking(move || Services::start(&program, &Server::ALL)).await??;
+    Ok((Lab::on(this_program()?, &services).await?, services))
+}
+
+impl From<Verdict> for Exit {
+    fn from(verdict: Verdict) -> Exit {
+        match verdict {
+            Verdict::Clean => Exit::AsPromised,
+            Verdict::Broken => Exit::PromiseBroken,
+            Verdict::Invalid => Exit::Invalid,
+        }
+    }
+}
+
+/// What follows an invalid round.
+fn then(repeat: usize) -> String {
+    match repeat {
+        REPEATS => "not played again, the fault is invalid".into(),
+        _ => format!("played again ({} of {REPEATS})", repeat + 1),
+    }
 }

@@ -1,22 +1,30 @@
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, fmt, fs, path::Path};
 
+use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::Fault;
 use crate::{
     audit::Audit,
     machine::{Machine, commit},
-    record::{self, SCHEMA},
+    record,
+    text::thousands,
 };
+
+/// The number that a reader of the file looks at first. In schema 1 nobody knows whether a fault was in place, and a buyer who
+/// was told `queued` or `sold-out` counted as recovery: all its rounds are invalid.
+pub const SCHEMA: u32 = 2;
+/// How often an invalid round is played again, with another seed.
+pub const REPEATS: usize = 3;
 
 /// A file of faults.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Faults {
-    /// As of a file of runs.
+    /// [`SCHEMA`].
     pub schema: u32,
     /// Where.
     pub machine: Machine,
-    /// Of which commit, `-dirty` if the working tree differed; nothing outside a checkout.
+    /// Of which commit, `-dirty` if the working tree differed; `None` outside a checkout.
     pub commit: Option<String>,
     /// What was typed.
     pub command: String,
@@ -27,11 +35,11 @@ pub struct Faults {
 }
 
 /// A fault and the rounds in which it struck.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Rounds {
     /// As the command line takes it: `redis-killed`, …
-    pub fault: String,
-    /// What came of each.
+    pub fault: Fault,
+    /// What came of each, in the order in which they were played; invalid ones and their repeats are among them.
     pub rounds: Vec<Round>,
 }
 
@@ -40,23 +48,86 @@ pub struct Rounds {
 pub struct Round {
     /// Units of the sale.
     pub stock: i64,
-    /// Buyers in the crowd. Those who try whether one can buy again come on top.
+    /// Buyers in the crowd. Those who come one by one, and the last wave, come on top.
     pub buyers: usize,
     /// Instances of the shop.
     pub instances: usize,
     /// Order of the buyers.
     pub seed: u64,
-    /// Units that were reserved when what was struck was dead. Without Redis nobody reserves: if none was left by then, it died
-    /// too late. Without PostgreSQL and RabbitMQ buyers go on reserving while their many processes are still being killed.
-    pub sold_when_struck: usize,
+    /// What came of it; judged once, when it was played.
+    #[serde(default)]
+    pub verdict: Verdict,
+    /// What was done to the shop.
+    #[serde(default)]
+    pub strike: Strike,
     /// What buyers, database and servers say when laid side by side.
     #[serde(flatten)]
     pub audit: Audit,
     /// All buyers by what they were told.
     pub outcomes: BTreeMap<String, u64>,
-    /// Milliseconds from the strike until a buyer was told `queued` again, or that all is sold; nothing if none was within a
-    /// minute.
-    pub recovered_ms: Option<f64>,
+}
+
+/// What a round, or all rounds of a fault, are worth.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It was struck, nothing is lost or there twice, and one could buy again.
+    Clean,
+    /// A promise was broken, whether or not it was struck in time.
+    Broken,
+    /// It was not struck while at least half of the stock was unsold: it shows nothing.
+    #[default]
+    Invalid,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.pad(match self {
+            Verdict::Clean => "clean",
+            Verdict::Broken => "broken",
+            Verdict::Invalid => "invalid",
+        })
+    }
+}
+
+/// What was done to a shop, and when.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Strike {
+    /// Milliseconds from the first buyer until the strike began.
+    pub struck_ms: f64,
+    /// Buyers who waited for an answer to their click then.
+    pub in_flight: usize,
+    /// Orders that were queued then and whose buyers did not know yet what became of them.
+    pub unconfirmed: usize,
+    /// Milliseconds from the strike until the fault was in place, as a check has seen it; `None` if it never was.
+    pub in_place_ms: Option<f64>,
+    /// Units that can have been sold when the fault was in place: of buyers who were told yes, or waited for an answer.
+    pub sold: usize,
+    /// Milliseconds from the strike until what broke was up again.
+    pub mended_ms: Option<f64>,
+    /// Milliseconds from the strike until an order was confirmed whose buyer had asked when the fault was in place; `None` if
+    /// none was within a minute after it was mended.
+    pub confirmed_ms: Option<f64>,
+    /// The same from when what broke was up again; 0 if the shop did not need it.
+    pub confirmed_after_mended_ms: Option<f64>,
+}
+
+impl Strike {
+    /// Whether the fault was in place while at least half of the stock was unsold.
+    pub fn is_in_time(&self, stock: i64) -> bool {
+        self.in_place_ms.is_some() && 2 * self.sold as i64 <= stock
+    }
+
+    /// What a round with this strike is worth. A broken promise counts, also in a round that was not struck in time.
+    pub(super) fn judge(&self, fault: Fault, stock: i64, audit: &Audit) -> Verdict {
+        let late = if fault.loses_reservations() { 0 } else { audit.late_rejects };
+        let kept = audit.is_sound() && audit.not_conserved == 0 && audit.undersold == 0 && late == 0;
+        match (kept, self.is_in_time(stock)) {
+            (true, true) if self.confirmed_ms.is_some() => Verdict::Clean,
+            (false, _) | (true, true) => Verdict::Broken,
+            (true, false) => Verdict::Invalid,
+        }
+    }
 }
 
 impl Faults {
@@ -71,42 +142,74 @@ impl Faults {
     /// # Errors
     /// It cannot be read, is cut off, is no such file, or is of a schema that this program does not know.
     pub fn read(path: &Path) -> anyhow::Result<Faults> {
-        record::read(path)
+        record::read_up_to(SCHEMA, path)
     }
 
-    /// Writes it.
+    /// Writes it. A file that is there keeps its content until the new one is whole.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
-        record::write(self, path)
+        if path.exists() && !path.is_file() {
+            return record::write(self, path); // a terminal or a pipe
+        }
+        let part = path.with_extension("json.part");
+        record::write(self, &part)?;
+        fs::rename(&part, path).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Whether every round is clean.
-    pub fn are_clean(&self) -> bool {
-        self.faults.iter().all(Rounds::are_clean)
+    /// The rounds of a fault; none yet if it is new to this file.
+    pub fn of(&mut self, fault: Fault) -> &mut Rounds {
+        let known = self.faults.iter().position(|rounds| rounds.fault == fault);
+        let at = known.unwrap_or(self.faults.len());
+        if known.is_none() {
+            self.faults.push(Rounds { fault, rounds: Vec::new() });
+        }
+        &mut self.faults[at]
+    }
+
+    /// The worst of the faults.
+    pub fn verdict(&self) -> Verdict {
+        worst(self.faults.iter().map(Rounds::verdict))
     }
 }
 
 impl Rounds {
-    /// None yet.
-    pub fn of(fault: Fault) -> Rounds {
-        Rounds { fault: fault.to_string(), rounds: Vec::new() }
+    /// Which round is to be played next, counted from 0, and which repeat of it that is; `None` if `wanted` rounds were struck
+    /// in time, or if the last one was not, in all its repeats.
+    pub fn next(&self, wanted: usize) -> Option<(usize, usize)> {
+        let (struck, invalid) = (self.struck().count(), self.last_invalid());
+        (struck < wanted && invalid <= REPEATS).then_some((struck, invalid))
     }
 
-    /// Whether every round is clean.
-    pub fn are_clean(&self) -> bool {
-        self.rounds.iter().all(Round::is_clean)
+    /// The rounds that were struck in time. The others show nothing of the fault.
+    pub fn struck(&self) -> impl Iterator<Item = &Round> {
+        self.rounds.iter().filter(|round| round.is_struck())
     }
 
-    /// A figure, summed over the rounds.
+    /// Invalid rounds since the last one that was struck in time.
+    fn last_invalid(&self) -> usize {
+        self.rounds.iter().rev().take_while(|round| !round.is_struck()).count()
+    }
+
+    /// Broken if any round is; else invalid if none was struck in time, or one not in any of its repeats; else clean.
+    pub fn verdict(&self) -> Verdict {
+        let broken = self.rounds.iter().any(|round| round.verdict == Verdict::Broken);
+        match (broken, self.struck().next()) {
+            (true, _) => Verdict::Broken,
+            (false, Some(_)) if self.last_invalid() <= REPEATS => Verdict::Clean,
+            (false, _) => Verdict::Invalid,
+        }
+    }
+
+    /// A figure, summed over all rounds, invalid ones among them.
     pub fn sum(&self, of: impl Fn(&Audit) -> i64) -> i64 {
         self.rounds.iter().map(|round| of(&round.audit)).sum()
     }
 
-    /// Milliseconds until one could buy again: the median and the worst of the rounds. Never is later than any time.
-    pub fn recovered_ms(&self) -> [Option<f64>; 2] {
-        let mut after: Vec<f64> = self.rounds.iter().map(|round| round.recovered_ms.unwrap_or(f64::INFINITY)).collect();
+    /// A time of the rounds that were struck in time: the median and the worst. Never is later than any time.
+    pub fn times(&self, of: impl Fn(&Strike) -> Option<f64>) -> [Option<f64>; 2] {
+        let mut after: Vec<f64> = self.struck().map(|round| of(&round.strike).unwrap_or(f64::INFINITY)).collect();
         after.sort_by(f64::total_cmp);
         let known = |ms: Option<&f64>| ms.copied().filter(|ms| ms.is_finite());
         [known(after.get(after.len().saturating_sub(1) / 2)), known(after.last())]
@@ -114,49 +217,147 @@ impl Rounds {
 }
 
 impl Round {
-    /// Whether no unit and no promise is lost or there twice, and one could buy again. Units may be left if buyers were told to
-    /// come back later.
-    pub fn is_clean(&self) -> bool {
-        self.audit.is_sound() && self.audit.not_conserved == 0 && self.recovered_ms.is_some()
+    /// Whether the fault was in place while at least half of the stock was unsold.
+    pub fn is_struck(&self) -> bool {
+        self.strike.is_in_time(self.stock)
     }
+
+    /// Why it shows nothing; `None` if it was struck in time.
+    pub fn why_invalid(&self) -> Option<String> {
+        let Strike { in_place_ms, sold, .. } = self.strike;
+        match in_place_ms {
+            None => Some("the fault was not in place".into()),
+            Some(_) if self.is_struck() => None,
+            Some(_) => {
+                let [sold, stock] = [sold as i64, self.stock].map(thousands);
+                Some(format!("{sold} of {stock} units were sold when the fault was in place"))
+            }
+        }
+    }
+}
+
+/// The worst of several: a broken promise before a check that shows nothing. Nothing at all shows nothing.
+fn worst(verdicts: impl Iterator<Item = Verdict>) -> Verdict {
+    let verdicts: Vec<_> = verdicts.collect();
+    let worst = [Verdict::Broken, Verdict::Invalid].into_iter().find(|verdict| verdicts.contains(verdict));
+    worst.unwrap_or(if verdicts.is_empty() { Verdict::Invalid } else { Verdict::Clean })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Verdict::*, *};
 
-    fn rounds(recovered: &[Option<f64>]) -> Rounds {
-        let round = |&recovered_ms: &Option<f64>| Round {
-            stock: 10,
-            buyers: 20,
-            instances: 2,
-            seed: 1,
-            sold_when_struck: 3,
-            audit: Audit { orders: 10, sold: 10, ..Audit::default() },
-            outcomes: BTreeMap::new(),
-            recovered_ms,
-        };
-        Rounds { fault: "redis-killed".into(), rounds: recovered.iter().map(round).collect() }
+    const STOCK: i64 = 100;
+
+    /// A strike that was in place when so many units were sold, and recovered after so long.
+    fn strike(sold: usize, confirmed_ms: Option<f64>) -> Strike {
+        Strike { in_place_ms: Some(5.0), sold, mended_ms: Some(9.0), confirmed_ms, ..Strike::default() }
+    }
+
+    fn sold_out() -> Audit {
+        Audit { orders: STOCK, sold: STOCK, ..Audit::default() }
+    }
+
+    fn round(strike: Strike) -> Round {
+        let verdict = strike.judge(Fault::RedisKilled, STOCK, &sold_out());
+        let (audit, outcomes) = (sold_out(), BTreeMap::new());
+        Round { stock: STOCK, buyers: 200, instances: 2, seed: 1, verdict, strike, audit, outcomes }
+    }
+
+    fn rounds(strikes: &[Strike]) -> Rounds {
+        Rounds { fault: Fault::RedisKilled, rounds: strikes.iter().cloned().map(round).collect() }
+    }
+
+    const LATE: usize = 51;
+
+    #[test]
+    fn struck_means_in_place_with_half_of_the_stock_unsold() {
+        assert_eq!(round(strike(50, Some(1.0))).verdict, Clean);
+        assert_eq!(round(strike(LATE, Some(1.0))).verdict, Invalid);
+        let nothing_done = Strike { in_place_ms: None, confirmed_ms: None, ..strike(0, None) };
+        assert_eq!(round(nothing_done.clone()).verdict, Invalid);
+        assert_eq!(round(nothing_done).why_invalid().unwrap(), "the fault was not in place");
+        let why = round(strike(LATE, None)).why_invalid();
+        assert_eq!(why.unwrap(), "51 of 100 units were sold when the fault was in place");
+        assert_eq!(round(strike(50, None)).verdict, Broken, "one cannot buy any more");
     }
 
     #[test]
-    fn never_is_later_than_any_time() {
-        assert_eq!(rounds(&[Some(3.0), None, Some(1.0)]).recovered_ms(), [Some(3.0), None]);
-        assert_eq!(rounds(&[Some(4.0), Some(2.0)]).recovered_ms(), [Some(2.0), Some(4.0)]);
-        assert_eq!(rounds(&[None]).recovered_ms(), [None, None]);
-    }
-
-    #[test]
-    fn one_round_that_is_not_clean_is_enough() {
-        assert!(rounds(&[Some(1.0), Some(1.0)]).are_clean());
-        assert!(!rounds(&[Some(1.0), None]).are_clean(), "one cannot buy any more");
-        for audit in [Audit { not_conserved: 1, ..Audit::default() }, Audit { lost_promises: 1, ..Audit::default() }] {
-            let mut rounds = rounds(&[Some(1.0), Some(1.0)]);
-            rounds.rounds[1].audit = audit;
-            assert!(!rounds.are_clean(), "{rounds:?}");
+    fn a_broken_promise_counts_in_a_round_that_is_invalid_too() {
+        let broken = [
+            Audit { oversold: 1, ..sold_out() },
+            Audit { undersold: 1, ..sold_out() },
+            Audit { double_bought: 1, ..sold_out() },
+            Audit { lost_promises: 1, ..sold_out() },
+            Audit { phantom_orders: 1, ..sold_out() },
+            Audit { not_conserved: 1, ..sold_out() },
+            Audit { unfinished: 1, ..sold_out() },
+            Audit { late_rejects: 1, ..sold_out() },
+        ];
+        for audit in broken {
+            for strike in [strike(50, Some(1.0)), strike(LATE, Some(1.0)), Strike::default()] {
+                assert_eq!(strike.judge(Fault::PostgresKilled, STOCK, &audit), Broken, "{strike:?} {audit:?}");
+            }
         }
-        let mut late = rounds(&[Some(1.0)]);
-        late.rounds[0].audit = Audit { orders: 9, sold: 9, late_rejects: 5, unknown: 3, ..Audit::default() };
-        assert!(late.are_clean(), "a late no is a no");
+    }
+
+    #[test]
+    fn only_a_fault_that_loses_reservations_may_reject_late() {
+        let late = Audit { late_rejects: 1, unknown: 1, ..sold_out() };
+        use clap::ValueEnum;
+        for &fault in Fault::value_variants() {
+            let loses = [Fault::RedisFlushed, Fault::RedisEmptied, Fault::RedisCut].contains(&fault);
+            let expected = if loses { Clean } else { Broken };
+            assert_eq!(strike(50, Some(1.0)).judge(fault, STOCK, &late), expected, "{fault}");
+        }
+    }
+
+    #[test]
+    fn never_is_later_than_any_time_and_rounds_that_show_nothing_have_none() {
+        let times = |strikes: &[Strike]| rounds(strikes).times(|strike| strike.confirmed_ms);
+        let after = |ms| strike(50, ms);
+        assert_eq!(times(&[after(Some(3.0)), after(None), after(Some(1.0))]), [Some(3.0), None]);
+        assert_eq!(times(&[after(Some(4.0)), after(Some(2.0)), strike(LATE, Some(9.0))]), [Some(2.0), Some(4.0)]);
+        assert_eq!(times(&[after(None)]), [None, None]);
+    }
+
+    #[test]
+    fn an_invalid_round_is_played_again_three_times_and_then_the_fault_is_invalid() {
+        let (good, late) = (strike(50, Some(1.0)), strike(LATE, Some(1.0)));
+        let mut played = rounds(&[]);
+        for next in [(0, 0), (0, 1), (0, 2), (0, 3)] {
+            assert_eq!(played.next(2), Some(next));
+            played.rounds.push(round(late.clone()));
+        }
+        assert_eq!((played.next(2), played.verdict()), (None, Invalid));
+
+        // A repeat that is struck in time saves the round, and the next one has repeats of its own.
+        played.rounds.pop();
+        played.rounds.push(round(good.clone()));
+        assert_eq!((played.next(2), played.verdict()), (Some((1, 0)), Clean));
+        played.rounds.push(round(late));
+        assert_eq!((played.next(2), played.verdict()), (Some((1, 1)), Clean));
+        played.rounds.push(round(good));
+        assert_eq!((played.next(2), played.next(3)), (None, Some((2, 0))));
+    }
+
+    #[test]
+    fn a_broken_round_is_worse_than_an_invalid_fault_and_nothing_played_is_not_clean() {
+        let (good, broken) = (rounds(&[strike(50, Some(1.0))]), rounds(&[strike(50, None)]));
+        let invalid = rounds(&vec![strike(LATE, None); 1 + REPEATS]);
+        let verdict = |faults: &[&Rounds]| worst(faults.iter().map(|rounds| rounds.verdict()));
+        assert_eq!(verdict(&[&good]), Clean);
+        assert_eq!(verdict(&[&good, &invalid]), Invalid);
+        assert_eq!(verdict(&[&good, &invalid, &broken]), Broken);
+        assert_eq!((verdict(&[]), rounds(&[]).verdict()), (Invalid, Invalid));
+    }
+
+    #[test]
+    fn a_round_of_a_file_of_schema_1_has_no_proof_that_it_was_struck() {
+        let old = r#"{"stock": 10, "buyers": 20, "instances": 2, "seed": 1, "sold_when_struck": 3, "orders": 10,
+            "sold": 10, "oversold": 0, "undersold": 0, "double_bought": 0, "lost_promises": 0, "phantom_orders": 0,
+            "unknown": 0, "not_conserved": 0, "outcomes": {}, "recovered_ms": 7.0}"#;
+        let old: Round = serde_json::from_str(old).unwrap();
+        assert_eq!((old.verdict, old.is_struck()), (Invalid, false));
     }
 }

@@ -1,81 +1,143 @@
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
+use futures_util::stream::{self, StreamExt};
 use tokio::{
+    sync::oneshot,
     task::JoinSet,
-    time::{Instant, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 
 use crate::{
-    buyer::{click, open_sale},
-    client::Connection,
+    buyer::{click, open_sale, result},
+    client::{Connection, Link},
     history::{Answer, Told},
-    scenario::waiting_room::WaitingRoom,
+    scenario::progress::Progress,
 };
 
-/// The first of the buyers who try, far from any crowd's.
-const FIRST: i64 = 10_000_001;
-/// How often another one tries.
+/// The first of the buyers who try while something is broken, far from any crowd's.
+const PROBES: i64 = 10_000_001;
+/// The first of the last wave.
+const LAST_WAVE: i64 = 20_000_001;
+/// How often another buyer tries, and how often each asks what became of its order.
 const EVERY: Duration = Duration::from_millis(50);
-/// For how long. What has not come back by then is said not to come back.
-const LONGEST: Duration = Duration::from_secs(60);
-/// How long one waits for the sale's page before it tries another instance.
-const FOR_THE_PAGE: Duration = Duration::from_secs(5);
+/// How many may be in the queue at the same time, so that a long fault does not spend the stock on them.
+const IN_QUEUE: usize = 8;
+/// Buyers of the last wave who buy at the same time.
+const CONNECTIONS: usize = 50;
+/// How long one waits for the sale's page or for news of an order before it asks another instance.
+const FOR_AN_ANSWER: Duration = Duration::from_secs(5);
+/// How long a buyer in the queue asks. Who knows nothing then was promised an answer and got none.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Buyers who try one after the other, whether or not the last one has an answer, until one of them is served.
-pub(super) struct Probes {
-    /// What all of them were told. They are buyers like any other, and none of them may be lost.
-    pub(super) history: Vec<Told>,
-    /// When the first one was served, since the strike; nothing if none was.
-    pub(super) recovered: Option<Duration>,
+/// Where honest buyers buy who come one by one, each with all steps from the page to the order.
+#[derive(Clone)]
+pub(super) struct Walk {
+    pub(super) doors: Arc<[SocketAddr]>,
+    pub(super) sale: i64,
+    /// When the crowd's barrier fell: times count from it.
+    pub(super) began: Instant,
+    pub(super) progress: Progress,
+    /// Those of them who are in the queue.
+    pub(super) queued: Arc<AtomicUsize>,
 }
 
-impl Probes {
-    /// Lets them try at `shops` until one is told `queued`, or that all is sold; times count from when it was `struck`.
-    pub(super) async fn send(shops: Vec<SocketAddr>, sale_id: i64, struck: Instant) -> anyhow::Result<Probes> {
-        let waiting_room = WaitingRoom::open(&shops, struck);
-        let (shops, mut buyers) = (Arc::<[SocketAddr]>::from(shops), FIRST..);
-        let (mut ticks, mut trying) = (interval(EVERY), JoinSet::new());
-        let mut told: Vec<Told> = Vec::new();
-        while !told.iter().any(is_served) && struck.elapsed() < LONGEST {
+impl Walk {
+    /// Sends a buyer every 50 ms, whether or not the last one has an answer, until an order is confirmed or `end` comes.
+    /// Returns what all of them were told: they are buyers like any other, and none of them may be lost.
+    ///
+    /// # Errors
+    /// One of them panicked.
+    pub(super) async fn probe(self, mut end: oneshot::Receiver<()>) -> anyhow::Result<Vec<Told>> {
+        let (mut buyers, mut ticks, mut trying) = (PROBES.., interval(EVERY), JoinSet::new());
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut told = Vec::new();
+        loop {
             tokio::select! {
-                _ = ticks.tick() => {
-                    let buyer_id = buyers.next().unwrap_or(FIRST);
-                    trying.spawn(attempt(Arc::clone(&shops), sale_id, buyer_id, struck));
+                () = self.progress.until_confirmed() => break,
+                _ = &mut end => break,
+                _ = ticks.tick(), if self.queued.load(Relaxed) < IN_QUEUE => {
+                    let (walk, buyer) = (self.clone(), buyers.next().unwrap_or(PROBES));
+                    trying.spawn(async move { walk.buy(buyer).await });
                 }
                 Some(tried) = trying.join_next() => told.extend(tried?),
             }
         }
         told.extend(trying.join_all().await.into_iter().flatten());
-        let served = told.iter().filter(|told| is_served(told)).map(|told| told.answered);
-        let recovered = served.min().filter(|after| *after <= LONGEST);
-        let (queued, mut history): (Vec<_>, _) =
-            told.into_iter().partition(|told| matches!(told.answer, Answer::Queued { .. }));
-        for (told, line) in queued.into_iter().zip(waiting_room.lines().iter().cycle()) {
-            let _ = line.send(told);
-        }
-        history.extend(waiting_room.empty().await?);
-        Ok(Probes { history, recovered })
+        Ok(told)
     }
-}
 
-fn is_served(told: &Told) -> bool {
-    told.is_decided() || matches!(told.answer, Answer::Queued { .. })
-}
-
-/// One buyer at the first instance that shows the sale's page; nothing if none does, because then nobody was asked.
-async fn attempt(shops: Arc<[SocketAddr]>, sale_id: i64, buyer_id: i64, struck: Instant) -> Option<Told> {
-    let wanted = struck.elapsed();
-    for n in 0..shops.len() {
-        let shop = shops[(buyer_id as usize + n) % shops.len()];
-        let page = async {
-            let mut connection = Connection::open(shop).await?;
-            let link = open_sale(&mut connection, sale_id).await?;
-            anyhow::Ok((connection, link))
+    /// Sends `buyers` who have not asked before, some at a time. Who does not even see the page has no answer.
+    pub(super) async fn last_wave(self, buyers: i64) -> Vec<Told> {
+        let buy = |buyer| {
+            let walk = self.clone();
+            async move {
+                let nothing = walk.told(buyer, walk.began.elapsed(), Answer::Unknown);
+                walk.buy(buyer).await.unwrap_or(nothing)
+            }
         };
-        if let Ok(Ok((mut connection, link))) = timeout(FOR_THE_PAGE, page).await {
-            let (answer, _) = click(&mut connection, &link, buyer_id).await;
-            return Some(Told { buyer_id, sale_id, wanted, answered: struck.elapsed(), answer });
-        }
+        stream::iter((LAST_WAVE..).take(buyers.max(0) as usize)).map(buy).buffer_unordered(CONNECTIONS).collect().await
     }
-    None
+
+    /// One buyer at the first instance that shows the sale's page; `None` if none does, because then nobody was asked.
+    async fn buy(&self, buyer: i64) -> Option<Told> {
+        let wanted = self.began.elapsed();
+        let (mut connection, link) = self.page(buyer).await?;
+        let after_fault = self.progress.is_struck();
+        let (mut answer, _) = click(&mut connection, &link, buyer).await;
+        if let Answer::Queued { order_id } = answer {
+            self.queued.fetch_add(1, Relaxed);
+            answer = self.wait(connection, order_id, buyer).await;
+            self.queued.fetch_sub(1, Relaxed);
+        }
+        if after_fault && matches!(answer, Answer::Bought { .. }) {
+            self.progress.confirm();
+        }
+        Some(self.told(buyer, wanted, answer))
+    }
+
+    /// Asks what became of an order, at another instance if one does not answer.
+    async fn wait(&self, mut connection: Connection, order_id: i64, buyer: i64) -> Answer {
+        let (since, mut doors) = (Instant::now(), self.doors.iter().cycle());
+        while since.elapsed() < PATIENCE {
+            sleep(EVERY).await;
+            match timeout(FOR_AN_ANSWER, result(&mut connection, order_id, buyer)).await {
+                Ok(Some(Answer::Queued { .. })) => {}
+                Ok(Some(answer)) => return answer,
+                Ok(None) | Err(_) => {
+                    if let Some(door) = doors.next()
+                        && let Ok(another) = Connection::open(*door).await
+                    {
+                        connection = another;
+                    }
+                }
+            }
+        }
+        Answer::Queued { order_id }
+    }
+
+    async fn page(&self, buyer: i64) -> Option<(Connection, Link)> {
+        for n in 0..self.doors.len() {
+            let door = self.doors[(buyer as usize + n) % self.doors.len()];
+            let page = async {
+                let mut connection = Connection::open(door).await?;
+                let link = open_sale(&mut connection, self.sale).await?;
+                anyhow::Ok((connection, link))
+            };
+            if let Ok(Ok(page)) = timeout(FOR_AN_ANSWER, page).await {
+                return Some(page);
+            }
+        }
+        None
+    }
+
+    fn told(&self, buyer_id: i64, wanted: Duration, answer: Answer) -> Told {
+        Told { buyer_id, sale_id: self.sale, wanted, answered: self.began.elapsed(), answer }
+    }
 }

@@ -1,26 +1,50 @@
-use std::sync::atomic::Ordering::Relaxed;
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use anyhow::Context;
-use tokio::{sync::watch, task::JoinSet, time::Instant};
+use sqlx::AnyPool;
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 use v1_naive::shop::sales::Sale;
 
-use super::{Fault, figures::Round, probe::Probes, strike::Target};
+use super::{
+    Fault,
+    figures::{Round, Strike},
+    probe::Walk,
+    strike::Target,
+};
 use crate::{
     audit::audit,
     history::{Told, outcomes},
     lab::Lab,
     ledger::Ledger,
     plan::Plan,
-    scenario::stampede::{self, Crowd, Progress},
+    scenario::{
+        progress::Progress,
+        stampede::{self, Crowd},
+    },
     services::Services,
     set::{Set, addresses},
 };
 
 /// The sale.
 const SALE: i64 = 1001;
+/// How long the first confirmed order may take when what broke is up again. Then it is said not to come.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// Sells one sale to the crowd of `plan` on fresh shops, strikes when a quarter of the stock is sold, and audits what came
-/// of it. The second half of the crowd comes when what was struck is up again. `lab` is one [on](Lab::on) `services`.
+/// of it. `lab` is one [on](Lab::on) `services`; `doors` says where buyers come in, given where the shops listen.
+///
+/// A gate holds the crowd up, so that no strike comes too late, however long it takes. Until the fault is in place, so many
+/// buyers may come that half of the stock is left; while it is broken, so many that a quarter is left. All the others come when
+/// what was struck is up again, and try to buy while the shop recovers. After the first confirmed order comes a last wave, as many
+/// as there are units left: a shop that sells again has to sell all of them.
 ///
 /// # Errors
 /// A server or an instance does not start again, or the crowd cannot come.
@@ -30,25 +54,18 @@ pub async fn round(
     fault: Fault,
     plan: &Plan,
     progress: Progress,
+    doors: impl AsyncFnOnce(Vec<SocketAddr>) -> Vec<SocketAddr>,
 ) -> anyhow::Result<Round> {
     let mut set = Set::build(lab, plan).await?;
-    let played = play(&mut set, services, fault, plan, progress).await;
+    let played = play(&mut set, services, fault, plan, progress, doors).await;
     set.stop_shops().await; // before the audit: whoever was given up by a buyer may still be writing
     let round = match played {
-        Ok(played) => conclude(plan, &set, &played).await,
+        Ok((history, strike)) => conclude(fault, plan, &set, &history, strike).await,
         Err(error) => Err(error),
     };
     let removed = set.remove(lab).await;
     let round = round?; // the first error is the one that counts
     removed.map(|()| round)
-}
-
-/// What was played.
-struct Played {
-    crowd: Vec<Told>,
-    probes: Probes,
-    /// Units that were reserved when it was dead.
-    sold: usize,
 }
 
 /// The sale and the strike.
@@ -58,64 +75,124 @@ async fn play(
     fault: Fault,
     plan: &Plan,
     progress: Progress,
-) -> anyhow::Result<Played> {
+    doors: impl AsyncFnOnce(Vec<SocketAddr>) -> Vec<SocketAddr>,
+) -> anyhow::Result<(Vec<Told>, Strike)> {
     let up = Instant::now();
-    let Set { database, stores, shops, .. } = set;
+    let Set { database, stores, shops, pool, .. } = set;
     let stores = stores.as_ref().context("only chapter 6 has servers that can be struck")?;
     stores.put_up(&database.url, &[Sale::open(SALE, plan.stock)]).await?;
     fault.prepare(stores, up).await?;
-    let redis = stores.connect().await?;
+    let doors = doors(addresses(shops)).await;
+    let target = Target::new(services, stores, &database.url, shops, SALE).await?;
 
-    let (come_back, second_wave) = watch::channel(false);
+    let come = Come::of(plan);
+    let (let_in, gate) = watch::channel(come.before);
     let crowd = Crowd {
-        shops: addresses(shops),
+        shops: doors.clone(),
         sales: vec![SALE],
         buyers: plan.buyers,
         connections: plan.connections,
         seed: plan.seed,
         opens_the_page: false,
-        second_wave: Some(second_wave),
+        gate: Some(gate),
     };
+    let (barrier, fallen) = oneshot::channel();
     let struck = async {
-        progress.reach(plan.stock / 4, plan.buyers / 2).await;
-        strike(fault, Target { services, redis, shops }, &progress, come_back).await
+        let began: Instant = fallen.await?;
+        progress.reach(plan.stock / 4, come.before).await;
+        let walk = Walk { doors: doors.into(), sale: SALE, began, progress: progress.clone(), queued: Arc::default() };
+        strike(fault, target, walk, &come, let_in, (plan.stock, pool)).await
+    };
+    let at_barrier = async || {
+        let _ = barrier.send(Instant::now()); // nobody listens if the strike has failed
     };
     // Whichever fails ends the other, which would wait for it.
-    let (stampede, (sold, probes)) = tokio::try_join!(stampede::run(&crowd, progress.clone(), async || {}), struck)?;
+    let (stampede, (mut history, strike)) =
+        tokio::try_join!(stampede::run(&crowd, progress.clone(), at_barrier), struck)?;
+    history.extend(stampede.history);
     stores.wait_until_quiet(&[SALE]).await?;
-    Ok(Played { crowd: stampede.history, probes, sold })
+    Ok((history, strike))
 }
 
-/// Breaks and mends it, and lets the second wave come when it is up; the probes come as soon as it is dead. Returns how
-/// many units were reserved by then.
+/// How many buyers of the crowd may have come.
+struct Come {
+    /// Before the fault is in place: each takes a unit at most, so half of the stock is left.
+    before: usize,
+    /// While it is broken.
+    meanwhile: usize,
+}
+
+impl Come {
+    fn of(plan: &Plan) -> Come {
+        let share = |units: i64, buyers: usize| buyers.min(units as usize);
+        Come { before: share(plan.stock / 2, plan.buyers / 4), meanwhile: share(plan.stock / 4 * 3, plan.buyers / 2) }
+    }
+}
+
+/// Breaks it, makes sure that it is broken, mends it, and lets buyers come in between. Returns what those were told who come one
+/// by one, and what was done.
 async fn strike(
     fault: Fault,
     mut target: Target<'_>,
-    progress: &Progress,
-    come_back: watch::Sender<bool>,
-) -> anyhow::Result<(usize, Probes)> {
+    walk: Walk,
+    come: &Come,
+    let_in: watch::Sender<usize>,
+    (stock, pool): (i64, &AnyPool),
+) -> anyhow::Result<(Vec<Told>, Strike)> {
+    let progress = walk.progress.clone();
     let struck = Instant::now();
+    let mut strike = Strike {
+        struck_ms: ms(struck - walk.began),
+        in_flight: progress.asking.load(Relaxed),
+        unconfirmed: progress.unconfirmed(),
+        ..Strike::default()
+    };
     fault.strike(&mut target).await?;
-    let sold = progress.bought.load(Relaxed);
+    if !fault.comes_into_place(&mut target).await? {
+        let _ = fault.mend(&mut target).await; // something may be broken, though not what was meant
+        let_in.send_replace(usize::MAX);
+        return Ok((Vec::new(), strike));
+    }
+    strike.sold = progress.sold_at_most();
+    strike.in_place_ms = Some(ms(progress.fault_is_in_place() - struck));
+    let_in.send_replace(come.meanwhile);
+
+    let (end, until) = oneshot::channel();
     let mut probing = JoinSet::new(); // apart, because we block while a server starts; and it ends with us
-    probing.spawn(Probes::send(addresses(target.shops), SALE, struck));
+    probing.spawn(walk.clone().probe(until));
     fault.mend(&mut target).await?;
-    come_back.send_replace(true);
-    Ok((sold, probing.join_next().await.context("nobody has tried")???))
+    let mended = Instant::now();
+    strike.mended_ms = Some(ms(mended - struck));
+    let_in.send_replace(usize::MAX);
+
+    let confirmed = timeout(LONGEST, progress.until_confirmed()).await;
+    drop(end);
+    let mut history = Vec::new();
+    if let (Ok(()), Some(first)) = (confirmed, progress.first_confirmed()) {
+        strike.confirmed_ms = Some(ms(first - struck));
+        strike.confirmed_after_mended_ms = Some(ms(first.saturating_duration_since(mended)));
+        let sold = Ledger::read(pool, None, &[SALE]).await?.orders.len() as i64;
+        history = walk.last_wave(stock - sold).await;
+    }
+    history.extend(probing.join_next().await.context("nobody has tried")???);
+    Ok((history, strike))
 }
 
-async fn conclude(plan: &Plan, set: &Set, played: &Played) -> anyhow::Result<Round> {
-    let Played { crowd, probes, sold } = played;
-    let history: Vec<Told> = crowd.iter().chain(&probes.history).cloned().collect();
+async fn conclude(fault: Fault, plan: &Plan, set: &Set, history: &[Told], strike: Strike) -> anyhow::Result<Round> {
     let ledger = Ledger::read(&set.pool, set.stores.as_ref(), &[SALE]).await?;
+    let audit = audit(history, &ledger);
     Ok(Round {
         stock: plan.stock,
         buyers: plan.buyers,
         instances: plan.instances,
         seed: plan.seed,
-        sold_when_struck: *sold,
-        audit: audit(&history, &ledger),
-        outcomes: outcomes(&history),
-        recovered_ms: probes.recovered.map(|after| after.as_secs_f64() * 1e3),
+        verdict: strike.judge(fault, plan.stock, &audit),
+        strike,
+        audit,
+        outcomes: outcomes(history),
     })
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
 }

@@ -10,7 +10,7 @@ use super::{
     told,
 };
 use crate::{
-    audit::Audit,
+    audit::{Audit, Demand},
     history::Told,
     lab::{FreshDatabase, Lab},
     shop_process::ShopProcess,
@@ -31,7 +31,8 @@ pub async fn play(
     let plan = stage.plan;
     let sales: Vec<i64> = (stage.sale..).take(plan.sales).collect();
     stage.put_up(&sales.iter().map(|&sale| Sale::open(sale, plan.stock)).collect::<Vec<_>>()).await?;
-    let (come_back, second_wave) = watch::channel(false);
+    let stock = plan.stock * plan.sales as i64;
+    let (let_in, gate) = watch::channel(restart::first_wave(stock));
     let crowd = Crowd {
         shops: stage.shops.to_vec(),
         sales: sales.clone(),
@@ -39,7 +40,7 @@ pub async fn play(
         connections: plan.connections,
         seed: plan.seed,
         opens_the_page: plan.nginx,
-        second_wave: (plan.scenario == Scenario::Restart).then_some(second_wave),
+        gate: (plan.scenario == Scenario::Restart).then_some(gate),
     };
     let watched = match plan.scenario {
         Scenario::Bystander => {
@@ -51,7 +52,7 @@ pub async fn play(
     let strike = async {
         match plan.scenario {
             Scenario::Restart => {
-                let struck = restart::strike(&mut shops[0], plan.stock, plan.buyers / 2, progress.clone(), come_back);
+                let struck = restart::strike(&mut shops[0], stock, progress.clone(), let_in);
                 struck.await.context("the shop does not come back")
             }
             _ => Ok(()),
@@ -63,7 +64,13 @@ pub async fn play(
         Some(watched) => Some(watched.end(stage).await?),
         None => None,
     };
+    let cut_off = match plan.scenario {
+        // Each connection had one request under way when the shop was killed.
+        Scenario::Restart => told(&stampede.history, "unknown").min(plan.connections),
+        _ => 0,
+    };
     Ok(Played {
+        demand: Demand { may_go_without: cut_off as i64, ..Demand::default() },
         history: stampede.history,
         sales,
         requests: stampede.requests,

@@ -20,6 +20,8 @@ pub(crate) mod honest;
 pub mod office;
 /// Buyers who come at a rate, whether or not the last one was served.
 pub mod open_loop;
+/// How far a crowd is.
+pub mod progress;
 /// The shop killed in the middle.
 pub mod restart;
 /// One buyer who wants everything.

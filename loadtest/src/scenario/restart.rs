@@ -3,20 +3,24 @@ use tokio::sync::watch;
 use super::stampede::Progress;
 use crate::shop_process::ShopProcess;
 
-/// Kills the shop without a warning as soon as it has sold half of the `stock`, or all of the first wave of buyers have been
-/// answered; starts it again at the same address, and then lets the second wave come.
+/// Buyers who may come before the shop is killed: as many as half of the `stock`, so that the sale cannot be decided by then.
+pub fn first_wave(stock: i64) -> usize {
+    (stock as usize / 2).max(1)
+}
+
+/// Kills the shop without a warning as soon as it has sold a quarter of the `stock`, or the first wave has been answered; starts it
+/// again at the same address, and then opens the `gate` for all the others.
 ///
 /// # Errors
 /// It does not start again.
 pub async fn strike(
     shop: &mut ShopProcess,
     stock: i64,
-    first_wave: usize,
     progress: Progress,
-    second_wave: watch::Sender<bool>,
+    gate: watch::Sender<usize>,
 ) -> anyhow::Result<()> {
-    progress.reach(stock / 2, first_wave).await;
+    progress.reach(stock / 4, first_wave(stock)).await;
     shop.kill_and_start_again().await?;
-    second_wave.send_replace(true);
+    gate.send_replace(usize::MAX);
     Ok(())
 }

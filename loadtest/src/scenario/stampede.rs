@@ -17,7 +17,8 @@ use tokio::{
 
 use v1_naive::shop::sales::now_ms;
 
-use super::waiting_room::WaitingRoom;
+pub use super::progress::Progress;
+use super::waiting_room::{Waiting, WaitingRoom};
 use crate::{
     buyer::{Next, ask, click, open_page, open_sale},
     client::{Connection, Link},
@@ -47,8 +48,8 @@ pub struct Crowd {
     pub seed: u64,
     /// Whether each of them opens the page first, as a browser does.
     pub opens_the_page: bool,
-    /// If the second half of the buyers is to come later: when this says so.
-    pub second_wave: Option<watch::Receiver<bool>>,
+    /// How many of the buyers may have come so far; `None` if nobody is held up.
+    pub gate: Option<watch::Receiver<usize>>,
 }
 
 /// What came of it.
@@ -64,27 +65,6 @@ pub struct Stampede {
     pub elapsed: Duration,
 }
 
-/// How far it is, for whoever shows it.
-pub type Progress = Arc<Counts>;
-
-/// Buyers so far.
-#[derive(Debug, Default)]
-pub struct Counts {
-    /// Who have an answer.
-    pub served: AtomicUsize,
-    /// Who were told yes, or are in the queue for it.
-    pub bought: AtomicUsize,
-}
-
-impl Counts {
-    /// Waits until so many units are sold, or so many buyers are served.
-    pub(crate) async fn reach(&self, sold: i64, served: usize) {
-        while (self.bought.load(Relaxed) as i64) < sold && self.served.load(Relaxed) < served {
-            sleep(Duration::from_millis(1)).await;
-        }
-    }
-}
-
 /// Opens the connections, reads the page on each, takes the steps before the one that takes a unit, calls `at_barrier`, and lets all
 /// buyers go.
 ///
@@ -95,12 +75,12 @@ pub async fn run(crowd: &Crowd, done: Progress, at_barrier: impl AsyncFnOnce()) 
     let buyers = line_up(crowd, &mut tabs).await?;
     at_barrier().await;
 
-    let second_wave = crowd.second_wave.clone().map(|signal| (buyers.len() / 2, signal));
-    let queue = Arc::new(Queue { buyers, next: 0.into(), requests: 0.into(), done, second_wave });
+    let gate = crowd.gate.clone();
+    let queue = Arc::new(Queue { buyers, next: 0.into(), requests: 0.into(), done, gate });
     let (barrier, go) = watch::channel(None);
     let mut going = JoinSet::new();
     let (start, began_at) = (Instant::now(), now_ms());
-    let waiting_room = WaitingRoom::open(&crowd.shops, start.into());
+    let waiting_room = WaitingRoom::open(&crowd.shops, start.into(), &queue.done);
     for (tab, line) in tabs.into_iter().zip(waiting_room.lines().into_iter().cycle()) {
         going.spawn(tab.serve(queue.clone(), line, go.clone()));
     }
@@ -186,19 +166,17 @@ struct Queue {
     next: AtomicUsize,
     requests: AtomicU64,
     done: Progress,
-    /// From which buyer on to wait, and for what.
-    second_wave: Option<(usize, watch::Receiver<bool>)>,
+    gate: Option<watch::Receiver<usize>>,
 }
 
 impl Queue {
     async fn next(&self) -> Option<&Buyer> {
         let n = self.next.fetch_add(1, Relaxed);
-        if let Some((first, signal)) = &self.second_wave
-            && n >= *first
-        {
-            let _ = signal.clone().wait_for(|come| *come).await;
+        let buyer = self.buyers.get(n)?;
+        if let Some(gate) = &self.gate {
+            let _ = gate.clone().wait_for(|come| n < *come).await;
         }
-        self.buyers.get(n)
+        Some(buyer)
     }
 }
 
@@ -241,7 +219,7 @@ impl Tab {
     async fn serve(
         mut self,
         queue: Arc<Queue>,
-        waiting: mpsc::UnboundedSender<Told>,
+        waiting: mpsc::UnboundedSender<Waiting>,
         mut go: watch::Receiver<Option<Instant>>,
     ) -> Vec<Told> {
         let mut history = Vec::new();
@@ -252,18 +230,26 @@ impl Tab {
             if self.next().is_closed() && !self.mend().await {
                 break;
             }
+            let done = &queue.done;
+            let after_fault = done.is_struck();
+            done.asking.fetch_add(1, Relaxed);
             let (answer, requests) = click(&mut self.connections[self.turn], &buyer.link, buyer.id).await;
             queue.requests.fetch_add(requests, Relaxed);
-            queue.done.served.fetch_add(1, Relaxed);
-            let queued = matches!(answer, Answer::Queued { .. });
-            let got_one = queued || matches!(answer, Answer::Bought { .. });
-            queue.done.bought.fetch_add(usize::from(got_one), Relaxed);
+            done.served.fetch_add(1, Relaxed);
+            let (queued, confirmed) =
+                (matches!(answer, Answer::Queued { .. }), matches!(answer, Answer::Bought { .. }));
+            done.bought.fetch_add(usize::from(queued || confirmed), Relaxed);
+            done.asking.fetch_sub(1, Relaxed);
+            done.settled.fetch_add(usize::from(confirmed), Relaxed);
+            if confirmed && after_fault {
+                done.confirm();
+            }
             let broken = answer == Answer::Unknown;
             // All wanted to buy when the sale began, whenever their turn came.
             let (wanted, answered) = (Duration::ZERO, start.elapsed());
             let told = Told { buyer_id: buyer.id, sale_id: buyer.sale_id, wanted, answered, answer };
             match queued {
-                true => drop(waiting.send(told)),
+                true => drop(waiting.send(Waiting { told, after_fault })),
                 false => history.push(told),
             }
             if broken && !self.mend().await {

@@ -45,7 +45,7 @@ pub async fn run(servers: Vec<Server>) -> anyhow::Result<ExitCode> {
         };
         let Some(order) = order else { break }; // The parent is gone.
         answer = match block_in_place(|| obey(&mut processes, &order)) {
-            Ok(()) => Answer::Done,
+            Ok(answer) => answer,
             Err(why) => Answer::Failed(format!("{why:#}")),
         };
     }
@@ -67,16 +67,22 @@ fn start(servers: &[Server], folder: &Path) -> anyhow::Result<Processes> {
     })
 }
 
-fn obey(processes: &mut Processes, order: &str) -> anyhow::Result<()> {
+fn obey(processes: &mut Processes, order: &str) -> anyhow::Result<Answer> {
     let order: Order = serde_json::from_str(order)?;
-    let (Order::Kill(server) | Order::StartAgain(server) | Order::Empty(server) | Order::Cut(server)) = order;
+    let (Order::Kill(server)
+    | Order::StartAgain(server)
+    | Order::Empty(server)
+    | Order::Cut(server)
+    | Order::Bytes(server)) = order;
     let process = processes.get_mut(&server).with_context(|| format!("{server} is not one of these servers"))?;
     match order {
-        Order::Kill(_) => process.kill(),
-        Order::StartAgain(_) => process.start_again(),
-        Order::Empty(server) => server.empty(process.folder_at_rest()?),
-        Order::Cut(server) => server.cut(process.folder_at_rest()?),
+        Order::Kill(_) => process.kill()?,
+        Order::StartAgain(_) => process.start_again()?,
+        Order::Empty(server) => server.empty(process.folder_at_rest()?)?,
+        Order::Cut(server) => server.cut(process.folder_at_rest()?)?,
+        Order::Bytes(server) => return Ok(Answer::Bytes(server.bytes(process.folder_at_rest()?)?)),
     }
+    Ok(Answer::Done)
 }
 
 fn say(answer: &Answer) -> anyhow::Result<()> {

@@ -55,6 +55,7 @@ enum Order {
     StartAgain(Server),
     Empty(Server),
     Cut(Server),
+    Bytes(Server),
 }
 
 /// What the keeper says, once when it starts and once for every order: a line of JSON on its standard output.
@@ -64,6 +65,8 @@ enum Answer {
     Up(HashMap<Server, Url>),
     /// As ordered.
     Done,
+    /// So many bytes of data.
+    Bytes(u64),
     /// Not so; why, in a line.
     Failed(String),
 }
@@ -132,10 +135,25 @@ impl Services {
         self.order(&Order::Cut(server))
     }
 
+    /// Bytes of data that a server that was killed will start with. Only of Redis.
+    ///
+    /// # Errors
+    /// It is not Redis, or it still runs.
+    pub fn bytes(&mut self, server: Server) -> anyhow::Result<u64> {
+        match self.ask(&Order::Bytes(server))? {
+            Answer::Bytes(bytes) => Ok(bytes),
+            Answer::Up(_) | Answer::Done | Answer::Failed(_) => bail!("the keeper of the servers was asked for bytes"),
+        }
+    }
+
     fn order(&mut self, order: &Order) -> anyhow::Result<()> {
+        self.ask(order).map(drop)
+    }
+
+    fn ask(&mut self, order: &Order) -> anyhow::Result<Answer> {
         let stdin = self.keeper.stdin.as_mut().context("the keeper of the servers takes no orders")?;
         writeln!(stdin, "{}", serde_json::to_string(order)?).context("the keeper of the servers is gone")?;
-        self.answer().map(drop)
+        self.answer()
     }
 
     fn answer(&mut self) -> anyhow::Result<Answer> {

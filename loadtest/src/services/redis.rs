@@ -65,6 +65,15 @@ pub(super) fn cut(folder: &Path) -> anyhow::Result<()> {
     Ok(OpenOptions::new().write(true).open(newest)?.set_len(bytes - (bytes / 3).max(1))?)
 }
 
+/// Bytes of its log, base and changes; 0 if it has none.
+pub(super) fn bytes(folder: &Path) -> anyhow::Result<u64> {
+    let files = match fs::read_dir(folder.join(LOG)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        files => files?,
+    };
+    files.map(|file| Ok(file?.metadata()?.len())).sum()
+}
+
 /// While it reads its log it answers with an error.
 fn ask(url: &Url) -> io::Result<bool> {
     let mut stream = connect(url)?;

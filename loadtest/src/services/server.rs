@@ -86,6 +86,14 @@ impl Server {
             _ => bail!("{self} keeps its data: only Redis may lose it"),
         }
     }
+
+    /// Bytes of its data in `folder`.
+    pub(super) fn bytes(self, folder: &Path) -> anyhow::Result<u64> {
+        match self {
+            Server::Redis => redis::bytes(folder),
+            Server::Postgres | Server::RabbitMq => bail!("{self} keeps its data: only Redis may lose it"),
+        }
+    }
 }
 
 impl fmt::Display for Server {

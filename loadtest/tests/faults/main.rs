@@ -2,7 +2,7 @@
 //!
 //! A test that kills a server starts a set of its own; the others share one.
 
-mod command;
+mod grid;
 mod nothing_is_lost;
 mod rebuild;
 #[path = "../support/mod.rs"]

@@ -8,6 +8,8 @@ pub mod browser;
 pub mod buying;
 /// Between a browser and a shop.
 pub mod edge;
+/// A shop that lies.
+pub mod liar;
 /// What chapter 6 says of itself.
 pub mod openapi;
 /// Orders of chapter 6.
