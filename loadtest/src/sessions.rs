@@ -1,5 +1,5 @@
-//! What browsers keep for the buyers: their sessions. One jar for all connections of this process, because a session is good
-//! at every instance of a shop.
+//! What browsers keep for the buyers: their sessions. All connections of a runtime share one jar, because a session is good at
+//! every instance of a shop. A program has one runtime; each test has its own, and with it buyers of its own.
 
 use std::{
     collections::HashMap,
@@ -7,18 +7,22 @@ use std::{
 };
 
 use hyper::header::{HeaderMap, HeaderValue, SET_COOKIE};
+use tokio::runtime::{Handle, Id};
 
-static JAR: LazyLock<RwLock<HashMap<i64, HeaderValue>>> = LazyLock::new(RwLock::default);
+/// A buyer, as one runtime knows it.
+type Buyer = (Option<Id>, i64);
 
-/// The buyer's cookie, if a shop has given one.
+static JARS: LazyLock<RwLock<HashMap<Buyer, HeaderValue>>> = LazyLock::new(RwLock::default);
+
+/// The buyer's cookie; `None` if no shop has given one.
 pub fn of(buyer: i64) -> Option<HeaderValue> {
-    JAR.read().ok()?.get(&buyer).cloned()
+    JARS.read().ok()?.get(&here(buyer)).cloned()
 }
 
-/// Puts a cookie of one's own making in the place of the buyer's.
+/// Replaces the buyer's cookie with one of our own making.
 pub fn put(buyer: i64, cookie: &str) {
-    if let (Ok(cookie), Ok(mut jar)) = (HeaderValue::from_str(cookie), JAR.write()) {
-        jar.insert(buyer, cookie);
+    if let Ok(cookie) = HeaderValue::from_str(cookie) {
+        insert(buyer, cookie);
     }
 }
 
@@ -26,7 +30,31 @@ pub fn put(buyer: i64, cookie: &str) {
 pub fn keep(buyer: i64, headers: &HeaderMap) {
     let Some(cookie) = headers.get(SET_COOKIE) else { return };
     let pair = cookie.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
-    if let (Ok(pair), Ok(mut jar)) = (HeaderValue::from_bytes(pair), JAR.write()) {
-        jar.insert(buyer, pair);
+    if let Ok(pair) = HeaderValue::from_bytes(pair) {
+        insert(buyer, pair);
+    }
+}
+
+fn insert(buyer: i64, cookie: HeaderValue) {
+    if let Ok(mut jars) = JARS.write() {
+        jars.insert(here(buyer), cookie);
+    }
+}
+
+fn here(buyer: i64) -> Buyer {
+    (Handle::try_current().ok().map(|runtime| runtime.id()), buyer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_beside_each_other_have_buyers_of_their_own() {
+        let runtimes = [1, 2].map(|_| tokio::runtime::Builder::new_current_thread().build().unwrap());
+        let [one, other] = &runtimes;
+        one.block_on(async { put(7, "session=one") });
+        assert!(other.block_on(async { of(7) }).is_none());
+        assert_eq!(one.block_on(async { of(7) }).unwrap(), "session=one");
     }
 }

@@ -2,9 +2,9 @@
 
 use std::{
     fs::{self, File},
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -15,11 +15,16 @@ use tokio::{
     time::timeout,
 };
 
-use crate::version::Version;
+use crate::{
+    services::port::{ATTEMPTS, Port},
+    version::Version,
+};
 
 /// What a shop may know of the environment.
 const PASSED_ON: [&str; 6] = ["PATH", "HOME", "TMPDIR", "LANG", "RUST_LOG", "RUST_BACKTRACE"];
 
+/// How long it may take until it listens.
+const TO_START: Duration = Duration::from_secs(60);
 /// How long it may take to stop.
 const TO_STOP: Duration = Duration::from_secs(15);
 
@@ -29,6 +34,8 @@ pub struct ShopProcess {
     pub address: SocketAddr,
     child: Child,
     start: Start,
+    /// Its own, also while it is dead.
+    _port: Port,
 }
 
 /// What it was started with.
@@ -62,9 +69,18 @@ impl ShopProcess {
         ShopProcess::run(Start { loadtest: loadtest.into(), name: "nginx", args, log, kill_on_drop: false }).await
     }
 
+    /// Starts it on a port of its own, and on another one if a stranger takes that in between.
     async fn run(start: Start) -> anyhow::Result<Self> {
-        let (child, address) = start.at("127.0.0.1:0").await?;
-        Ok(ShopProcess { address, child, start })
+        for attempt in 1.. {
+            let port = Port::take()?;
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number()));
+            match start.at(address).await {
+                Ok(child) => return Ok(ShopProcess { address, child, start, _port: port }),
+                Err(_) if attempt < ATTEMPTS && port.is_taken() => {}
+                Err(why) => return Err(why),
+            }
+        }
+        unreachable!("the last attempt returns")
     }
 
     /// Kills it without a warning and starts it again at the same address.
@@ -97,7 +113,7 @@ impl ShopProcess {
         if timeout(TO_STOP, self.child.wait()).await.is_err() {
             self.kill().await?;
         }
-        (self.child, _) = self.start.at(&self.address.to_string()).await?;
+        self.child = self.start.at(self.address).await?;
         Ok(())
     }
 
@@ -109,11 +125,12 @@ impl ShopProcess {
 }
 
 impl Start {
-    async fn at(&self, listen: &str) -> anyhow::Result<(Child, SocketAddr)> {
-        let Start { loadtest, name, args, log, kill_on_drop } = self;
+    /// Starts it and waits until it listens there.
+    async fn at(&self, address: SocketAddr) -> anyhow::Result<Child> {
+        let Start { loadtest, args, log, kill_on_drop, .. } = self;
         let mut child = Command::new(loadtest)
             .args(args)
-            .args(["--listen", listen])
+            .args(["--listen", &address.to_string()])
             .env_clear() // A RETRIES in somebody's shell must not decide a run that does not record it.
             .envs(std::env::vars_os().filter(|(key, _)| PASSED_ON.iter().any(|passed| key == passed)))
             .process_group(0) // Ctrl-C is for us; the shop goes when its standard input is closed.
@@ -125,16 +142,64 @@ impl Start {
             .with_context(|| format!("cannot start {}", loadtest.display()))?;
         let mut line = String::new();
         let mut out = BufReader::new(child.stdout.take().context("the shop has no output")?);
-        let said = timeout(Duration::from_secs(30), out.read_line(&mut line)).await;
-        let address = line.trim().strip_prefix("listening on http://").and_then(|address| address.parse().ok());
-        match (said, address) {
-            (Ok(_), Some(address)) => Ok((child, address)),
-            (Ok(_), None) => {
-                let log = fs::read_to_string(log).unwrap_or_default();
-                let last = log.lines().last().unwrap_or("it says nothing");
-                bail!("{name} does not start: {}", last.trim_start_matches("error: "))
-            }
-            (Err(_), _) => bail!("{name} does not start within 30 s"),
+        let said = timeout(TO_START, out.read_line(&mut line)).await;
+        if said.is_ok() && line.trim().strip_prefix("listening on http://") == Some(&address.to_string()) {
+            return Ok(child);
         }
+        // It has ended, or ends now. Until then it may have the port.
+        drop(child.stdin.take());
+        let ended = timeout(TO_STOP, child.wait()).await.ok().and_then(Result::ok);
+        bail!(self.does_not_start(address, ended.filter(|_| said.is_ok())))
+    }
+
+    /// All that is known of why: where, how it ended, and the last line of its log.
+    fn does_not_start(&self, address: SocketAddr, ended: Option<ExitStatus>) -> String {
+        let end = ended.map_or(format!("no answer within {} s", TO_START.as_secs()), |status| status.to_string());
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let last = log.lines().last().unwrap_or("its log is empty").trim_start_matches("error: ");
+        format!("{} does not start at {address} ({end}): {last}", self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::port::tests::{choose, taken};
+
+    /// Listens as a shop does, unless it is to do so at one of these addresses.
+    fn program(folder: &Path, taken: &str) -> PathBuf {
+        let file = folder.join("shop");
+        let script = format!(
+            "#!/bin/sh\n\
+             for last; do :; done\n\
+             case ' {taken} ' in *\" $last \"*) echo error: Address already in use >&2; exit 4; esac\n\
+             echo listening on http://$last; exec cat\n"
+        );
+        // Written by another process: a file that is open for writing here could be inherited by a child of a test beside
+        // this one, and cannot be run until that has closed it.
+        let write = std::process::Command::new("sh")
+            .args(["-c", r#"printf %s "$1" >"$2" && chmod 755 "$2""#, "sh", &script])
+            .arg(&file)
+            .status();
+        assert!(write.unwrap().success());
+        file
+    }
+
+    #[tokio::test]
+    async fn a_shop_starts_elsewhere_if_its_port_is_taken_meanwhile() {
+        let (mut ports, strangers): (Vec<_>, Vec<_>) = (0..=ATTEMPTS).map(|_| taken()).unzip();
+        let taken: Vec<_> = strangers.iter().map(|stranger| stranger.local_addr().unwrap().to_string()).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let program = program(folder.path(), &taken.join(" "));
+        let start = || ShopProcess::start(&program, Version::V1, &[], folder.path().join("log"));
+
+        choose(ports.pop());
+        let shop = start().await.unwrap();
+        assert!(!taken.contains(&shop.address.to_string()));
+
+        choose(ports);
+        let why = start().await.err().unwrap().to_string();
+        let last = &taken[ATTEMPTS - 1];
+        assert_eq!(why, format!("v1-naive does not start at {last} (exit status: 4): Address already in use"));
     }
 }

@@ -3,7 +3,8 @@
 //! They belong to a keeper, a process of its own that holds the other end of a pipe. Whatever ends this process, an
 //! error, Ctrl-C, a panic or a kill, closes the pipe, and the keeper stops the servers and removes their folder.
 //!
-//! This file is our end of the pipe, `keeper` the other one. `process` is what the servers have in common.
+//! This file is our end of the pipe, `keeper` the other one. `process` is what the servers have in common, and
+//! `port` keeps two of them from being given the same port.
 
 /// The keeper's side of the pipe.
 pub mod keeper;
@@ -11,6 +12,8 @@ pub mod keeper;
 pub mod nginx;
 /// Not as root.
 mod owner;
+/// Which port a server gets.
+pub mod port;
 /// A database in a folder.
 mod postgres;
 /// A server's process, whichever it is.

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::{
     owner::{hand_over, unprivileged},
-    process::{Process, connect, free_port, private_folder},
+    process::{Process, connect, private_folder},
     server::folder_of,
 };
 
@@ -50,23 +50,28 @@ impl Nginx {
         let above = tempfile::Builder::new().prefix("oversold-nginx-").tempdir()?;
         let folder = above.path().join("nginx");
         private_folder(&folder)?;
-        let port = if listen.port() == 0 { free_port()? } else { listen.port() };
-        let listen = SocketAddr::new(listen.ip(), port);
+        let owner = unprivileged("www-data")?;
         let shops: String =
             instances.iter().map(|shop| format!("server {shop} max_fails=1 fail_timeout=1s;\n")).collect();
-        let site = format!("listen {listen};\n{}\n", if as_lab { OF_THE_LAB } else { "" });
-        for (name, text) in [("nginx.conf", SETTINGS), ("instances.conf", &shops), ("site.conf", &site)] {
-            fs::write(folder.join(name), text)?;
-        }
-        let mut command = Command::new(programs.join("nginx"));
-        command.arg("-p").arg(&folder).args(["-e", "stderr", "-c", "nginx.conf"]);
-        if let Some(user) = unprivileged("www-data")? {
-            hand_over(&folder, &user)?;
-            command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
-        }
-        let ip = if listen.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { listen.ip() };
-        let url = Url::parse(&format!("http://{}/", SocketAddr::new(ip, port)))?;
-        let process = Process::start("nginx", command, url, ask, &folder)?;
+        let launch = |port| {
+            let listen = SocketAddr::new(listen.ip(), port);
+            let site = format!("listen {listen};\n{}\n", if as_lab { OF_THE_LAB } else { "" });
+            for (name, text) in [("nginx.conf", SETTINGS), ("instances.conf", &shops), ("site.conf", &site)] {
+                fs::write(folder.join(name), text)?;
+            }
+            let mut command = Command::new(programs.join("nginx"));
+            command.arg("-p").arg(&folder).args(["-e", "stderr", "-c", "nginx.conf"]);
+            if let Some(user) = &owner {
+                hand_over(&folder, user)?;
+                command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+            }
+            let ip = if listen.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { listen.ip() };
+            Ok((command, Url::parse(&format!("http://{}/", SocketAddr::new(ip, port)))?))
+        };
+        let process = match listen.port() {
+            0 => Process::start("nginx", ask, &folder, |[port]| launch(port)),
+            port => Process::start("nginx", ask, &folder, |[]| launch(port)),
+        }?;
         Ok(Nginx { process, _folder: above })
     }
 
@@ -83,4 +88,20 @@ fn ask(url: &Url) -> io::Result<bool> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer.contains("404"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::port::tests::{choose, taken};
+
+    #[test]
+    #[ignore = "needs nginx: make test"]
+    fn nginx_starts_elsewhere_if_its_port_is_taken_meanwhile() {
+        let (port, stranger) = taken();
+        choose([port]);
+        let stranger = stranger.local_addr().unwrap();
+        let nginx = Nginx::start(([127, 0, 0, 1], 0).into(), &[stranger], false).unwrap();
+        assert_ne!(nginx.url().port(), Some(stranger.port()));
+    }
 }

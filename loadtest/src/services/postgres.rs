@@ -12,7 +12,7 @@ use url::Url;
 
 use super::{
     owner::{give, hand_over, unprivileged},
-    process::{Process, connect, free_port, password, private_file, private_folder},
+    process::{Process, connect, password, private_file, private_folder},
     server::{folder_of, in_each_of},
 };
 
@@ -39,7 +39,7 @@ pub(super) fn start(programs: &Path, servers: &Path) -> anyhow::Result<Process> 
         command
     };
 
-    let (port, password) = (free_port()?, password());
+    let password = password();
     let secret = folder.join("password");
     private_file(&secret)?.write_all(password.as_bytes())?;
     if let Some(user) = &owner {
@@ -52,19 +52,20 @@ pub(super) fn start(programs: &Path, servers: &Path) -> anyhow::Result<Process> 
     ensure!(made.status.success(), "initdb failed: {}", String::from_utf8_lossy(&made.stderr).trim());
     fs::remove_file(&secret)?;
 
-    let mut server = program("postgres");
-    server.args(["-D", "data", "-p", &port.to_string()]);
-    for setting in [
-        "listen_addresses=127.0.0.1",
-        "unix_socket_directories=",
-        "max_connections=400",
-        // Counts statements, for the price of each chapter's purchase.
-        "shared_preload_libraries=pg_stat_statements",
-    ] {
-        server.arg("-c").arg(setting);
-    }
-    let url = format!("postgres://oversold:{password}@127.0.0.1:{port}/postgres").parse()?;
-    let mut postgres = Process::start("PostgreSQL", server, url, ask, &folder)?;
+    let mut postgres = Process::start("PostgreSQL", ask, &folder, |[port]| {
+        let mut server = program("postgres");
+        server.args(["-D", "data", "-p", &port.to_string()]);
+        for setting in [
+            "listen_addresses=127.0.0.1",
+            "unix_socket_directories=",
+            "max_connections=400",
+            // Counts statements, for the price of each chapter's purchase.
+            "shared_preload_libraries=pg_stat_statements",
+        ] {
+            server.arg("-c").arg(setting);
+        }
+        Ok((server, format!("postgres://oversold:{password}@127.0.0.1:{port}/postgres").parse()?))
+    })?;
     postgres.gentle = Signal::SIGINT; // SIGTERM waits until all sessions have ended.
     Ok(postgres)
 }

@@ -1,13 +1,13 @@
 use std::{
     fs::{DirBuilder, File, OpenOptions},
     io,
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, TcpStream},
     os::unix::{
         fs::{DirBuilderExt, OpenOptionsExt},
         process::CommandExt,
     },
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -19,10 +19,13 @@ use nix::{
 };
 use url::Url;
 
-use super::tree;
+use super::{
+    port::{ATTEMPTS, Port},
+    tree,
+};
 
-/// How long a server may take until it answers; RabbitMQ on a machine with other things to do takes half of it.
-const TO_START: Duration = Duration::from_secs(60);
+/// How long a server may take until it answers; RabbitMQ on a busy machine takes up to a minute.
+const TO_START: Duration = Duration::from_secs(120);
 /// How long it may take to stop before it is killed.
 const TO_STOP: Duration = Duration::from_secs(10);
 
@@ -30,6 +33,8 @@ const TO_STOP: Duration = Duration::from_secs(10);
 pub(super) struct Process {
     /// Where it listens.
     pub(super) url: Url,
+    /// Its own, also while it is dead; empty if somebody else has chosen the address.
+    ports: Vec<Port>,
     name: &'static str,
     command: Command,
     /// Connects to it and asks something; an error if it is not up yet.
@@ -44,23 +49,32 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts `command`, which writes to a log in `folder`, and waits until it answers.
-    pub(super) fn start(
+    /// Starts the command that `launch` makes for `N` ports, and waits until it answers at the URL that comes with the command.
+    /// If a stranger takes one of the ports in between, it starts the command for other ports. The log is in `folder`.
+    pub(super) fn start<const N: usize>(
         name: &'static str,
-        mut command: Command,
-        url: Url,
         ask: fn(&Url) -> io::Result<bool>,
         folder: &Path,
+        launch: impl Fn([u16; N]) -> anyhow::Result<(Command, Url)>,
     ) -> anyhow::Result<Process> {
-        let file = File::create(folder.join("log"))?;
-        command.process_group(0).stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
-        let (folder, child, gentle) = (folder.to_owned(), None, Signal::SIGTERM);
-        let mut process = Process { url, name, command, ask, folder, child, gentle, needs: None };
-        process.start_again()?;
-        Ok(process)
+        for attempt in 1.. {
+            let ports = Port::take_all::<N>()?;
+            let (mut command, url) = launch(ports.each_ref().map(Port::number))?;
+            let log = File::create(folder.join("log"))?;
+            command.process_group(0).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+            let (folder, child, gentle) = (folder.to_owned(), None, Signal::SIGTERM);
+            let ports = ports.into();
+            let mut process = Process { url, ports, name, command, ask, folder, child, gentle, needs: None };
+            match process.start_again() {
+                Ok(()) => return Ok(process),
+                Err(_) if attempt < ATTEMPTS && process.ports.iter().any(Port::is_taken) => {}
+                Err(why) => return Err(why),
+            }
+        }
+        unreachable!("the last attempt returns")
     }
 
-    /// Starts it and waits until it answers.
+    /// Starts it on the ports that it has, and waits until it answers.
     pub(super) fn start_again(&mut self) -> anyhow::Result<()> {
         ensure!(self.child.is_none(), "{} is running", self.name);
         let child = self.child.insert(self.command.spawn().with_context(|| format!("cannot start {}", self.name))?);
@@ -72,13 +86,20 @@ impl Process {
                 return Ok(());
             }
             if ended.is_some() || Instant::now() > deadline {
-                let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-                let last = log.lines().map(str::trim).rfind(|line| !line.is_empty());
                 self.kill()?;
-                bail!("{} does not start: {}", self.name, last.unwrap_or("it says nothing"));
+                bail!(self.does_not_start(ended));
             }
             sleep(Duration::from_millis(20));
         }
+    }
+
+    /// All that is known of why: where, how it ended, and the last line of its log.
+    fn does_not_start(&self, ended: Option<ExitStatus>) -> String {
+        let port = self.url.port_or_known_default().unwrap_or_default();
+        let end = ended.map_or(format!("no answer within {} s", TO_START.as_secs()), |status| status.to_string());
+        let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        let last = log.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("its log is empty");
+        format!("{} does not start on port {port} ({end}): {last}", self.name)
     }
 
     /// Ends it and its children without a warning.
@@ -125,14 +146,6 @@ fn pid(child: &Child) -> Pid {
     Pid::from_raw(child.id() as i32)
 }
 
-/// A port that nobody uses, below those that the system gives to clients: while its server is dead, no client's
-/// connection can come to sit on it.
-pub(super) fn free_port() -> anyhow::Result<u16> {
-    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    let found = std::iter::repeat_with(|| fastrand::u16(12_000..32_000)).take(1000).find(is_free);
-    found.context("no port is free")
-}
-
 /// Letters and digits, which nobody has to quote.
 pub(super) fn password() -> String {
     std::iter::repeat_with(fastrand::alphanumeric).take(32).collect()
@@ -151,7 +164,7 @@ pub(super) fn private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
 }
 
-/// A file that nobody else may read, for a password.
+/// A file that nobody else may read, for a password. An earlier one of this name, from a start on other ports, is replaced.
 pub(super) fn private_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }

@@ -9,7 +9,7 @@ use std::{
 use url::Url;
 
 use super::{
-    process::{Process, connect, free_port, password, private_file, private_folder},
+    process::{Process, connect, password, private_file, private_folder},
     server::{folder_of, in_each_of},
 };
 
@@ -25,25 +25,52 @@ pub(super) fn start(programs: &Path, folder: &Path) -> anyhow::Result<Process> {
     let folder = folder.join("rabbitmq");
     private_folder(&folder)?;
     let names = names(&folder)?;
-    let (port, password) = (free_port()?, password());
-    write!(
-        private_file(&folder.join("rabbitmq.conf"))?,
-        "listeners.tcp.local = 127.0.0.1:{port}\n\
-         default_user = oversold\n\
-         default_pass = {password}\n\
-         vm_memory_high_watermark.absolute = 1GB\n\
-         disk_free_limit.absolute = 50MB\n"
-    )?;
     write!(private_file(&folder.join("plugins"))?, "[].")?;
     let cookie = folder.join(".erlang.cookie");
-    write!(private_file(&cookie)?, "{}", self::password())?;
+    write!(private_file(&cookie)?, "{}", password())?;
     fs::set_permissions(cookie, Permissions::from_mode(0o400))?; // Erlang insists.
 
-    let mut command = Command::new(programs.join("rabbitmq-server"));
-    environment(&mut command, &folder, &names)
-        .env("RABBITMQ_NODENAME", format!("oversold-{:016x}@localhost", fastrand::u64(..)))
-        .env("RABBITMQ_NODE_PORT", port.to_string())
-        .env("RABBITMQ_DIST_PORT", free_port()?.to_string())
+    let (name, password) = (format!("oversold-{:016x}@localhost", fastrand::u64(..)), password());
+    let mut node = Process::start("RabbitMQ", ask, &folder, |[port, for_nodes]| {
+        write!(
+            private_file(&folder.join("rabbitmq.conf"))?,
+            "listeners.tcp.local = 127.0.0.1:{port}\n\
+             default_user = oversold\n\
+             default_pass = {password}\n\
+             vm_memory_high_watermark.absolute = 1GB\n\
+             disk_free_limit.absolute = 50MB\n"
+        )?;
+        let mut command = Command::new(programs.join("rabbitmq-server"));
+        environment(&mut command, &folder, &names)
+            .env("RABBITMQ_NODENAME", &name)
+            .env("RABBITMQ_NODE_PORT", port.to_string())
+            .env("RABBITMQ_DIST_PORT", for_nodes.to_string());
+        Ok((command, format!("amqp://oversold:{password}@127.0.0.1:{port}/%2f").parse()?))
+    })?;
+    node.needs = Some(Box::new(names));
+    Ok(node)
+}
+
+/// Erlang's list of the nodes on a machine. A node would start one that outlives it.
+fn names(folder: &Path) -> anyhow::Result<Process> {
+    let folder = folder.join("epmd");
+    private_folder(&folder)?;
+    Process::start("epmd", ask_for_names, &folder, |[port]| {
+        let mut command = Command::new("epmd");
+        command.env("ERL_EPMD_ADDRESS", "127.0.0.1").env("ERL_EPMD_PORT", port.to_string());
+        Ok((command, format!("tcp://127.0.0.1:{port}").parse()?))
+    })
+}
+
+/// Nothing of what somebody's shell says about Erlang or RabbitMQ.
+fn environment<'a>(command: &'a mut Command, folder: &Path, names: &Process) -> &'a mut Command {
+    command
+        .env_clear()
+        .envs(std::env::vars_os().filter(|(key, _)| key == "PATH"))
+        .env("HOME", folder)
+        .env("LANG", "C.UTF-8")
+        .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+        .env("ERL_EPMD_PORT", names.url.port().unwrap_or_default().to_string())
         // Nodes talk to each other on every address otherwise. And two schedulers start faster than one for each core.
         .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2")
         .env("RUNNING_UNDER_SYSTEMD", "true"); // So that the script becomes the node, and a signal meets the node.
@@ -59,31 +86,16 @@ pub(super) fn start(programs: &Path, folder: &Path) -> anyhow::Result<Process> {
     ] {
         command.env(variable, folder.join(name));
     }
-    let url = format!("amqp://oversold:{password}@127.0.0.1:{port}/%2f").parse()?;
-    let mut node = Process::start("RabbitMQ", command, url, ask, &folder)?;
-    node.needs = Some(Box::new(names));
-    Ok(node)
-}
-
-/// Erlang's list of the nodes on a machine. A node would start one that outlives it.
-fn names(folder: &Path) -> anyhow::Result<Process> {
-    let folder = folder.join("epmd");
-    private_folder(&folder)?;
-    let url: Url = format!("tcp://127.0.0.1:{}", free_port()?).parse()?;
-    let mut command = Command::new("epmd");
-    command.env("ERL_EPMD_ADDRESS", "127.0.0.1").env("ERL_EPMD_PORT", url.port().unwrap_or_default().to_string());
-    Process::start("epmd", command, url, |url| connect(url).map(|_| true), &folder)
-}
-
-/// Nothing of what somebody's shell says about Erlang or RabbitMQ.
-fn environment<'a>(command: &'a mut Command, folder: &Path, names: &Process) -> &'a mut Command {
     command
-        .env_clear()
-        .envs(std::env::vars_os().filter(|(key, _)| key == "PATH"))
-        .env("HOME", folder)
-        .env("LANG", "C.UTF-8")
-        .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-        .env("ERL_EPMD_PORT", names.url.port().unwrap_or_default().to_string())
+}
+
+/// Asks for its list (`NAMES_REQ`). The answer begins with its own port; somebody else who has the port answers otherwise.
+fn ask_for_names(url: &Url) -> io::Result<bool> {
+    let mut stream = connect(url)?;
+    stream.write_all(&[0, 1, b'n'])?;
+    let mut port = [0; 4];
+    stream.read_exact(&mut port)?;
+    Ok(u32::from_be_bytes(port) == u32::from(url.port().unwrap_or_default()))
 }
 
 /// Greets it as a client does; it answers with `Connection.Start`, method 10 of class 10 in a frame of type 1.
@@ -93,4 +105,24 @@ fn ask(url: &Url) -> io::Result<bool> {
     let mut frame = [0; 11];
     stream.read_exact(&mut frame)?;
     Ok(frame[0] == 1 && frame[7..] == [0, 10, 0, 10])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[ignore = "needs RabbitMQ: make test"]
+    fn thirty_start_side_by_side() {
+        let folders: Vec<_> = (0..30).map(|_| tempfile::tempdir().unwrap()).collect();
+        let started: Vec<_> = std::thread::scope(|scope| {
+            let start = |folder: &tempfile::TempDir| names(folder.path()).map_err(|why| why.to_string());
+            let starting: Vec<_> = folders.iter().map(|folder| scope.spawn(move || start(folder))).collect();
+            starting.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let failed: Vec<_> = started.iter().filter_map(|started| started.as_ref().err()).collect();
+        assert!(failed.is_empty(), "{failed:?}");
+        let ports: std::collections::HashSet<_> = started.iter().flatten().map(|names| names.url.port()).collect();
+        assert_eq!(ports.len(), 30);
+    }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use url::Url;
 
 use super::{
-    process::{Process, connect, free_port, password, private_file, private_folder},
+    process::{Process, connect, password, private_file, private_folder},
     server::folder_of,
 };
 
@@ -25,13 +25,12 @@ pub(super) fn programs() -> Option<PathBuf> {
 pub(super) fn start(programs: &Path, folder: &Path) -> anyhow::Result<Process> {
     let folder = folder.join("redis");
     private_folder(&folder)?;
-    let (port, password) = (free_port()?, password());
+    let password = password();
     // In a file, because arguments can be read by everybody. noeviction: better no answer than a stock that is gone.
     let settings = folder.join("redis.conf");
     write!(
         private_file(&settings)?,
         "bind 127.0.0.1\n\
-         port {port}\n\
          requirepass {password}\n\
          appendonly yes\n\
          appendfsync everysec\n\
@@ -39,10 +38,11 @@ pub(super) fn start(programs: &Path, folder: &Path) -> anyhow::Result<Process> {
          maxmemory-policy noeviction\n\
          daemonize no\n"
     )?;
-    let mut command = Command::new(programs.join("redis-server"));
-    command.arg(settings).current_dir(&folder); // where it keeps its data
-    let url = format!("redis://:{password}@127.0.0.1:{port}/").parse()?;
-    Process::start("Redis", command, url, ask, &folder)
+    Process::start("Redis", ask, &folder, |[port]| {
+        let mut command = Command::new(programs.join("redis-server"));
+        command.arg(&settings).args(["--port", &port.to_string()]).current_dir(&folder); // where it keeps its data
+        Ok((command, format!("redis://:{password}@127.0.0.1:{port}/").parse()?))
+    })
 }
 
 /// Removes what it has written. What is left is its settings.

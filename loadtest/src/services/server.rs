@@ -111,3 +111,73 @@ pub(super) fn in_each_of<'a>(parents: &'a [&str], inside: &'a str) -> impl Itera
     let versions = parents.iter().flat_map(|parent| fs::read_dir(parent).into_iter().flatten().flatten());
     versions.map(move |version| version.path().join(inside))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::port::{
+        ATTEMPTS, Port,
+        tests::{choose, taken},
+    };
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::Builder::new().prefix("oversold-servers-").tempdir().unwrap()
+    }
+
+    /// By the time the server starts, a stranger listens on one of the ports that it has chosen.
+    fn starts_elsewhere(server: Server, which: usize) {
+        let (folder, (port, _stranger)) = (folder(), taken());
+        let number = port.number();
+        choose((0..which).map(|_| Port::take().unwrap()).chain([port]).collect::<Vec<_>>());
+        let process = server.start(folder.path()).unwrap();
+        assert_ne!(process.url.port(), Some(number));
+    }
+
+    #[test]
+    #[ignore = "needs Redis: make test"]
+    fn redis_starts_elsewhere_if_its_port_is_taken_meanwhile() {
+        starts_elsewhere(Server::Redis, 0);
+    }
+
+    #[test]
+    #[ignore = "needs PostgreSQL: make test"]
+    fn postgres_starts_elsewhere_if_its_port_is_taken_meanwhile() {
+        starts_elsewhere(Server::Postgres, 0);
+    }
+
+    #[test]
+    #[ignore = "needs RabbitMQ: make test"]
+    fn rabbitmq_starts_elsewhere_if_one_of_its_three_ports_is_taken_meanwhile() {
+        for which in 0..3 {
+            starts_elsewhere(Server::RabbitMq, which);
+        }
+    }
+
+    #[test]
+    #[ignore = "needs Redis: make test"]
+    fn a_server_keeps_its_port_while_it_is_dead() {
+        let folder = folder();
+        let mut redis = Server::Redis.start(folder.path()).unwrap();
+        let port = redis.url.port().unwrap();
+        redis.kill().unwrap();
+        assert!(Port::claim(port).unwrap().is_none(), "nobody of ours gets it");
+        redis.start_again().unwrap();
+
+        redis.kill().unwrap();
+        let stranger = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let why = redis.start_again().unwrap_err().to_string();
+        assert!(why.starts_with(&format!("Redis does not start on port {port} (exit status: 1): ")), "{why}");
+        drop(stranger);
+        redis.start_again().unwrap();
+    }
+
+    #[test]
+    #[ignore = "needs RabbitMQ: make test"]
+    fn a_server_without_a_log_is_refused_with_its_port_and_its_end() {
+        let (ports, _strangers): (Vec<_>, Vec<_>) = (0..ATTEMPTS).map(|_| taken()).unzip();
+        let last = ports[ATTEMPTS - 1].number();
+        choose(ports);
+        let why = Server::RabbitMq.start(folder().path()).err().unwrap().to_string();
+        assert!(why.starts_with(&format!("epmd does not start on port {last} (exit status: ")), "{why}");
+    }
+}

@@ -226,7 +226,6 @@ pub async fn log_in(shop: SocketAddr, buyer: i64) -> String {
     let mut connection = Connection::open(shop).await.unwrap();
     let name = format!(r#"{{"name": "{buyer}"}}"#);
     let login = connection.send(&link("POST", "/session"), Some(buyer), Some(name)).await.unwrap();
-    // Not from the jar: a test beside this one may log the same buyer in at a shop with another secret.
     let cookie = login.headers.get("set-cookie").expect("a session").to_str().unwrap();
     cookie.split(';').next().unwrap().to_owned()
 }
