@@ -1,5 +1,7 @@
 //! Every connection is an open file, here and in the shop.
 
+use std::sync::{Mutex, PoisonError};
+
 use anyhow::{Context, bail};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -11,6 +13,9 @@ const BESIDE: u64 = 200;
 /// # Errors
 /// The limit is lower and cannot be raised that far; the message says what to do.
 pub fn allow(connections: usize) -> anyhow::Result<()> {
+    // Between looking and raising, nobody else of this process may raise it: the lower of the two limits would stay.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let needed = connections as u64 + BESIDE;
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("cannot read the limit of open files")?;
     if soft >= needed {

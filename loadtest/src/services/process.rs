@@ -93,13 +93,15 @@ impl Process {
         }
     }
 
-    /// All that is known of why: where, how it ended, and the last line of its log.
+    /// All that is known of why: where, how it ended, who else listens there, and the last line of its log.
     fn does_not_start(&self, ended: Option<ExitStatus>) -> String {
         let port = self.url.port_or_known_default().unwrap_or_default();
         let end = ended.map_or(format!("no answer within {} s", TO_START.as_secs()), |status| status.to_string());
+        let taken = self.ports.iter().find(|port| port.is_taken());
+        let taken = taken.map(|port| format!("port {} is taken; ", port.number())).unwrap_or_default();
         let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
         let last = log.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("its log is empty");
-        format!("{} does not start on port {port} ({end}): {last}", self.name)
+        format!("{} does not start on port {port} ({end}): {taken}{last}", self.name)
     }
 
     /// Ends it and its children without a warning.

@@ -179,5 +179,6 @@ mod tests {
         choose(ports);
         let why = Server::RabbitMq.start(folder().path()).err().unwrap().to_string();
         assert!(why.starts_with(&format!("epmd does not start on port {last} (exit status: ")), "{why}");
+        assert!(why.ends_with(&format!("): port {last} is taken; its log is empty")), "{why}");
     }
 }

@@ -3,11 +3,12 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     process::{Command, Output, Stdio},
 };
 
 use crate::support::{eventually, is_empty, loadtest, temporary, v1_oversells};
+use loadtest::services::port::Port;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -75,7 +76,8 @@ fn a_port_that_is_taken_is_refused() {
 
 #[test]
 fn a_database_that_is_not_there_is_named_without_its_password() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap(); // and closed again
+    let port = Port::take().unwrap();
+    let free = SocketAddr::from(([127, 0, 0, 1], port.number()));
     let url = format!("postgres://me:secret@{free}/shop");
     for output in [said(&["run", "v1", "--database", &url]), said(&["serve", "v1", "--database-url", &url])] {
         assert_refused(&output, &format!("{free}/shop"));

@@ -19,7 +19,11 @@ use loadtest::{
 use redis::AsyncCommands;
 use serde_json::Value;
 use sqlx::{AnyPool, AssertSqlSafe};
-use tokio::{net::TcpStream, task::block_in_place};
+use tokio::{
+    net::TcpStream,
+    sync::{Semaphore, SemaphorePermit},
+    task::block_in_place,
+};
 use v1_naive::shop::sales::Sale;
 
 use super::{SALE, assert_problem, eventually, json, link, loadtest};
@@ -43,11 +47,17 @@ pub struct Production {
     pub pool: AnyPool,
     /// The sale that is looked at.
     pub sale: i64,
+    _place: SemaphorePermit<'static>,
 }
+
+/// Tests that may use the servers at once, on a machine with any number of processors. PostgreSQL takes 400 connections, and two
+/// instances open up to 40.
+static PLACES: Semaphore = Semaphore::const_new(8);
 
 impl Production {
     /// Puts [`SALE`] up. No instance runs yet.
     pub async fn new(services: &Services, stock: i64) -> Production {
+        let place = PLACES.acquire().await.unwrap();
         let url = |server| services.url(server).unwrap().clone();
         let lab = Lab::open(loadtest(), &Backend::Server(url(Server::Postgres))).await.unwrap();
         let database = lab.fresh_database().await.unwrap();
@@ -55,7 +65,7 @@ impl Production {
         let stores = Stores { redis: url(Server::Redis), amqp: url(Server::RabbitMq), namespace };
         stores.put_up(&database.url, &[Sale::open(SALE, stock)]).await.unwrap();
         let pool = database.connect().await.unwrap();
-        Production { lab, database, stores, pool, sale: SALE }
+        Production { lab, database, stores, pool, sale: SALE, _place: place }
     }
 
     /// What an instance is started with.
