@@ -1,9 +1,9 @@
 //! Instances of chapter 6 whose machines have the wrong time.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Command};
+use std::{path::PathBuf, process::Command};
 
 use crate::support::{
-    SALE, assert_problem, eventually, json,
+    SALE, assert_problem, eventually, executable, json,
     orders::{GOOD, pay},
     production::{Production, address, becomes, buy_at, log_in, purchase, queued, request, shared},
 };
@@ -78,8 +78,7 @@ async fn at_another_time(sale: &Production, offset: &str) -> ShopProcess {
     let real = sale.lab.loadtest.display();
     // Time that passes is not touched.
     let script = format!("#!/bin/sh\nFAKETIME_DONT_FAKE_MONOTONIC=1 exec faketime -f '{offset}' '{real}' \"$@\"\n");
-    fs::write(&program, script).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    executable(&program, &script);
     let log = sale.lab.folder.path().join(format!("at{offset}.log"));
     ShopProcess::start(&program, Version::V6, &sale.args(&[]), log).await.unwrap()
 }

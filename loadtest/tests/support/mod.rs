@@ -186,6 +186,14 @@ pub fn temporary() -> TempDir {
     folder
 }
 
+/// Writes a script that can be run. Another process writes it: if it were open here, a child that a test beside this one starts could
+/// inherit it, and the system runs no file that somebody can write to (`ETXTBSY`).
+pub fn executable(path: &Path, script: &str) {
+    let mut write = Command::new("sh");
+    write.args(["-c", r#"printf %s "$1" >"$2" && chmod 755 "$2""#, "sh", script]).arg(path);
+    assert!(write.status().unwrap().success());
+}
+
 pub fn is_empty(folder: &Path) -> bool {
     fs::read_dir(folder).unwrap().next().is_none()
 }
