@@ -176,6 +176,21 @@ impl Production {
     }
 }
 
+impl Drop for Production {
+    /// If the test fails, shows the end of each instance's log: a failure that comes once in a hundred runs cannot be looked at again.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for file in std::fs::read_dir(self.lab.folder.path()).into_iter().flatten().flatten() {
+            let log = std::fs::read_to_string(file.path()).unwrap_or_default();
+            let lines: Vec<_> = log.lines().collect();
+            let last = &lines[lines.len().saturating_sub(40)..];
+            eprintln!("{}:\n{}", file.path().display(), last.join("\n"));
+        }
+    }
+}
+
 /// A reservation, as a message has it.
 pub fn reservation(order_id: i64, buyer_id: i64, path: i64, request: i64) -> Value {
     serde_json::json!({ "order_id": order_id, "buyer_id": buyer_id, "path": path, "request": request, "reserved_at": 1 })
