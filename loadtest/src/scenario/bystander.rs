@@ -66,7 +66,7 @@ impl Beside {
         let alone = coming.await??;
 
         let (stop, stopped) = watch::channel(false);
-        let visitors = Visitors { first_buyer: first_buyer + alone.len() as i64, ..visitors };
+        let visitors = Visitors { first_buyer: after(first_buyer, &alone), ..visitors };
         let beside = visitors.come_apart(stopped.clone())?;
         sleep(READS).await; // now they click
         let lock_waiters = server.map(|(admin, name)| tokio::spawn(observe::lock_waiters(admin, name, stopped)));
@@ -100,5 +100,24 @@ impl Beside {
             lock_waiters,
             audit: audit(&all, &Ledger::read(stage.pool, stage.stores, &[self.sale]).await?),
         })
+    }
+}
+
+/// The first buyer who is none of those who came. Some numbers are missing: who had not clicked when the last one came went away.
+fn after(first_buyer: i64, came: &[Told]) -> i64 {
+    came.iter().map(|told| told.buyer_id + 1).max().unwrap_or(first_buyer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::Answer;
+
+    #[test]
+    fn no_bystander_comes_twice() {
+        let (wanted, answered, answer) = (Duration::ZERO, Duration::ZERO, Answer::Unknown);
+        let told = |buyer_id| Told { buyer_id, sale_id: 1, wanted, answered, answer: answer.clone() };
+        assert_eq!(after(11, &[told(11), told(14), told(12)]), 15);
+        assert_eq!(after(11, &[]), 11);
     }
 }
