@@ -158,10 +158,14 @@ impl Plan {
             Scenario::Scalper => self.buyers > 1 && self.stock > 1,
             Scenario::Office => self.buyers >= office::BUYERS && stock > 0,
             Scenario::Stampede | Scenario::Bystander | Scenario::TwoInstances | Scenario::Restart => {
-                stock > 0 && self.buyers as i64 > stock && self.connections.min(self.buyers) >= CROWD
+                self.crowded() && self.buyers as i64 > stock
             }
             Scenario::Flood | Scenario::EarlyBird | Scenario::Forger => true,
         }
+    }
+
+    fn crowded(&self) -> bool {
+        self.stock > 0 && self.connections.min(self.buyers) >= CROWD
     }
 
     pub(crate) fn shop_args(&self, database: &FreshDatabase, stores: Option<&Stores>) -> Vec<String> {
@@ -196,6 +200,7 @@ impl Plan {
             instances: self.instances,
             database: database.kind,
             contended: self.contended(),
+            crowded: self.crowded(),
         })
     }
 }

@@ -1,5 +1,6 @@
 //! What browsers keep for the buyers: their sessions. All connections of a runtime share one jar, because a session is good at
-//! every instance of a shop. A program has one runtime; each test has its own, and with it buyers of its own.
+//! every instance of a shop. Each test has a runtime of its own, so that tests beside each other do not share buyers. So have the
+//! visitors of a run, who are no others' buyers either.
 
 use std::{
     collections::HashMap,

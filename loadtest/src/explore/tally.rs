@@ -188,6 +188,7 @@ fn promised(subject: &Subject) -> Promise {
         instances: subject.buyers,
         database: "postgres",
         contended: true,
+        crowded: true,
     });
     match promise {
         Oversells if subject.buyers as i64 <= subject.stock => MayBreak,

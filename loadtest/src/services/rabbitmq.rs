@@ -83,6 +83,7 @@ fn environment<'a>(command: &'a mut Command, folder: &Path, names: &Process) -> 
         ("RABBITMQ_MNESIA_BASE", "data"),
         ("RABBITMQ_LOG_BASE", "logs"),
         ("RABBITMQ_PID_FILE", "pid"),
+        ("ERL_CRASH_DUMP", "crash"), // not into the folder that somebody works in
     ] {
         command.env(variable, folder.join(name));
     }

@@ -123,10 +123,19 @@ fn the_demo_on_sqlite_breaks_v1_and_nothing_else() {
     let runs = record["runs"].as_array().unwrap();
     // Two columns are about time, and this is a debug build on a machine with other things to do. They may go wrong, and
     // then it says so; nothing else may.
-    let wrong: Vec<_> = runs.iter().filter(|run| run["verdict"] == "not as promised").collect();
+    let fine = ["as promised", "measured"];
+    let wrong: Vec<_> = runs.iter().filter(|run| !fine.contains(&run["verdict"].as_str().unwrap())).collect();
+    let broken = wrong.iter().any(|run| run["verdict"] == "not as promised");
     let timed = |run: &&serde_json::Value| ["flood", "bystander"].contains(&run["scenario"].as_str().unwrap());
     assert!(wrong.iter().all(timed), "{output:?}");
-    assert_eq!(output.status.code(), Some(if wrong.is_empty() { 0 } else { 2 }), "{output:?}");
+    let code = if wrong.is_empty() {
+        0
+    } else if broken {
+        2
+    } else {
+        3
+    };
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
     let came_out: Vec<_> = runs
         .iter()
         .map(|run| {
@@ -149,7 +158,7 @@ fn the_demo_on_sqlite_breaks_v1_and_nothing_else() {
     assert!(runs[0]["oversold"].as_i64().unwrap() > 1000, "{}", runs[0]["oversold"]);
     let table = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(table.contains("diff v1-naive/src/purchase.rs v2-pessimistic/src/purchase.rs"), "{table}");
-    assert!(table.contains("early-bird") && table.contains("NOT AS PROMISED") != wrong.is_empty(), "{table}");
+    assert!(table.contains("early-bird") && table.contains("NOT AS PROMISED") == broken, "{table}");
     let report = fs::read_to_string(folder.path().join("demo.html")).unwrap();
     assert!(
         report.contains("oversold from here")
