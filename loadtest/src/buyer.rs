@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Steps a shop may send a buyer through before the buyer gives up on it.
-const STEPS: usize = 8;
+pub(crate) const STEPS: usize = 8;
 /// How long a buyer waits for an answer: longer than any shop takes to give one.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a buyer in the queue waits before it asks what became of it: the first times, and at most; in between it doubles.
@@ -34,9 +34,13 @@ struct Body {
 /// # Errors
 /// There is no such sale, or the shop does not answer.
 pub async fn open_sale(connection: &mut Connection, sale_id: i64) -> anyhow::Result<Link> {
-    let reply = connection.get(&format!("/sales/{sale_id}"), None).await?;
-    anyhow::ensure!(reply.status.is_success(), "sale {sale_id}: the shop says {}", reply.status);
-    let body: Body = serde_json::from_slice(&reply.body)?;
+    link_in(&connection.get(&format!("/sales/{sale_id}"), None).await?, sale_id)
+}
+
+/// The link to buy at, in the answer to `GET /sales/{sale_id}`.
+pub(crate) fn link_in(sale: &Reply, sale_id: i64) -> anyhow::Result<Link> {
+    anyhow::ensure!(sale.status.is_success(), "sale {sale_id}: the shop says {}", sale.status);
+    let body: Body = serde_json::from_slice(&sale.body)?;
     body.buy.ok_or_else(|| anyhow::anyhow!("sale {sale_id} has no link to buy at"))?.try_into()
 }
 
@@ -46,9 +50,7 @@ pub async fn open_sale(connection: &mut Connection, sale_id: i64) -> anyhow::Res
 /// One of them is not there, or the shop does not answer.
 pub async fn open_page(connection: &mut Connection, sale_id: i64, buyer_id: i64) -> anyhow::Result<()> {
     let page = connection.get("/", Some(buyer_id)).await?;
-    let text = String::from_utf8_lossy(&page.body).into_owned();
-    let references = text.split('"').filter(|quoted| quoted.starts_with("/static/")).map(str::to_owned);
-    for address in references.chain([format!("/sales/{sale_id}")]) {
+    for address in references(&page).into_iter().chain([format!("/sales/{sale_id}")]) {
         let reply = connection.get(&address, Some(buyer_id)).await?;
         anyhow::ensure!(reply.status.is_success(), "{address}: the shop says {}", reply.status);
     }
@@ -56,12 +58,24 @@ pub async fn open_page(connection: &mut Connection, sale_id: i64, buyer_id: i64)
     Ok(())
 }
 
+/// What a page refers to: addresses of files.
+pub(crate) fn references(page: &Reply) -> Vec<String> {
+    let text = String::from_utf8_lossy(&page.body);
+    text.split('"').filter(|quoted| quoted.starts_with("/static/")).map(str::to_owned).collect()
+}
+
 /// Buys one unit: follows links until there is a yes or a no, and waits for it in the queue. Returns the requests it
 /// took, too.
 pub async fn buy(connection: &mut Connection, first: &Link, buyer_id: i64) -> (Answer, u64) {
-    let (answer, mut requests) = click(connection, first, buyer_id).await;
-    let Answer::Queued { order_id } = answer else { return (answer, requests) };
-    let begun = Instant::now();
+    let (answer, requests) = click(connection, first, buyer_id).await;
+    let (answer, asked) = wait_in_queue(connection, answer, buyer_id).await;
+    (answer, requests + asked)
+}
+
+/// Who was told `queued` waits for what comes of it; any other answer is the last one. Returns the requests it took, too.
+pub(crate) async fn wait_in_queue(connection: &mut Connection, told: Answer, buyer_id: i64) -> (Answer, u64) {
+    let Answer::Queued { order_id } = told else { return (told, 0) };
+    let (begun, mut requests) = (Instant::now(), 0);
     for n in 0.. {
         if begun.elapsed() > PATIENCE {
             break;
@@ -106,6 +120,14 @@ pub enum Next {
 
 /// Takes one step, and answers what the shop asks.
 pub async fn ask(connection: &mut Connection, link: &Link, buyer_id: i64) -> Next {
+    match send(connection, link, buyer_id).await {
+        Some(reply) => understand(&reply),
+        None => Next::Told(Answer::Unknown),
+    }
+}
+
+/// Sends one request with the answers to what the shop asks; `None` if no answer comes.
+pub(crate) async fn send(connection: &mut Connection, link: &Link, buyer_id: i64) -> Option<Reply> {
     let body = match link.asks.as_slice() {
         [] => None,
         asks => {
@@ -114,10 +136,7 @@ pub async fn ask(connection: &mut Connection, link: &Link, buyer_id: i64) -> Nex
             Some(Value::Object(answers).to_string())
         }
     };
-    match timeout(PATIENCE, connection.send(link, Some(buyer_id), body)).await {
-        Ok(Ok(reply)) => understand(&reply),
-        _ => Next::Told(Answer::Unknown),
-    }
+    timeout(PATIENCE, connection.send(link, Some(buyer_id), body)).await.ok()?.ok()
 }
 
 /// A sum is solved, which shows what such a puzzle is worth against a program. To anything else, a buyer's name to begin with, the
@@ -141,7 +160,7 @@ pub async fn result(connection: &mut Connection, order_id: i64, buyer_id: i64) -
     })
 }
 
-fn understand(reply: &Reply) -> Next {
+pub(crate) fn understand(reply: &Reply) -> Next {
     let body: Option<Body> = serde_json::from_slice(&reply.body).ok();
     let answer = match (reply.status, body) {
         (StatusCode::CREATED, Some(Body { order_id: Some(order_id), .. })) => Answer::Bought { order_id },

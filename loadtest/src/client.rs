@@ -22,6 +22,8 @@ use crate::sessions;
 pub struct Connection {
     /// The address that all requests are to come from, instead of each buyer's own.
     pub from: Option<Ipv4Addr>,
+    /// Whether we stand before the shop as a proxy, and name that address. A browser of its own names none.
+    pub names_address: bool,
     sender: http1::SendRequest<Full<Bytes>>,
     host: HeaderValue,
 }
@@ -78,7 +80,8 @@ impl Connection {
         stream.set_nodelay(true)?;
         let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         tokio::spawn(driver);
-        Ok(Self { from: None, sender, host: HeaderValue::from_str(&shop.to_string()).map_err(io::Error::other)? })
+        let host = HeaderValue::from_str(&shop.to_string()).map_err(io::Error::other)?;
+        Ok(Self { from: None, names_address: true, sender, host })
     }
 
     /// Whether the shop has hung up since the last answer. Nothing has been asked then, so nothing is unknown.
@@ -97,9 +100,11 @@ impl Connection {
         request.headers_mut().insert(HOST, self.host.clone());
         if let Some(buyer) = buyer {
             request.headers_mut().insert("x-buyer-id", HeaderValue::from(buyer));
-            let from = self.from.unwrap_or_else(|| home(buyer));
-            let from = HeaderValue::from_str(&from.to_string()).expect("an address is plain text");
-            request.headers_mut().insert("x-forwarded-for", from);
+            if self.names_address {
+                let from = self.from.unwrap_or_else(|| home(buyer));
+                let from = HeaderValue::from_str(&from.to_string()).expect("an address is plain text");
+                request.headers_mut().insert("x-forwarded-for", from);
+            }
             if let Some(session) = sessions::of(buyer) {
                 request.headers_mut().insert(COOKIE, session);
             }

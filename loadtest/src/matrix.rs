@@ -40,7 +40,9 @@ pub fn plans(quick: bool) -> Vec<Plan> {
         .map(|(version, scenario)| {
             let plan = Plan::new(version, None, scenario);
             let smaller = std::time::Duration::from_secs(1);
-            if quick { Plan { buyers: plan.buyers / 5, lasts: smaller, ..plan } } else { plan }
+            // An office of ten would fit into one client's burst.
+            let buyers = if scenario == Scenario::Office { plan.buyers } else { plan.buyers / 5 };
+            if quick { Plan { buyers, lasts: smaller, ..plan } } else { plan }
         })
         .collect()
 }
@@ -138,12 +140,14 @@ mod tests {
     fn every_cell_is_played_but_those_without_a_gate() {
         for quick in [false, true] {
             let plans = plans(quick);
-            assert_eq!(plans.len(), 6 * 8 - 4);
+            assert_eq!(plans.len(), 6 * 9 - 4);
             let forgers: Vec<_> = plans.iter().filter(|plan| plan.scenario == Scenario::Forger).collect();
             assert_eq!(
                 forgers.iter().map(|plan| plan.version.name()).collect::<Vec<_>>(),
                 ["v5-hidden-api", "v6-production"]
             );
+            let mut offices = plans.iter().filter(|plan| plan.scenario == Scenario::Office);
+            assert!(offices.all(|plan| (plan.buyers, plan.stock) == (50, 100)), "as many as the promise is about");
             let crowds = plans.iter().filter(|plan| plan.scenario.is_a_crowd());
             assert!(
                 crowds.into_iter().all(|plan| plan.buyers as i64 > 10 * plan.stock),

@@ -7,7 +7,7 @@ use anyhow::ensure;
 use crate::{
     lab::FreshDatabase,
     promise::Conditions,
-    scenario::{Scenario, flood},
+    scenario::{Scenario, flood, office},
     services::nginx,
     stores::Stores,
     text::thousands,
@@ -100,6 +100,7 @@ impl Plan {
             Scenario::EarlyBird => format!("{buyers} tries outside the window"),
             Scenario::Forger if self.version.has_sessions() => format!("{buyers} forged addresses and sessions"),
             Scenario::Forger => format!("{buyers} forged addresses"),
+            Scenario::Office => format!("{buyers} buyers behind one IP address"),
             _ => format!("{buyers} buyers"),
         }
     }
@@ -125,6 +126,7 @@ impl Plan {
         match self.scenario {
             Scenario::Flood => flood::SOCKETS,
             Scenario::Bystander => self.connections + 2000,
+            Scenario::Office => self.buyers,
             _ => self.connections * self.instances,
         }
     }
@@ -156,7 +158,10 @@ impl Plan {
             scenario: self.scenario,
             instances: self.instances,
             database: database.kind,
-            contended: self.buyers as i64 > self.stock * self.sales as i64 && self.connections > 1,
+            contended: match self.scenario {
+                Scenario::Office => self.buyers >= office::BUYERS,
+                _ => self.buyers as i64 > self.stock * self.sales as i64 && self.connections > 1,
+            },
         }
     }
 }

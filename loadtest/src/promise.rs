@@ -33,13 +33,13 @@ use Promise::{Breaks, Deadlocks, Holds, MayBreak, NoGate, Oversells, Starves, Un
 /// The promises. Columns as in [`SCENARIOS`].
 #[rustfmt::skip]
 const TABLE: [(Version, [Promise; SCENARIOS.len()]); 6] = [
-    //             stampede   bystander flood     scalper early bird forger  instances  restart
-    (Version::V1, [Oversells, MayBreak, MayBreak, Breaks, Breaks,    NoGate, Oversells, MayBreak]),
-    (Version::V2, [Holds,     Starves,  MayBreak, Breaks, Breaks,    NoGate, Holds,     Holds]),
-    (Version::V3, [Holds,     MayBreak, MayBreak, Breaks, Breaks,    NoGate, Holds,     Holds]),
-    (Version::V4, [Holds,     MayBreak, Holds,    Breaks, Breaks,    NoGate, Holds,     Holds]),
-    (Version::V5, [Holds,     MayBreak, Holds,    Holds,  Holds,     Holds,  Breaks,    Breaks]),
-    (Version::V6, [Holds,     Holds,    Holds,    Holds,  Holds,     Holds,  Holds,     Holds]),
+    //             stampede   bystander flood     scalper early bird forger  office    instances  restart
+    (Version::V1, [Oversells, MayBreak, MayBreak, Breaks, Breaks,    NoGate, MayBreak, Oversells, MayBreak]),
+    (Version::V2, [Holds,     Starves,  MayBreak, Breaks, Breaks,    NoGate, Holds,    Holds,     Holds]),
+    (Version::V3, [Holds,     MayBreak, MayBreak, Breaks, Breaks,    NoGate, Holds,    Holds,     Holds]),
+    (Version::V4, [Holds,     MayBreak, Holds,    Breaks, Breaks,    NoGate, Breaks,   Holds,     Holds]),
+    (Version::V5, [Holds,     MayBreak, Holds,    Holds,  Holds,     Holds,  Breaks,   Breaks,    Breaks]),
+    (Version::V6, [Holds,     Holds,    Holds,    Holds,  Holds,     Holds,  MayBreak, Holds,     Holds]),
 ];
 
 /// The conditions of a run that decide what may be asked of it.
@@ -55,7 +55,7 @@ pub struct Conditions<'a> {
     pub instances: usize,
     /// `sqlite` or `postgres`.
     pub database: &'a str,
-    /// Whether the crowd is one: more buyers than stock, and more than one at a time.
+    /// Whether the crowd is one: more buyers than stock, and more than one at a time; of an office, as many as the book has.
     pub contended: bool,
 }
 
@@ -74,6 +74,8 @@ pub fn promise(run: Conditions) -> Promise {
     match promise {
         // What needs a crowd to break.
         Oversells | Undersells | Starves if !run.contended => MayBreak,
+        // A small office fits into one client's burst.
+        Breaks if run.scenario == Scenario::Office && !run.contended => MayBreak,
         promise => promise,
     }
 }
@@ -192,6 +194,26 @@ mod tests {
         assert_eq!(stampede(Version::V2, "insert-first", 1), Deadlocks);
         assert_eq!(stampede(Version::V3, "no-retry", 1), Undersells);
         assert_eq!(stampede(Version::V3, "conditional", 1), Holds);
+    }
+
+    #[test]
+    fn a_limit_by_address_breaks_for_an_office_that_is_large_enough() {
+        for (version, contended, expected) in [
+            (Version::V4, true, Breaks),
+            (Version::V5, true, Breaks),
+            (Version::V4, false, MayBreak),
+            (Version::V3, false, Holds),
+        ] {
+            let run = Conditions {
+                version,
+                variant: None,
+                scenario: Scenario::Office,
+                instances: 1,
+                database: "sqlite",
+                contended,
+            };
+            assert_eq!(promise(run), expected, "{run:?}");
+        }
     }
 
     #[test]

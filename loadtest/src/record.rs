@@ -321,6 +321,7 @@ impl Run {
             "scalper" => format!("{value} unit{}", if value == 1.0 { "" } else { "s" }),
             "early-bird" => format!("{value} orders"),
             "forger" => format!("{value} of {}", thousands(self.forgeries() as i64)),
+            "office" => format!("{value} of {}", thousands(self.buyers as i64)),
             _ if audit.oversold > 0 => format!("+{} units", thousands(audit.oversold)),
             _ if turned_away > 0 => format!("{} refused", thousands(turned_away as i64)),
             _ if audit.undersold > 0 => format!("{} left over", thousands(audit.undersold)),

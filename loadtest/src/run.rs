@@ -20,7 +20,7 @@ use crate::{
     scenario::{
         Played, Scenario, Stage,
         calibration::{self, Calibration},
-        crowd, early_bird, flood, forger, scalper,
+        crowd, early_bird, flood, forger, office, scalper,
         stampede::Progress,
     },
     set::{Set, addresses},
@@ -82,6 +82,7 @@ async fn watch_play(
         Scenario::Scalper => scalper::play(&stage).await?,
         Scenario::EarlyBird => early_bird::play(&stage).await?,
         Scenario::Forger => forger::play(&stage).await?,
+        Scenario::Office => office::play(&stage).await?,
         Scenario::Stampede | Scenario::Bystander | Scenario::TwoInstances | Scenario::Restart => {
             let at_barrier = async || before = Baseline::take(lab, database, &addresses).await;
             crowd::play(lab, &stage, database, shops, progress, at_barrier).await?

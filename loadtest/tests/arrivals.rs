@@ -1,21 +1,22 @@
-//! What a generator may not hide, and what a quick shop may not gain: visitors who were never sent, a calibration that stalled, and a
-//! `sold-out` that is not true.
+//! What a generator may not hide, and what a quick shop may not gain: visitors who were never sent, a calibration that stalled, a `sold-out`
+//! that is not true, and an office that is told to come back.
 
 mod support;
 
 use std::{
+    collections::HashMap,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{
     Json, Router,
     extract::{Request, State},
-    http::{Method, StatusCode},
+    http::{Method, StatusCode, header::RETRY_AFTER},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -23,7 +24,8 @@ use axum::{
 use loadtest::{
     plan::Plan,
     scenario::{
-        Played, Scenario, Stage, arrivals::Arrivals, calibration::Calibration, crowd, flood, open_loop::Visitors,
+        Played, Scenario, Stage, arrivals::Arrivals, calibration::Calibration, crowd, flood, office,
+        open_loop::Visitors,
     },
     version::Version::V3,
 };
@@ -152,6 +154,8 @@ enum Before {
     SoldOut,
     /// Every answer takes that long.
     Slow(Duration),
+    /// A 429 for each buyer's first request, with this `Retry-After` if any; and when they came.
+    ComeBack(Option<&'static str>, Arc<Mutex<HashMap<String, Vec<Instant>>>>),
 }
 
 async fn layer(State(before): State<Before>, request: Request, next: Next) -> Response {
@@ -165,6 +169,20 @@ async fn layer(State(before): State<Before>, request: Request, next: Next) -> Re
         Before::Nothing => {}
         Before::SoldOut => return problem(StatusCode::CONFLICT, "sold-out"),
         Before::Slow(time) => sleep(time).await,
+        Before::ComeBack(after, came) => {
+            let buyer = request.headers()["x-buyer-id"].to_str().unwrap().to_owned();
+            let times = {
+                let mut came = came.lock().unwrap();
+                let times = came.entry(buyer).or_default();
+                times.push(Instant::now());
+                times.len()
+            };
+            if times == 1 {
+                let mut refusal = problem(StatusCode::TOO_MANY_REQUESTS, "rate-limited");
+                refusal.headers_mut().extend(after.map(|after| (RETRY_AFTER, after.parse().unwrap())));
+                return refusal;
+            }
+        }
     }
     next.run(request).await
 }
@@ -183,6 +201,7 @@ async fn play(before: Before, plan: Plan) -> Played {
             let calibration = Calibration { rounds: vec![100.0], attempts: 1 };
             flood::play(&stage, calibration, plan.lasts).await
         }
+        Scenario::Office => office::play(&stage).await,
         _ => crowd::play(&lab, &stage, &database, &mut [], Default::default(), async || {}).await,
     };
     played.unwrap()
@@ -216,4 +235,28 @@ async fn a_flood_is_not_survived_by_saying_sold_out() {
     let truth = play(Before::Nothing, Plan { stock: 1, ..plan(Scenario::Flood) }).await;
     let (measure, flood) = (truth.measure.unwrap(), truth.flood.unwrap());
     assert!(flood.decided_in_time > 1 && measure.value > 0.0, "the sale is sold out: {measure:?} {flood:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_office_comes_back_when_it_is_told_to_and_not_before() {
+    let came = Arc::default();
+    let played = play(Before::ComeBack(Some("1"), Arc::clone(&came)), plan(Scenario::Office)).await;
+    assert!(played.history.iter().all(|told| told.answer.kind() == "bought"), "{:?}", played.history);
+    let came = came.lock().unwrap();
+    assert_eq!(came.len(), 50);
+    for times in came.values() {
+        assert!(times.len() == 2 && times[1] - times[0] >= Duration::from_secs(1), "{times:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_office_is_turned_away_by_a_refusal_without_a_time_or_with_one_that_is_too_late() {
+    for after in [None, Some("60")] {
+        let came = Arc::default();
+        let played = play(Before::ComeBack(after, Arc::clone(&came)), plan(Scenario::Office)).await;
+        let measure = played.measure.unwrap();
+        assert_eq!((measure.value, measure.holds), (0.0, false), "{after:?}");
+        assert!(played.history.iter().all(|told| told.answer.kind() == "rate-limited"), "{:?}", played.history);
+        assert!(came.lock().unwrap().values().all(|times| times.len() == 1), "{after:?}");
+    }
 }

@@ -145,7 +145,7 @@ fn the_demo_on_sqlite_breaks_v1_and_nothing_else() {
     ];
     let (ladder, attacks) = came_out.split_at(expected.len());
     assert_eq!(ladder, expected);
-    assert_eq!(attacks.len(), 5 * 7 - 4, "every other cell of the table");
+    assert_eq!(attacks.len(), 5 * 8 - 4, "every other cell of the table");
     assert!(runs[0]["oversold"].as_i64().unwrap() > 1000, "{}", runs[0]["oversold"]);
     let table = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(table.contains("diff v1-naive/src/purchase.rs v2-pessimistic/src/purchase.rs"), "{table}");

@@ -10,7 +10,7 @@ use loadtest::{
     run::run,
     scenario::{
         SCENARIOS,
-        Scenario::{self, EarlyBird, Forger, Restart, Scalper, Stampede, TwoInstances},
+        Scenario::{self, EarlyBird, Forger, Office, Restart, Scalper, Stampede, TwoInstances},
         open_loop::Visitors,
     },
     version::Version::{self, V1, V3, V4, V5},
@@ -95,6 +95,31 @@ async fn two_instances_turn_honest_buyers_of_chapter_5_away() {
     assert_eq!(run.promised, "breaks");
     assert!(run.outcomes["wrong-path"] > 50, "{run:?}");
     assert_eq!((run.audit.oversold, run.audit.lost_promises), (0, 0));
+}
+
+/// A limit by IP address takes fifty people for one client. Without one, or with a wide one, all of them have a unit.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_office_is_one_client_to_chapters_4_and_5() {
+    let lab = lab("sqlite").await;
+    let office = async |version, shop_args: &[&str]| {
+        let shop_args = shop_args.iter().map(|&arg| arg.to_owned()).collect();
+        let plan = Plan { shop_args, ..Plan::new(version, None, Office) };
+        run(&lab, &plan, Default::default()).await.unwrap()
+    };
+    let all = office(V3, &[]).await;
+    assert_eq!(
+        (all.promised.as_str(), all.verdict.as_str(), all.figure().as_str()),
+        ("holds", "as promised", "50 of 50")
+    );
+    assert_eq!((all.audit.orders, all.audit.undersold), (50, 0));
+    for version in [V4, V5] {
+        let run = office(version, &[]).await;
+        assert_eq!((run.promised.as_str(), run.verdict.as_str()), ("breaks", "as promised"), "{run:?}");
+        assert!(value(&run) < 50.0 && run.outcomes["rate-limited"] > 0, "{run:?}");
+        assert!(run.audit.is_sound(), "{run:?}");
+        let wide = office(version, &version.wide_limits()).await;
+        assert_eq!(value(&wide), 50.0, "it is the limit that turns them away: {wide:?}");
+    }
 }
 
 /// What comes out of it is the table's for two-instances alone; here nobody may be left standing before the wrong instance.

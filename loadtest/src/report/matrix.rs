@@ -7,12 +7,12 @@ use crate::{
     scenario::SCENARIOS,
 };
 
-const WIDTH: f64 = 1120.0;
+const WIDTH: f64 = 1240.0;
 const LEFT: f64 = 150.0;
 const TOP: f64 = 40.0;
 const ROW: f64 = 62.0;
 
-const STYLE: &str = ".matrix text{font:15px system-ui,sans-serif;fill:#1c1b1a}.matrix .soft{fill:#67625c}.matrix .head{font-weight:600}\
+const STYLE: &str = ".matrix text{font:15px system-ui,sans-serif;fill:#1c1b1a}.matrix .soft{fill:#67625c}.matrix .small{font-size:13px}.matrix .head{font-weight:600}\
     .matrix .word{font-weight:700}.matrix .held{fill:#dcefe2;stroke:#17683a}.matrix .broke{fill:#fbe1de;stroke:#b3261e}.matrix .none{fill:none;stroke:#ddd6cd}\
     .matrix .wrong{stroke-width:5}.matrix .may{stroke-dasharray:3 4}\
     @media (prefers-color-scheme:dark){.matrix text{fill:#f2eee8}.matrix .soft{fill:#aaa39a}.matrix .held{fill:#12301f;stroke:#7fd8a2}\
@@ -61,13 +61,13 @@ pub fn svg(record: &Record) -> String {
                 ),
                 Some(cell) => write!(
                     svg,
-                    "<text class=\"word\" x=\"{middle:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}{}</text>\
-                     <text class=\"soft\" x=\"{middle:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
-                    y + 27.0,
+                    "<text class=\"word\" x=\"{middle:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\
+                     <text class=\"soft\" x=\"{middle:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>{}",
+                    y + if cell.wrong { 20.0 } else { 27.0 },
                     escape(&cell.word),
-                    if cell.wrong { ": not as promised" } else { "" },
-                    y + 47.0,
-                    escape(&cell.figure)
+                    y + if cell.wrong { 36.0 } else { 47.0 },
+                    escape(&cell.figure),
+                    if cell.wrong { not_as_promised(middle, y + 51.0) } else { String::new() }
                 ),
             };
         }
@@ -81,4 +81,9 @@ pub fn svg(record: &Record) -> String {
         escape(record.runs.first().map_or("", |run| run.database.as_str())),
         escape(&record.commit.as_deref().unwrap_or("unknown").chars().take(12).collect::<String>()),
     )
+}
+
+/// A line of its own: beside the word it would run over the edge of the cell.
+fn not_as_promised(middle: f64, y: f64) -> String {
+    format!("<text class=\"small\" x=\"{middle:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">not as promised</text>")
 }

@@ -14,6 +14,8 @@ pub mod early_bird;
 pub mod flood;
 /// Addresses to buy at that nobody gave out.
 pub mod forger;
+/// Fifty honest buyers behind one address.
+pub mod office;
 /// Buyers who come at a rate, whether or not the last one was served.
 pub mod open_loop;
 /// The shop killed in the middle.
@@ -58,6 +60,8 @@ pub enum Scenario {
     EarlyBird,
     /// Computed, foreign, used and expired addresses to buy at: how many are taken?
     Forger,
+    /// Honest buyers behind one IP address: do all of them get a unit?
+    Office,
     /// A stampede on two processes, each request to the next: are honest buyers turned away?
     TwoInstances,
     /// A stampede, and the shop killed in the middle: promises lost, honest buyers turned away?
@@ -65,13 +69,14 @@ pub enum Scenario {
 }
 
 /// All of them, in the order of the table.
-pub const SCENARIOS: [Scenario; 8] = [
+pub const SCENARIOS: [Scenario; 9] = [
     Scenario::Stampede,
     Scenario::Bystander,
     Scenario::Flood,
     Scenario::Scalper,
     Scenario::EarlyBird,
     Scenario::Forger,
+    Scenario::Office,
     Scenario::TwoInstances,
     Scenario::Restart,
 ];
@@ -86,6 +91,7 @@ impl Scenario {
             Scenario::Scalper => "scalper",
             Scenario::EarlyBird => "early-bird",
             Scenario::Forger => "forger",
+            Scenario::Office => "office",
             Scenario::TwoInstances => "two-instances",
             Scenario::Restart => "restart",
         }
@@ -103,6 +109,7 @@ impl Scenario {
             Scenario::Scalper => 1000,
             Scenario::EarlyBird => 200,
             Scenario::Forger => 2000,
+            Scenario::Office => office::BUYERS,
             _ => 10_000,
         }
     }

@@ -1,0 +1,138 @@
+use std::{net::Ipv4Addr, time::Duration};
+
+use futures_util::future::join_all;
+use hyper::{Method, StatusCode, header::RETRY_AFTER};
+use tokio::time::{Instant, sleep, sleep_until};
+use v1_naive::shop::sales::Sale;
+
+use super::{Measure, Played, Stage};
+use crate::{
+    buyer::{Next, STEPS, link_in, references, send, understand, wait_in_queue},
+    client::{Connection, Link, Reply},
+    history::{Answer, Told},
+};
+
+/// Buyers in the office.
+pub const BUYERS: usize = 50;
+/// The address that the office's router has, and everybody behind it.
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 50);
+/// Everybody opens the page within this time.
+const ARRIVING: Duration = Duration::from_secs(1);
+/// A unit has to be there that long after its buyer has opened the page.
+const IN_TIME: Duration = Duration::from_secs(5);
+/// The shortest wait before a buyer comes back, whatever `Retry-After` says.
+const SHORTEST: Duration = Duration::from_millis(50);
+
+/// Honest buyers behind one IP address: how many have a unit in time. Each has a browser and a connection of its own, opens the page with
+/// all that it refers to, buys one unit, and comes back when a 429 or 503 says when.
+///
+/// Behind nginx they name no address, and nginx sees the one they share. Without nginx the load test stands before the shop as a
+/// trusted proxy and names that one address for all of them.
+///
+/// # Errors
+/// The database's.
+pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
+    let (sale_id, buyers, stock) = (stage.sale, stage.plan.buyers, stage.plan.stock);
+    stage.put_up(&[Sale::open(sale_id, stock)]).await?;
+    let start = Instant::now();
+    let office = (0..buyers).map(async |n| {
+        let opens = start + ARRIVING.mul_f64(n as f64 / buyers as f64);
+        sleep_until(opens).await;
+        let id = n as i64 + 1;
+        let (answer, requests) = match Connection::open(stage.shops[n % stage.shops.len()]).await {
+            Ok(mut connection) => {
+                connection.from = Some(ADDRESS);
+                connection.names_address = !stage.plan.nginx;
+                Buyer { id, connection, until: opens + IN_TIME, requests: 0 }.buy(sale_id).await
+            }
+            Err(_) => (Answer::Unknown, 0),
+        };
+        let (wanted, answered) = (opens - start, start.elapsed());
+        (Told { buyer_id: id, sale_id, wanted, answered, answer }, requests)
+    });
+    let (history, requests): (Vec<Told>, Vec<u64>) = join_all(office).await.into_iter().unzip();
+    let in_time = |told: &&Told| matches!(told.answer, Answer::Bought { .. }) && told.latency() <= IN_TIME;
+    let served = history.iter().filter(in_time).count();
+    let holds = served as i64 == stock.min(buyers as i64);
+    Ok(Played {
+        sales: vec![sale_id],
+        requests: requests.iter().sum(),
+        elapsed: start.elapsed(),
+        measure: Some(Measure::new("buyers of an office with a unit within 5 s", served as f64, holds)),
+        history,
+        ..Played::default()
+    })
+}
+
+/// Somebody in the office.
+struct Buyer {
+    id: i64,
+    connection: Connection,
+    /// When coming back is of no use any more.
+    until: Instant,
+    requests: u64,
+}
+
+impl Buyer {
+    /// From opening the page to the last word, and the requests that it took.
+    async fn buy(mut self, sale_id: i64) -> (Answer, u64) {
+        let answer = match self.open_page(sale_id).await {
+            Ok(link) => self.click(link).await,
+            Err(answer) => answer,
+        };
+        let (answer, asked) = wait_in_queue(&mut self.connection, answer, self.id).await;
+        (answer, self.requests + asked)
+    }
+
+    /// As a browser does: the page, what it refers to, and the sale with its link. What the buyer was told instead, if one of them
+    /// is refused.
+    async fn open_page(&mut self, sale_id: i64) -> Result<Link, Answer> {
+        let page = self.get("/").await?;
+        for file in references(&page) {
+            self.get(&file).await?;
+        }
+        link_in(&self.get(&format!("/sales/{sale_id}")).await?, sale_id).map_err(|_| Answer::Unknown)
+    }
+
+    async fn get(&mut self, path: &str) -> Result<Reply, Answer> {
+        let link = Link::new(Method::GET, path).map_err(|_| Answer::Unknown)?;
+        let reply = self.patiently(&link).await.ok_or(Answer::Unknown)?;
+        match understand(&reply) {
+            _ if reply.status.is_success() => Ok(reply),
+            Next::Told(answer) => Err(answer),
+            Next::Follow(_) => Err(Answer::Unknown),
+        }
+    }
+
+    /// Follows links until the shop has told something.
+    async fn click(&mut self, mut link: Link) -> Answer {
+        for _ in 0..STEPS {
+            match self.patiently(&link).await.as_ref().map(understand) {
+                Some(Next::Follow(next)) => link = next,
+                Some(Next::Told(answer)) => return answer,
+                None => return Answer::Unknown,
+            }
+        }
+        Answer::Unknown
+    }
+
+    /// Asks again for as long as the shop says when to, and that is early enough. `None` if no answer comes.
+    async fn patiently(&mut self, link: &Link) -> Option<Reply> {
+        loop {
+            self.requests += 1;
+            let reply = send(&mut self.connection, link, self.id).await?;
+            match come_back_after(&reply) {
+                Some(wait) if Instant::now() + wait < self.until => sleep(wait).await,
+                Some(_) | None => return Some(reply),
+            }
+        }
+    }
+}
+
+/// How long to wait before the same request is worth another try; `None` if the answer is a last word, or may hide a unit.
+fn come_back_after(reply: &Reply) -> Option<Duration> {
+    let busy = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].contains(&reply.status);
+    let nothing_was_done = matches!(understand(reply), Next::Told(Answer::Refused(_)));
+    let seconds = reply.headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    (busy && nothing_was_done).then(|| Duration::from_secs(seconds).max(SHORTEST))
+}
