@@ -288,6 +288,7 @@ mod tests {
                 scenario: Scenario::Office,
                 instances: 1,
                 database: "sqlite",
+                crowded: true,
                 contended,
             };
             assert_eq!(promise(run), expected, "{run:?}");

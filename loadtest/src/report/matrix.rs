@@ -3,7 +3,7 @@ use std::fmt::Write;
 use super::escape;
 use crate::{matrix::rows, record::Record, scenario::SCENARIOS, verdict::Verdict};
 
-const WIDTH: f64 = 1120.0;
+const WIDTH: f64 = 1240.0;
 const LEFT: f64 = 150.0;
 const TOP: f64 = 40.0;
 const ROW: f64 = 62.0;
