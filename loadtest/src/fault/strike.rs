@@ -158,11 +158,13 @@ async fn refuses(server: &Url) -> anyhow::Result<bool> {
     refuses_at(&format!("{host}:{}", port.context("a server's URL has no port")?)).await
 }
 
-/// Whether nobody listens at an address. Any other error says nothing of that.
+/// Whether nobody listens at an address. A connection that is reset was waiting to be accepted when the listener went away: one looks
+/// again. Any other error says nothing of that.
 async fn refuses_at(address: &str) -> anyhow::Result<bool> {
     match TcpStream::connect(address).await {
         Ok(_) => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(false),
         Err(error) => Err(error).with_context(|| format!("cannot tell whether somebody listens at {address}")),
     }
 }

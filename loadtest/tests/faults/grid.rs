@@ -119,7 +119,7 @@ async fn a_grid_that_was_broken_off_keeps_its_rounds_and_goes_on() {
     assert_eq!(seeds, (1..=kept as u64 + 1).collect::<Vec<_>>());
 }
 
-/// A file of this machine and commit with one fault whose rounds are of this strike and audit.
+/// A file of this machine, made outside a checkout, as the command is run here; its one fault has rounds with this strike.
 fn file_of(path: &Path, fault: Fault, rounds: usize, verdict: Verdict, strike: &Strike) {
     let round = |n: usize| Round {
         stock: 100,
@@ -131,7 +131,8 @@ fn file_of(path: &Path, fault: Fault, rounds: usize, verdict: Verdict, strike: &
         audit: Audit { orders: 100, sold: 100, ..Audit::default() },
         outcomes: BTreeMap::from([("bought".into(), 100)]),
     };
-    Faults::new(1, vec![Rounds { fault, rounds: (0..rounds).map(round).collect() }]).write(path).unwrap();
+    let faults = Faults::new(1, vec![Rounds { fault, rounds: (0..rounds).map(round).collect() }]);
+    Faults { commit: None, ..faults }.write(path).unwrap();
 }
 
 /// Nothing is left to play, so no server is started.
