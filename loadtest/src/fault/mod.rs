@@ -1,7 +1,7 @@
 //! What may break under chapter 6 in the middle of a sale, and what the sale is worth afterwards.
 //!
 //! To follow one fault, read `round` and from there `strike` (what is done, is it in place, what undoes it), `probe` (who
-//! asks meanwhile) and `figures` (what came of it). A new fault is a member of [`Fault`]; the compiler names the rest.
+//! asks meanwhile) and `figures` (what came of it). A new fault is a member of `Fault`; the compiler names the rest.
 
 /// What came of the rounds.
 pub mod figures;
