@@ -83,8 +83,8 @@ async fn once(lab: &Lab, mutant: Mutant, scenario: Scenario) -> anyhow::Result<C
 /// Small crowds, and one connection for each buyer, so that a slow shop is waited for once.
 fn plan(mutant: Mutant, scenario: Scenario) -> Plan {
     let plan = Plan::new(Version::V5, None, scenario);
-    // An office of fifty shares an IP address; a flood of thousands does not get far with this.
-    let shop_args = ["--client-rate=50", "--client-burst=200", "--request-timeout=120"].map(str::to_owned);
+    // An office of fifty shares an IP address and makes a hundred requests in a second; a flood of thousands does not get far.
+    let shop_args = ["--client-rate=50", "--client-burst=60", "--request-timeout=120"].map(str::to_owned);
     let buyers = if scenario.is_a_crowd() { 400 } else { plan.buyers };
     Plan {
         mutant: Some(mutant),

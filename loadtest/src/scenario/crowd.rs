@@ -65,8 +65,8 @@ pub async fn play(
         None => None,
     };
     let cut_off = match plan.scenario {
-        // Each connection had one request under way when the shop was killed.
-        Scenario::Restart => told(&stampede.history, "unknown").min(plan.connections),
+        // Only the first wave can have had a request under way when the shop was killed.
+        Scenario::Restart => told(&stampede.history, "unknown").min(restart::first_wave(stock)),
         _ => 0,
     };
     Ok(Played {
