@@ -36,7 +36,6 @@ fn a_shop_that_sells_nothing_is_noticed() {
 }
 
 #[test]
-#[ignore = "waits for its figures"]
 fn the_books_table_is_the_commands() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let file = root.join("docs/results/mutants.json");
