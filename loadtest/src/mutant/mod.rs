@@ -1,6 +1,6 @@
 //! A shop that is right, and ten that are wrong in one way each: do our checks notice?
 //!
-//! Read [`shop`] for what each does, and `EXPECTED` below for what has to notice it.
+//! Read `shop` for what each does, and `Mutant::has_to_be_noticed` for the table of what has to notice it.
 
 /// Plays them all.
 pub mod play;

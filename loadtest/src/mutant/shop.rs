@@ -118,19 +118,18 @@ async fn buy(
     let in_turn = turn.acquire().await;
     rules.admit(&shop, sale_id, Buyer { id }).await?;
     rules.redeem(&shop, sale_id, id, &path).await?;
-    let sold_out = || Err(Error::SoldOut.into_response());
     match rules.mutant {
         Mutant::Right | Mutant::LosesHundredth => {}
-        Mutant::AlwaysSoldOut => return sold_out(),
+        Mutant::AlwaysSoldOut => return Err(Error::SoldOut.into_response()),
         Mutant::Overloaded => return Err(Error::Overloaded.into_response()),
         Mutant::Garbage => return Ok((StatusCode::OK, "<html><body>It works!</body></html>").into_response()),
-        Mutant::FirstBuyerOnly if rules.has_sold.swap(true, SeqCst) => return sold_out(),
+        Mutant::FirstBuyerOnly if rules.has_sold.swap(true, SeqCst) => return Err(Error::SoldOut.into_response()),
         Mutant::FirstBuyerOnly => {}
         Mutant::SellsTwice => drop(sell(&shop, rules.mutant, sale_id, id).await),
         Mutant::StoresNothing => return Ok(Placed(fastrand::i64(1..OTHER)).into_response()),
         Mutant::TellsNo => {
             sell(&shop, rules.mutant, sale_id, id).await.map_err(refused)?;
-            return sold_out();
+            return Err(Error::SoldOut.into_response());
         }
         Mutant::Slow => {
             drop(in_turn);
