@@ -5,6 +5,8 @@
 
 /// What came of the rounds.
 pub mod figures;
+/// A network that can fail.
+pub mod network;
 /// When one can buy again.
 mod probe;
 /// One sale, and one fault in the middle of it.

@@ -69,13 +69,20 @@ fn start(servers: &[Server], folder: &Path) -> anyhow::Result<Processes> {
 
 fn obey(processes: &mut Processes, order: &str) -> anyhow::Result<()> {
     let order: Order = serde_json::from_str(order)?;
-    let (Order::Kill(server) | Order::StartAgain(server) | Order::Empty(server) | Order::Cut(server)) = order;
+    let (Order::Kill(server)
+    | Order::StartAgain(server)
+    | Order::Empty(server)
+    | Order::Cut(server)
+    | Order::Block(server)
+    | Order::Unblock(server)) = order;
     let process = processes.get_mut(&server).with_context(|| format!("{server} is not one of these servers"))?;
     match order {
         Order::Kill(_) => process.kill(),
         Order::StartAgain(_) => process.start_again(),
         Order::Empty(server) => server.empty(process.folder_at_rest()?),
         Order::Cut(server) => server.cut(process.folder_at_rest()?),
+        Order::Block(server) => server.block(process, true),
+        Order::Unblock(server) => server.block(process, false),
     }
 }
 

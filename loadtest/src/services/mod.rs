@@ -52,6 +52,8 @@ enum Order {
     StartAgain(Server),
     Empty(Server),
     Cut(Server),
+    Block(Server),
+    Unblock(Server),
 }
 
 /// What the keeper says, once when it starts and once for every order: a line of JSON on its standard output.
@@ -127,6 +129,15 @@ impl Services {
     /// It is not Redis, it still runs, or it has written nothing.
     pub fn cut(&mut self, server: Server) -> anyhow::Result<()> {
         self.order(&Order::Cut(server))
+    }
+
+    /// Has a server that runs take no more messages, as it does when its memory is full; `block` false lets it take them
+    /// again. Only of RabbitMQ. Blocks.
+    ///
+    /// # Errors
+    /// It is not RabbitMQ, or it does not run.
+    pub fn block(&mut self, server: Server, block: bool) -> anyhow::Result<()> {
+        self.order(&if block { Order::Block(server) } else { Order::Unblock(server) })
     }
 
     fn order(&mut self, order: &Order) -> anyhow::Result<()> {
