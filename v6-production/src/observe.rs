@@ -13,7 +13,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use redis::{pipe, streams::StreamRangeReply};
+use redis::pipe;
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,7 @@ use crate::{
     App, Role,
     operate::Servers,
     order_id::OrderId,
+    relay::Entry,
     shop,
     transport::{Link, Transport},
 };
@@ -123,11 +124,10 @@ async fn outboxes(app: &App) -> anyhow::Result<()> {
     let found: Vec<redis::Value> = read.query_async(&mut app.redis.shared.clone()).await?;
     let (mut entries, mut oldest) = (0, None);
     for outbox in found.chunks_exact(2) {
-        let (length, first): (u64, StreamRangeReply) =
+        let (length, first): (u64, Vec<Entry>) =
             (redis::from_redis_value_ref(&outbox[0])?, redis::from_redis_value_ref(&outbox[1])?);
         entries += length;
-        let since = first.ids.first().and_then(|entry| entry.id.split('-').next()?.parse::<i64>().ok());
-        oldest = oldest.into_iter().chain(since).min();
+        oldest = oldest.into_iter().chain(first.first().and_then(Entry::written_at)).min();
     }
     let age = oldest.map_or(0, |since| (app.clock.now_ms() - since).max(0));
     metrics::gauge!("outbox_entries").set(entries as f64);

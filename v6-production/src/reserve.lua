@@ -95,5 +95,8 @@ for n = 11, #ARGV, 3 do
   answers[#answers + 1] = reserve(ARGV[n], ARGV[n + 1], ARGV[n + 2])
 end
 -- Of use while the sale is open and two days longer, for latecomers and for those who look back.
-if number ~= before then redis.call('PEXPIREAT', KEYS[2], closes_at + 172800000) end
+if number ~= before then
+  redis.call('PEXPIREAT', KEYS[2], closes_at + 172800000)
+  redis.call('PERSIST', KEYS[3]) -- an empty outbox ends with its sale, and an entry does not
+end
 return answers

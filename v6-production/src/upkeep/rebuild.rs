@@ -19,6 +19,7 @@ use crate::{
     gate::deny,
     order_id::{MOST_EPOCHS, OrderId},
     redis_store::RedisStore,
+    relay::AFTERWARDS_MS,
     sql::in_time,
 };
 
@@ -31,8 +32,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const LOOKS: u32 = 6;
 /// Reservations in one command.
 const BATCH: usize = 1000;
-/// How long Redis remembers a sale that is over.
-const AFTERWARDS_MS: i64 = 2 * 86_400_000;
 
 /// Why a sale is rebuilt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
-use redis::{AsyncCommands, pipe, streams::StreamRangeReply};
+use redis::{AsyncCommands, pipe};
 use sqlx::{Postgres, Transaction};
 
 use super::{Upkeep, alone};
@@ -16,7 +16,7 @@ use crate::{
     order_id::OrderId,
     orders::RESERVATION_LOST,
     redis_store::numbers,
-    relay::reservation,
+    relay::{Entry, Outbox},
     sql::in_time,
     transport::{Link, Reservation},
     worker::fail,
@@ -112,9 +112,10 @@ impl Upkeep {
         let mut redis = self.redis.shared.clone();
         // In the order in which a reservation goes, so that none slips by.
         let held: HashMap<Vec<u8>, Vec<u8>> = redis.hgetall(&keys.held).await?;
-        let outbox: StreamRangeReply = redis.xrange_all(&keys.outbox).await?;
+        let entries: Vec<Entry> = redis.xrange_all(&keys.outbox).await?;
+        let outbox = Outbox::new(&self.redis, found.sale_id, 0); // only to read entries
         let on_its_way: HashSet<OrderId> =
-            outbox.ids.iter().filter_map(reservation).map(|Reservation { order_id, .. }| order_id).collect();
+            entries.iter().filter_map(|entry| outbox.reservation(entry)).map(|one| one.order_id).collect();
         let active = "select id from orders where sale_id = $1 and status in ('confirmed', 'paid')";
         let active: Vec<OrderId> = in_time(sqlx::query_scalar(active).bind(found.sale_id).fetch_all(&mut **tx)).await?;
 
