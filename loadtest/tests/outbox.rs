@@ -103,6 +103,28 @@ async fn an_entry_that_is_delivered_and_not_pending_is_relayed() {
     sale.settles_at(3).await;
 }
 
+/// No relay runs, the group has delivered one entry to nobody, and RabbitMQ has no part in it.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_rebuild_reads_the_outbox_itself() {
+    let sale = Production::new(shared(), 5).await;
+    let api = sale.instance(&["--role", "api"]).await;
+    let mut connection = Connection::open(api.address).await.unwrap();
+    let torn = queued(&click(&mut connection, 1).await);
+    let ids = sale.read_and_vanish("torn").await;
+    let _: i64 = sale.stores.connect().await.unwrap().xack(sale.outbox(), "relay", &ids).await.unwrap();
+    let pending = queued(&click(&mut connection, 2).await);
+    sale.read_and_vanish("dead").await;
+    let unread = queued(&click(&mut connection, 3).await);
+
+    operate(&sale, &["rebuild", "--sale", "42"]);
+    for (buyer, order_id) in [(1, torn), (2, pending), (3, unread)] {
+        becomes(&mut connection, buyer, order_id, "confirmed").await;
+    }
+    sale.settles_at(3).await;
+    eventually("it sells", async || click(&mut connection, 4).await.status == 202).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn a_clean_stop_loses_nothing_of_a_backlog() {

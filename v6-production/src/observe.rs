@@ -46,13 +46,25 @@ pub(crate) fn list(orders: &[OrderId]) -> String {
     orders.iter().map(|order| order.0.to_string()).collect::<Vec<_>>().join(" ")
 }
 
-/// Which servers this process misses.
+/// Which servers this process misses, and which sales Redis has closed.
 #[derive(Default)]
-pub(crate) struct Health(RwLock<Vec<&'static str>>);
+pub(crate) struct Health(RwLock<Vec<&'static str>>, RwLock<Vec<i64>>);
 
 impl Health {
     fn missing(&self) -> Vec<&'static str> {
         self.0.read().map(|missing| missing.clone()).unwrap_or_default()
+    }
+
+    /// Sales from which nothing is sold before they are rebuilt.
+    fn closed_sales(&self) -> Vec<i64> {
+        self.1.read().map(|closed| closed.clone()).unwrap_or_default()
+    }
+
+    fn set_closed_sales(&self, closed: Vec<i64>) {
+        metrics::gauge!("closed_sales").set(closed.len() as f64);
+        if let Ok(mut known) = self.1.write() {
+            *known = closed;
+        }
     }
 
     fn set(&self, missing: Vec<&'static str>) {
@@ -80,8 +92,10 @@ pub(crate) async fn ready(State((app, role)): State<(App, Role)>) -> Response {
         let detail = format!("no answer from {}", missing.join(", "));
         return shop::problem(StatusCode::SERVICE_UNAVAILABLE, "overloaded", &detail);
     }
-    let status = if missing.is_empty() { "ready" } else { "degraded" };
-    Json(json!({ "status": status, "missing": missing })).into_response()
+    // Another instance sells no more of a closed sale than this one.
+    let closed_sales = app.health.closed_sales();
+    let status = if missing.is_empty() && closed_sales.is_empty() { "ready" } else { "degraded" };
+    Json(json!({ "status": status, "missing": missing, "closed_sales": closed_sales })).into_response()
 }
 
 /// Asks all servers again and again.
@@ -132,6 +146,17 @@ async fn outboxes(app: &App) -> anyhow::Result<()> {
     let age = oldest.map_or(0, |since| (app.clock.now_ms() - since).max(0));
     metrics::gauge!("outbox_entries").set(entries as f64);
     metrics::gauge!("outbox_oldest_seconds").set(age as f64 / 1000.0);
+    closed_sales(app).await
+}
+
+/// Which sales Redis has closed: those that it does not have in the epoch that SQL says.
+async fn closed_sales(app: &App) -> anyhow::Result<()> {
+    let sales = app.catalogue.all();
+    let mut numbers: Vec<i64> = sales.keys().copied().collect();
+    numbers.sort_unstable();
+    let epochs = app.redis.epochs(&numbers).await?;
+    let closed = numbers.iter().zip(epochs).filter(|(sale_id, epoch)| *epoch == 0 || sales[sale_id].epoch != *epoch);
+    app.health.set_closed_sales(closed.map(|(sale_id, _)| *sale_id).collect());
     Ok(())
 }
 

@@ -16,7 +16,7 @@ const STATEMENT_TIMEOUT: &str = "10s";
 /// And we wait so long for it to say so: a connection that died silently says nothing.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-const SCHEMA: [&str; 7] = [
+const SCHEMA: [&str; 8] = [
     "create table if not exists sales (
         id bigint primary key,
         name text not null,
@@ -59,6 +59,11 @@ const SCHEMA: [&str; 7] = [
         started_at bigint not null,
         answer text, -- null while it is in flight
         primary key (buyer_id, idempotency_key)
+    )",
+    "create table if not exists order_collisions ( -- orders that failed because another buyer has their number
+        order_id bigint not null references orders (id),
+        buyer_id bigint not null,
+        primary key (order_id, buyer_id)
     )",
 ];
 

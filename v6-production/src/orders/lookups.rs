@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Standing, recorded};
+use super::{Recorded, Standing, recorded};
 use crate::{error::Error, order_id::OrderId, shop::Buyer};
 
 /// Questions that may wait. One more is refused.
@@ -43,9 +43,13 @@ async fn serve(mut questions: mpsc::Receiver<Question>, sql: PgPool) {
         let ids: Vec<OrderId> = batch.iter().map(|question| question.order_id).collect();
         match recorded(&sql, &ids).await {
             Ok(orders) => {
-                let orders: HashMap<_, _> = orders.into_iter().map(|order| (order.id, order)).collect();
+                let mut by_number: HashMap<OrderId, Vec<Recorded>> = HashMap::new();
+                for order in orders {
+                    by_number.entry(order.id).or_default().push(order);
+                }
                 for question in batch.drain(..) {
-                    let own = orders.get(&question.order_id).filter(|order| order.is_of(question.buyer));
+                    let mut orders = by_number.get(&question.order_id).into_iter().flatten();
+                    let own = orders.find(|order| order.is_of(question.buyer.id));
                     let _ = question.answer.send(Ok(own.map(|order| order.standing.clone())));
                 }
             }

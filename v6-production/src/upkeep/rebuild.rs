@@ -1,34 +1,40 @@
 //! Redis has lost a sale, or what is left of it cannot be trusted. SQL knows which units are taken: from it Redis is made anew.
 //!
-//! In this order: admission off, so that nothing new comes in; drain, so that what was promised gets into SQL; count; a new
-//! epoch, with which admission is on again. The row of the sale is locked from the count to the epoch, and workers count on
-//! that row, in the epoch of the order they have: an order of an older epoch is counted before us, or not at all.
+//! In this order: admission off, so that nothing new comes in; settle, so that what Redis still has gets into SQL; drain, so that
+//! what only the queue has does; count; a new epoch, with which admission is on again. The row of the sale is locked from the count
+//! to the epoch, and workers count on that row, in the epoch of the order they have: an order of an older epoch is counted before
+//! us, or not at all.
+//!
+//! Any number may rebuild a sale at the same time: whoever finds under the lock that the epoch has changed has been overtaken.
 
 use std::{
     fmt,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use redis::{AsyncCommands, RedisResult, pipe};
 use sqlx::{Postgres, Transaction};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-use super::{Upkeep, alone};
+use super::{A_MOMENT, Upkeep, close};
 use crate::{
     gate::deny,
     order_id::{MOST_EPOCHS, OrderId},
     redis_store::RedisStore,
-    relay::AFTERWARDS_MS,
+    relay::{AFTERWARDS_MS, Outbox},
     sql::in_time,
+    transport::Link,
 };
 
-/// How long the queue, which other sales use as well, may take to be empty. What comes later finds a new epoch, and fails.
+/// How long the queue, which other sales use as well, may take to be empty, and RabbitMQ to be there at all. What is only there
+/// after a Redis that has lost its memory is found by no one else, so it is waited for; but no longer, because nobody sells
+/// meanwhile. What comes later finds a new epoch, and fails.
 const DRAIN: Duration = Duration::from_secs(10);
-/// How long an outbox may take: nobody but its relay can empty it, and nobody sells meanwhile.
-const GIVE_UP: Duration = Duration::from_secs(60);
+/// Between two looks; longer while RabbitMQ is away.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Looks in a row that find nothing on its way: between outbox and queue there is a moment in which it is in neither.
+const CONNECT_EVERY: Duration = Duration::from_millis(500);
+/// Looks in a row that find nothing in the queue: what a worker has in its hands is not in it.
 const LOOKS: u32 = 6;
 /// Reservations in one command.
 const BATCH: usize = 1000;
@@ -36,7 +42,7 @@ const BATCH: usize = 1000;
 /// Why a sale is rebuilt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Why {
-    /// Redis does not know it, or was started again: if that is still so when nobody else is at it.
+    /// Redis does not know it, or was started again: if that is still so.
     Lost,
     /// Somebody says so.
     Asked,
@@ -59,26 +65,35 @@ impl fmt::Display for Rebuilt {
 }
 
 impl Upkeep {
-    /// Makes a sale in Redis anew; nothing if there was no need to.
+    /// Makes a sale in Redis anew; `None` if there was no need to.
     ///
     /// # Errors
-    /// A server is away, somebody else is at it, or there is no such sale. Then nothing is sold until it is done again.
+    /// A server is away, or there is no such sale. Then nothing is sold until it is done again.
     pub(crate) async fn rebuild(&self, sale_id: i64, why: Why) -> anyhow::Result<Option<Rebuilt>> {
-        let mut tx = self.sql.begin().await?;
-        ensure!(in_time(alone(&mut tx, sale_id)).await?, "sale {sale_id} is being rebuilt or reconciled by another");
-        let epoch =
-            in_time(sqlx::query_scalar("select epoch from sales where id = $1").bind(sale_id).fetch_optional(&mut *tx));
-        let epoch: i64 = epoch.await?.with_context(|| format!("there is no sale {sale_id}"))?;
+        let row = "select epoch, closes_at from sales where id = $1";
+        let row = in_time(sqlx::query_as(row).bind(sale_id).fetch_optional(&self.sql));
+        let (epoch, closes_at): (i64, i64) = row.await?.with_context(|| format!("there is no sale {sale_id}"))?;
         if why == Why::Lost && epoch > 0 && self.redis.epochs(&[sale_id]).await? == [epoch] {
             return Ok(None);
         }
-        if epoch > 0 {
-            let sale = self.redis.keys(sale_id).sale;
-            let mut off = pipe();
-            off.atomic().hmget(&sale, &["epoch", "number"]).hset(&sale, "epoch", 0).ignore();
-            let [known]: [(Option<i64>, Option<i64>); 1] = off.query_async(&mut self.redis.shared.clone()).await?;
-            let reserved = known.1.filter(|_| known.0 == Some(epoch)).unwrap_or_default();
-            self.drain(&mut tx, OrderId::base(sale_id, epoch), reserved).await?;
+        let (known, number) = known(&self.redis, sale_id).await?;
+        close(&self.redis, sale_id, known).await?;
+        if known > epoch && number > 0 {
+            tracing::error!(
+                "sale {sale_id}: Redis has sold in epoch {known}, SQL is in {epoch}: PostgreSQL has lost its last commits"
+            );
+        }
+        self.settle(&Outbox::new(&self.redis, sale_id, closes_at), sale_id).await?;
+        self.drain(sale_id).await;
+
+        let mut tx = self.sql.begin().await?;
+        let current = sqlx::query_scalar("select epoch from sales where id = $1 for no key update").bind(sale_id);
+        let current: i64 = in_time(current.fetch_one(&mut *tx)).await?;
+        if current != epoch {
+            return match why {
+                Why::Lost => Ok(None),
+                Why::Asked => Ok(Some(self.as_it_is(sale_id, current).await?)),
+            };
         }
         let rebuilt = write(&mut tx, &self.redis, sale_id).await?;
         in_time(tx.commit()).await?;
@@ -90,34 +105,53 @@ impl Upkeep {
         Ok(Some(rebuilt))
     }
 
-    /// Waits until all reservations that are still somewhere have become orders: those after `base`, as many as Redis knows of.
-    async fn drain(&self, tx: &mut Transaction<'_, Postgres>, base: OrderId, reserved: i64) -> anyhow::Result<()> {
-        let sale_id = base.sale_id();
-        let outbox = self.redis.keys(sale_id).outbox;
-        let link = self.transport.connect().await?;
-        let (began, mut nothing) = (Instant::now(), 0);
-        while nothing < LOOKS {
-            let in_outbox: u64 = self.redis.shared.clone().xlen(&outbox).await?;
-            let in_queue = link.waiting(&self.transport.orders).await? + link.waiting(&self.transport.dead).await?;
-            // What a worker has in its hands is in neither. If Redis has not forgotten how many there were, SQL knows when it is done.
-            let arrived = "select count(*) from orders where id > $1 and id <= $1 + $2";
-            let arrived = sqlx::query_scalar(arrived).bind(base).bind(reserved).fetch_one(&mut **tx);
-            let arrived: i64 = in_time(arrived).await?;
-            let missing = reserved - arrived;
-            nothing = if in_outbox == 0 && in_queue == 0 && missing == 0 { nothing + 1 } else { 0 };
-            if in_outbox == 0 && began.elapsed() > DRAIN {
-                tracing::warn!(
-                    "sale {sale_id}: rebuilding with {in_queue} messages in the queue, {missing} orders missing"
-                );
-                break;
-            }
-            if began.elapsed() > GIVE_UP {
-                bail!("sale {sale_id}: {in_outbox} reservations are in the outbox, and no relay takes them");
-            }
-            sleep(LOOK_EVERY).await;
-        }
-        Ok(())
+    /// What somebody else has rebuilt, who was faster.
+    async fn as_it_is(&self, sale_id: i64, epoch: i64) -> anyhow::Result<Rebuilt> {
+        let (keys, mut read) = (self.redis.keys(sale_id), pipe());
+        read.hget(&keys.sale, "stock").hlen(&keys.held);
+        let (left, held) = read.query_async(&mut self.redis.shared.clone()).await?;
+        Ok(Rebuilt { sale_id, epoch, left, held })
     }
+
+    /// Waits until workers have taken what is in the queue, but not for ever.
+    async fn drain(&self, sale_id: i64) {
+        let (began, mut nothing, mut link) = (Instant::now(), 0, None);
+        while nothing < LOOKS {
+            if link.is_none() {
+                link = self.link().await;
+            }
+            let in_queue = match &link {
+                Some(link) => self.in_queue(link).await.ok(),
+                None => None,
+            };
+            nothing = if in_queue == Some(0) { nothing + 1 } else { 0 };
+            if began.elapsed() > DRAIN {
+                let why =
+                    in_queue.map_or("RabbitMQ away".into(), |messages| format!("{messages} messages in the queue"));
+                tracing::warn!("sale {sale_id}: rebuilding with {why}");
+                metrics::counter!("rebuilds_undrained_total").increment(1);
+                return;
+            }
+            if in_queue.is_none() {
+                link = None;
+            }
+            sleep(if in_queue.is_some() { LOOK_EVERY } else { CONNECT_EVERY }).await;
+        }
+    }
+
+    /// Messages that no worker has in its hands, of all sales.
+    pub(super) async fn in_queue(&self, link: &Link) -> anyhow::Result<u32> {
+        let counting =
+            async { Ok(link.waiting(&self.transport.orders).await? + link.waiting(&self.transport.dead).await?) };
+        timeout(A_MOMENT, counting).await?
+    }
+}
+
+/// The epoch that Redis has written down for a sale, whether it is open or closed, and how many numbers it has given in it.
+pub(super) async fn known(redis: &RedisStore, sale_id: i64) -> RedisResult<(i64, i64)> {
+    let fields = ["epoch", "number"];
+    let [epoch, number]: [Option<i64>; 2] = redis.shared.clone().hmget(redis.keys(sale_id).sale, &fields).await?;
+    Ok((epoch.unwrap_or_default(), number.unwrap_or_default()))
 }
 
 /// Counts in SQL, writes into Redis what it should know of the sale, and gives it its next epoch. To be committed by the caller;
@@ -127,13 +161,20 @@ pub(super) async fn write(
     redis: &RedisStore,
     sale_id: i64,
 ) -> anyhow::Result<Rebuilt> {
-    // Asked first: if Redis is started again while we write, it is another one than we have written for.
-    let server = redis.server().await?;
+    // Asked first: if Redis comes to have other data while we write, it is not ready.
+    let replid = redis.replid().await?;
     let row = "select epoch, stock, sold, opens_at, closes_at from sales where id = $1 for no key update";
     let row = sqlx::query_as(row).bind(sale_id).fetch_one(&mut **tx);
     let (epoch, stock, sold, opens_at, closes_at): (i64, i64, i64, i64, i64) = in_time(row).await?;
-    ensure!(epoch < MOST_EPOCHS, "sale {sale_id} was rebuilt {MOST_EPOCHS} times, and order ids have no room for more");
-    let epoch = epoch + 1;
+    // Beyond every number that was ever given, also if one of the two has gone back to older data.
+    let last = "select max(id) from orders where id between $1 and $2";
+    let last = sqlx::query_scalar(last).bind(OrderId::base(sale_id, 0)).bind(OrderId::base(sale_id + 1, 0));
+    let last: Option<OrderId> = in_time(last.fetch_one(&mut **tx)).await?;
+    let epoch = epoch.max(known(redis, sale_id).await?.0).max(last.map_or(0, OrderId::epoch)) + 1;
+    ensure!(
+        epoch <= MOST_EPOCHS,
+        "sale {sale_id} was rebuilt {MOST_EPOCHS} times, and order ids have no room for more"
+    );
 
     let active =
         "select id, buyer_id, path, request from orders where sale_id = $1 and status in ('confirmed', 'paid')";
@@ -175,7 +216,7 @@ pub(super) async fn write(
         on.pexpire_at(key, closes_at + AFTERWARDS_MS).ignore();
     }
     let numbers = [("epoch", epoch), ("stock", left), ("number", 0), ("opens_at", opens_at), ("closes_at", closes_at)];
-    on.hset_multiple(&keys.sale, &numbers).ignore().hset(&keys.sale, "server", &server).ignore();
+    on.hset_multiple(&keys.sale, &numbers).ignore().hset(&keys.sale, "replid", &replid).ignore();
     on.pexpire_at(&keys.sale, closes_at + AFTERWARDS_MS).ignore();
     let _: () = on.query_async(&mut connection).await?;
 
