@@ -133,16 +133,17 @@ async fn a_buyer_who_hangs_up_has_bought_all_the_same() {
     let proxy = Proxy::to(&sale.stores.redis).await;
     let args = sale.args_with("--redis-url", &proxy.instead_of(&sale.stores.redis), &[]);
     let shop = sale.instance_with(&args).await;
+    click(&mut Connection::open(shop.address).await.unwrap(), 9).await; // Redis knows the script
     let cookie = log_in(shop.address, 1).await;
     let address = address(shop.address, SALE, &cookie).await.unwrap();
     proxy.hold_answers(true);
     let mut wire = tokio::net::TcpStream::connect(shop.address).await.unwrap();
     let request = format!("POST {address} HTTP/1.1\r\nhost: shop\r\ncookie: {cookie}\r\ncontent-length: 0\r\n\r\n");
     wire.write_all(request.as_bytes()).await.unwrap();
-    eventually("it is reserved", async || sale.held().await.len() == 1).await;
+    eventually("it is reserved", async || sale.held().await.len() == 2).await;
     drop(wire); // before anybody was told
     proxy.hold_answers(false);
-    sale.settles_at(1).await;
+    sale.settles_at(2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

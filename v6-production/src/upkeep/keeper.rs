@@ -69,7 +69,7 @@ impl Upkeep {
             let _ = stop.run_until_cancelled(self.rebuild_all(lost)).await;
             if compared.elapsed() >= self.reconcile_every {
                 compared = Instant::now();
-                let link = self.link().await; // who is away is not compared
+                let link = self.link().await; // or its queues are not counted
                 for &sale_id in &sales {
                     self.compare(link.as_ref(), sale_id, &mut said).await?;
                 }
