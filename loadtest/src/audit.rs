@@ -154,7 +154,9 @@ fn undersold(history: &[Told], ledger: &Ledger, demand: &Demand) -> i64 {
     let (per_sale, mut excused) = (ledger.orders_per_sale(), demand.may_go_without);
     let mut undersold = 0;
     for sale in &ledger.sales {
-        let left = (sale.stock - per_sale.get(&sale.id).copied().unwrap_or_default()).max(0);
+        // A unit that came back when its order expired was sold once; those who asked before that were rightly refused.
+        let came_back = ledger.ended.iter().filter(|order| order.sale_id == sale.id).count() as i64;
+        let left = (sale.stock - came_back - per_sale.get(&sale.id).copied().unwrap_or_default()).max(0);
         let without = without.get(&sale.id).map_or(0, |buyers| buyers.len() as i64);
         let spared = excused.min(without);
         excused -= spared;
@@ -254,6 +256,10 @@ mod tests {
         let audit = |order_id| audit(&[told(7, bought(order_id))], &ledger);
         assert_eq!(audit(1), Audit::default());
         assert_eq!((audit(2).lost_promises, audit(2).undersold), (1, 0), "another number was never an order");
+        let refused_meanwhile = [told(7, bought(1)), told(8, refused("sold-out"))];
+        let sale = |stock| Ledger { sales: vec![SaleRow { id: 1, stock, sold: 0 }], ..ledger.clone() };
+        assert_eq!(super::audit(&refused_meanwhile, &sale(1)).undersold, 0, "its unit came back later");
+        assert_eq!(super::audit(&refused_meanwhile, &sale(2)).undersold, 1, "another unit was there all the time");
     }
 
     #[test]
