@@ -51,15 +51,6 @@ pub struct Told {
 }
 
 impl Told {
-    /// Whether the buyer knows: has bought, or was told that nothing is left. Being told to come back later is no decision.
-    pub fn is_decided(&self) -> bool {
-        match &self.answer {
-            Answer::Bought { .. } => true,
-            Answer::Refused(kind) => kind == "sold-out",
-            Answer::Queued { .. } | Answer::Unknown => false,
-        }
-    }
-
     /// Whether the shop has done for the buyer what it can: sold a unit, or said `sold-out` of a sale that really is. A shop that has
     /// units and says that it has none has served nobody.
     pub fn is_served(&self, sold_out: bool) -> bool {

@@ -32,7 +32,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Waits until so many units are sold, or so many buyers are served.
+    /// Waits until `sold` units are sold or `served` buyers have an answer.
     pub(crate) async fn reach(&self, sold: i64, served: usize) {
         while (self.bought.load(Relaxed) as i64) < sold && self.served.load(Relaxed) < served {
             sleep(Duration::from_millis(1)).await;
