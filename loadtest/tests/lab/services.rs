@@ -5,7 +5,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
@@ -51,6 +51,13 @@ fn family(parent: u32) -> Vec<u32> {
 /// Names, as far as the system keeps them: 15 letters.
 fn names(family: &[u32]) -> HashSet<String> {
     family.iter().filter_map(|pid| Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim().into())).collect()
+}
+
+/// The folder that these servers keep their data in.
+fn servers_of(family: &[u32]) -> PathBuf {
+    let folders = family.iter().filter_map(|pid| fs::read_link(format!("/proc/{pid}/cwd")).ok());
+    let redis = folders.into_iter().find(|folder| folder.ends_with("redis")).expect("the folder of Redis");
+    redis.parent().unwrap().to_owned()
 }
 
 async fn are_gone(family: &[u32]) {
@@ -103,7 +110,7 @@ fn read_amqp(stream: &mut TcpStream) -> [u8; 2] {
 }
 
 /// Logs in to RabbitMQ and declares a durable queue; or with `passive` only asks whether it is there.
-fn rabbitmq(url: &Url, passive: bool) {
+fn rabbitmq(url: &Url, passive: bool) -> bool {
     let mut stream = connect(url).unwrap();
     stream.write_all(b"AMQP\0\0\x09\x01").unwrap();
     assert_eq!(read_amqp(&mut stream), [10, 10], "start");
@@ -114,7 +121,16 @@ fn rabbitmq(url: &Url, passive: bool) {
     assert_eq!(amqp(&mut stream, 0, [10, 40], b"\x01/\0\0"), [10, 41], "open");
     assert_eq!(amqp(&mut stream, 1, [20, 10], b"\0"), [20, 11], "a channel");
     let declare = [b"\0\0\x06orders", &[if passive { 3 } else { 2 }][..], b"\0\0\0\0"].concat();
-    assert_eq!(amqp(&mut stream, 1, [50, 10], &declare), [50, 11], "a queue");
+    amqp(&mut stream, 1, [50, 10], &declare) == [50, 11]
+}
+
+/// A file under `folder` names the queue: what RabbitMQ keeps in memory for a moment is lost when it is killed.
+fn queue_is_on_disk(folder: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else { return false };
+    entries.flatten().map(|entry| entry.path()).any(|path| match path.is_dir() {
+        true => queue_is_on_disk(&path),
+        false => fs::read(path).is_ok_and(|bytes| bytes.windows(6).any(|part| part == b"orders")),
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,7 +156,9 @@ async fn killed_servers_come_back_with_their_data_and_dropped_ones_leave_nothing
     assert!(redis(redis_url, "SET kept 42").ends_with("+OK\r\n+OK\r\n"));
     // The log is on its way to the disk for a second, but in the system's hands at once: a kill does not touch it.
     assert!(redis(redis_url, "GET kept").contains("$2\r\n42\r\n"));
-    rabbitmq(amqp_url, false);
+    assert!(rabbitmq(amqp_url, false), "a queue");
+    let folder = servers_of(&before);
+    eventually("the queue is on the disk", async || queue_is_on_disk(&folder.join("rabbitmq/data"))).await;
 
     for (server, url) in Server::ALL.iter().zip(&urls) {
         tokio::task::block_in_place(|| {
@@ -157,16 +175,14 @@ async fn killed_servers_come_back_with_their_data_and_dropped_ones_leave_nothing
     let kept: i64 = sqlx::query_scalar("select id from kept").fetch_one(&mut session).await.unwrap();
     assert_eq!(kept, 42);
     assert!(redis(redis_url, "GET kept").contains("$2\r\n42\r\n"));
-    rabbitmq(amqp_url, true);
+    eventually("the queue is there again", async || rabbitmq(amqp_url, true)).await;
 
     let after = family(std::process::id());
     let names = names(&after);
     for name in ["postgres", "redis-server", "beam.smp", "epmd"] {
         assert!(names.contains(name), "{name} is not among {names:?}");
     }
-    let folders = after.iter().filter_map(|pid| fs::read_link(format!("/proc/{pid}/cwd")).ok());
-    let mut folders = folders.filter(|folder| folder.ends_with("redis"));
-    let folder = folders.next().unwrap().parent().unwrap().to_owned();
+    assert_eq!(servers_of(&after), folder);
     assert!(folder.file_name().unwrap().to_string_lossy().starts_with("oversold-servers-"));
 
     tokio::task::block_in_place(|| drop(services));
