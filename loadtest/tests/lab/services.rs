@@ -124,12 +124,13 @@ fn rabbitmq(url: &Url, passive: bool) -> bool {
     amqp(&mut stream, 1, [50, 10], &declare) == [50, 11]
 }
 
-/// A file under `folder` names the queue: what RabbitMQ keeps in memory for a moment is lost when it is killed.
+/// RabbitMQ's database on disk names the queue. It confirms a queue up to two seconds earlier, and loses it if it is killed then.
 fn queue_is_on_disk(folder: &Path) -> bool {
     let Ok(entries) = fs::read_dir(folder) else { return false };
-    entries.flatten().map(|entry| entry.path()).any(|path| match path.is_dir() {
-        true => queue_is_on_disk(&path),
-        false => fs::read(path).is_ok_and(|bytes| bytes.windows(6).any(|part| part == b"orders")),
+    entries.flatten().map(|entry| entry.path()).any(|path| {
+        let is_database = path.extension().is_some_and(|kind| ["LOG", "DCL", "DCD"].iter().any(|known| kind == *known));
+        (path.is_dir() && queue_is_on_disk(&path))
+            || (is_database && fs::read(path).is_ok_and(|bytes| bytes.windows(6).any(|part| part == b"orders")))
     })
 }
 
