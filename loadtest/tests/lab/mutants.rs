@@ -29,6 +29,7 @@ fn each_mutant_is_noticed_where_it_has_to_be_and_the_right_shop_holds() {
         .current_dir(folder.path())
         .output()
         .unwrap();
+    assert!(file.exists(), "{}", String::from_utf8_lossy(&output.stderr));
     let mutants = Mutants::read(&file).unwrap().mutants;
     assert_eq!(mutants.len(), 11 * SCENARIOS.len());
     let wrong: Vec<_> = mutants.iter().filter(|cell| !cell.is_expected()).collect();
