@@ -9,6 +9,10 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -109,6 +113,27 @@ impl ShopProcess {
     /// The system's.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         Ok(self.child.kill().await?)
+    }
+
+    /// Stops it as if its machine had stopped (SIGSTOP): its connections stay open, and it does nothing.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn freeze(&self) -> anyhow::Result<()> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// Lets it go on where it was stopped (SIGCONT).
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn thaw(&self) -> anyhow::Result<()> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let pid = self.child.id().context("the shop has ended")?;
+        Ok(kill(Pid::from_raw(pid as i32), signal)?)
     }
 
     /// Tells it to finish what it is doing and to end, as SIGTERM does; returns at once.

@@ -35,7 +35,7 @@ const AT_MOST_EVERY: Duration = Duration::from_millis(50);
 /// How long somebody who asks for one waits for the next look.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Sales are shown, and carried on with, for so long after their end.
-const AFTERWARDS_MS: i64 = 86_400_000;
+pub(crate) const AFTERWARDS_MS: i64 = 86_400_000;
 
 /// A sale as SQL has it.
 #[derive(Debug, Clone, Serialize, sqlx::FromRow)]

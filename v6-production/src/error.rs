@@ -107,7 +107,7 @@ impl From<shop::Error> for Error {
 /// For statements of which a failure leaves nothing changed, or nothing that a repetition would not find.
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        match crate::sql::is_transient(&error) {
+        match crate::sql::is_unavailable(&error) {
             true => Error::Unavailable("the database is away"),
             false => Error::Shop(error.into()),
         }

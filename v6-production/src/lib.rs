@@ -24,6 +24,8 @@ mod config;
 mod error;
 mod gate; // who may buy
 mod headers;
+/// Who may do something alone, and until when.
+mod lease;
 mod observe;
 mod operate;
 mod order_id;
@@ -33,6 +35,8 @@ mod page;
 mod payment;
 mod redis_store;
 mod run;
+/// Errors that waiting does not mend.
+mod set_up;
 mod short_link;
 /// The filter before Redis.
 mod sold_out;

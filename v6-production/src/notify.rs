@@ -11,7 +11,6 @@ use axum::{
     },
     response::Response,
 };
-use futures_util::StreamExt;
 use redis::AsyncCommands;
 use sqlx::PgPool;
 use tokio::{
@@ -104,14 +103,13 @@ impl Watchers {
 
     /// Passes on what is told.
     pub(crate) async fn listen(&self, redis: &RedisStore, sql: &PgPool, stop: &CancellationToken) {
+        let channel = &redis.channel("orders");
         let listen = || async move {
-            let mut listener = redis.listen(&[redis.channel("orders")]).await?;
-            let mut told = listener.on_message();
-            while let Some(Some(message)) = stop.run_until_cancelled(told.next()).await {
-                let ids: Vec<OrderId> = serde_json::from_slice(message.get_payload_bytes())?;
+            let mut listener = redis.listen(channel).await?;
+            while let Some(message) = stop.run_until_cancelled(listener.next()).await {
+                let ids: Vec<OrderId> = serde_json::from_slice(message?.get_payload_bytes())?;
                 self.look(sql, self.awaited(Some(&ids))).await?;
             }
-            anyhow::ensure!(stop.is_cancelled(), "Redis hung up");
             Ok(())
         };
         supervise::keep("news of orders", stop, listen).await;

@@ -2,7 +2,7 @@
 //! `/metrics` and `/readyz` is known before somebody asks, so that asking often costs nothing.
 
 use std::{
-    sync::{Mutex, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -23,6 +23,7 @@ use crate::{
     operate::Servers,
     order_id::OrderId,
     shop,
+    supervise::{self, not_running},
     transport::{Link, Transport},
 };
 
@@ -67,30 +68,36 @@ impl Health {
     }
 }
 
-/// `GET /readyz`: whether requests are to come here, and what is missing.
+/// `GET /readyz`: whether requests are to come here, which servers do not do what is needed of them, and which tasks of this
+/// process do not run.
 ///
 /// A server that all instances share takes all of them out at once when it is down, if that is called not ready. So it is not
 /// ready only without what it cannot work without: to take requests that is Redis, the others may come back later; to carry, it
-/// is all three.
+/// is all three, and its tasks.
 pub(crate) async fn ready(State((app, role)): State<(App, Role)>) -> Response {
-    let missing = app.health.missing();
-    let in_need = if role.takes_requests() { missing.contains(&"Redis") } else { !missing.is_empty() };
+    let (missing, stopped) = (app.health.missing(), not_running());
+    let whole = missing.is_empty() && stopped.is_empty();
+    let in_need = if role.takes_requests() { missing.contains(&"Redis") } else { !whole };
     if in_need {
-        let detail = format!("no answer from {}", missing.join(", "));
+        let detail = match missing.as_slice() {
+            [] => format!("tasks that do not run: {}", stopped.join(", ")),
+            missing => format!("no answer from {}", missing.join(", ")),
+        };
         return shop::problem(StatusCode::SERVICE_UNAVAILABLE, "overloaded", &detail);
     }
-    let status = if missing.is_empty() { "ready" } else { "degraded" };
-    Json(json!({ "status": status, "missing": missing })).into_response()
+    let status = if whole { "ready" } else { "degraded" };
+    Json(json!({ "status": status, "missing": missing, "stopped": stopped })).into_response()
 }
 
-/// Asks all servers again and again.
+/// Tries again and again what this role needs of each server, a write included: a replica answers, too.
 pub(crate) async fn follow(app: App, servers: Servers, role: Role, stop: CancellationToken) {
-    let link = Mutex::new(None);
-    while !stop.is_cancelled() {
-        let rabbitmq = async { if role.carries() { queues(&servers.transport, &link).await } else { Ok(()) } };
+    let asked = &Mutex::new(None);
+    let (app, servers) = (&app, &servers);
+    supervise::keep("readiness", &stop, || async {
+        let rabbitmq = async { if role.carries() { queues(&servers.transport, asked).await } else { Ok(()) } };
         let (sql, redis, rabbitmq) = tokio::join!(
-            timeout(PATIENCE, sql(&servers)),
-            timeout(PATIENCE, outboxes(&app)),
+            timeout(PATIENCE, sql(servers, role)),
+            timeout(PATIENCE, outboxes(app)),
             timeout(PATIENCE, rabbitmq)
         );
         let answers = [
@@ -100,12 +107,16 @@ pub(crate) async fn follow(app: App, servers: Servers, role: Role, stop: Cancell
         ];
         app.health.set(answers.into_iter().filter(|(_, answers)| !answers).map(|(server, _)| server).collect());
         let _ = stop.run_until_cancelled(sleep(EVERY)).await;
-    }
+        Ok(())
+    })
+    .await;
 }
 
-async fn sql(servers: &Servers) -> anyhow::Result<()> {
+async fn sql(servers: &Servers, role: Role) -> anyhow::Result<()> {
     let sql = &servers.sql;
-    sqlx::query("select 1").execute(sql).await?;
+    // A write that changes no row: refused all the same where nothing may be written.
+    let ask = if role.carries() { "update leases set number = number where false" } else { "select 1" };
+    sqlx::query(ask).execute(sql).await?;
     metrics::gauge!("pool_connections").set(f64::from(sql.size()));
     metrics::gauge!("pool_idle").set(sql.num_idle() as f64);
     Ok(())
@@ -113,6 +124,7 @@ async fn sql(servers: &Servers) -> anyhow::Result<()> {
 
 /// How many reservations wait for a relay, and for how long the first of them.
 async fn outboxes(app: &App) -> anyhow::Result<()> {
+    app.redis.try_write().await?;
     let sales = app.catalogue.all();
     let mut read = pipe();
     read.ping().ignore();
@@ -135,19 +147,24 @@ async fn outboxes(app: &App) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How many messages wait for a worker.
-async fn queues(transport: &Transport, link: &Mutex<Option<Link>>) -> anyhow::Result<()> {
-    let kept = link.lock().ok().and_then(|mut link| link.take());
-    let open = match kept {
-        Some(open) => open,
-        None => transport.connect().await?,
+/// The connection that RabbitMQ is asked on, and whether it has answered the last time.
+type Asked = Mutex<Option<(Arc<Link>, bool)>>;
+
+/// How many messages wait for a worker, and whether RabbitMQ takes more.
+async fn queues(transport: &Transport, asked: &Asked) -> anyhow::Result<()> {
+    let kept = || asked.lock().unwrap_or_else(PoisonError::into_inner);
+    let last = kept().clone();
+    let link = match last {
+        // One that is blocked cannot be closed, and those that were given up would pile up.
+        Some((link, answered)) if answered || link.is_blocked() => link,
+        _ => Arc::new(transport.connect().await?),
     };
+    *kept() = Some((link.clone(), false)); // we may be broken off while we wait
+    link.try_publish().await?;
     for (name, queue) in [("orders", &transport.orders), ("dead", &transport.dead), ("parked", &transport.parked)] {
-        let waiting = open.waiting(queue).await.context("RabbitMQ")?;
+        let waiting = link.waiting(queue).await.context("RabbitMQ")?;
         metrics::gauge!("queue_messages", "queue" => name).set(waiting);
     }
-    if let Ok(mut link) = link.lock() {
-        *link = Some(open); // only one that has answered
-    }
+    *kept() = Some((link, true));
     Ok(())
 }

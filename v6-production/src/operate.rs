@@ -7,6 +7,7 @@ use crate::{
     Command, Config, DenyArgs, SeedArgs, Which,
     gate::deny,
     redis_store::RedisStore,
+    set_up::Wrong,
     shop::sales::{Sale, now_ms},
     sql,
     transport::Transport,
@@ -25,11 +26,14 @@ impl Servers {
     /// Connects; unlike a shop, an operator wants to know at once if that fails.
     async fn connect(config: &Config) -> anyhow::Result<Servers> {
         let urls = config.urls()?;
-        Ok(Servers {
-            sql: sql::connect(&urls.postgres, &config.shop).await?,
-            redis: RedisStore::connect(&urls.redis, &config.namespace, config.redis_timeout).await?,
-            transport: Transport::new(&urls.amqp, &config.namespace),
-        })
+        let connecting = async {
+            Ok(Servers {
+                sql: sql::connect(&urls.postgres, &config.shop).await?,
+                redis: RedisStore::connect(&urls.redis, &config.namespace, config.redis_timeout).await?,
+                transport: Transport::new(&urls.amqp, &config.namespace),
+            })
+        };
+        connecting.await.map_err(|error| Wrong::of(&error).map_or(error, anyhow::Error::from))
     }
 
     pub(crate) fn upkeep(&self, config: &Config) -> Upkeep {

@@ -1,24 +1,35 @@
 //! The way to Redis: names of keys, connections, and what its errors mean.
 
-use std::time::Duration;
+/// One connection for all requests.
+mod shared;
 
-use anyhow::Context;
+use std::{pin::Pin, time::Duration};
+
+use anyhow::{Context, bail};
+use futures_util::StreamExt;
 use redis::{
-    AsyncConnectionConfig, Client,
-    aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection, PubSub},
+    AsyncConnectionConfig, Client, ErrorKind, Msg, RedisError, ServerErrorKind, Value,
+    aio::{ConnectionManagerConfig, MultiplexedConnection, PubSubSink, PubSubStream},
+};
+use tokio::{
+    sync::watch,
+    time::{Interval, interval, timeout},
 };
 use url::Url;
 
+pub(crate) use self::shared::SharedConnection;
 use crate::order_id::MOST_NUMBERS;
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(2);
+/// How often a connection that only listens is asked whether it is alive.
+const PING_EVERY: Duration = Duration::from_secs(2);
 
 /// Redis, as one shop sees it.
 #[derive(Clone)]
 pub(crate) struct RedisStore {
-    /// Shared by all requests: many questions under way on one connection, which comes back by itself.
-    pub(crate) shared: ConnectionManager,
+    /// Shared by all requests. It comes back by itself.
+    pub(crate) shared: SharedConnection,
     client: Client,
     namespace: String,
 }
@@ -38,6 +49,15 @@ pub(crate) struct SaleKeys {
     pub(crate) spent: String,
     /// A set: buyers who get nothing.
     pub(crate) denied: String,
+    /// A number: the highest fencing token that has written here.
+    pub(crate) fence: String,
+}
+
+impl SaleKeys {
+    fn new(key: impl Fn(&str) -> String) -> SaleKeys {
+        let (sale, held, outbox, tries) = (key("sale"), key("held"), key("outbox"), key("tries"));
+        SaleKeys { sale, held, outbox, tries, spent: key("spent"), denied: key("denied"), fence: key("fence") }
+    }
 }
 
 impl RedisStore {
@@ -47,9 +67,9 @@ impl RedisStore {
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(CONNECT))
             .set_response_timeout(Some(timeout))
-            .set_number_of_retries(3)
+            .set_number_of_retries(1) // whoever asks has a pause of its own
             .set_max_delay(Duration::from_millis(500));
-        let mut shared = client.get_connection_manager_with_config(config).await?;
+        let mut shared = SharedConnection::open(client.clone(), config).await?;
         // A Redis that is still reading its file answers, with an error.
         let _: String = redis::cmd("PING").query_async(&mut shared).await?;
         Ok(RedisStore { shared, client, namespace: namespace.into() })
@@ -62,17 +82,29 @@ impl RedisStore {
         Ok(self.client.get_multiplexed_async_connection_with_config(&config).await?)
     }
 
-    /// A connection for listening.
-    pub(crate) async fn listen(&self, channels: &[String]) -> anyhow::Result<PubSub> {
-        let mut listener = tokio::time::timeout(CONNECT, self.client.get_async_pubsub()).await??;
-        tokio::time::timeout(CONNECT, listener.subscribe(channels)).await??;
-        Ok(listener)
+    /// Listens to a channel.
+    pub(crate) async fn listen(&self, channel: &str) -> anyhow::Result<Listener> {
+        let replaced = self.shared.replaced();
+        let mut listener = timeout(CONNECT, self.client.get_async_pubsub()).await??;
+        timeout(CONNECT, listener.subscribe(channel)).await??;
+        let (sink, news) = listener.split();
+        Ok(Listener { sink, news: Box::pin(news), pings: interval(PING_EVERY), replaced })
     }
 
     pub(crate) fn keys(&self, sale_id: i64) -> SaleKeys {
-        let key = |what| format!("{}:{{sale:{sale_id}}}:{what}", self.namespace);
-        let (sale, held, outbox) = (key("sale"), key("held"), key("outbox"));
-        SaleKeys { sale, held, outbox, tries: key("tries"), spent: key("spent"), denied: key("denied") }
+        SaleKeys::new(|what| format!("{}:{{sale:{sale_id}}}:{what}", self.namespace))
+    }
+
+    /// Keys that the holder of this lease writes before they replace the others.
+    pub(crate) fn staged_keys(&self, sale_id: i64, number: i64) -> SaleKeys {
+        SaleKeys::new(|what| format!("{}:{{sale:{sale_id}}}:new:{number}:{what}", self.namespace))
+    }
+
+    /// Whether Redis does what a role needs of it: it answers, and takes a write.
+    pub(crate) async fn try_write(&self) -> anyhow::Result<()> {
+        let mut write = redis::cmd("SET");
+        write.arg(format!("{}:alive", self.namespace)).arg(1).arg("EX").arg(60);
+        Ok(write.query_async(&mut self.shared.clone()).await?)
     }
 
     /// Which run of Redis this is. Another one was started again, or has taken over, and may have lost something.
@@ -122,15 +154,55 @@ pub(crate) fn numbers<const N: usize>(bytes: &[u8]) -> Option<[i64; N]> {
     Some(<[[u8; 8]; N]>::try_from(numbers).ok()?.map(i64::from_be_bytes))
 }
 
-/// What an answer meant for one attempt says when there was none: it may have been carried out all the same.
-pub(crate) fn is_unanswered(error: &redis::RedisError) -> bool {
-    use redis::{ErrorKind, ServerErrorKind};
-    match error.kind() {
-        // It is starting, or a replica: it has done nothing, and will do it later.
-        ErrorKind::Server(ServerErrorKind::BusyLoading | ServerErrorKind::TryAgain | ServerErrorKind::MasterDown) => {
-            true
+/// A connection that only listens.
+pub(crate) struct Listener {
+    sink: PubSubSink,
+    news: Pin<Box<PubSubStream>>,
+    pings: Interval,
+    replaced: watch::Receiver<u64>,
+}
+
+impl Listener {
+    /// The next message. Asks now and then whether anybody is there: whoever only listens does not notice otherwise.
+    ///
+    /// # Errors
+    /// The connection is closed, or silent.
+    pub(crate) async fn next(&mut self) -> anyhow::Result<Msg> {
+        loop {
+            tokio::select! {
+                message = self.news.next() => return message.context("Redis hung up"),
+                // It may lead to another server now.
+                _ = self.replaced.changed() => bail!("the way to Redis has changed"),
+                _ = self.pings.tick() => {
+                    let _: Value = timeout(CONNECT, self.sink.ping()).await.context("Redis is silent")??;
+                }
+            }
         }
-        ErrorKind::Server(_) => false,
-        _ => true,
     }
+}
+
+/// What an error says about the command that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// Redis has refused it: it is starting, a replica, full, or asks who we are. Nothing was done.
+    Refused,
+    /// No answer, or none that says what was done.
+    Unanswered,
+}
+
+/// Reads an error. A script is refused by its first write, before it has done anything.
+pub(crate) fn failure(error: &RedisError) -> Failure {
+    let refused = match error.kind() {
+        ErrorKind::AuthenticationFailed => true,
+        ErrorKind::Server(ServerErrorKind::ResponseError | ServerErrorKind::ExecAbort) => is_read_only(error),
+        ErrorKind::Server(_) => true,
+        _ => matches!(error.code(), Some("OOM" | "MISCONF" | "NOREPLICAS" | "NOAUTH" | "BUSY")),
+    };
+    if refused { Failure::Refused } else { Failure::Unanswered }
+}
+
+/// Whether Redis is a replica, and so takes no writes. Before version 7, a script's error has this in its text.
+fn is_read_only(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+        || error.detail().is_some_and(|detail| detail.contains("READONLY"))
 }

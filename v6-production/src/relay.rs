@@ -12,6 +12,7 @@ use redis::{
     streams::{StreamAutoClaimReply, StreamId, StreamReadOptions, StreamReadReply},
 };
 use tokio::{
+    sync::Mutex,
     task::JoinSet,
     time::{Instant, sleep},
 };
@@ -45,8 +46,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) async fn run(redis: RedisStore, transport: Transport, catalogue: Arc<Catalogue>, stop: CancellationToken) {
     let name = &format!("{:016x}", fastrand::u64(..));
     let (redis, transport, catalogue, stop) = (&redis, &transport, &catalogue, &stop);
+    let kept: &Mutex<Option<Arc<Link>>> = &Mutex::new(None);
     supervise::keep("relay", stop, || async move {
-        let link = Arc::new(transport.connect().await?);
+        let mut link = kept.lock().await;
+        // One that is blocked cannot be closed: it is the one to wait on.
+        if !link.as_ref().is_some_and(|link| link.is_blocked()) {
+            *link = Some(Arc::new(transport.connect().await?));
+        }
+        let link = link.clone().context("no link")?;
         let redis = redis.clone();
         let connection = redis.own_connection(PATIENCE).await.context("Redis")?;
         let mut relay = Relay { name, queue: &transport.orders, link, redis, connection, groups: HashMap::new() };
@@ -67,11 +74,15 @@ struct Relay<'a> {
 
 impl Relay<'_> {
     async fn carry(&mut self, catalogue: &Catalogue, stop: &CancellationToken) -> anyhow::Result<()> {
-        let mut in_flight = JoinSet::new();
+        let mut in_flight: JoinSet<anyhow::Result<()>> = JoinSet::new();
         // What we have read before and not done, then what is new.
         let mut from = "0";
         let mut claimed = Instant::now();
         while !stop.is_cancelled() {
+            // What has failed is noticed at once: the link may be of no use any more.
+            while let Some(sent) = in_flight.try_join_next() {
+                sent??;
+            }
             self.join_groups(catalogue).await?;
             if self.groups.is_empty() {
                 sleep(Duration::from_millis(50)).await;

@@ -9,7 +9,10 @@ use sqlx::PgPool;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::{notify::Notices, observe::list, order_id::OrderId, redis_store::RedisStore, sql::in_time, supervise};
+use crate::{
+    catalogue::AFTERWARDS_MS, notify::Notices, observe::list, order_id::OrderId, redis_store::RedisStore, sql::in_time,
+    supervise,
+};
 
 /// How often we look. A buyer pays a second late at most, and a unit is back a second later.
 const EVERY: Duration = Duration::from_millis(500);
@@ -30,7 +33,10 @@ pub(crate) async fn run(sql: PgPool, redis: RedisStore, path_ttl: Duration, stop
             let _ = stop.run_until_cancelled(sleep(EVERY)).await;
             return Ok(());
         }
-        give_back(sql, redis, path_ttl, given_back).await
+        if !give_back(sql, redis, path_ttl, given_back).await? {
+            let _ = stop.run_until_cancelled(sleep(EVERY)).await; // for a sale that is off admission
+        }
+        Ok(())
     })
     .await;
 }
@@ -70,12 +76,16 @@ struct Over {
 
 async fn to_give_back(sql: &PgPool) -> sqlx::Result<Vec<Over>> {
     let query = "select id, buyer_id, reason is distinct from 'sold-out' as unit from orders
-                 where status in ('expired', 'failed') and not given_back order by id limit $1";
-    sqlx::query_as(query).bind(BATCH).fetch_all(sql).await
+                 where status in ('expired', 'failed') and not given_back
+                     and exists (select from sales where sales.id = sale_id and closes_at > now_ms() - $2)
+                 order by id limit $1";
+    sqlx::query_as(query).bind(BATCH).bind(AFTERWARDS_MS).fetch_all(sql).await
 }
 
-/// First Redis, then the note that it was done: in between, it is done again, and changes nothing.
-async fn give_back(sql: &PgPool, redis: &RedisStore, path_ttl: Duration, orders: Vec<Over>) -> anyhow::Result<()> {
+/// First Redis, then the note that it was done: in between, it is done again, and changes nothing. Returns whether all of them
+/// could be given back.
+async fn give_back(sql: &PgPool, redis: &RedisStore, path_ttl: Duration, orders: Vec<Over>) -> anyhow::Result<bool> {
+    let mut all = true;
     let mut per_sale: BTreeMap<i64, Vec<Over>> = BTreeMap::new();
     for order in orders {
         per_sale.entry(order.id.sale_id()).or_default().push(order);
@@ -88,12 +98,16 @@ async fn give_back(sql: &PgPool, redis: &RedisStore, path_ttl: Duration, orders:
         for order in &orders {
             call.arg(&order.buyer_id.to_be_bytes()).arg(&order.id.0.to_be_bytes()).arg(i64::from(order.unit));
         }
-        let units: u64 = call.invoke_async(&mut redis.shared.clone()).await?;
+        let units: i64 = call.invoke_async(&mut redis.shared.clone()).await?;
+        let Ok(units) = u64::try_from(units) else {
+            all = false;
+            continue;
+        };
         metrics::counter!("units_released_total").increment(units);
         let ids: Vec<OrderId> = orders.iter().map(|order| order.id).collect();
         let update = sqlx::query("update orders set given_back = true where id = any($1)");
         in_time(update.bind(&ids).execute(sql)).await?;
         tracing::info!(orders = list(&ids), units, "given back");
     }
-    Ok(())
+    Ok(all)
 }

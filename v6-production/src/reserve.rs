@@ -71,6 +71,8 @@ pub(crate) enum Outcome {
     TooOften(Duration),
     /// Nothing was said in time. A unit may be held.
     Unanswered,
+    /// Redis takes no writes. Nothing was done.
+    Refused,
     /// It was not asked, because too many are waiting.
     Overloaded,
 }
@@ -89,6 +91,7 @@ impl Outcome {
             Outcome::Crowded => "crowded",
             Outcome::TooOften(_) => "too-often",
             Outcome::Unanswered => "unanswered",
+            Outcome::Refused => "refused",
             Outcome::Overloaded => "overloaded",
         }
     }
@@ -128,6 +131,7 @@ pub(crate) async fn handler(
         Outcome::Warming => Err(Error::Unavailable("the sale is being made ready")),
         Outcome::Overloaded | Outcome::Crowded => Err(shop::Error::Overloaded.into()),
         Outcome::Unanswered => Err(Error::Unanswered),
+        Outcome::Refused => Err(Error::Unavailable("Redis takes no reservations")),
     }
 }
 

@@ -28,7 +28,7 @@ use crate::{
     shop::{sales::Sale, serve, stop_signal},
     sold_out::SoldOut,
     sql,
-    supervise::wait_for,
+    supervise::{count_panics, wait_for},
     transport::Transport,
     upkeep::seed,
     worker::Worker,
@@ -48,18 +48,18 @@ pub async fn main(config: &Config) -> ExitCode {
 }
 
 async fn run(config: &Config) -> anyhow::Result<()> {
+    count_panics();
     let urls = config.urls()?;
     let signer = config.signer()?;
     let clients = ClientLimit::new(&config.clients)?;
     let mut stopped = std::pin::pin!(stop_signal()?);
     let aside = Aside::open()?;
     let servers = tokio::select! {
-        servers = aside.spawn(connect(config.clone(), urls)) => servers?,
+        servers = aside.spawn(connect(config.clone(), urls)) => servers??,
         () = &mut stopped => return Ok(()),
     };
     servers.redis.check_durability().await;
     let clock = Clock::new(&servers.redis).await.context("Redis")?;
-    seed(&servers.sql, &servers.redis, &Sale::first(&config.shop)).await?;
 
     let stop = CancellationToken::new();
     let app = open(config, &servers, signer, clock, stop.clone(), &aside);
@@ -110,13 +110,18 @@ impl Drop for Aside {
 }
 
 /// Waits until each server answers.
-async fn connect(config: Config, urls: Urls) -> Servers {
-    let sql = wait_for("PostgreSQL", || sql::connect(&urls.postgres, &config.shop)).await;
+///
+/// # Errors
+/// The set-up is wrong.
+async fn connect(config: Config, urls: Urls) -> anyhow::Result<Servers> {
+    let sql = wait_for("PostgreSQL", || sql::connect(&urls.postgres, &config.shop)).await?;
     let redis = || RedisStore::connect(&urls.redis, &config.namespace, config.redis_timeout);
-    let redis = wait_for("Redis", redis).await;
+    let redis = wait_for("Redis", redis).await?;
     let transport = Transport::new(&urls.amqp, &config.namespace);
-    wait_for("RabbitMQ", || transport.connect()).await;
-    Servers { sql, redis, transport }
+    wait_for("RabbitMQ", || transport.connect()).await?;
+    let first = Sale::first(&config.shop);
+    wait_for("sale 1", || seed(&sql, &redis, &first)).await?;
+    Ok(Servers { sql, redis, transport })
 }
 
 /// What requests need, and the tasks that keep it up to date.
@@ -130,8 +135,9 @@ fn open(
 ) -> App {
     let (sql, redis) = (servers.sql.clone(), servers.redis.clone());
     let (catalogue, sold_out) = (Catalogue::new(), Arc::new(SoldOut::default()));
-    let (desk, at_the_desk) = Desk::open(redis.clone(), catalogue.clone(), sold_out.clone(), config.rules);
-    let (lookups, looking_up) = Lookups::open(sql.clone());
+    let (desk, at_the_desk) =
+        Desk::open(redis.clone(), catalogue.clone(), sold_out.clone(), config.rules, stop.clone());
+    let (lookups, looking_up) = Lookups::open(sql.clone(), stop.clone());
     aside.spawn(at_the_desk);
     aside.spawn(looking_up);
     let app = App(Arc::new(Parts {

@@ -16,7 +16,6 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use futures_util::StreamExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -73,18 +72,17 @@ impl SoldOut {
 
     /// Hears from all instances which sale is sold out, and which has units again.
     pub(crate) async fn listen(&self, redis: &RedisStore, stop: &CancellationToken) {
+        let channel = &redis.channel("stock");
         let listen = || async move {
-            let mut listener = redis.listen(&[redis.channel("stock")]).await?;
-            let mut news = listener.on_message();
-            while let Some(Some(message)) = stop.run_until_cancelled(news.next()).await {
-                let text: String = message.get_payload()?;
+            let mut listener = redis.listen(channel).await?;
+            while let Some(message) = stop.run_until_cancelled(listener.next()).await {
+                let text: String = message?.get_payload()?;
                 match text.split_once(' ').map(|(what, sale)| (what, sale.parse())) {
                     Some(("sold-out", Ok(sale_id))) => self.set(sale_id),
                     Some(("restocked", Ok(sale_id))) => self.clear(sale_id),
                     _ => tracing::warn!("strange news of stock: {text}"),
                 }
             }
-            anyhow::ensure!(stop.is_cancelled(), "Redis hung up");
             Ok(())
         };
         supervise::keep("news of stock", stop, listen).await;

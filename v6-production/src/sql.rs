@@ -1,9 +1,12 @@
-//! The tables of chapter 6: PostgreSQL is the record; what is not in here did not happen.
+//! PostgreSQL is the record: how it is reached, how long anything of it may be held, and whose fault an error is.
 
-use std::{str::FromStr, time::Duration};
+/// The tables.
+mod schema;
+
+use std::{io, str::FromStr, time::Duration};
 
 use sqlx::{
-    Executor, PgPool,
+    PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::time::timeout;
@@ -11,91 +14,72 @@ use url::Url;
 
 use crate::shop;
 
-/// The database ends a statement after so long.
-const STATEMENT_TIMEOUT: &str = "10s";
-/// And we wait so long for it to say so: a connection that died silently says nothing.
-const PATIENCE: Duration = Duration::from_secs(15);
-
-const SCHEMA: [&str; 7] = [
-    "create table if not exists sales (
-        id bigint primary key,
-        name text not null,
-        price_cents bigint not null,
-        stock bigint not null,
-        sold bigint not null check (sold between 0 and stock), -- units of orders that are confirmed or paid
-        opens_at bigint not null, -- milliseconds since 1970, as all times
-        closes_at bigint not null,
-        epoch bigint not null default 0 -- 0: not in Redis yet
-    )",
-    "create table if not exists orders (
-        id bigint primary key,
-        sale_id bigint not null references sales (id),
-        buyer_id bigint not null,
-        status text not null check (status in ('confirmed', 'paid', 'expired', 'failed')),
-        reason text,
-        path bigint not null, -- the address it was bought at, and the request, for who asks again
-        request bigint not null,
-        reserved_at bigint not null, -- by Redis's clock
-        confirmed_at bigint not null, -- by this one, as all times below
-        pay_by bigint not null,
-        paid_with text, -- the idempotency key of the payment that was charged
-        given_back bool not null default false -- to Redis: the unit of an order that is expired or failed
-    )",
-    "create or replace function now_ms() returns bigint language sql volatile
-        as $$ select (extract(epoch from clock_timestamp()) * 1000)::bigint $$",
-    "create table if not exists denied (
-        buyer_id bigint primary key,
-        name text not null
-    )",
-    "create unique index if not exists one_active_order on orders (sale_id, buyer_id)
-        where status in ('confirmed', 'paid')",
-    "create index if not exists to_release on orders (pay_by)
-        where status = 'confirmed' or (status in ('expired', 'failed') and not given_back)",
-    "create table if not exists payments (
-        buyer_id bigint not null,
-        idempotency_key text not null,
-        order_id bigint not null references orders (id),
-        request text not null, -- a hash of what was asked
-        started_at bigint not null,
-        answer text, -- null while it is in flight
-        primary key (buyer_id, idempotency_key)
-    )",
+/// What PostgreSQL ends by itself, because a host that is lost says no goodbye. In this order: a wait for a lock, a statement,
+/// and a transaction whose client does nothing give up what they hold; a session of which nobody has heard for a minute is
+/// closed (our pool closes an idle connection before that). The last ones are the kernel's: unacknowledged data and keepalives.
+const BOUNDS: [(&str, &str); 8] = [
+    ("lock_timeout", "2s"),
+    ("statement_timeout", "4s"),
+    ("idle_in_transaction_session_timeout", "4s"),
+    ("idle_session_timeout", "60s"),
+    ("tcp_user_timeout", "10s"),
+    ("tcp_keepalives_idle", "5s"),
+    ("tcp_keepalives_interval", "2s"),
+    ("tcp_keepalives_count", "3"),
 ];
+/// How long we wait for an answer: longer than a statement may take. A connection that is silent says nothing at all.
+const PATIENCE: Duration = Duration::from_secs(6);
+/// How long a connection may take to show that it is alive, and after what time in the pool it has to.
+const PING: Duration = Duration::from_secs(2);
+const UNTESTED: Duration = Duration::from_secs(1);
+/// How long a connection waits in the pool for work.
+const IDLE: Duration = Duration::from_secs(30);
 
-/// Connects, makes the tables, and sees to it that no statement waits for ever.
+/// Connects, makes the tables if they are not there, and sees to it that nothing waits for ever.
 pub(crate) async fn connect(url: &Url, config: &shop::Config) -> anyhow::Result<PgPool> {
-    let options = PgConnectOptions::from_str(url.as_str())?
-        .options([("statement_timeout", STATEMENT_TIMEOUT), ("lock_timeout", "5s")]);
+    let options = PgConnectOptions::from_str(url.as_str())?.application_name("oversold").options(BOUNDS);
     let pool = PgPoolOptions::new()
         .max_connections(config.pool_size)
         .acquire_timeout(config.pool_timeout.min(PATIENCE))
+        .idle_timeout(IDLE)
+        // Ours has a bound. sqlx's has none, and a silent connection would keep its place in the pool.
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move { Ok(meta.idle_for < UNTESTED || takes_writes(connection).await?) })
+        })
+        .after_release(|connection, _| Box::pin(takes_writes(connection)))
         .connect_with(options)
         .await?;
-    let mut tx = pool.begin().await?;
-    // `if not exists` alone lets two instances that start together collide. The lock's number is this schema's own.
-    tx.execute("select pg_advisory_xact_lock(5318006)").await?;
-    for statement in SCHEMA {
-        tx.execute(statement).await?;
-    }
-    tx.commit().await?;
+    schema::make(&pool).await?;
     Ok(pool)
+}
+
+/// Asks a connection of the pool whether it is alive, and of use: a session that began while the server was read-only stays so.
+async fn takes_writes(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    let query = sqlx::query_scalar("select current_setting('transaction_read_only') = 'off'");
+    timeout(PING, query.fetch_one(connection)).await.unwrap_or_else(|_| Err(no_answer()))
 }
 
 /// Waits for a statement or a transaction, but not for ever.
 pub(crate) async fn in_time<T>(work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
-    timeout(PATIENCE, work).await.unwrap_or_else(|_| {
-        Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer from PostgreSQL")))
-    })
+    timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(no_answer()))
 }
 
-/// Whether trying the same again may work: the server is away, starting or stopping, or two were in each other's way.
-pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
+fn no_answer() -> sqlx::Error {
+    sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer from PostgreSQL"))
+}
+
+/// Whether the data of a statement are at fault: a value that does not fit its type (SQLSTATE class 22), or that breaks a
+/// constraint (class 23). Every other error may be gone the next time: the server is away, full, or read-only, or two were in
+/// each other's way.
+pub(crate) fn is_fault_of_data(error: &sqlx::Error) -> bool {
+    is_of_class(error, &["22", "23"])
+}
+
+/// Whether the database is away, or does not do now what it usually does: no fault of the data, nor of the statement (class 42).
+pub(crate) fn is_unavailable(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Database(cause) => {
-            let code = cause.code().unwrap_or_default();
-            // Connection, resources, operator, locks, serialization and deadlock.
-            ["08", "53", "57", "55P03", "40001", "40P01"].iter().any(|class| code.starts_with(class))
-        }
+        sqlx::Error::Database(_) => !is_of_class(error, &["22", "23", "42"]),
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
         | sqlx::Error::Protocol(_)
@@ -104,4 +88,9 @@ pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
         | sqlx::Error::WorkerCrashed => true,
         _ => false,
     }
+}
+
+fn is_of_class(error: &sqlx::Error, classes: &[&str]) -> bool {
+    let code = error.as_database_error().and_then(|cause| cause.code());
+    code.is_some_and(|code| classes.iter().any(|class| code.starts_with(class)))
 }

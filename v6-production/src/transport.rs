@@ -1,6 +1,6 @@
 //! The queue between relay and worker: its names, what a message says, and how RabbitMQ is to treat it.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use anyhow::{Context, bail, ensure};
 use lapin::{
@@ -15,7 +15,10 @@ use url::Url;
 use crate::order_id::OrderId;
 
 /// How long RabbitMQ may take to connect, to declare, or to confirm.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Seconds between two heartbeats at most. Either end gives a connection up that has been silent for twice as long; RabbitMQ
+/// then hands the messages of a host that is lost to another worker.
+const HEARTBEAT: u16 = 4;
 /// A message that was given to workers so often and never acknowledged goes to the dead letters.
 const DELIVERY_LIMIT: i64 = 5;
 
@@ -50,13 +53,17 @@ pub(crate) struct Transport {
 pub(crate) struct Link {
     pub(crate) channel: Channel,
     /// Kept: with it the channel ends.
-    _connection: Connection,
+    connection: Connection,
 }
 
 impl Transport {
     pub(crate) fn new(url: &Url, namespace: &str) -> Transport {
         let [orders, dead, parked] = ["orders", "dead", "parked"].map(|queue| format!("{namespace}.{queue}"));
-        Transport { url: url.as_str().into(), orders, dead, parked }
+        let mut url = url.clone();
+        if !url.query_pairs().any(|(key, _)| key == "heartbeat") {
+            url.query_pairs_mut().append_pair("heartbeat", &HEARTBEAT.to_string());
+        }
+        Transport { url: url.into(), orders, dead, parked }
     }
 
     /// Connects and declares what is not there. The queues are quorum queues: on disk, and on a majority of the brokers.
@@ -78,10 +85,15 @@ impl Transport {
             declare(&channel, &self.dead, [quorum.clone()]).await?;
             declare(&channel, &self.orders, dead_letters.into_iter().chain([quorum])).await?;
             channel.confirm_select(ConfirmSelectOptions::default()).await?;
-            lapin::Result::Ok(Link { channel, _connection: connection })
+            lapin::Result::Ok(Link { channel, connection })
         };
-        timeout(PATIENCE, connecting).await.context("no answer from RabbitMQ")?.context("RabbitMQ")
+        in_time(connecting).await.context("RabbitMQ")
     }
+}
+
+/// Waits for RabbitMQ, but not for ever.
+pub(crate) async fn in_time<T>(work: impl Future<Output = lapin::Result<T>>) -> anyhow::Result<T> {
+    Ok(timeout(PATIENCE, work).await.context("no answer from RabbitMQ")??)
 }
 
 async fn declare(
@@ -102,26 +114,50 @@ impl Link {
     pub(crate) async fn waiting(&self, queue: &str) -> anyhow::Result<u32> {
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let asking = self.channel.queue_declare(queue.into(), options, FieldTable::default());
-        Ok(timeout(PATIENCE, asking).await.context("no answer from RabbitMQ")??.message_count())
+        Ok(in_time(asking).await?.message_count())
     }
 
-    /// Publishes to a queue and waits until RabbitMQ has it on disk.
+    /// Whether RabbitMQ takes no messages, because its memory or its disk is full. It says so when somebody publishes.
+    pub(crate) fn is_blocked(&self) -> bool {
+        let status = self.connection.status();
+        status.connected() && status.blocked()
+    }
+
+    /// Publishes to a queue and waits until RabbitMQ has it on disk. While RabbitMQ takes no messages from anybody, this waits
+    /// for that to end: it does not even read the end of a connection then, and those that were given up would pile up.
     ///
     /// # Errors
     /// It does not, or there is no such queue: an unroutable message is confirmed as well, and only `mandatory` has it
     /// sent back.
     pub(crate) async fn publish(&self, queue: &str, body: &[u8]) -> anyhow::Result<()> {
-        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let persistent = BasicProperties::default().with_delivery_mode(2).with_content_type("application/json".into());
-        let publishing =
-            async { self.channel.basic_publish("".into(), queue.into(), options, body, persistent).await?.await };
-        match timeout(PATIENCE, publishing).await.context("RabbitMQ does not confirm")?? {
+        match self.confirmed(queue, body).await? {
             Confirmation::Ack(None) => Ok(()),
             Confirmation::Ack(Some(returned)) => {
                 metrics::counter!("returned_total").increment(1);
                 bail!("{queue}: sent back: {}", returned.reply_text)
             }
             other => bail!("{queue}: not taken: {other:?}"),
+        }
+    }
+
+    /// Whether RabbitMQ takes messages: publishes one to nobody, and has it sent back.
+    pub(crate) async fn try_publish(&self) -> anyhow::Result<()> {
+        ensure!(!self.is_blocked(), "RabbitMQ takes no messages");
+        timeout(PATIENCE, self.confirmed("", b"")).await.context("RabbitMQ takes no messages")?.map(drop)
+    }
+
+    async fn confirmed(&self, queue: &str, body: &[u8]) -> anyhow::Result<Confirmation> {
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let persistent = BasicProperties::default().with_delivery_mode(2).with_content_type("application/json".into());
+        let publishing =
+            async { self.channel.basic_publish("".into(), queue.into(), options, body, persistent).await?.await };
+        let mut publishing = pin!(publishing);
+        loop {
+            match timeout(PATIENCE, &mut publishing).await {
+                Ok(confirmation) => return Ok(confirmation?),
+                Err(_) if self.is_blocked() => {} // its heartbeats say that it is there
+                Err(_) => bail!("RabbitMQ does not confirm"),
+            }
         }
     }
 }

@@ -2,19 +2,23 @@
 
 /// Who does it by itself: one instance of all.
 mod keeper;
+/// A sale as SQL has it.
+mod picture;
 /// Redis made anew from SQL.
 mod rebuild;
 /// Redis, outbox, queue and SQL laid side by side.
 mod reconcile;
 /// A new sale.
 mod seed;
+/// Written beside, then put in place at once.
+mod stage;
 
 use std::time::Duration;
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 
-pub(crate) use self::{rebuild::Why, seed::seed};
-use crate::{redis_store::RedisStore, transport::Transport};
+pub(crate) use self::{rebuild::Why, seed::seed, stage::Stage};
+use crate::{lease::Lease, redis_store::RedisStore, transport::Transport};
 
 /// What upkeep works on.
 #[derive(Clone)]
@@ -38,8 +42,7 @@ impl Upkeep {
     }
 }
 
-/// Whoever rebuilds or reconciles a sale is alone at it until the end of the transaction; false if somebody else is.
-async fn alone(sql: &mut PgConnection, sale_id: i64) -> sqlx::Result<bool> {
-    let query = "select pg_try_advisory_xact_lock(5318006, $1)";
-    sqlx::query_scalar(query).bind(sale_id as i32).fetch_one(sql).await
+/// The lease of whoever rebuilds, reconciles or seeds a sale, or tells it who is denied; `None` if somebody else is at it.
+pub(crate) async fn alone(sql: &PgPool, sale_id: i64) -> sqlx::Result<Option<Lease>> {
+    Lease::take(sql, &format!("sale {sale_id}")).await
 }

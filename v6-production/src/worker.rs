@@ -7,7 +7,7 @@ mod place;
 
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use futures_util::StreamExt;
 use lapin::{
     message::Delivery,
@@ -15,16 +15,15 @@ use lapin::{
     types::FieldTable,
 };
 use sqlx::PgPool;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::place::fail;
 use crate::{
     notify::Notices,
     order_id::OrderId,
-    sql::is_transient,
+    sql::is_fault_of_data,
     supervise::{self, Backoff},
-    transport::{Link, PATIENCE, Reservation, Transport, read, write},
+    transport::{Link, Reservation, Transport, in_time, read, write},
 };
 
 /// Messages that RabbitMQ hands over before the first is acknowledged, and messages in one transaction.
@@ -77,7 +76,7 @@ impl Worker {
                     metrics::counter!("parked_total").increment(1);
                     link.publish(&this.transport.parked, &bad).await?;
                 }
-                letter.ack(BasicAckOptions::default()).await?;
+                in_time(letter.ack(BasicAckOptions::default())).await?;
             }
             if !this.stop.is_cancelled() {
                 bail!("RabbitMQ hung up");
@@ -97,7 +96,7 @@ impl Worker {
         match placed {
             Ok(placed) => {
                 for delivery in &batch {
-                    delivery.ack(BasicAckOptions::default()).await?;
+                    in_time(delivery.ack(BasicAckOptions::default())).await?;
                 }
                 self.notices.orders(&placed).await;
                 Ok(())
@@ -107,7 +106,8 @@ impl Worker {
                 tracing::warn!("a batch goes to the dead letters: {error:#}");
                 metrics::counter!("dead_lettered_total").increment(batch.len() as u64);
                 for delivery in &batch {
-                    delivery.nack(BasicNackOptions { requeue: false, ..BasicNackOptions::default() }).await?;
+                    let never = BasicNackOptions { requeue: false, ..BasicNackOptions::default() };
+                    in_time(delivery.nack(never)).await?;
                 }
                 Ok(())
             }
@@ -130,16 +130,18 @@ impl Worker {
         Ok(bad)
     }
 
-    /// Places them in one transaction. A database that is away is waited for here: sent back, the message would only
-    /// come again at once.
+    /// Places them in one transaction. Only what is the message's own fault takes it out of the queue; with everything else,
+    /// it waits here: sent back, it would only come again at once.
     async fn place(&self, reservations: &[Reservation]) -> anyhow::Result<Vec<OrderId>> {
         let mut backoff = Backoff::default();
         loop {
             match place::place(&self.sql, reservations, self.pay_within).await {
                 Ok(placed) => return Ok(placed),
-                Err(error) if is_transient(&error) && !self.stop.is_cancelled() => {
+                Err(error) if !is_fault_of_data(&error) && !self.stop.is_cancelled() => {
                     metrics::counter!("place_repeated_total").increment(1);
-                    tracing::debug!("place: {error}; trying again");
+                    if backoff.is_long() {
+                        tracing::warn!("orders wait for PostgreSQL: {error}");
+                    }
                     let _ = self.stop.run_until_cancelled(backoff.pause()).await;
                 }
                 Err(error) => return Err(error.into()),
@@ -155,5 +157,5 @@ async fn consume(link: &Link, queue: &str) -> anyhow::Result<lapin::Consumer> {
         let options = BasicConsumeOptions::default(); // acknowledged by hand
         link.channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await
     };
-    Ok(timeout(PATIENCE, consuming).await.context("no answer from RabbitMQ")??)
+    in_time(consuming).await
 }

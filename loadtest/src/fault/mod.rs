@@ -5,6 +5,8 @@
 
 /// What came of the rounds.
 pub mod figures;
+/// A network that can fail.
+pub mod network;
 /// Buyers who ask while something is broken, and afterwards.
 mod probe;
 /// Whether a grid can go on in a file.

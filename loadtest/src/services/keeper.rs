@@ -73,7 +73,9 @@ fn obey(processes: &mut Processes, order: &str) -> anyhow::Result<Answer> {
     | Order::StartAgain(server)
     | Order::Empty(server)
     | Order::Cut(server)
-    | Order::Bytes(server)) = order;
+    | Order::Bytes(server)
+    | Order::Block(server)
+    | Order::Unblock(server)) = order;
     let process = processes.get_mut(&server).with_context(|| format!("{server} is not one of these servers"))?;
     match order {
         Order::Kill(_) => process.kill()?,
@@ -81,6 +83,8 @@ fn obey(processes: &mut Processes, order: &str) -> anyhow::Result<Answer> {
         Order::Empty(server) => server.empty(process.folder_at_rest()?)?,
         Order::Cut(server) => server.cut(process.folder_at_rest()?)?,
         Order::Bytes(server) => return Ok(Answer::Bytes(server.bytes(process.folder_at_rest()?)?)),
+        Order::Block(server) => server.block(process, true)?,
+        Order::Unblock(server) => server.block(process, false)?,
     }
     Ok(Answer::Done)
 }

@@ -56,6 +56,8 @@ enum Order {
     Empty(Server),
     Cut(Server),
     Bytes(Server),
+    Block(Server),
+    Unblock(Server),
 }
 
 /// What the keeper says, once when it starts and once for every order: a line of JSON on its standard output.
@@ -144,6 +146,15 @@ impl Services {
             Answer::Bytes(bytes) => Ok(bytes),
             Answer::Up(_) | Answer::Done | Answer::Failed(_) => bail!("the keeper of the servers was asked for bytes"),
         }
+    }
+
+    /// Has a server that runs take no more messages, as it does when its memory is full; `block` false lets it take them
+    /// again. Only of RabbitMQ. Blocks.
+    ///
+    /// # Errors
+    /// It is not RabbitMQ, or it does not run.
+    pub fn block(&mut self, server: Server, block: bool) -> anyhow::Result<()> {
+        self.order(&if block { Order::Block(server) } else { Order::Unblock(server) })
     }
 
     fn order(&mut self, order: &Order) -> anyhow::Result<()> {

@@ -120,6 +120,14 @@ impl Process {
         Ok(&self.folder)
     }
 
+    /// A program that is to talk to it: in its folder, as its user, with its environment.
+    pub(super) fn companion(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&self.folder).env_clear();
+        command.envs(self.command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        command
+    }
+
     /// Asks it to end; returns at once.
     pub(super) fn ask_to_end(&self) {
         if let Some(child) = &self.child {

@@ -6,6 +6,7 @@ use std::{
     process::Command,
 };
 
+use anyhow::{Context, ensure};
 use url::Url;
 
 use super::{
@@ -49,6 +50,16 @@ pub(super) fn start(programs: &Path, folder: &Path) -> anyhow::Result<Process> {
     })?;
     node.needs = Some(Box::new(names));
     Ok(node)
+}
+
+/// Raises the node's memory alarm, or lowers it: RabbitMQ then stops reading from whoever publishes.
+pub(super) fn block(node: &Process, block: bool) -> anyhow::Result<()> {
+    let programs = programs().context("rabbitmqctl is gone")?;
+    let watermark: &[&str] = if block { &["0"] } else { &["absolute", "1GB"] };
+    let mut control = node.companion(&programs.join("rabbitmqctl"));
+    let done = control.arg("set_vm_memory_high_watermark").args(watermark).output()?;
+    ensure!(done.status.success(), "rabbitmqctl failed: {}", String::from_utf8_lossy(&done.stderr).trim());
+    Ok(())
 }
 
 /// Erlang's list of the nodes on a machine. A node would start one that outlives it.

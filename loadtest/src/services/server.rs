@@ -79,6 +79,14 @@ impl Server {
         }
     }
 
+    /// Has it take no more messages, or take them again.
+    pub(super) fn block(self, process: &Process, block: bool) -> anyhow::Result<()> {
+        match self {
+            Server::RabbitMq => rabbitmq::block(process, block),
+            Server::Postgres | Server::Redis => bail!("{self} has no publishers"),
+        }
+    }
+
     /// Cuts the end of its log in `folder` off.
     pub(super) fn cut(self, folder: &Path) -> anyhow::Result<()> {
         match self {

@@ -3,7 +3,10 @@
 //! A test that kills a server starts a set of its own; the others share one.
 
 mod grid;
+mod lost_hosts;
 mod nothing_is_lost;
 mod rebuild;
+mod refused;
 #[path = "../support/mod.rs"]
 mod support;
+mod wrong_setup;

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::support::{
     SALE, eventually, loadtest,
-    production::{Production, address, becomes, click, log_in, order, own, purchase, queued, reservation, shared},
+    production::{
+        Production, address, becomes, click, counter, log_in, order, own, purchase, queued, reservation, shared,
+    },
     proxy::Proxy,
 };
 use clap::ValueEnum;
@@ -21,16 +23,6 @@ use loadtest::{
 };
 use redis::AsyncCommands;
 use tokio::{io::AsyncWriteExt, task::block_in_place, time::timeout};
-
-impl Production {
-    /// The same, through other servers' addresses.
-    fn args_with(&self, flag: &str, url: &url::Url, further: &[&str]) -> Vec<String> {
-        let mut args = self.args(further);
-        let at = args.iter().position(|arg| arg == flag).unwrap();
-        args[at + 1] = url.to_string();
-        args
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
@@ -92,7 +84,7 @@ async fn a_worker_killed_between_commit_and_acknowledgement_makes_no_second_orde
     let api = sale.instance(&["--role", "api"]).await;
     let proxy = Proxy::to(&sale.stores.amqp).await;
     proxy.drop_acks();
-    let args = sale.args_with("--amqp-url", &proxy.instead_of(&sale.stores.amqp), &["--role", "worker"]);
+    let args = sale.args_with(Server::RabbitMq, &proxy.instead_of(&sale.stores.amqp), &["--role", "worker"]);
     let worker = sale.instance_with(&args).await;
     let mut connection = Connection::open(api.address).await.unwrap();
     let order_id = queued(&click(&mut connection, 1).await);
@@ -115,7 +107,7 @@ async fn an_instance_killed_after_the_reservation_loses_nothing() {
 
     // And one that dies between the reservation and the answer.
     let proxy = Proxy::to(&sale.stores.redis).await;
-    let args = sale.args_with("--redis-url", &proxy.instead_of(&sale.stores.redis), &["--role", "api"]);
+    let args = sale.args_with(Server::Redis, &proxy.instead_of(&sale.stores.redis), &["--role", "api"]);
     let silent = sale.instance_with(&args).await;
     let mut connection = Connection::open(silent.address).await.unwrap();
     let clicking = tokio::spawn(async move {
@@ -136,7 +128,7 @@ async fn an_instance_killed_after_the_reservation_loses_nothing() {
 async fn a_buyer_who_hangs_up_has_bought_all_the_same() {
     let sale = Production::new(shared(), 5).await;
     let proxy = Proxy::to(&sale.stores.redis).await;
-    let args = sale.args_with("--redis-url", &proxy.instead_of(&sale.stores.redis), &[]);
+    let args = sale.args_with(Server::Redis, &proxy.instead_of(&sale.stores.redis), &[]);
     let shop = sale.instance_with(&args).await;
     let cookie = log_in(shop.address, 1).await;
     loop {
@@ -274,7 +266,7 @@ async fn an_unroutable_message_stays_in_the_outbox_until_there_is_a_queue() {
 async fn an_answer_that_comes_too_late_is_asked_for_again_and_is_the_same() {
     let sale = Production::new(shared(), 5).await;
     let proxy = Proxy::to(&sale.stores.redis).await;
-    let args = sale.args_with("--redis-url", &proxy.instead_of(&sale.stores.redis), &["--redis-timeout", "0.3"]);
+    let args = sale.args_with(Server::Redis, &proxy.instead_of(&sale.stores.redis), &["--redis-timeout", "0.3"]);
     let shop = sale.instance_with(&args).await;
     let mut connection = Connection::open(shop.address).await.unwrap();
     let (mut clicked, before) = (Connection::open(shop.address).await.unwrap(), proxy.scripts());
@@ -285,9 +277,11 @@ async fn an_answer_that_comes_too_late_is_asked_for_again_and_is_the_same() {
     let asked = proxy.scripts();
     let clicking = tokio::spawn(async move { (click(&mut connection, 1).await, connection) });
     eventually("the script has run", async || sale.held().await.len() == 2).await;
-    eventually("it is asked for again", async || proxy.scripts() >= asked + 2).await;
+    let repeated = async || counter(shop.address, "reserve_repeated_total ").await;
+    eventually("it is asked for again", async || repeated().await > 0).await;
     proxy.hold_answers(false);
     let (reply, mut connection) = clicking.await.unwrap();
+    assert!(proxy.scripts() >= asked + 2, "by way of another connection");
     let order_id = queued(&reply);
     becomes(&mut connection, 1, order_id, "confirmed").await;
     sale.settles_at(2).await;

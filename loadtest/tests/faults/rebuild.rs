@@ -12,20 +12,6 @@ use redis::AsyncCommands;
 use tokio::task::block_in_place;
 
 impl Production {
-    /// Removes all that Redis knows of this shop, as FLUSHALL does of all shops.
-    async fn flush(&self) {
-        let mut redis = self.stores.connect().await.unwrap();
-        let mut keys = redis::cmd("KEYS");
-        let keys: Vec<String> = keys.arg(format!("{}:*", self.stores.namespace)).query_async(&mut redis).await.unwrap();
-        redis.del::<_, ()>(keys).await.unwrap();
-    }
-
-    /// The epoch of the sale in SQL.
-    async fn epoch(&self) -> i64 {
-        let query = sqlx::query_scalar("select epoch from sales where id = $1").bind(self.sale);
-        query.fetch_one(&self.pool).await.unwrap()
-    }
-
     /// Runs chapter 6's program with this command; returns what it prints, its errors below.
     async fn operate(&self, command: &[&str], further: &[&str]) -> String {
         let args = [self.args(further), command.iter().map(|&word| word.to_owned()).collect()].concat();

@@ -24,6 +24,7 @@ use tokio::{
     sync::{Semaphore, SemaphorePermit},
     task::block_in_place,
 };
+use url::Url;
 use v1_naive::shop::sales::Sale;
 
 use super::{SALE, assert_problem, eventually, json, link, loadtest};
@@ -74,6 +75,33 @@ impl Production {
         args.extend(self.stores.shop_args());
         args.extend(Version::V6.wide_limits().iter().chain(further).map(|&arg| arg.to_owned()));
         args
+    }
+
+    /// The same, but one server at another address.
+    pub fn args_with(&self, server: Server, url: &Url, further: &[&str]) -> Vec<String> {
+        let flag = match server {
+            Server::Postgres => "--database-url",
+            Server::Redis => "--redis-url",
+            Server::RabbitMq => "--amqp-url",
+        };
+        let mut args = self.args(further);
+        let at = args.iter().position(|arg| arg == flag).unwrap();
+        args[at + 1] = url.to_string();
+        args
+    }
+
+    /// Removes all that Redis knows of this shop, as FLUSHALL does of all shops.
+    pub async fn flush(&self) {
+        let mut redis = self.stores.connect().await.unwrap();
+        let mut keys = redis::cmd("KEYS");
+        let keys: Vec<String> = keys.arg(format!("{}:*", self.stores.namespace)).query_async(&mut redis).await.unwrap();
+        redis.del::<_, ()>(keys).await.unwrap();
+    }
+
+    /// The epoch of the sale in SQL.
+    pub async fn epoch(&self) -> i64 {
+        let query = sqlx::query_scalar("select epoch from sales where id = $1").bind(self.sale);
+        query.fetch_one(&self.pool).await.unwrap()
     }
 
     pub async fn instance(&self, further: &[&str]) -> ShopProcess {

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use sqlx::{AnyConnection, AnyPool, Connection, Executor, any::AnyPoolOptions};
 use url::Url;
 
@@ -66,6 +66,25 @@ impl Database {
             tx.execute(statement).await?;
         }
         tx.commit().await
+    }
+
+    /// Refuses a table `orders` that asks for more than this shop writes: it is another program's.
+    ///
+    /// # Errors
+    /// It is, or the database's.
+    pub(super) async fn check(self, pool: &AnyPool) -> anyhow::Result<()> {
+        if self == Database::Postgres {
+            let query = "select count(*) from pg_attribute
+                         where attrelid = to_regclass('orders') and attnum > 0 and not attisdropped and attnotnull
+                             and not atthasdef and attidentity = '' and attname not in ('sale_id', 'buyer_id', 'status')";
+            let foreign: i64 = sqlx::query_scalar(query).fetch_one(pool).await?;
+            ensure!(
+                foreign == 0,
+                "the database has a table orders that is not this shop's; make one for this shop (createdb) and name it in \
+                 DATABASE_URL"
+            );
+        }
+        Ok(())
     }
 
     /// `sold` is a counter that each chapter keeps in its own way; the orders are the truth it is held against.

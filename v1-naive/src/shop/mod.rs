@@ -68,6 +68,7 @@ impl Shop {
     pub async fn open(config: &Config, buy: &'static str) -> anyhow::Result<Shop> {
         let (url, temporary) = config.database_url()?;
         let (pool, database) = database::connect(&url, config).await?;
+        database.check(&pool).await?;
         database.make(&pool, &[database.sales(), database.orders()]).await?;
         sales::Sale::first(config).insert(&pool).await?;
         Ok(Shop { pool, database, buy, limits: config.into(), _temporary: temporary.map(Arc::new) })

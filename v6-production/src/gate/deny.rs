@@ -2,14 +2,23 @@
 
 use std::time::Duration;
 
-use redis::{RedisResult, pipe};
 use sqlx::{PgConnection, PgPool};
+use tokio::time::sleep;
 
 use super::session::buyer_id;
-use crate::redis_store::RedisStore;
+use crate::{
+    lease::Lease,
+    redis_store::RedisStore,
+    shop::sales::now_ms,
+    sql::in_time,
+    upkeep::{Stage, alone},
+};
 
 /// How long a copy lives that nobody renews: what compares Redis with SQL does, as long as the sale is on.
 const KEPT: Duration = Duration::from_secs(30 * 86_400);
+/// How often we look whether a sale's lease is free, and for how long: whoever compares it has it for a moment.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LOOKS: u32 = 100;
 
 /// Puts a buyer on the list, or takes one off, and tells all these sales.
 ///
@@ -26,11 +35,17 @@ pub(crate) async fn deny(
         true => "delete from denied where buyer_id = $1 or name = $2",
         false => "insert into denied (buyer_id, name) values ($1, $2) on conflict (buyer_id) do nothing",
     };
-    let mut connection = sql.acquire().await?;
-    sqlx::query(statement).bind(buyer_id(name)).bind(name).execute(&mut *connection).await?;
-    let denied = list(&mut connection).await?;
+    in_time(sqlx::query(statement).bind(buyer_id(name)).bind(name).execute(sql)).await?;
     for &sale_id in sales {
-        tell(redis, sale_id, &denied).await?;
+        for _ in 0..LOOKS {
+            if let Some(lease) = alone(sql, sale_id).await? {
+                let told = lease.while_held(tell(sql, redis, &lease, sale_id)).await;
+                lease.release().await;
+                told?;
+                break;
+            }
+            sleep(LOOK_EVERY).await; // if it is being rebuilt for longer than this, the rebuild tells it
+        }
     }
     Ok(())
 }
@@ -40,15 +55,11 @@ pub(crate) async fn list(sql: &mut PgConnection) -> sqlx::Result<Vec<i64>> {
     sqlx::query_scalar("select buyer_id from denied order by buyer_id").fetch_all(sql).await
 }
 
-/// Makes a sale's copy anew, in one go.
-pub(crate) async fn tell(redis: &RedisStore, sale_id: i64, denied: &[i64]) -> RedisResult<()> {
-    let key = redis.keys(sale_id).denied;
-    let mut write = pipe();
-    write.atomic().del(&key).ignore();
-    for buyers in denied.chunks(1000) {
-        let buyers: Vec<[u8; 8]> = buyers.iter().map(|buyer| buyer.to_be_bytes()).collect();
-        write.sadd(&key, buyers.iter().map(|buyer| buyer.as_slice()).collect::<Vec<_>>()).ignore();
-    }
-    write.expire(&key, KEPT.as_secs() as i64).ignore();
-    write.query_async(&mut redis.shared.clone()).await
+/// Makes a sale's copy anew from SQL's list.
+pub(crate) async fn tell(sql: &PgPool, redis: &RedisStore, lease: &Lease, sale_id: i64) -> anyhow::Result<()> {
+    let mut connection = sql.acquire().await?;
+    let denied = in_time(list(&mut connection)).await?;
+    let stage = Stage::new(redis, lease, sale_id)?;
+    stage.denied(&denied).await?;
+    stage.replace_denied(now_ms() + KEPT.as_millis() as i64).await
 }

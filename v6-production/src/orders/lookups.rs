@@ -1,10 +1,12 @@
 use std::collections::HashMap;
 
+use anyhow::ensure;
 use sqlx::PgPool;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use super::{Standing, recorded};
-use crate::{error::Error, order_id::OrderId, shop::Buyer};
+use crate::{error::Error, order_id::OrderId, shop::Buyer, supervise};
 
 /// Questions that may wait. One more is refused.
 const WAITING: usize = 20_000;
@@ -22,10 +24,14 @@ struct Question {
 }
 
 impl Lookups {
-    /// Opens them, and the work behind, which ends when nobody can ask any more.
-    pub(crate) fn open(sql: PgPool) -> (Lookups, impl Future<Output = ()>) {
+    /// Opens them, and the work behind, until `stop`.
+    pub(crate) fn open(sql: PgPool, stop: CancellationToken) -> (Lookups, impl Future<Output = ()>) {
         let (ask, questions) = mpsc::channel(WAITING);
-        (Lookups(ask), serve(questions, sql))
+        let work = async move {
+            let (questions, sql) = (&Mutex::new(questions), &sql);
+            supervise::keep("lookups", &stop, || async { serve(&mut *questions.lock().await, sql).await }).await;
+        };
+        (Lookups(ask), work)
     }
 
     /// What SQL says of this buyer's order; nothing if there is none, or it is not this buyer's.
@@ -37,11 +43,12 @@ impl Lookups {
     }
 }
 
-async fn serve(mut questions: mpsc::Receiver<Question>, sql: PgPool) {
+async fn serve(questions: &mut mpsc::Receiver<Question>, sql: &PgPool) -> anyhow::Result<()> {
     let mut batch = Vec::with_capacity(BATCH);
-    while questions.recv_many(&mut batch, BATCH).await > 0 {
+    loop {
+        ensure!(questions.recv_many(&mut batch, BATCH).await > 0, "nobody can ask any more");
         let ids: Vec<OrderId> = batch.iter().map(|question| question.order_id).collect();
-        match recorded(&sql, &ids).await {
+        match recorded(sql, &ids).await {
             Ok(orders) => {
                 let orders: HashMap<_, _> = orders.into_iter().map(|order| (order.id, order)).collect();
                 for question in batch.drain(..) {

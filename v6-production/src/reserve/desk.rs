@@ -4,25 +4,29 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::ensure;
 use redis::{RedisResult, Script};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use super::{Attempt, Outcome};
 use crate::{
     catalogue::{Catalogue, SaleRow},
     config::Rules,
     order_id::{MOST_NUMBERS, OrderId},
-    redis_store::{RedisStore, is_unanswered},
+    redis_store::{Failure, RedisStore, failure},
     sold_out::SoldOut,
-    supervise::Backoff,
+    supervise::{self, Backoff},
 };
 
 /// Attempts in one call: 32 take Redis a quarter of the time that 32 calls take.
 const BATCH: usize = 32;
 /// Calls under way. While they are, others gather; and once a sale is sold out, those never get to Redis.
 const CALLS: usize = 4;
-/// How long an attempt is asked for again and again.
+/// How long an attempt is asked for again and again to which there was no answer: a unit may be held.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// And one that was only refused: it may be a moment, in which another server takes over.
+const REFUSED_FOR: Duration = Duration::from_secs(1);
 /// From this share of all places on, ever more attempts are refused: a few at first, so that it never comes to all of them.
 const NEARLY_FULL: f64 = 0.5;
 
@@ -53,15 +57,21 @@ struct Clerk {
 }
 
 impl Desk {
-    /// A desk, and the work behind it, which ends when all attempts are answered and the desk is gone.
+    /// A desk, and the work behind it, until `stop`: by then all attempts are answered.
     pub(crate) fn open(
         redis: RedisStore,
         catalogue: Arc<Catalogue>,
         sold_out: Arc<SoldOut>,
         rules: Rules,
+        stop: CancellationToken,
     ) -> (Desk, impl Future<Output = ()>) {
         let (queue, attempts) = mpsc::channel(rules.waiting as usize);
-        (Desk { queue }, serve(attempts, Arc::new(Clerk { redis, catalogue, sold_out, rules })))
+        let (attempts, clerk) = (Mutex::new(attempts), Arc::new(Clerk { redis, catalogue, sold_out, rules }));
+        let work = async move {
+            let (attempts, clerk) = (&attempts, &clerk);
+            supervise::keep("desk", &stop, || async { serve(&mut *attempts.lock().await, clerk).await }).await;
+        };
+        (Desk { queue }, work)
     }
 
     /// Tries to hold a unit. The same request may be tried again and holds one unit.
@@ -85,16 +95,13 @@ fn refuses(taken: f64, dice: f64) -> bool {
     dice < (taken - NEARLY_FULL) / (1.0 - NEARLY_FULL)
 }
 
-async fn serve(mut attempts: mpsc::Receiver<Waiting>, clerk: Arc<Clerk>) {
+async fn serve(attempts: &mut mpsc::Receiver<Waiting>, clerk: &Arc<Clerk>) -> anyhow::Result<()> {
     let calls = Arc::new(Semaphore::new(CALLS));
     loop {
         // First the permit, then the attempts: those who come while all calls are under way go together.
-        let Ok(permit) = calls.clone().acquire_owned().await else { return };
+        let permit = calls.clone().acquire_owned().await?;
         let mut batch = Vec::with_capacity(BATCH);
-        if attempts.recv_many(&mut batch, BATCH).await == 0 {
-            let _ = calls.acquire_many(CALLS as u32 - 1).await; // the last calls
-            return;
-        }
+        ensure!(attempts.recv_many(&mut batch, BATCH).await > 0, "the desk is gone");
         let clerk = clerk.clone();
         tokio::spawn(async move {
             let mut sales: HashMap<i64, Vec<Waiting>> = HashMap::new();
@@ -116,33 +123,35 @@ impl Clerk {
     /// Asks for attempts on one sale, until there is an answer or too much time has passed.
     async fn call(&self, sale_id: i64, waiting: Vec<Waiting>) {
         let began = Instant::now();
-        let (mut backoff, mut repeated) = (Backoff::default(), false);
+        let (mut backoff, mut unanswered) = (Backoff::default(), false);
         let outcomes = loop {
             // Redis may have been rebuilt since, and have another epoch.
             let Some(sale) = self.catalogue.all().get(&sale_id).cloned() else {
-                break vec![if repeated { Outcome::Unanswered } else { Outcome::Closed }; waiting.len()];
+                break vec![if unanswered { Outcome::Unanswered } else { Outcome::Closed }; waiting.len()];
             };
-            let answers = self.reserve(&sale, &waiting, repeated).await;
+            let answers = self.reserve(&sale, &waiting, unanswered).await;
             if answers.as_ref().is_ok_and(|answers| answers.contains(&WARMING)) {
                 self.catalogue.look_again();
             }
             let why = match answers {
                 // After a call without an answer this says nothing: that one may have held units.
-                Ok(answers) if !(repeated && answers.contains(&WARMING)) => {
+                Ok(answers) if !(unanswered && answers.contains(&WARMING)) => {
                     break answers.into_iter().map(outcome).collect();
                 }
                 Ok(_) => "not ready".into(),
-                Err(error) if is_unanswered(&error) => error.to_string(),
                 Err(error) => {
-                    tracing::warn!("reserve: {error}");
-                    break vec![Outcome::Unanswered; waiting.len()];
+                    unanswered |= failure(&error) == Failure::Unanswered;
+                    error.to_string()
                 }
             };
-            if began.elapsed() >= PATIENCE {
+            let (patience, told) = match unanswered {
+                true => (PATIENCE, Outcome::Unanswered),
+                false => (REFUSED_FOR, Outcome::Refused),
+            };
+            if began.elapsed() >= patience {
                 tracing::warn!("reserve: {why}");
-                break vec![Outcome::Unanswered; waiting.len()];
+                break vec![told; waiting.len()];
             }
-            repeated = true;
             metrics::counter!("reserve_repeated_total").increment(1);
             tracing::debug!("reserve: {why}; asking again");
             backoff.pause().await;
@@ -157,7 +166,7 @@ impl Clerk {
         }
     }
 
-    async fn reserve(&self, sale: &SaleRow, waiting: &[Waiting], repeated: bool) -> RedisResult<Vec<i64>> {
+    async fn reserve(&self, sale: &SaleRow, waiting: &[Waiting], again: bool) -> RedisResult<Vec<i64>> {
         let (keys, rules) = (self.redis.keys(sale.id), &self.rules);
         let mut call = SCRIPT.key(keys.sale);
         call.key(keys.held).key(keys.outbox).key(keys.tries).key(keys.spent).key(keys.denied);
@@ -170,7 +179,7 @@ impl Clerk {
             .arg(rules.frequency_window.as_millis() as u64)
             .arg(rules.frequency_buyers)
             .arg(rules.path_ttl.as_millis() as u64)
-            .arg(i32::from(repeated));
+            .arg(i32::from(again));
         for Waiting { attempt: Attempt { buyer, request, path, .. }, .. } in waiting {
             call.arg(&buyer.id.to_be_bytes()).arg(&request.to_be_bytes()).arg(&path.0.to_be_bytes());
         }

@@ -5,12 +5,11 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream};
-use sqlx::{Connection, PgConnection};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{Upkeep, Why, reconcile::Findings};
-use crate::{catalogue::Catalogue, sql::in_time, supervise, transport::Link};
+use crate::{catalogue::Catalogue, lease::Lease, supervise, transport::Link};
 
 /// How often the leader looks whether Redis has every sale.
 const EVERY: Duration = Duration::from_millis(250);
@@ -22,16 +21,16 @@ const AT_ONCE: usize = 4;
 impl Upkeep {
     /// Keeps Redis in line with SQL until `stop`: rebuilds what it has lost, and compares.
     ///
-    /// One instance of all does, so that they do not do everything several times; whoever else should do it as well, for a
-    /// moment, does no harm.
+    /// One instance of all does, the holder of a lease, so that they do not do everything several times. What must not be done
+    /// twice at once is guarded by the lease of each sale.
     pub(crate) async fn run(self, catalogue: Arc<Catalogue>, stop: CancellationToken) {
         let (this, catalogue, stop) = (&self, &catalogue, &stop);
         supervise::keep("upkeep", stop, || async move {
-            let options = this.sql.connect_options();
-            let mut leadership = in_time(PgConnection::connect_with(&options)).await?;
             while !stop.is_cancelled() {
-                if this.lead(&mut leadership).await? {
-                    return this.keep(&mut leadership, catalogue, stop).await;
+                if let Some(lease) = Lease::take(&this.sql, "upkeep").await? {
+                    let kept = lease.while_held(this.keep(catalogue, stop)).await;
+                    lease.release().await;
+                    return kept;
                 }
                 let _ = stop.run_until_cancelled(sleep(STAND_BY)).await;
             }
@@ -40,22 +39,10 @@ impl Upkeep {
         .await;
     }
 
-    /// Whether this instance leads: the lock is one connection's, and is free as soon as that one or its owner is dead.
-    async fn lead(&self, leadership: &mut PgConnection) -> sqlx::Result<bool> {
-        let query = "select pg_try_advisory_lock(5318007)";
-        in_time(sqlx::query_scalar(query).fetch_one(leadership)).await
-    }
-
-    async fn keep(
-        &self,
-        leadership: &mut PgConnection,
-        catalogue: &Catalogue,
-        stop: &CancellationToken,
-    ) -> anyhow::Result<()> {
+    async fn keep(&self, catalogue: &Catalogue, stop: &CancellationToken) -> anyhow::Result<()> {
         tracing::info!("this instance keeps Redis in line with SQL");
         let (mut compared, mut said) = (Instant::now(), HashMap::new());
         while !stop.is_cancelled() {
-            in_time(leadership.ping()).await?; // or we lead no more
             let known = catalogue.all();
             let sales: Vec<i64> = known.keys().copied().collect();
             let epochs = self.redis.epochs(&sales).await?;

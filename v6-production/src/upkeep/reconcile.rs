@@ -8,11 +8,11 @@ use std::{
 
 use anyhow::Context;
 use redis::{AsyncCommands, pipe, streams::StreamRangeReply};
-use sqlx::{Postgres, Transaction};
 
 use super::{Upkeep, alone};
 use crate::{
     gate::{deny, ticket::TicketId},
+    lease::Lease,
     order_id::OrderId,
     orders::RESERVATION_LOST,
     redis_store::numbers,
@@ -70,25 +70,28 @@ impl Upkeep {
     /// # Errors
     /// A server is away.
     pub(crate) async fn reconcile(&self, link: &Link, sale_id: i64) -> anyhow::Result<Option<Findings>> {
-        let mut tx = self.sql.begin().await?;
-        if !in_time(alone(&mut tx, sale_id)).await? {
-            return Ok(None);
-        }
-        let mut found = self.count(&mut tx, link, sale_id).await?;
-        if found.left.is_some() && !found.adds_up() {
-            self.one_by_one(&mut tx, &mut found).await?;
-        }
-        in_time(tx.commit()).await?;
+        let Some(lease) = alone(&self.sql, sale_id).await? else { return Ok(None) };
+        let found = lease.while_held(self.reconcile_alone(&lease, link, sale_id)).await;
+        lease.release().await;
+        let found = found?;
         metrics::counter!("reservations_lost_total").increment(found.lost.len() as u64);
         Ok(Some(found))
     }
 
-    async fn count(&self, tx: &mut Transaction<'_, Postgres>, link: &Link, sale_id: i64) -> anyhow::Result<Findings> {
+    async fn reconcile_alone(&self, lease: &Lease, link: &Link, sale_id: i64) -> anyhow::Result<Findings> {
+        let mut found = self.count(lease, link, sale_id).await?;
+        if found.left.is_some() && !found.adds_up() {
+            self.one_by_one(lease, &mut found).await?;
+        }
+        Ok(found)
+    }
+
+    async fn count(&self, lease: &Lease, link: &Link, sale_id: i64) -> anyhow::Result<Findings> {
         let in_queue = link.waiting(&self.transport.orders).await? + link.waiting(&self.transport.dead).await?;
         let parked = link.waiting(&self.transport.parked).await?;
         let query = "select epoch, stock, sold, (select count(*) from orders where sale_id = $1
                      and status in ('confirmed', 'paid')) from sales where id = $1";
-        let row = in_time(sqlx::query_as(query).bind(sale_id).fetch_optional(&mut **tx)).await?;
+        let row = in_time(sqlx::query_as(query).bind(sale_id).fetch_optional(&self.sql)).await?;
         let (epoch, stock, sold, active): (i64, i64, i64, i64) =
             row.with_context(|| format!("there is no sale {sale_id}"))?;
         let mut found = Findings { sale_id, stock, sold, active, in_queue, parked, ..Findings::default() };
@@ -100,14 +103,16 @@ impl Upkeep {
         read.atomic().hget(&keys.sale, "stock").hlen(&keys.held).xlen(&keys.outbox).smembers(&keys.denied);
         let denied: HashSet<Vec<u8>>;
         (found.left, found.held, found.in_outbox, denied) = read.query_async(&mut self.redis.shared.clone()).await?;
-        let list = deny::list(tx).await?;
+        let mut connection = self.sql.acquire().await?;
+        let list = in_time(deny::list(&mut connection)).await?;
+        drop(connection);
         if denied != list.iter().map(|buyer| buyer.to_be_bytes().to_vec()).collect() {
-            deny::tell(&self.redis, sale_id, &list).await?;
+            deny::tell(&self.sql, &self.redis, lease, sale_id).await?;
         }
         Ok(found)
     }
 
-    async fn one_by_one(&self, tx: &mut Transaction<'_, Postgres>, found: &mut Findings) -> anyhow::Result<()> {
+    async fn one_by_one(&self, lease: &Lease, found: &mut Findings) -> anyhow::Result<()> {
         let keys = self.redis.keys(found.sale_id);
         let mut redis = self.redis.shared.clone();
         // In the order in which a reservation goes, so that none slips by.
@@ -116,7 +121,7 @@ impl Upkeep {
         let on_its_way: HashSet<OrderId> =
             outbox.ids.iter().filter_map(reservation).map(|Reservation { order_id, .. }| order_id).collect();
         let active = "select id from orders where sale_id = $1 and status in ('confirmed', 'paid')";
-        let active: Vec<OrderId> = in_time(sqlx::query_scalar(active).bind(found.sale_id).fetch_all(&mut **tx)).await?;
+        let active: Vec<OrderId> = in_time(sqlx::query_scalar(active).bind(found.sale_id).fetch_all(&self.sql)).await?;
 
         let of = |(buyer, held): (&Vec<u8>, &Vec<u8>)| {
             let ([buyer_id], [order_id, path, request]) = (numbers(buyer)?, numbers(held)?);
@@ -131,7 +136,7 @@ impl Upkeep {
         let held: Vec<Reservation> = held.iter().filter_map(of).collect();
         let ids: HashSet<OrderId> = held.iter().map(|one| one.order_id).collect();
         found.unknown_to_redis =
-            self.still_unknown(tx, active.iter().filter(|id| !ids.contains(id)).copied().collect()).await?;
+            self.still_unknown(active.iter().filter(|id| !ids.contains(id)).copied().collect()).await?;
 
         // Whatever waits in the queue may be one of these.
         if found.in_queue == 0 {
@@ -143,16 +148,19 @@ impl Upkeep {
             };
             let lost: Vec<Reservation> = held.into_iter().filter(nowhere).collect();
             // Their buyers hear of it, what comes late finds them there, and `release` gives their units back, once.
-            found.lost = in_time(fail(tx, &lost, RESERVATION_LOST)).await?;
+            let mut tx = self.sql.begin().await?;
+            lease.confirm(&mut tx).await?;
+            found.lost = in_time(fail(&mut tx, &lost, RESERVATION_LOST)).await?;
+            in_time(tx.commit()).await?;
         }
         Ok(())
     }
 
     /// How many of these orders hold a unit, and no reservation: both may have ended between our looks.
-    async fn still_unknown(&self, tx: &mut Transaction<'_, Postgres>, ids: Vec<OrderId>) -> anyhow::Result<usize> {
+    async fn still_unknown(&self, ids: Vec<OrderId>) -> anyhow::Result<usize> {
         let active = "select id, buyer_id from orders where id = any($1) and status in ('confirmed', 'paid')";
         let mut unknown = 0;
-        for (id, buyer) in in_time(sqlx::query_as::<_, (OrderId, i64)>(active).bind(ids).fetch_all(&mut **tx)).await? {
+        for (id, buyer) in in_time(sqlx::query_as::<_, (OrderId, i64)>(active).bind(ids).fetch_all(&self.sql)).await? {
             let held = self.redis.keys(id.sale_id()).held;
             let held: Option<Vec<u8>> = self.redis.shared.clone().hget(held, &buyer.to_be_bytes()).await?;
             unknown += usize::from(!held.is_some_and(|held| held.starts_with(&id.0.to_be_bytes())));

@@ -144,10 +144,11 @@ async fn count(
     }
     let left = "select stock - sold, epoch = $2 from sales where id = $1 for no key update";
     let (left, current): (i64, bool) = sqlx::query_as(left).bind(sale_id).bind(epoch).fetch_one(&mut **tx).await?;
-    // First come, first served.
+    // First come, first served. There may be units for all by now: this look came after the one that found too few.
     orders.sort_unstable();
+    let units = left.clamp(0, orders.len() as i64) as usize;
     let (refused, reason) = match current {
-        true => (orders.split_off(left as usize), "sold-out"),
+        true => (orders.split_off(units), "sold-out"),
         false => (std::mem::take(&mut orders), RESERVATION_LOST),
     };
     let fail = sqlx::query("update orders set status = 'failed', reason = $2 where id = any($1)");

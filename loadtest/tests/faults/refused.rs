@@ -1,0 +1,149 @@
+//! Errors that are nobody's fault: a server that refuses writes. Orders wait in place, buyers hear a clear no, and readiness
+//! tells. Chapter 6 on its real servers.
+
+use crate::support::{
+    SALE, assert_problem, eventually,
+    orders::confirmed,
+    production::{Production, becomes, click, counter, own, queued, request, shared},
+};
+use loadtest::{
+    client::Connection,
+    fault::network::Network,
+    services::{Server, Services},
+};
+use redis::AsyncCommands;
+use sqlx::{AssertSqlSafe, Executor};
+use tokio::task::block_in_place;
+
+impl Production {
+    /// Lets sessions of this database write, or not, and ends those that began before.
+    async fn read_only(&self, on: &str) {
+        let name = self.database.name();
+        // In one statement, because the setting is meant for this session's successor as well.
+        let set = format!("begin read write; alter database {name} set default_transaction_read_only = {on}; commit");
+        self.pool.execute(AssertSqlSafe(set)).await.unwrap();
+        let end = "select pg_terminate_backend(pid) from pg_stat_activity
+                   where datname = current_database() and pid <> pg_backend_pid()";
+        self.pool.execute(end).await.unwrap();
+    }
+}
+
+/// `/readyz` in one line.
+async fn readiness(shop: std::net::SocketAddr) -> String {
+    let reply = request(shop, "GET /readyz", &[], "").await;
+    format!("{} {}", reply.status.as_u16(), String::from_utf8_lossy(&reply.body))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn orders_wait_for_a_database_that_is_read_only() {
+    let sale = Production::new(shared(), 10).await;
+    let (shop, worker) = (sale.instance(&["--role", "api"]).await, sale.instance(&["--role", "worker"]).await);
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    let first = queued(&click(&mut connection, 1).await);
+    becomes(&mut connection, 1, first, "confirmed").await;
+
+    sale.read_only("on").await;
+    let mut orders = Vec::new();
+    for buyer in 2..=4 {
+        orders.push((buyer, queued(&click(&mut connection, buyer).await)));
+    }
+    eventually("they were refused", async || {
+        counter(worker.address, "place_repeated_total ").await > 2 || sale.stores.messages("parked").await.unwrap() > 0
+    })
+    .await;
+    assert_eq!(counter(worker.address, "dead_lettered_total ").await, 0, "it is not the messages' fault");
+    eventually("the worker is not ready", async || {
+        let readiness = readiness(worker.address).await;
+        readiness.starts_with("503") && readiness.contains("PostgreSQL")
+    })
+    .await;
+
+    sale.read_only("off").await;
+    for (buyer, order_id) in orders {
+        becomes(&mut connection, buyer, order_id, "confirmed").await;
+    }
+    assert_eq!((sale.orders("failed").await, sale.stores.messages("parked").await.unwrap()), (0, 0));
+    eventually("it is ready", async || readiness(worker.address).await.starts_with("200")).await;
+    sale.settles_at(4).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_redis_that_was_demoted_refuses_and_its_successor_sells() {
+    let (services, successor) =
+        (own(), block_in_place(|| Services::start(&crate::support::loadtest(), &[Server::Redis])));
+    let (mut sale, successor) = (Production::new(&services, 10).await, successor.unwrap());
+    let network = Network::to(&sale.stores.redis).await.unwrap();
+    let shop = sale.instance_with(&sale.args_with(Server::Redis, &network.instead_of(&sale.stores.redis), &[])).await;
+    confirmed(&shop, 1).await;
+    sale.settles_at(1).await;
+
+    let mut redis = sale.stores.connect().await.unwrap();
+    redis::cmd("REPLICAOF").arg("127.0.0.1").arg(1).exec_async(&mut redis).await.unwrap();
+    let refused = click(&mut Connection::open(shop.address).await.unwrap(), 2).await;
+    assert_problem(&refused, 503, "overloaded");
+    eventually("it is not ready", async || {
+        let readiness = readiness(shop.address).await;
+        readiness.starts_with("503") && readiness.contains("Redis")
+    })
+    .await;
+
+    // The name leads to another server from now on. Connections to the old one stay open.
+    let mut url = successor.url(Server::Redis).unwrap().clone();
+    let mut primary = redis::Client::open(url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let password = sale.stores.redis.password().unwrap().to_owned();
+    let set = redis::cmd("CONFIG").arg("SET").arg("requirepass").arg(&password).exec_async(&mut primary).await;
+    set.unwrap();
+    url.set_password(Some(&password)).unwrap();
+    network.lead_to(&url).unwrap();
+    sale.stores.redis = url;
+    eventually("it sells", async || click(&mut Connection::open(shop.address).await.unwrap(), 2).await.status == 202)
+        .await;
+    sale.settles_at(2).await;
+    confirmed(&shop, 3).await;
+    let told: i64 = redis::cmd("PUBSUB")
+        .arg("NUMSUB")
+        .arg(format!("{}:stock", sale.stores.namespace))
+        .query_async::<(String, i64)>(&mut primary)
+        .await
+        .unwrap()
+        .1;
+    assert_eq!(told, 1, "it listens to the new one");
+    let old: Option<i64> = redis.hget(sale.stores.key(SALE, "sale"), "epoch").await.unwrap();
+    assert_eq!(old, Some(1), "nothing was written to the old one");
+}
+
+/// Stock that is lowered by hand, and an expiry that commits between a worker's two looks at the sale's row.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn an_expiry_between_two_looks_leaves_units_for_all() {
+    let sale = Production::new(shared(), 5).await;
+    let api = sale.instance(&["--role", "api", "--reconcile-every", "3600"]).await;
+    let worker = sale.instance(&["--role", "worker"]).await;
+    let mut connection = Connection::open(api.address).await.unwrap();
+    for buyer in 1..=3 {
+        let order_id = queued(&click(&mut connection, buyer).await);
+        becomes(&mut connection, buyer, order_id, "confirmed").await;
+    }
+    worker.stop().await;
+    sqlx::query("update sales set stock = 3").execute(&sale.pool).await.unwrap();
+    let orders = [(4, queued(&click(&mut connection, 4).await)), (5, queued(&click(&mut connection, 5).await))];
+
+    // What `release` does, but held open before its commit.
+    let mut expiry = sale.pool.begin().await.unwrap();
+    expiry.execute("update orders set status = 'expired', given_back = true where sale_id = 42").await.unwrap();
+    expiry.execute("update sales set sold = 0 where id = 42").await.unwrap();
+    let worker = sale.instance(&["--role", "worker", "--reconcile-every", "3600"]).await;
+    eventually("the second look waits", async || {
+        let waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'
+                     and query like '%stock - sold%' and datname = current_database()";
+        sqlx::query_scalar::<_, i64>(waits).fetch_one(&sale.pool).await.unwrap() > 0
+    })
+    .await;
+    expiry.commit().await.unwrap();
+    for (buyer, order_id) in orders {
+        becomes(&mut connection, buyer, order_id, "confirmed").await;
+    }
+    assert_eq!(counter(worker.address, "panics_total ").await, 0);
+}

@@ -1,0 +1,115 @@
+//! The tables of chapter 6: what is not in here did not happen.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use sqlx::{Executor, PgConnection, PgPool};
+use tokio::time::timeout;
+
+use crate::set_up::Wrong;
+
+/// Raised by one with every change of what follows.
+const VERSION: i64 = 1;
+/// How long the tables may take to be made.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const SCHEMA: [&str; 9] = [
+    "create table if not exists sales (
+        id bigint primary key,
+        name text not null,
+        price_cents bigint not null,
+        stock bigint not null,
+        sold bigint not null check (sold between 0 and stock), -- units of orders that are confirmed or paid
+        opens_at bigint not null, -- milliseconds since 1970, as all times
+        closes_at bigint not null,
+        epoch bigint not null default 0 -- 0: not in Redis yet
+    )",
+    "create table if not exists orders (
+        id bigint primary key,
+        sale_id bigint not null references sales (id),
+        buyer_id bigint not null,
+        status text not null check (status in ('confirmed', 'paid', 'expired', 'failed')),
+        reason text,
+        path bigint not null, -- the address it was bought at, and the request, for who asks again
+        request bigint not null,
+        reserved_at bigint not null, -- by Redis's clock
+        confirmed_at bigint not null, -- by this one, as all times below
+        pay_by bigint not null,
+        paid_with text, -- the idempotency key of the payment that was charged
+        given_back bool not null default false -- to Redis: the unit of an order that is expired or failed
+    )",
+    "create or replace function now_ms() returns bigint language sql volatile
+        as $$ select (extract(epoch from clock_timestamp()) * 1000)::bigint $$",
+    "create table if not exists denied (
+        buyer_id bigint primary key,
+        name text not null
+    )",
+    "create unique index if not exists one_active_order on orders (sale_id, buyer_id)
+        where status in ('confirmed', 'paid')",
+    "create index if not exists to_release on orders (pay_by)
+        where status = 'confirmed' or (status in ('expired', 'failed') and not given_back)",
+    "create table if not exists payments (
+        buyer_id bigint not null,
+        idempotency_key text not null,
+        order_id bigint not null references orders (id),
+        request text not null, -- a hash of what was asked
+        started_at bigint not null,
+        answer text, -- null while it is in flight
+        primary key (buyer_id, idempotency_key)
+    )",
+    "create table if not exists leases (
+        name text primary key,
+        holder text not null, -- for people
+        number bigint not null, -- the fencing token: each holder's is higher than the last one's
+        expires_at bigint not null
+    )",
+    "create table if not exists oversold_schema (version bigint primary key)",
+];
+
+/// Makes the tables, unless this version of them is there. `if not exists` alone is not enough: `create index` locks its table
+/// before it looks, so each start would wait behind every open transaction, and all writers behind the start.
+///
+/// # Errors
+/// The database is another program's, or the database's.
+pub(super) async fn make(pool: &PgPool) -> anyhow::Result<()> {
+    let mut connection = pool.acquire().await?;
+    if is_made(&mut connection).await? {
+        return Ok(());
+    }
+    drop(connection);
+    let making = async {
+        let mut tx = pool.begin().await?;
+        tx.execute("set local statement_timeout = '50s'; set local lock_timeout = '50s'").await?;
+        // Two instances that start together would collide. The lock's number is this schema's own.
+        tx.execute("select pg_advisory_xact_lock(5318006)").await?;
+        if !is_made(&mut tx).await? {
+            is_ours(&mut tx).await?;
+            for statement in SCHEMA {
+                tx.execute(statement).await?;
+            }
+            let insert = "insert into oversold_schema (version) values ($1) on conflict do nothing";
+            sqlx::query(insert).bind(VERSION).execute(&mut *tx).await?;
+        }
+        anyhow::Ok(tx.commit().await?)
+    };
+    timeout(PATIENCE, making).await?
+}
+
+/// Looks into the catalogue, which locks nothing.
+async fn is_made(sql: &mut PgConnection) -> sqlx::Result<bool> {
+    let known = "select to_regclass('oversold_schema') is not null";
+    if !sqlx::query_scalar::<_, bool>(known).fetch_one(&mut *sql).await? {
+        return Ok(false);
+    }
+    let made = "select exists (select from oversold_schema where version = $1)";
+    sqlx::query_scalar(made).bind(VERSION).fetch_one(sql).await
+}
+
+/// Refuses tables of the same name that are not this chapter's, for example another chapter's.
+async fn is_ours(sql: &mut PgConnection) -> anyhow::Result<()> {
+    let foreign = "select to_regclass('orders') is not null and not exists (
+                       select from pg_attribute where attrelid = to_regclass('orders') and attname = 'given_back')";
+    let foreign: bool = sqlx::query_scalar(foreign).fetch_one(sql).await?;
+    ensure!(!foreign, Wrong::tables("orders"));
+    Ok(())
+}

@@ -1,0 +1,64 @@
+use anyhow::ensure;
+use sqlx::PgPool;
+
+use crate::{
+    gate::deny,
+    lease::Lease,
+    order_id::{MOST_EPOCHS, OrderId},
+    sql::in_time,
+};
+
+/// A sale as SQL has it at the beginning of an epoch: what Redis is to be made from.
+pub(super) struct Picture {
+    /// The new one.
+    pub(super) epoch: i64,
+    pub(super) stock: i64,
+    pub(super) opens_at: i64,
+    pub(super) closes_at: i64,
+    /// Orders that hold a unit: id, buyer, path and request.
+    pub(super) active: Vec<(OrderId, i64, i64, i64)>,
+    /// Buyers and paths of units that were given back.
+    pub(super) spent: Vec<(i64, i64)>,
+    /// Buyers who get nothing.
+    pub(super) denied: Vec<i64>,
+}
+
+impl Picture {
+    /// Begins a new epoch and takes its picture, in one transaction that waits for no other server. From its commit on no order
+    /// of an older epoch is confirmed any more; workers count on the sale's row, in the epoch of the order they have. Units of
+    /// orders that expire from here on are given back later: `release` waits while a sale is off admission.
+    pub(super) async fn take(sql: &PgPool, lease: &Lease, sale_id: i64) -> anyhow::Result<Picture> {
+        let mut tx = in_time(sql.begin()).await?;
+        let row = "select epoch, stock, sold, opens_at, closes_at from sales where id = $1 for no key update";
+        let row = sqlx::query_as(row).bind(sale_id).fetch_one(&mut *tx);
+        let (epoch, stock, sold, opens_at, closes_at): (i64, i64, i64, i64, i64) = in_time(row).await?;
+        ensure!(
+            epoch < MOST_EPOCHS,
+            "sale {sale_id} was rebuilt {MOST_EPOCHS} times, and order ids have no room for more"
+        );
+        let epoch = epoch + 1;
+
+        let active =
+            "select id, buyer_id, path, request from orders where sale_id = $1 and status in ('confirmed', 'paid')";
+        let active: Vec<(OrderId, i64, i64, i64)> =
+            in_time(sqlx::query_as(active).bind(sale_id).fetch_all(&mut *tx)).await?;
+        if active.len() as i64 != sold {
+            tracing::error!("sale {sale_id}: {} orders hold a unit, and {sold} are counted as sold", active.len());
+        }
+        // Nothing is to be given back to a Redis that does not have it. Paths of units that were, are spent all the same; none
+        // lives for more than an hour.
+        let over = "update orders set given_back = true
+                    where sale_id = $1 and status in ('expired', 'failed') and not given_back";
+        in_time(sqlx::query(over).bind(sale_id).execute(&mut *tx)).await?;
+        let spent = "select buyer_id, path from orders where sale_id = $1 and status in ('expired', 'failed')
+                     and path >> 12 > now_ms() - 3600000";
+        let spent: Vec<(i64, i64)> = in_time(sqlx::query_as(spent).bind(sale_id).fetch_all(&mut *tx)).await?;
+        let denied = in_time(deny::list(&mut tx)).await?;
+
+        let update = sqlx::query("update sales set epoch = $2 where id = $1").bind(sale_id).bind(epoch);
+        in_time(update.execute(&mut *tx)).await?;
+        lease.confirm(&mut tx).await?;
+        in_time(tx.commit()).await?;
+        Ok(Picture { epoch, stock, opens_at, closes_at, active, spent, denied })
+    }
+}

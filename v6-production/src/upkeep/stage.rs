@@ -1,0 +1,117 @@
+//! How the holder of a sale's lease writes into Redis: beside what is in use, under a name that nobody reads, and then all of it
+//! takes its place in one fenced step. Whoever is stopped in between has changed nothing.
+
+use std::{sync::LazyLock, time::Duration};
+
+use redis::{AsyncCommands, RedisResult, Script, ToSingleRedisArg};
+
+use crate::{
+    lease::Lease,
+    order_id::OrderId,
+    redis_store::{RedisStore, SaleKeys},
+};
+
+/// How long staged keys live whose writer was stopped.
+const STAGED: Duration = Duration::from_secs(600);
+/// Reservations in one command.
+const BATCH: usize = 1000;
+
+static CLOSE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(concat!(include_str!("fence.lua"), include_str!("close.lua"))));
+static REPLACE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(concat!(include_str!("fence.lua"), include_str!("replace.lua"))));
+
+/// A sale's keys, and those that are going to replace them.
+pub(crate) struct Stage<'a> {
+    redis: &'a RedisStore,
+    lease: &'a Lease,
+    keys: SaleKeys,
+    staged: SaleKeys,
+}
+
+impl Stage<'_> {
+    /// A stage of one lease. Its keys carry the lease's number, so no two holders share one.
+    pub(crate) fn new<'a>(redis: &'a RedisStore, lease: &'a Lease, sale_id: i64) -> anyhow::Result<Stage<'a>> {
+        let staged = redis.staged_keys(sale_id, lease.number()?);
+        Ok(Stage { redis, lease, keys: redis.keys(sale_id), staged })
+    }
+
+    /// Takes the sale off admission. Returns the epoch it had in Redis, and the number of its last order.
+    pub(crate) async fn close(&self) -> anyhow::Result<(Option<i64>, Option<i64>)> {
+        let mut call = CLOSE.key(&self.keys.fence);
+        call.key(&self.keys.sale).arg(self.lease.number()?);
+        Ok(call.invoke_async(&mut self.redis.shared.clone()).await?)
+    }
+
+    /// Stages the sale's own fields.
+    pub(crate) async fn sale<V: ToSingleRedisArg + Send + Sync>(&self, fields: &[(&str, V)]) -> RedisResult<()> {
+        let mut redis = self.redis.shared.clone();
+        let _: () = redis.hset_multiple(&self.staged.sale, fields).await?;
+        self.for_a_while(&self.staged.sale).await
+    }
+
+    /// Stages the orders that hold a unit: id, buyer, path and request.
+    pub(crate) async fn held(&self, active: &[(OrderId, i64, i64, i64)]) -> RedisResult<()> {
+        let mut redis = self.redis.shared.clone();
+        for orders in active.chunks(BATCH) {
+            let one = |&(OrderId(id), buyer, path, request): &(OrderId, i64, i64, i64)| {
+                (buyer.to_be_bytes(), [id, path, request].map(i64::to_be_bytes).concat())
+            };
+            let held: Vec<([u8; 8], Vec<u8>)> = orders.iter().map(one).collect();
+            let held: Vec<(&[u8], &[u8])> = held.iter().map(|(buyer, held)| (&buyer[..], &held[..])).collect();
+            let _: () = redis.hset_multiple(&self.staged.held, &held).await?;
+            self.for_a_while(&self.staged.held).await?;
+        }
+        Ok(())
+    }
+
+    /// Stages paths that are spent, and their buyers.
+    pub(crate) async fn spent(&self, spent: &[(i64, i64)]) -> RedisResult<()> {
+        let spent = spent.iter().map(|&(buyer, path)| [buyer, path].map(i64::to_be_bytes).concat()).collect();
+        self.set(&self.staged.spent, spent).await
+    }
+
+    /// Stages the buyers who are denied.
+    pub(crate) async fn denied(&self, denied: &[i64]) -> RedisResult<()> {
+        let denied = denied.iter().map(|buyer| buyer.to_be_bytes().to_vec()).collect();
+        self.set(&self.staged.denied, denied).await
+    }
+
+    /// Puts all four in their place, the sale as the last: with its epoch, admission is on again.
+    pub(crate) async fn replace(&self, expires_at: i64) -> anyhow::Result<()> {
+        let Stage { keys, staged, .. } = self;
+        let pairs = [
+            [&staged.held, &keys.held],
+            [&staged.spent, &keys.spent],
+            [&staged.denied, &keys.denied],
+            [&staged.sale, &keys.sale],
+        ];
+        self.put(&pairs, expires_at).await
+    }
+
+    /// Puts the list of who is denied in its place.
+    pub(crate) async fn replace_denied(&self, expires_at: i64) -> anyhow::Result<()> {
+        self.put(&[[&self.staged.denied, &self.keys.denied]], expires_at).await
+    }
+
+    async fn put(&self, pairs: &[[&String; 2]], expires_at: i64) -> anyhow::Result<()> {
+        let mut call = REPLACE.key(&self.keys.fence);
+        for [staged, key] in pairs {
+            call.key(*staged).key(*key);
+        }
+        call.arg(self.lease.number()?).arg(expires_at);
+        Ok(call.invoke_async(&mut self.redis.shared.clone()).await?)
+    }
+
+    async fn set(&self, key: &str, members: Vec<Vec<u8>>) -> RedisResult<()> {
+        for members in members.chunks(BATCH) {
+            let _: () = self.redis.shared.clone().sadd(key, members).await?;
+            self.for_a_while(key).await?;
+        }
+        Ok(())
+    }
+
+    async fn for_a_while(&self, key: &str) -> RedisResult<()> {
+        self.redis.shared.clone().pexpire(key, STAGED.as_millis() as i64).await
+    }
+}
