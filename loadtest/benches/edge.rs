@@ -108,13 +108,15 @@ fn wrk(door: SocketAddr, method: &str, path: &str, cookie: &str) -> anyhow::Resu
 async fn reserve(stores: &Stores, per_call: i64) -> anyhow::Result<f64> {
     let script = redis::Script::new(include_str!("../../v6-production/src/reserve.lua"));
     let mut redis = stores.connect().await?;
-    let server: String = redis::cmd("INFO").arg("server").query_async(&mut redis).await?;
-    let run = server.lines().find_map(|line| line.strip_prefix("run_id:")).context("no run_id")?.to_owned();
+    let info: String = redis::cmd("INFO").arg("replication").query_async(&mut redis).await?;
+    let data =
+        info.lines().find_map(|line| line.strip_prefix("master_replid:")).context("no master_replid")?.to_owned();
     let key = |what: &str| format!("{}:{{bench}}:{what}", stores.namespace);
     let keys = ["sale", "held", "outbox", "tries", "spent", "denied"].map(key);
     let mut make = redis::pipe();
     make.del(&keys).ignore();
-    let fields = [("epoch", "1"), ("number", "0"), ("stock", "100000000"), ("opens_at", "0"), ("server", run.as_str())];
+    let fields =
+        [("epoch", "1"), ("number", "0"), ("stock", "100000000"), ("opens_at", "0"), ("replid", data.as_str())];
     make.hset_multiple(&keys[0], &fields).ignore();
     make.hset(&keys[0], "closes_at", now_ms() + 3_600_000).ignore();
     make.query_async::<()>(&mut redis).await?;

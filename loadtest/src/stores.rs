@@ -68,11 +68,11 @@ impl Stores {
 
     async fn is_quiet(&self, sales: &[i64]) -> anyhow::Result<bool> {
         let mut redis = self.connect().await?;
-        let info: String = redis::cmd("INFO").arg("server").query_async(&mut redis).await?;
+        let info: String = redis::cmd("INFO").arg("replication").query_async(&mut redis).await?;
         for &sale in sales {
-            // One that was made for another run of Redis is going to be made again.
-            let made: (Option<i64>, Option<String>) = redis.hmget(self.key(sale, "sale"), &["epoch", "server"]).await?;
-            let ready = matches!(made, (Some(1..), Some(server)) if info.contains(&server));
+            // One that was made ready with other data is going to be rebuilt.
+            let made: (Option<i64>, Option<String>) = redis.hmget(self.key(sale, "sale"), &["epoch", "replid"]).await?;
+            let ready = matches!(made, (Some(1..), Some(replid)) if info.contains(&format!("master_replid:{replid}")));
             if !ready {
                 return Ok(false);
             }

@@ -68,10 +68,10 @@ pub struct Config {
     #[command(flatten)]
     pub rules: Rules,
 
-    /// Seconds after which a reservation of which neither SQL nor outbox nor queue knows anything is given back; they count from
-    /// when its path had ended
-    #[arg(long, env = "LOST_AFTER", value_name = "LOST_AFTER", default_value = "60", value_parser = seconds)]
-    pub lost_after: Duration,
+    /// Seconds after which a reservation that no worker has turned into an order is turned into one straight from Redis; they count
+    /// from when its path was issued
+    #[arg(long, env = "PLACE_AFTER", value_name = "PLACE_AFTER", default_value = "10", value_parser = seconds)]
+    pub place_after: Duration,
 
     /// Seconds between two comparisons of Redis with SQL
     #[arg(long, env = "RECONCILE_EVERY", value_name = "RECONCILE_EVERY", default_value = "5", value_parser = seconds)]
@@ -160,7 +160,7 @@ pub enum Command {
     /// Makes Redis anew from SQL, for one sale or for all: nothing is sold until what is under way has arrived. An instance that
     /// carries does so by itself when Redis has lost a sale
     Rebuild(Which),
-    /// Compares Redis, outbox, queue and SQL, says where they differ, and gives back reservations that were lost on the way. An
+    /// Compares Redis, outbox, queue and SQL, says where they differ, and places reservations that were lost on the way. An
     /// instance that carries does so by itself every few seconds
     Reconcile(Which),
     /// Puts a buyer on the deny list, or takes one off

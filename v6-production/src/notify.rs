@@ -2,7 +2,7 @@
 //! In: what became of orders, from whoever committed it. Out: a message on the WebSocket of each buyer who waits.
 //! When it breaks: a push is a hint. What was not pushed is found in SQL a second later; and who has no WebSocket asks.
 
-use std::{collections::HashMap, sync::Mutex, time::Duration};
+use std::{collections::BTreeMap, ops::RangeInclusive, sync::Mutex, time::Duration};
 
 use axum::{
     extract::{
@@ -57,21 +57,25 @@ impl Notices {
     }
 }
 
-/// The orders that somebody waits for in this process.
+/// The orders that somebody waits for in this process, by number and buyer: what is told to one is not for another.
 #[derive(Default)]
-pub(crate) struct Watchers(Mutex<HashMap<OrderId, watch::Sender<Option<Standing>>>>);
+pub(crate) struct Watchers(Mutex<BTreeMap<(OrderId, i64), News>>);
+
+/// Where an order stands, if that was told already.
+type News = watch::Sender<Option<Standing>>;
 
 impl Watchers {
-    /// From now on, hears of this order; nothing if there are too many already, here or at this one.
-    fn subscribe(&self, order_id: OrderId) -> Option<watch::Receiver<Option<Standing>>> {
+    /// From now on, hears of this buyer's order; `None` if there are too many already, here or at this one.
+    fn subscribe(&self, order_id: OrderId, buyer: Buyer) -> Option<watch::Receiver<Option<Standing>>> {
+        let key = (order_id, buyer.id);
         let mut orders = self.0.lock().ok()?;
         if orders.len() >= MOST {
             orders.retain(|_, standing| standing.receiver_count() > 0);
         }
-        if orders.len() >= MOST && !orders.contains_key(&order_id) {
+        if orders.len() >= MOST && !orders.contains_key(&key) {
             return None;
         }
-        let order = orders.entry(order_id).or_insert_with(|| watch::Sender::new(None));
+        let order = orders.entry(key).or_insert_with(|| watch::Sender::new(None));
         (order.receiver_count() < MOST_EACH).then(|| order.subscribe())
     }
 
@@ -80,8 +84,8 @@ impl Watchers {
         let Ok(mut orders) = self.0.lock() else { return Vec::new() };
         orders.retain(|_, standing| standing.receiver_count() > 0);
         match named {
-            Some(named) => named.iter().copied().filter(|id| orders.contains_key(id)).collect(),
-            None => orders.keys().copied().collect(),
+            Some(named) => named.iter().copied().filter(|&id| orders.range(of(id)).next().is_some()).collect(),
+            None => orders.keys().map(|(id, _)| *id).collect(),
         }
     }
 
@@ -93,8 +97,9 @@ impl Watchers {
         let found = orders::recorded(sql, &awaited).await?;
         if let Ok(orders) = self.0.lock() {
             for order in found {
-                if let Some(sender) = orders.get(&order.id) {
-                    sender.send_if_modified(|known| known.replace(order.standing.clone()) != Some(order.standing));
+                for (_, sender) in orders.range(of(order.id)).filter(|((_, buyer_id), _)| order.is_of(*buyer_id)) {
+                    let standing = Some(order.standing.clone());
+                    sender.send_if_modified(|known| std::mem::replace(known, standing.clone()) != standing);
                 }
             }
         }
@@ -125,6 +130,11 @@ impl Watchers {
     }
 }
 
+/// The keys of one number, whoever waits.
+fn of(order_id: OrderId) -> RangeInclusive<(OrderId, i64)> {
+    (order_id, i64::MIN)..=(order_id, i64::MAX)
+}
+
 /// `WS /orders/{order_id}/watch`: one JSON message now, one whenever the order's status changes, and a close when it
 /// cannot change any more.
 ///
@@ -140,7 +150,8 @@ pub(crate) async fn watch(
     // First it is theirs: places are few, and not for strangers.
     orders::find(&app, order_id, buyer).await?;
     // Then subscribed, and then looked: nothing falls between.
-    let news = app.watchers.subscribe(order_id).ok_or(Error::Unavailable("too many wait here: poll the order"))?;
+    let news =
+        app.watchers.subscribe(order_id, buyer).ok_or(Error::Unavailable("too many wait here: poll the order"))?;
     let standing = orders::find(&app, order_id, buyer).await?;
     let under_way = app.tasks.token();
     let follow = move |socket| async move {

@@ -13,7 +13,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use redis::{pipe, streams::StreamRangeReply};
+use redis::pipe;
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,7 @@ use crate::{
     App, Role,
     operate::Servers,
     order_id::OrderId,
+    relay::Entry,
     shop,
     supervise::{self, not_running},
     transport::{Link, Transport},
@@ -46,13 +47,25 @@ pub(crate) fn list(orders: &[OrderId]) -> String {
     orders.iter().map(|order| order.0.to_string()).collect::<Vec<_>>().join(" ")
 }
 
-/// Which servers this process misses.
+/// Which servers this process misses, and which sales Redis has closed.
 #[derive(Default)]
-pub(crate) struct Health(RwLock<Vec<&'static str>>);
+pub(crate) struct Health(RwLock<Vec<&'static str>>, RwLock<Vec<i64>>);
 
 impl Health {
     fn missing(&self) -> Vec<&'static str> {
         self.0.read().map(|missing| missing.clone()).unwrap_or_default()
+    }
+
+    /// Sales from which nothing is sold before they are rebuilt.
+    fn closed_sales(&self) -> Vec<i64> {
+        self.1.read().map(|closed| closed.clone()).unwrap_or_default()
+    }
+
+    fn set_closed_sales(&self, closed: Vec<i64>) {
+        metrics::gauge!("closed_sales").set(closed.len() as f64);
+        if let Ok(mut known) = self.1.write() {
+            *known = closed;
+        }
     }
 
     fn set(&self, missing: Vec<&'static str>) {
@@ -76,8 +89,8 @@ impl Health {
 /// is all three, and its tasks.
 pub(crate) async fn ready(State((app, role)): State<(App, Role)>) -> Response {
     let (missing, stopped) = (app.health.missing(), not_running());
-    let whole = missing.is_empty() && stopped.is_empty();
-    let in_need = if role.takes_requests() { missing.contains(&"Redis") } else { !whole };
+    let able = missing.is_empty() && stopped.is_empty();
+    let in_need = if role.takes_requests() { missing.contains(&"Redis") } else { !able };
     if in_need {
         let detail = match missing.as_slice() {
             [] => format!("tasks that do not run: {}", stopped.join(", ")),
@@ -85,8 +98,11 @@ pub(crate) async fn ready(State((app, role)): State<(App, Role)>) -> Response {
         };
         return shop::problem(StatusCode::SERVICE_UNAVAILABLE, "overloaded", &detail);
     }
-    let status = if whole { "ready" } else { "degraded" };
-    Json(json!({ "status": status, "missing": missing, "stopped": stopped })).into_response()
+    // Another instance sells no more of a closed sale than this one.
+    let closed_sales = app.health.closed_sales();
+    let status = if able && closed_sales.is_empty() { "ready" } else { "degraded" };
+    let body = json!({ "status": status, "missing": missing, "stopped": stopped, "closed_sales": closed_sales });
+    Json(body).into_response()
 }
 
 /// Tries again and again what this role needs of each server, a write included: a replica answers, too.
@@ -135,15 +151,25 @@ async fn outboxes(app: &App) -> anyhow::Result<()> {
     let found: Vec<redis::Value> = read.query_async(&mut app.redis.shared.clone()).await?;
     let (mut entries, mut oldest) = (0, None);
     for outbox in found.chunks_exact(2) {
-        let (length, first): (u64, StreamRangeReply) =
+        let (length, first): (u64, Vec<Entry>) =
             (redis::from_redis_value_ref(&outbox[0])?, redis::from_redis_value_ref(&outbox[1])?);
         entries += length;
-        let since = first.ids.first().and_then(|entry| entry.id.split('-').next()?.parse::<i64>().ok());
-        oldest = oldest.into_iter().chain(since).min();
+        oldest = oldest.into_iter().chain(first.first().and_then(Entry::written_at)).min();
     }
     let age = oldest.map_or(0, |since| (app.clock.now_ms() - since).max(0));
     metrics::gauge!("outbox_entries").set(entries as f64);
     metrics::gauge!("outbox_oldest_seconds").set(age as f64 / 1000.0);
+    closed_sales(app).await
+}
+
+/// Which sales Redis has closed: those that it does not have in the epoch that SQL says.
+async fn closed_sales(app: &App) -> anyhow::Result<()> {
+    let sales = app.catalogue.all();
+    let mut numbers: Vec<i64> = sales.keys().copied().collect();
+    numbers.sort_unstable();
+    let epochs = app.redis.epochs(&numbers).await?;
+    let closed = numbers.iter().zip(epochs).filter(|(sale_id, epoch)| *epoch == 0 || sales[sale_id].epoch != *epoch);
+    app.health.set_closed_sales(closed.map(|(sale_id, _)| *sale_id).collect());
     Ok(())
 }
 

@@ -41,8 +41,8 @@ impl Servers {
             sql: self.sql.clone(),
             redis: self.redis.clone(),
             transport: self.transport.clone(),
-            path_ttl: config.rules.path_ttl,
-            lost_after: config.lost_after,
+            pay_within: config.pay_within,
+            place_after: config.place_after,
             reconcile_every: config.reconcile_every,
         }
     }
@@ -86,15 +86,11 @@ async fn rebuild(config: &Config, which: &Which) -> anyhow::Result<()> {
 
 async fn reconcile(config: &Config, which: &Which) -> anyhow::Result<()> {
     let upkeep = Servers::connect(config).await?.upkeep(config);
-    let (link, mut differ) = (upkeep.transport.connect().await?, 0);
+    let (link, mut differ) = (upkeep.link().await, 0);
     for sale_id in which.sales(&upkeep).await? {
-        match upkeep.reconcile(&link, sale_id).await? {
-            Some(found) => {
-                println!("{found}");
-                differ += usize::from(found.differ());
-            }
-            None => println!("sale {sale_id}: another instance is at it"),
-        }
+        let found = upkeep.reconcile(link.as_ref(), sale_id).await?;
+        println!("{found}");
+        differ += usize::from(found.differ());
     }
     ensure!(differ == 0, "sales where not all is as it should be: {differ}");
     Ok(())

@@ -18,6 +18,8 @@ use crate::{
 
 /// Why an order failed whose reservation was lost with Redis's memory.
 pub(crate) const RESERVATION_LOST: &str = "reservation-lost";
+/// Why an order failed whose number is another buyer's order's: Redis had gone back to older data, and gave it twice.
+pub(crate) const NUMBER_TAKEN: &str = "number-taken";
 
 /// The order that an address names.
 #[derive(Deserialize)]
@@ -92,19 +94,19 @@ pub(crate) async fn find(app: &App, order_id: OrderId, buyer: Buyer) -> Result<S
     app.lookups.ask(order_id, buyer).await?.ok_or(Error::Shop(shop::Error::NotFound))
 }
 
-/// An order as SQL has it, and whose it is.
+/// An order as SQL has it, and whose it is. Two buyers may have been given the same number.
 #[derive(sqlx::FromRow)]
 pub(crate) struct Recorded {
     pub(crate) id: OrderId,
-    /// Of a lost reservation nobody knows it any more.
+    /// `None` if the reservation was lost: then nobody knows whose it was.
     buyer_id: Option<i64>,
     #[sqlx(flatten)]
     pub(crate) standing: Standing,
 }
 
 impl Recorded {
-    fn is_of(&self, buyer: Buyer) -> bool {
-        self.buyer_id.is_none_or(|id| id == buyer.id)
+    pub(crate) fn is_of(&self, buyer_id: i64) -> bool {
+        self.buyer_id.is_none_or(|id| id == buyer_id)
     }
 }
 
@@ -113,10 +115,12 @@ impl Recorded {
 pub(crate) async fn recorded(sql: &PgPool, orders: &[OrderId]) -> sqlx::Result<Vec<Recorded>> {
     let query = "select id, buyer_id, status, reason, pay_by from orders where id = any($1)
                  union all
+                 select order_id, buyer_id, 'failed', $4, null from order_collisions where order_id = any($1)
+                 union all
                  select one, null, 'failed', $2, null
                  from unnest($1) as one join sales on sales.id = one >> 33
                  where (one >> 25 & $3) between 1 and sales.epoch - 1
                      and not exists (select from orders where orders.id = one)";
-    let query = sqlx::query_as(query).bind(orders).bind(RESERVATION_LOST).bind(MOST_EPOCHS);
+    let query = sqlx::query_as(query).bind(orders).bind(RESERVATION_LOST).bind(MOST_EPOCHS).bind(NUMBER_TAKEN);
     in_time(query.fetch_all(sql)).await
 }

@@ -5,7 +5,7 @@ mod shared;
 
 use std::{pin::Pin, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use futures_util::StreamExt;
 use redis::{
     AsyncConnectionConfig, Client, ErrorKind, Msg, RedisError, ServerErrorKind, Value,
@@ -36,8 +36,8 @@ pub(crate) struct RedisStore {
 
 /// The keys of one sale. The braces put all of them into the same slot of a Redis Cluster.
 pub(crate) struct SaleKeys {
-    /// A hash: `epoch`, `server` (the run of Redis that it was made for), `stock` (units left), `number` (of the last order),
-    /// `opens_at`, `closes_at`.
+    /// A hash: `epoch`, `replid` (the replication id of the data that it was made ready with; without one it is closed), `stock`
+    /// (units left), `number` (of the last order), `opens_at`, `closes_at`.
     pub(crate) sale: String,
     /// A hash: for each buyer with a unit, the order's id, the path and the request that made it. In binary: 32 bytes.
     pub(crate) held: String,
@@ -107,23 +107,28 @@ impl RedisStore {
         Ok(write.query_async(&mut self.shared.clone()).await?)
     }
 
-    /// Which run of Redis this is. Another one was started again, or has taken over, and may have lost something.
-    pub(crate) async fn server(&self) -> anyhow::Result<String> {
-        let info: String = redis::cmd("INFO").arg("server").query_async(&mut self.shared.clone()).await?;
-        let mut lines = info.lines().filter_map(|line| line.strip_prefix("run_id:"));
-        lines.next().map(str::to_owned).context("Redis does not say which run it is")
+    /// The replication id of Redis's data: another one than before, and the last writes may be missing.
+    ///
+    /// # Errors
+    /// Redis is away, or it is a replica: what is written to one is lost.
+    pub(crate) async fn replid(&self) -> anyhow::Result<String> {
+        let info: String = redis::cmd("INFO").arg("replication").query_async(&mut self.shared.clone()).await?;
+        ensure!(info.contains("role:master"), "Redis is a replica");
+        let mut lines = info.lines().filter_map(|line| line.strip_prefix("master_replid:"));
+        lines.next().map(str::to_owned).context("Redis does not say which data it has")
     }
 
-    /// The epochs in which these sales can be sold from; 0 for one that is not there, or was made for another run of Redis.
+    /// The epochs in which these sales can be sold from; 0 for one that is not there, is closed, or was made ready with other
+    /// data.
     pub(crate) async fn epochs(&self, sales: &[i64]) -> anyhow::Result<Vec<i64>> {
-        let server = self.server().await?;
+        let replid = self.replid().await?;
         let mut read = redis::pipe();
         for &sale in sales {
-            read.hmget(self.keys(sale).sale, &["epoch", "server", "number"]);
+            read.hmget(self.keys(sale).sale, &["epoch", "replid", "number"]);
         }
         let found: Vec<(Option<i64>, Option<String>, Option<i64>)> = read.query_async(&mut self.shared.clone()).await?;
         let epoch = |(epoch, made_for, number): (Option<i64>, Option<String>, Option<i64>)| match number {
-            Some(..MOST_NUMBERS) if made_for.as_ref() == Some(&server) => epoch.unwrap_or_default(),
+            Some(..MOST_NUMBERS) if made_for.as_ref() == Some(&replid) => epoch.unwrap_or_default(),
             _ => 0,
         };
         Ok(found.into_iter().map(epoch).collect())

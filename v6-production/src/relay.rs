@@ -1,50 +1,46 @@
 //! The path of an order, 2 of 5: reserve → **relay** → worker → notify → release.
 //! In: entries of the outboxes. Out: messages in the queue; an entry goes when its message is confirmed and not sent back.
-//! When it breaks: what was read and not done is read again, by this relay or, after a while, by another; so a reservation
-//! may be sent twice, and never not at all.
+//! When it breaks: a relay beats while it lives. What one has read and not done is taken over when it has not beaten for a while;
+//! so a reservation may be sent twice, and never not at all. A relay that stops leaves its entries as one that dies does.
+
+/// Redis's side: who has which entry in hand.
+mod outbox;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use anyhow::{Context, ensure};
-use redis::{
-    AsyncCommands, RedisResult,
-    aio::MultiplexedConnection,
-    streams::{StreamAutoClaimReply, StreamId, StreamReadOptions, StreamReadReply},
-};
+use anyhow::Context;
+use redis::{AsyncCommands, aio::MultiplexedConnection, streams::StreamReadOptions};
 use tokio::{
     sync::Mutex,
     task::JoinSet,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
+use self::outbox::GROUP;
+pub(crate) use self::outbox::{AFTERWARDS_MS, Entry, Outbox};
 use crate::{
     catalogue::Catalogue,
     observe::list,
     order_id::OrderId,
-    redis_store::{RedisStore, SaleKeys, numbers},
+    redis_store::RedisStore,
     supervise,
     transport::{Link, Reservation, Transport, write},
 };
 
-/// All relays read as this one group, each entry going to one of them.
-const GROUP: &str = "relay";
 /// Entries in one message.
 const BATCH: usize = 500;
 /// Messages on their way at once.
 const IN_FLIGHT: usize = 8;
 /// How long a read waits for entries.
 const WAITS: Duration = Duration::from_millis(200);
-/// How often a relay looks for entries that another one has read and never done, and after what time they count as such. Early
-/// is better than late: taken from a relay that is only slow, they are sent twice, which costs nothing.
-const CLAIM_EVERY: Duration = Duration::from_millis(500);
-const CLAIM_AFTER: Duration = Duration::from_secs(2);
+/// How often a relay shows that it lives; several times before it would count as gone.
+const BEAT_EVERY: Duration = Duration::from_millis(500);
 /// How long Redis may take to answer, the wait included.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Carries entries over, again and again, until `stop`.
 pub(crate) async fn run(redis: RedisStore, transport: Transport, catalogue: Arc<Catalogue>, stop: CancellationToken) {
-    let name = &format!("{:016x}", fastrand::u64(..));
     let (redis, transport, catalogue, stop) = (&redis, &transport, &catalogue, &stop);
     let kept: &Mutex<Option<Arc<Link>>> = &Mutex::new(None);
     supervise::keep("relay", stop, || async move {
@@ -56,135 +52,132 @@ pub(crate) async fn run(redis: RedisStore, transport: Transport, catalogue: Arc<
         let link = link.clone().context("no link")?;
         let redis = redis.clone();
         let connection = redis.own_connection(PATIENCE).await.context("Redis")?;
-        let mut relay = Relay { name, queue: &transport.orders, link, redis, connection, groups: HashMap::new() };
-        relay.carry(catalogue, stop).await
+        // A new name each time: what an earlier run has left is taken over like anybody's.
+        let name = format!("{:016x}", fastrand::u64(..));
+        Relay { name, transport: transport.clone(), link, redis, connection, outboxes: HashMap::new() }
+            .carry(catalogue, stop)
+            .await
     })
     .await;
 }
 
-struct Relay<'a> {
-    name: &'a str,
-    queue: &'a str,
+struct Relay {
+    name: String,
+    transport: Transport,
     link: Arc<Link>,
     redis: RedisStore,
+    /// Apart from that of all others, because a read waits.
     connection: MultiplexedConnection,
-    /// The sales whose outbox has our group.
-    groups: HashMap<i64, SaleKeys>,
+    /// Those that have the relays' group, by sale.
+    outboxes: HashMap<i64, Outbox>,
 }
 
-impl Relay<'_> {
+impl Relay {
     async fn carry(&mut self, catalogue: &Catalogue, stop: &CancellationToken) -> anyhow::Result<()> {
-        let mut in_flight: JoinSet<anyhow::Result<()>> = JoinSet::new();
-        // What we have read before and not done, then what is new.
-        let mut from = "0";
-        let mut claimed = Instant::now();
-        while !stop.is_cancelled() {
-            // What has failed is noticed at once: the link may be of no use any more.
+        let mut in_flight = JoinSet::new();
+        let carried = self.carry_until(&mut in_flight, catalogue, stop).await;
+        // What we have in hand goes to RabbitMQ also when Redis is away: it may come back without it.
+        in_flight.detach_all();
+        carried
+    }
+
+    /// Nothing in this loop waits for RabbitMQ longer than a read waits for entries: however slow it is, the relay beats.
+    async fn carry_until(
+        &mut self,
+        in_flight: &mut JoinSet<anyhow::Result<()>>,
+        catalogue: &Catalogue,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        let mut beaten = None::<Instant>;
+        while !stop.is_cancelled() || !in_flight.is_empty() {
+            self.join_groups(catalogue).await?;
+            let room = in_flight.len() < IN_FLIGHT && !stop.is_cancelled();
+            if beaten.is_none_or(|at| at.elapsed() >= BEAT_EVERY) {
+                beaten = Some(Instant::now());
+                for (outbox, entries) in self.beat(room).await? {
+                    in_flight.spawn(self.send(outbox, entries));
+                }
+            }
+            if room {
+                for (outbox, entries) in self.read().await? {
+                    in_flight.spawn(self.send(outbox, entries));
+                }
+            } else if let Ok(Some(sent)) = timeout(WAITS, in_flight.join_next()).await {
+                sent??;
+            }
             while let Some(sent) = in_flight.try_join_next() {
                 sent??;
             }
-            self.join_groups(catalogue).await?;
-            if self.groups.is_empty() {
-                sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-            if claimed.elapsed() >= CLAIM_EVERY {
-                claimed = Instant::now();
-                for (sale_id, entries) in self.claim().await? {
-                    in_flight.spawn(self.send(sale_id, entries));
-                }
-            }
-            let read = self.read(from).await?;
-            if from == "0" && read.iter().all(|(_, entries)| entries.is_empty()) {
-                from = ">";
-            }
-            for (sale_id, entries) in read.into_iter().filter(|(_, entries)| !entries.is_empty()) {
-                in_flight.spawn(self.send(sale_id, entries));
-            }
-            // What was read before has to be done before it is asked for again.
-            let room = if from == "0" { 0 } else { IN_FLIGHT };
-            while in_flight.len() > room {
-                in_flight.join_next().await.transpose()?.transpose()?;
-            }
-        }
-        while in_flight.join_next().await.transpose()?.transpose()?.is_some() {}
-        // A name without entries would stay in the group for ever.
-        for keys in self.groups.values() {
-            let mut leave = redis::cmd("XGROUP");
-            leave.arg("DELCONSUMER").arg(&keys.outbox).arg(GROUP).arg(self.name);
-            let _: RedisResult<i64> = leave.query_async(&mut self.connection.clone()).await;
         }
         Ok(())
     }
 
-    /// Sees to it that the outbox of every sale has our group, which a flush takes along.
+    /// Sees to it that the outbox of every sale has our group.
     async fn join_groups(&mut self, catalogue: &Catalogue) -> anyhow::Result<()> {
         let sales = catalogue.all();
-        self.groups.retain(|sale_id, _| sales.contains_key(sale_id));
+        self.outboxes.retain(|sale_id, _| sales.contains_key(sale_id));
         for sale in sales.values().filter(|sale| sale.epoch > 0) {
-            if !self.groups.contains_key(&sale.id) {
-                let keys = self.redis.keys(sale.id);
-                let made: RedisResult<()> = self.connection.xgroup_create_mkstream(&keys.outbox, GROUP, "0").await;
-                if let Err(error) = made {
-                    ensure!(error.code() == Some("BUSYGROUP"), error);
-                }
-                self.groups.insert(sale.id, keys);
+            if !self.outboxes.contains_key(&sale.id) {
+                let outbox = Outbox::new(&self.redis, sale.id, sale.closes_at);
+                outbox.join(&mut self.connection).await?;
+                self.outboxes.insert(sale.id, outbox);
             }
         }
         Ok(())
     }
 
-    async fn read(&self, from: &str) -> anyhow::Result<Vec<(i64, Vec<StreamId>)>> {
-        let (sales, outboxes): (Vec<_>, Vec<_>) =
-            self.groups.iter().map(|(sale_id, keys)| (*sale_id, keys.outbox.as_str())).unzip();
-        let from = vec![from; sales.len()];
-        let options =
-            StreamReadOptions::default().group(GROUP, self.name).count(BATCH).block(WAITS.as_millis() as usize);
-        let reply: Option<StreamReadReply> = self.connection.clone().xread_options(&outboxes, &from, &options).await?;
-        let keys = reply.map(|reply| reply.keys).unwrap_or_default();
-        let sale_of = |key: &str| outboxes.iter().position(|outbox| *outbox == key).map(|n| sales[n]);
-        Ok(keys.into_iter().filter_map(|stream| Some((sale_of(&stream.key)?, stream.ids))).collect())
-    }
-
-    /// Takes over what another relay has read, and is not going to do any more.
-    async fn claim(&self) -> anyhow::Result<Vec<(i64, Vec<StreamId>)>> {
-        let mut claimed = Vec::new();
-        for (sale_id, keys) in &self.groups {
-            let mut claim = redis::cmd("XAUTOCLAIM");
-            claim.arg(&keys.outbox).arg(GROUP).arg(self.name).arg(CLAIM_AFTER.as_millis() as u64).arg("0-0");
-            let reply: StreamAutoClaimReply =
-                claim.arg("COUNT").arg(BATCH).query_async(&mut self.connection.clone()).await?;
-            if !reply.claimed.is_empty() {
-                claimed.push((*sale_id, reply.claimed));
+    /// Shows at every outbox that we live; takes over what nobody alive has, if there is room for it.
+    async fn beat(&mut self, room: bool) -> anyhow::Result<Vec<(Outbox, Vec<Entry>)>> {
+        let mut taken = Vec::new();
+        for outbox in self.outboxes.values() {
+            let entries = outbox.beat(&mut self.connection, &self.name, if room { BATCH } else { 0 }).await?;
+            if !entries.is_empty() {
+                taken.push((outbox.clone(), entries));
             }
         }
-        Ok(claimed)
+        Ok(taken)
+    }
+
+    /// What is new, after a while at most.
+    async fn read(&mut self) -> anyhow::Result<Vec<(Outbox, Vec<Entry>)>> {
+        if self.outboxes.is_empty() {
+            sleep(Duration::from_millis(50)).await;
+            return Ok(Vec::new());
+        }
+        let outboxes: Vec<&Outbox> = self.outboxes.values().collect();
+        let keys: Vec<&str> = outboxes.iter().map(|outbox| outbox.key.as_str()).collect();
+        let options =
+            StreamReadOptions::default().group(GROUP, &self.name).count(BATCH).block(WAITS.as_millis() as usize);
+        let new = vec![">"; keys.len()];
+        let read: Option<Vec<(String, Vec<Entry>)>> = self.connection.xread_options(&keys, &new, &options).await?;
+        let of = |key: String| outboxes.iter().find(|outbox| outbox.key == key).map(|&outbox| outbox.clone());
+        let read = read.unwrap_or_default().into_iter();
+        Ok(read.filter_map(|(key, entries)| Some((of(key)?, entries))).collect())
     }
 
     /// Puts entries into the queue and, when RabbitMQ has them, out of the outbox.
-    fn send(&self, sale_id: i64, entries: Vec<StreamId>) -> impl Future<Output = anyhow::Result<()>> + use<> {
-        let outbox = self.groups.get(&sale_id).map(|keys| keys.outbox.clone());
+    fn send(&self, outbox: Outbox, entries: Vec<Entry>) -> impl Future<Output = anyhow::Result<()>> + use<> {
         let mut redis = self.redis.shared.clone();
-        let (link, queue) = (self.link.clone(), self.queue.to_owned());
+        let (link, transport) = (self.link.clone(), self.transport.clone());
         async move {
-            let outbox = outbox.context("an outbox of no sale")?;
-            let reservations: Vec<_> = entries.iter().filter_map(reservation).collect();
-            ensure!(reservations.len() == entries.len(), "{outbox} has entries that are no reservations");
-            link.publish(&queue, &write(&reservations)?).await?;
-            let ids: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
-            redis::pipe().xack(&outbox, GROUP, &ids).xdel(&outbox, &ids).query_async::<()>(&mut redis).await?;
+            let reservations: Vec<Reservation> = entries.iter().filter_map(|entry| outbox.reservation(entry)).collect();
+            if !reservations.is_empty() {
+                link.publish(&transport.orders, &write(&reservations)?).await?;
+            }
+            // One that is no reservation is set apart, where an operator finds it, and holds up no other.
+            for entry in entries.iter().filter(|entry| outbox.reservation(entry).is_none()) {
+                let parked = outbox.describe(entry);
+                link.publish(&transport.parked, parked.as_bytes()).await?;
+                tracing::error!("no reservation, parked in {}: {parked}", transport.parked);
+                metrics::counter!("outbox_parked_total").increment(1);
+            }
+            outbox.done(&mut redis, &entries).await?;
             let orders: Vec<OrderId> = reservations.iter().map(|one| one.order_id).collect();
-            tracing::info!(orders = list(&orders), "relayed");
-            metrics::counter!("relayed_total").increment(ids.len() as u64);
+            if !orders.is_empty() {
+                tracing::info!(orders = list(&orders), "relayed");
+            }
+            metrics::counter!("relayed_total").increment(orders.len() as u64);
             Ok(())
         }
     }
-}
-
-/// What `reserve.lua` has written: order, buyer, path and request, 8 bytes each. The entry's own id begins with the time.
-pub(crate) fn reservation(entry: &StreamId) -> Option<Reservation> {
-    let bytes: Vec<u8> = entry.get("r")?;
-    let [order_id, buyer_id, path, request] = numbers(&bytes)?;
-    let reserved_at = entry.id.split('-').next()?.parse().ok()?;
-    Some(Reservation { order_id: OrderId(order_id), buyer_id, reserved_at, path, request })
 }

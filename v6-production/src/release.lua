@@ -4,10 +4,10 @@
 -- KEYS  1 sale (hash)  2 held (hash)  3 spent (set)
 -- ARGV  1 channel for news of stock  2 the sale's number  3 how long a path is good (milliseconds)
 --       then for each order: buyer (8 bytes), order's id (8 bytes), 1 if there is a unit to be sold again, else 0
--- Returns how many units are for sale again, or -1 while the sale is off admission: it may be about to be made from a picture
--- in which these orders still hold their units
+-- Returns how many units are for sale again, or -1 while the sale is closed: it may be about to be made from a picture in which
+-- these orders still hold their units
 
-if tonumber(redis.call('HGET', KEYS[1], 'epoch') or 0) < 1 then return -1 end
+if redis.call('HEXISTS', KEYS[1], 'replid') == 0 then return -1 end
 
 local units = 0
 for n = 4, #ARGV, 3 do

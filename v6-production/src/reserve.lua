@@ -11,14 +11,17 @@
 local WARMING, NOT_OPEN, CLOSED, LIMIT_REACHED, SOLD_OUT, DENIED, WRONG_PATH, CROWDED = -1, -2, -3, -4, -5, -6, -7, -8
 local TOO_OFTEN = -1000 -- and so many milliseconds to wait
 
-local sale = redis.call('HMGET', KEYS[1], 'epoch', 'stock', 'number', 'opens_at', 'closes_at', 'server')
+local sale = redis.call('HMGET', KEYS[1], 'epoch', 'stock', 'number', 'opens_at', 'closes_at', 'replid')
 local epoch, stock, number = sale[1], tonumber(sale[2]), tonumber(sale[3])
 local opens_at, closes_at = tonumber(sale[4]), tonumber(sale[5])
 
--- A server that was started again, or has taken over from another one, may lack the last that was sold. It sells nothing
--- before somebody has compared it with SQL and has written its name down here.
-local server = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-local ready = epoch == ARGV[1] and server == sale[6]
+-- The witness: are these the data that the sale was made ready with? Redis names a history of writes by its replication id. It
+-- takes a new one when it starts and when it is promoted, so data that may lack the last writes never have the id that is written
+-- down here. (The process's `run_id` stays the same when a primary is demoted and promoted back with older data.) The id is read
+-- in the script, because one that the caller has read may be out of date by the time the script runs.
+local info = redis.call('INFO', 'replication')
+local data = string.find(info, 'role:master', 1, true) and string.match(info, 'master_replid:(%x+)')
+local ready = epoch == ARGV[1] and data and data == sale[6]
 
 -- One clock for all instances: Redis's own.
 local time = redis.call('TIME')
@@ -95,5 +98,8 @@ for n = 11, #ARGV, 3 do
   answers[#answers + 1] = reserve(ARGV[n], ARGV[n + 1], ARGV[n + 2])
 end
 -- Of use while the sale is open and two days longer, for latecomers and for those who look back.
-if number ~= before then redis.call('PEXPIREAT', KEYS[2], closes_at + 172800000) end
+if number ~= before then
+  redis.call('PEXPIREAT', KEYS[2], closes_at + 172800000)
+  redis.call('PERSIST', KEYS[3]) -- an empty outbox ends with its sale, and an entry does not
+end
 return answers

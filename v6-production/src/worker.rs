@@ -17,13 +17,14 @@ use lapin::{
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::place::fail;
+pub(crate) use self::place::{Placed, place};
 use crate::{
     notify::Notices,
     order_id::OrderId,
     sql::is_fault_of_data,
     supervise::{self, Backoff},
     transport::{Link, Reservation, Transport, in_time, read, write},
+    upkeep,
 };
 
 /// Messages that RabbitMQ hands over before the first is acknowledged, and messages in one transaction.
@@ -135,8 +136,11 @@ impl Worker {
     async fn place(&self, reservations: &[Reservation]) -> anyhow::Result<Vec<OrderId>> {
         let mut backoff = Backoff::default();
         loop {
-            match place::place(&self.sql, reservations, self.pay_within).await {
-                Ok(placed) => return Ok(placed),
+            match place(&self.sql, reservations, self.pay_within).await {
+                Ok(placed) => {
+                    self.suspend_collided(&placed).await;
+                    return Ok(placed.orders());
+                }
                 Err(error) if !is_fault_of_data(&error) && !self.stop.is_cancelled() => {
                     metrics::counter!("place_repeated_total").increment(1);
                     if backoff.is_long() {
@@ -145,6 +149,19 @@ impl Worker {
                     let _ = self.stop.run_until_cancelled(backoff.pause()).await;
                 }
                 Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+impl Worker {
+    /// A Redis that gives a number twice has older data than it had. It sells nothing more before it is rebuilt. If it does not answer
+    /// now, reconciling finds the same.
+    async fn suspend_collided(&self, placed: &Placed) {
+        for one in &placed.collided {
+            let (sale_id, epoch) = (one.order_id.sale_id(), one.order_id.epoch());
+            if let Err(error) = upkeep::suspend(&self.notices.0, sale_id, epoch).await {
+                tracing::warn!("sale {sale_id} is not closed: {error}");
             }
         }
     }

@@ -5,6 +5,9 @@
 mod grid;
 mod lost_hosts;
 mod nothing_is_lost;
+mod other_data;
+mod outbox;
+mod placing;
 mod rebuild;
 mod refused;
 #[path = "../support/mod.rs"]

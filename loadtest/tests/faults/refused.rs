@@ -4,7 +4,7 @@
 use crate::support::{
     SALE, assert_problem, eventually,
     orders::confirmed,
-    production::{Production, becomes, click, counter, own, queued, request, shared},
+    production::{Production, becomes, click, counter, own, queued, request, sells, shared},
 };
 use loadtest::{
     client::Connection,
@@ -98,8 +98,7 @@ async fn a_redis_that_was_demoted_refuses_and_its_successor_sells() {
     url.set_password(Some(&password)).unwrap();
     network.lead_to(&url).unwrap();
     sale.stores.redis = url;
-    eventually("it sells", async || click(&mut Connection::open(shop.address).await.unwrap(), 2).await.status == 202)
-        .await;
+    sells(shop.address, 2).await;
     sale.settles_at(2).await;
     confirmed(&shop, 3).await;
     let told: i64 = redis::cmd("PUBSUB")

@@ -283,6 +283,19 @@ pub async fn log_in(shop: SocketAddr, buyer: i64) -> String {
     cookie.split(';').next().unwrap().to_owned()
 }
 
+/// Tries at one instance until the buyer has a unit; returns the order's id. All tries are the same request: one whose answer did
+/// not come in time may have reserved a unit, and the next one finds it.
+pub async fn sells(shop: SocketAddr, buyer: i64) -> i64 {
+    let (cookie, mut order_id) = (log_in(shop, buyer).await, 0);
+    eventually("it sells", async || {
+        let reply = purchase(shop, SALE, &cookie, Some("until it sells")).await;
+        order_id = if reply.status == 202 { queued(&reply) } else { 0 };
+        order_id > 0
+    })
+    .await;
+    order_id
+}
+
 /// Asks for an address and then for a unit of a sale, with an `Idempotency-Key` or without; `cookie` says who. Returns the
 /// first refusal.
 pub async fn purchase(shop: SocketAddr, sale: i64, cookie: &str, key: Option<&str>) -> Reply {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool};
-use tokio::time::sleep;
 
 use super::session::buyer_id;
 use crate::{
@@ -16,9 +15,8 @@ use crate::{
 
 /// How long a copy lives that nobody renews: what compares Redis with SQL does, as long as the sale is on.
 const KEPT: Duration = Duration::from_secs(30 * 86_400);
-/// How often we look whether a sale's lease is free, and for how long: whoever compares it has it for a moment.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-const LOOKS: u32 = 100;
+/// How long we wait for a sale's lease.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Puts a buyer on the list, or takes one off, and tells all these sales.
 ///
@@ -37,14 +35,11 @@ pub(crate) async fn deny(
     };
     in_time(sqlx::query(statement).bind(buyer_id(name)).bind(name).execute(sql)).await?;
     for &sale_id in sales {
-        for _ in 0..LOOKS {
-            if let Some(lease) = alone(sql, sale_id).await? {
-                let told = lease.while_held(tell(sql, redis, &lease, sale_id)).await;
-                lease.release().await;
-                told?;
-                break;
-            }
-            sleep(LOOK_EVERY).await; // if it is being rebuilt for longer than this, the rebuild tells it
+        // If it is being rebuilt for longer than this, the rebuild tells it.
+        if let Some(lease) = alone(sql, sale_id, PATIENCE).await? {
+            let told = lease.while_held(tell(sql, redis, &lease, sale_id)).await;
+            lease.release().await;
+            told?;
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use sqlx::PgPool;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{Standing, recorded};
+use super::{Recorded, Standing, recorded};
 use crate::{error::Error, order_id::OrderId, shop::Buyer, supervise};
 
 /// Questions that may wait. One more is refused.
@@ -50,9 +50,13 @@ async fn serve(questions: &mut mpsc::Receiver<Question>, sql: &PgPool) -> anyhow
         let ids: Vec<OrderId> = batch.iter().map(|question| question.order_id).collect();
         match recorded(sql, &ids).await {
             Ok(orders) => {
-                let orders: HashMap<_, _> = orders.into_iter().map(|order| (order.id, order)).collect();
+                let mut by_number: HashMap<OrderId, Vec<Recorded>> = HashMap::new();
+                for order in orders {
+                    by_number.entry(order.id).or_default().push(order);
+                }
                 for question in batch.drain(..) {
-                    let own = orders.get(&question.order_id).filter(|order| order.is_of(question.buyer));
+                    let mut orders = by_number.get(&question.order_id).into_iter().flatten();
+                    let own = orders.find(|order| order.is_of(question.buyer.id));
                     let _ = question.answer.send(Ok(own.map(|order| order.standing.clone())));
                 }
             }

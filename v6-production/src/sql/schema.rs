@@ -9,11 +9,11 @@ use tokio::time::timeout;
 use crate::set_up::Wrong;
 
 /// Raised by one with every change of what follows.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// How long the tables may take to be made.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const SCHEMA: [&str; 9] = [
+const SCHEMA: [&str; 10] = [
     "create table if not exists sales (
         id bigint primary key,
         name text not null,
@@ -56,6 +56,11 @@ const SCHEMA: [&str; 9] = [
         started_at bigint not null,
         answer text, -- null while it is in flight
         primary key (buyer_id, idempotency_key)
+    )",
+    "create table if not exists order_collisions ( -- orders that failed because another buyer has their number
+        order_id bigint not null references orders (id),
+        buyer_id bigint not null,
+        primary key (order_id, buyer_id)
     )",
     "create table if not exists leases (
         name text primary key,

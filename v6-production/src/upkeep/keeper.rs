@@ -56,9 +56,9 @@ impl Upkeep {
             let _ = stop.run_until_cancelled(self.rebuild_all(lost)).await;
             if compared.elapsed() >= self.reconcile_every {
                 compared = Instant::now();
-                let link = self.transport.connect().await?;
+                let link = self.link().await; // or its queues are not counted
                 for &sale_id in &sales {
-                    self.compare(&link, sale_id, &mut said).await?;
+                    self.compare(link.as_ref(), sale_id, &mut said).await?;
                 }
             }
             let _ = stop.run_until_cancelled(sleep(EVERY)).await;
@@ -80,8 +80,13 @@ impl Upkeep {
     }
 
     /// A difference is said once, and looked at twice before Redis is made anew for it.
-    async fn compare(&self, link: &Link, sale_id: i64, said: &mut HashMap<i64, Findings>) -> anyhow::Result<()> {
-        let Some(found) = self.reconcile(link, sale_id).await? else { return Ok(()) };
+    async fn compare(
+        &self,
+        link: Option<&Link>,
+        sale_id: i64,
+        said: &mut HashMap<i64, Findings>,
+    ) -> anyhow::Result<()> {
+        let found = self.reconcile(link, sale_id).await?;
         if found.differ() && said.get(&sale_id) != Some(&found) {
             tracing::warn!("{found}");
             said.insert(sale_id, found.clone());
@@ -91,7 +96,7 @@ impl Upkeep {
             return Ok(());
         }
         sleep(EVERY).await;
-        if self.reconcile(link, sale_id).await?.as_ref().is_some_and(to_be_rebuilt)
+        if to_be_rebuilt(&self.reconcile(link, sale_id).await?)
             && let Some(rebuilt) = self.rebuild(sale_id, Why::Asked).await?
         {
             tracing::warn!("Redis was wrong: {rebuilt}");

@@ -26,17 +26,23 @@ pub(super) struct Picture {
 impl Picture {
     /// Begins a new epoch and takes its picture, in one transaction that waits for no other server. From its commit on no order
     /// of an older epoch is confirmed any more; workers count on the sale's row, in the epoch of the order they have. Units of
-    /// orders that expire from here on are given back later: `release` waits while a sale is off admission.
-    pub(super) async fn take(sql: &PgPool, lease: &Lease, sale_id: i64) -> anyhow::Result<Picture> {
+    /// orders that expire from here on are given back later: `release` waits while a sale is closed.
+    ///
+    /// The epoch is beyond `past`, which Redis knows, and beyond those of all orders: one of the two may have gone back to older
+    /// data.
+    pub(super) async fn take(sql: &PgPool, lease: &Lease, sale_id: i64, past: i64) -> anyhow::Result<Picture> {
         let mut tx = in_time(sql.begin()).await?;
         let row = "select epoch, stock, sold, opens_at, closes_at from sales where id = $1 for no key update";
         let row = sqlx::query_as(row).bind(sale_id).fetch_one(&mut *tx);
         let (epoch, stock, sold, opens_at, closes_at): (i64, i64, i64, i64, i64) = in_time(row).await?;
+        let last = "select max(id) from orders where id between $1 and $2";
+        let last = sqlx::query_scalar(last).bind(OrderId::base(sale_id, 0)).bind(OrderId::base(sale_id + 1, 0));
+        let last: Option<OrderId> = in_time(last.fetch_one(&mut *tx)).await?;
+        let epoch = epoch.max(past).max(last.map_or(0, OrderId::epoch)) + 1;
         ensure!(
-            epoch < MOST_EPOCHS,
+            epoch <= MOST_EPOCHS,
             "sale {sale_id} was rebuilt {MOST_EPOCHS} times, and order ids have no room for more"
         );
-        let epoch = epoch + 1;
 
         let active =
             "select id, buyer_id, path, request from orders where sale_id = $1 and status in ('confirmed', 'paid')";

@@ -1,36 +1,44 @@
 //! Redis has lost a sale, or what is left of it cannot be trusted. SQL knows which units are taken: from it Redis is made anew.
 //!
-//! In this order: admission off, so that nothing new comes in; drain, so that what was promised gets into SQL; a new epoch and
-//! a picture of the sale, in one transaction; and the picture into Redis, with which admission is on again. Whoever does it
-//! holds the sale's lease, and each of its writes carries the lease's number.
+//! In this order: close the sale, so that nothing new comes in; settle, so that what Redis still has gets into SQL; drain, so that
+//! what only the queue has does; a new epoch and a picture of the sale, in one transaction; and the picture into Redis, with which
+//! the sale is open again. Whoever does it holds the sale's lease, and each of its writes carries the lease's number.
 
 use std::{
     fmt,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use redis::{AsyncCommands, RedisResult};
 use sqlx::PgPool;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-use super::{Stage, Upkeep, alone, picture::Picture};
-use crate::{lease::Lease, order_id::OrderId, redis_store::RedisStore, sql::in_time};
+use super::{A_MOMENT, Stage, Upkeep, alone, picture::Picture};
+use crate::{
+    lease::Lease,
+    redis_store::RedisStore,
+    relay::{AFTERWARDS_MS, Outbox},
+    sql::in_time,
+    transport::Link,
+};
 
-/// How long the queue, which other sales use as well, may take to be empty. What comes later finds a new epoch, and fails.
+/// How long the queue, which other sales use as well, may take to be empty, and RabbitMQ to be there at all. What is only there
+/// after a Redis that has lost its memory is found by no one else, so it is waited for; but no longer, because nobody sells
+/// meanwhile. What comes later finds a new epoch, and fails.
 const DRAIN: Duration = Duration::from_secs(10);
-/// How long an outbox may take: nobody but its relay can empty it, and nobody sells meanwhile.
-const GIVE_UP: Duration = Duration::from_secs(60);
+/// Between two looks; longer while RabbitMQ is away.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Looks in a row that find nothing on its way: between outbox and queue there is a moment in which it is in neither.
+const CONNECT_EVERY: Duration = Duration::from_millis(500);
+/// Looks in a row that find nothing in the queue: what a worker has in its hands is not in it.
 const LOOKS: u32 = 6;
-/// How long Redis remembers a sale that is over.
-const AFTERWARDS_MS: i64 = 2 * 86_400_000;
+/// How long an operator who asks for a rebuild waits while another one is under way.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why a sale is rebuilt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Why {
-    /// Redis does not know it, or was started again: if that is still so when nobody else is at it.
+    /// Redis does not know it, or was started again: if that is still so.
     Lost,
     /// Somebody says so.
     Asked,
@@ -53,29 +61,35 @@ impl fmt::Display for Rebuilt {
 }
 
 impl Upkeep {
-    /// Makes a sale in Redis anew; nothing if there was no need to.
+    /// Makes a sale in Redis anew; `None` if there was no need to.
     ///
     /// # Errors
-    /// A server is away, somebody else is at it, or there is no such sale. Then nothing is sold until it is done again.
+    /// A server is away, or there is no such sale. Then nothing is sold until it is done again.
     pub(crate) async fn rebuild(&self, sale_id: i64, why: Why) -> anyhow::Result<Option<Rebuilt>> {
-        self.epoch(sale_id).await?; // there is one
-        let lease = alone(&self.sql, sale_id).await?;
-        let lease = lease.with_context(|| format!("sale {sale_id} is being rebuilt or reconciled by another"))?;
+        self.row(sale_id).await?; // there is one
+        let patience = if why == Why::Asked { PATIENCE } else { Duration::ZERO };
+        let lease = alone(&self.sql, sale_id, patience).await?;
+        let lease = lease.with_context(|| format!("sale {sale_id} is being rebuilt by another"))?;
         let rebuilt = lease.while_held(self.rebuild_alone(&lease, sale_id, why)).await;
         lease.release().await;
         rebuilt
     }
 
     async fn rebuild_alone(&self, lease: &Lease, sale_id: i64, why: Why) -> anyhow::Result<Option<Rebuilt>> {
-        let epoch = self.epoch(sale_id).await?;
+        let (epoch, closes_at) = self.row(sale_id).await?;
         if why == Why::Lost && epoch > 0 && self.redis.epochs(&[sale_id]).await? == [epoch] {
             return Ok(None);
         }
-        if epoch > 0 {
-            let (known, number) = Stage::new(&self.redis, lease, sale_id)?.close().await?;
-            let reserved = number.filter(|_| known == Some(epoch)).unwrap_or_default();
-            self.drain(OrderId::base(sale_id, epoch), reserved).await?;
+        let (known, number) = Stage::new(&self.redis, lease, sale_id)?.close().await?;
+        if let (Some(known), Some(1..)) = (known, number)
+            && known > epoch
+        {
+            tracing::error!(
+                "sale {sale_id}: Redis has sold in epoch {known}, SQL is in {epoch}: PostgreSQL has lost its last commits"
+            );
         }
+        self.settle(&Outbox::new(&self.redis, sale_id, closes_at), sale_id).await?;
+        self.drain(sale_id).await;
         let rebuilt = write(&self.sql, &self.redis, lease, sale_id).await?;
         metrics::counter!("rebuilds_total").increment(1);
         if rebuilt.left > 0 {
@@ -85,48 +99,62 @@ impl Upkeep {
         Ok(Some(rebuilt))
     }
 
-    async fn epoch(&self, sale_id: i64) -> anyhow::Result<i64> {
-        let epoch = sqlx::query_scalar("select epoch from sales where id = $1").bind(sale_id).fetch_optional(&self.sql);
-        in_time(epoch).await?.with_context(|| format!("there is no sale {sale_id}"))
+    /// The sale's epoch, and when it closes.
+    async fn row(&self, sale_id: i64) -> anyhow::Result<(i64, i64)> {
+        let row = "select epoch, closes_at from sales where id = $1";
+        let row = in_time(sqlx::query_as(row).bind(sale_id).fetch_optional(&self.sql));
+        row.await?.with_context(|| format!("there is no sale {sale_id}"))
     }
 
-    /// Waits until all reservations that are still somewhere have become orders: those after `base`, as many as Redis knows of.
-    async fn drain(&self, base: OrderId, reserved: i64) -> anyhow::Result<()> {
-        let sale_id = base.sale_id();
-        let outbox = self.redis.keys(sale_id).outbox;
-        let link = self.transport.connect().await?;
-        let (began, mut nothing) = (Instant::now(), 0);
+    /// Waits until workers have taken what is in the queue, but not for ever.
+    async fn drain(&self, sale_id: i64) {
+        let (began, mut nothing, mut link) = (Instant::now(), 0, None);
         while nothing < LOOKS {
-            let in_outbox: u64 = self.redis.shared.clone().xlen(&outbox).await?;
-            let in_queue = link.waiting(&self.transport.orders).await? + link.waiting(&self.transport.dead).await?;
-            // What a worker has in its hands is in neither. If Redis has not forgotten how many there were, SQL knows when it is done.
-            let arrived = "select count(*) from orders where id > $1 and id <= $1 + $2";
-            let arrived = sqlx::query_scalar(arrived).bind(base).bind(reserved).fetch_one(&self.sql);
-            let arrived: i64 = in_time(arrived).await?;
-            let missing = reserved - arrived;
-            nothing = if in_outbox == 0 && in_queue == 0 && missing == 0 { nothing + 1 } else { 0 };
-            if in_outbox == 0 && began.elapsed() > DRAIN {
-                tracing::warn!(
-                    "sale {sale_id}: rebuilding with {in_queue} messages in the queue, {missing} orders missing"
-                );
-                break;
+            if link.is_none() {
+                link = self.link().await;
             }
-            if began.elapsed() > GIVE_UP {
-                bail!("sale {sale_id}: {in_outbox} reservations are in the outbox, and no relay takes them");
+            let in_queue = match &link {
+                Some(link) => self.in_queue(link).await.ok(),
+                None => None,
+            };
+            nothing = if in_queue == Some(0) { nothing + 1 } else { 0 };
+            if began.elapsed() > DRAIN {
+                let why =
+                    in_queue.map_or("RabbitMQ away".into(), |messages| format!("{messages} messages in the queue"));
+                tracing::warn!("sale {sale_id}: rebuilding with {why}");
+                metrics::counter!("rebuilds_undrained_total").increment(1);
+                return;
             }
-            sleep(LOOK_EVERY).await;
+            if in_queue.is_none() {
+                link = None;
+            }
+            sleep(if in_queue.is_some() { LOOK_EVERY } else { CONNECT_EVERY }).await;
         }
-        Ok(())
+    }
+
+    /// Messages that no worker has in its hands, of all sales.
+    pub(super) async fn in_queue(&self, link: &Link) -> anyhow::Result<u32> {
+        let counting =
+            async { Ok(link.waiting(&self.transport.orders).await? + link.waiting(&self.transport.dead).await?) };
+        timeout(A_MOMENT, counting).await?
     }
 }
 
-/// Gives the sale its next epoch, and writes into Redis what it should know of it. Whoever is stopped in between leaves a sale
-/// that is off admission, and that the next one rebuilds.
+/// The epoch that Redis has written down for a sale, whether it is open or closed, and how many numbers it has given in it.
+pub(super) async fn known(redis: &RedisStore, sale_id: i64) -> RedisResult<(i64, i64)> {
+    let fields = ["epoch", "number"];
+    let [epoch, number]: [Option<i64>; 2] = redis.shared.clone().hmget(redis.keys(sale_id).sale, &fields).await?;
+    Ok((epoch.unwrap_or_default(), number.unwrap_or_default()))
+}
+
+/// Gives the sale its next epoch, and writes into Redis what it should know of it. Whoever is stopped in between leaves a closed
+/// sale, that the next one rebuilds.
 pub(super) async fn write(sql: &PgPool, redis: &RedisStore, lease: &Lease, sale_id: i64) -> anyhow::Result<Rebuilt> {
-    // Asked first: if Redis is started again while we write, it is another one than we have written for.
-    let server = redis.server().await?;
+    // Asked first: if Redis comes to have other data while we write, it is not ready.
+    let replid = redis.replid().await?;
+    let (past, _) = known(redis, sale_id).await?;
     let Picture { epoch, stock, opens_at, closes_at, active, spent, denied } =
-        Picture::take(sql, lease, sale_id).await?;
+        Picture::take(sql, lease, sale_id, past).await?;
     let held = active.len() as i64;
     let left = stock - held;
 
@@ -136,7 +164,7 @@ pub(super) async fn write(sql: &PgPool, redis: &RedisStore, lease: &Lease, sale_
     stage.denied(&denied).await?;
     let numbers = [("epoch", epoch), ("stock", left), ("number", 0), ("opens_at", opens_at), ("closes_at", closes_at)];
     stage.sale(&numbers).await?;
-    stage.sale(&[("server", server.as_str())]).await?;
+    stage.sale(&[("replid", replid.as_str())]).await?;
     stage.replace(closes_at + AFTERWARDS_MS).await?;
     Ok(Rebuilt { sale_id, epoch, left, held })
 }

@@ -1,26 +1,21 @@
-//! Lays Redis, outbox, queue and SQL side by side. A reservation that only Redis knows of was lost on the way: it is given back,
-//! by way of SQL, which does so once however many compare at the same time, and also if it turns up after all.
+//! Lays Redis, outbox, queue and SQL side by side, reservation by reservation. One that SQL does not know is placed there, by the
+//! code that places those of the queue: nothing is ever declared lost because it was not found. Only SQL's refusal makes it fail.
 
-use std::{
-    collections::{HashMap, HashSet},
-    fmt,
-};
+use std::{collections::HashSet, fmt, time::Duration};
 
 use anyhow::Context;
-use redis::{AsyncCommands, pipe, streams::StreamRangeReply};
+use redis::pipe;
 
-use super::{Upkeep, alone};
+use super::{Upkeep, alone, settle::Known};
 use crate::{
-    gate::{deny, ticket::TicketId},
-    lease::Lease,
+    gate::deny,
     order_id::OrderId,
-    orders::RESERVATION_LOST,
-    redis_store::numbers,
-    relay::reservation,
     sql::in_time,
     transport::{Link, Reservation},
-    worker::fail,
 };
+
+/// Reservations in one transaction.
+const BATCH: usize = 500;
 
 /// A sale, as each of the four has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,139 +26,140 @@ pub(crate) struct Findings {
     pub(crate) sold: i64,
     /// Orders that hold a unit.
     pub(crate) active: i64,
-    /// In Redis; nothing if it has no such sale.
+    /// In Redis; `None` if it has no such sale, or is not to sell from what it has.
     pub(crate) left: Option<i64>,
     /// Reservations in Redis.
     pub(crate) held: i64,
     /// Reservations in the outbox.
     pub(crate) in_outbox: i64,
-    /// Messages of all sales.
-    pub(crate) in_queue: u32,
-    /// Messages of all sales that nobody could read.
-    pub(crate) parked: u32,
-    /// Reservations that were nowhere else for too long, and have been given back.
-    pub(crate) lost: Vec<OrderId>,
-    /// Orders of which Redis knows nothing.
+    /// Messages of all sales; `None` if RabbitMQ is away.
+    pub(crate) in_queue: Option<u32>,
+    /// Messages of all sales that nobody could read; `None` if RabbitMQ is away.
+    pub(crate) parked: Option<u32>,
+    /// Reservations that SQL did not know for too long, and that have been placed from here.
+    pub(crate) placed: Vec<OrderId>,
+    /// Reservations whose number is another buyer's order's.
+    pub(crate) collided: usize,
+    /// Orders that hold a unit, and of which Redis has no reservation.
     pub(crate) unknown_to_redis: usize,
+    /// Reservations of orders whose units were given back.
+    pub(crate) given_back: usize,
+    /// Whether Redis has another opening or closing time than SQL.
+    pub(crate) another_window: bool,
 }
 
 impl Findings {
-    /// Whether Redis contradicts itself, or SQL: then it has to be made anew.
+    /// Whether Redis contradicts itself, or SQL: then it has to be rebuilt.
     pub(crate) fn is_wrong(&self) -> bool {
-        self.left.is_none_or(|left| left + self.held != self.stock) || self.unknown_to_redis > 0
+        let adds_up = self.left.is_some_and(|left| left + self.held == self.stock);
+        !adds_up || self.another_window || self.collided + self.unknown_to_redis + self.given_back > 0
     }
 
     /// Whether they differ at all, beyond what is on its way.
     pub(crate) fn differ(&self) -> bool {
-        self.is_wrong() || !self.lost.is_empty() || self.sold != self.active || self.parked > 0
-    }
-
-    /// As many reservations as orders, and as much as should be: there is nothing to be found one by one.
-    fn adds_up(&self) -> bool {
-        self.held == self.active && !self.is_wrong()
+        self.is_wrong() || !self.placed.is_empty() || self.sold != self.active || self.parked.is_some_and(|n| n > 0)
     }
 }
 
 impl Upkeep {
-    /// Compares one sale, and gives back what was lost; nothing if it is being rebuilt, or somebody else is at it.
+    /// Compares one sale, and places what SQL does not know. However many do so at the same time, each reservation becomes one
+    /// order.
     ///
     /// # Errors
-    /// A server is away.
-    pub(crate) async fn reconcile(&self, link: &Link, sale_id: i64) -> anyhow::Result<Option<Findings>> {
-        let Some(lease) = alone(&self.sql, sale_id).await? else { return Ok(None) };
-        let found = lease.while_held(self.reconcile_alone(&lease, link, sale_id)).await;
-        lease.release().await;
-        let found = found?;
-        metrics::counter!("reservations_lost_total").increment(found.lost.len() as u64);
-        Ok(Some(found))
-    }
-
-    async fn reconcile_alone(&self, lease: &Lease, link: &Link, sale_id: i64) -> anyhow::Result<Findings> {
-        let mut found = self.count(lease, link, sale_id).await?;
-        if found.left.is_some() && !found.adds_up() {
-            self.one_by_one(lease, &mut found).await?;
+    /// Redis or PostgreSQL is away. RabbitMQ is not needed: what it holds, Redis holds as well.
+    pub(crate) async fn reconcile(&self, link: Option<&Link>, sale_id: i64) -> anyhow::Result<Findings> {
+        let mut found = self.count(link, sale_id).await?;
+        if found.left.is_some() {
+            self.compare_each(&mut found).await?;
         }
+        metrics::counter!("reservations_placed_total").increment(found.placed.len() as u64);
         Ok(found)
     }
 
-    async fn count(&self, lease: &Lease, link: &Link, sale_id: i64) -> anyhow::Result<Findings> {
-        let in_queue = link.waiting(&self.transport.orders).await? + link.waiting(&self.transport.dead).await?;
-        let parked = link.waiting(&self.transport.parked).await?;
-        let query = "select epoch, stock, sold, (select count(*) from orders where sale_id = $1
+    async fn count(&self, link: Option<&Link>, sale_id: i64) -> anyhow::Result<Findings> {
+        let query = "select epoch, stock, sold, opens_at, closes_at, (select count(*) from orders where sale_id = $1
                      and status in ('confirmed', 'paid')) from sales where id = $1";
         let row = in_time(sqlx::query_as(query).bind(sale_id).fetch_optional(&self.sql)).await?;
-        let (epoch, stock, sold, active): (i64, i64, i64, i64) =
+        let (epoch, stock, sold, opens_at, closes_at, active): (i64, i64, i64, i64, i64, i64) =
             row.with_context(|| format!("there is no sale {sale_id}"))?;
-        let mut found = Findings { sale_id, stock, sold, active, in_queue, parked, ..Findings::default() };
+        let mut found = Findings { sale_id, stock, sold, active, ..Findings::default() };
+        if let Some(link) = link {
+            found.in_queue = self.in_queue(link).await.ok();
+            found.parked = link.waiting(&self.transport.parked).await.ok();
+        }
         if self.redis.epochs(&[sale_id]).await? != [epoch] {
             return Ok(found);
         }
         let keys = self.redis.keys(sale_id);
         let mut read = pipe();
-        read.atomic().hget(&keys.sale, "stock").hlen(&keys.held).xlen(&keys.outbox).smembers(&keys.denied);
-        let denied: HashSet<Vec<u8>>;
-        (found.left, found.held, found.in_outbox, denied) = read.query_async(&mut self.redis.shared.clone()).await?;
-        let mut connection = self.sql.acquire().await?;
-        let list = in_time(deny::list(&mut connection)).await?;
-        drop(connection);
-        if denied != list.iter().map(|buyer| buyer.to_be_bytes().to_vec()).collect() {
-            deny::tell(&self.sql, &self.redis, lease, sale_id).await?;
+        read.atomic().hmget(&keys.sale, &["stock", "opens_at", "closes_at"]);
+        read.hlen(&keys.held).xlen(&keys.outbox).smembers(&keys.denied);
+        type InRedis = ([Option<i64>; 3], i64, i64, HashSet<Vec<u8>>);
+        let ([left, opened, closed], held, in_outbox, denied): InRedis =
+            read.query_async(&mut self.redis.shared.clone()).await?;
+        (found.left, found.held, found.in_outbox) = (left, held, in_outbox);
+        found.another_window = [opened, closed] != [Some(opens_at), Some(closes_at)];
+        let list = in_time(deny::list(&mut *self.sql.acquire().await?)).await?;
+        let is_another = denied != list.iter().map(|buyer| buyer.to_be_bytes().to_vec()).collect();
+        if is_another && let Some(lease) = alone(&self.sql, sale_id, Duration::ZERO).await? {
+            let told = deny::tell(&self.sql, &self.redis, &lease, sale_id).await;
+            lease.release().await;
+            told?;
         }
         Ok(found)
     }
 
-    async fn one_by_one(&self, lease: &Lease, found: &mut Findings) -> anyhow::Result<()> {
-        let keys = self.redis.keys(found.sale_id);
-        let mut redis = self.redis.shared.clone();
-        // In the order in which a reservation goes, so that none slips by.
-        let held: HashMap<Vec<u8>, Vec<u8>> = redis.hgetall(&keys.held).await?;
-        let outbox: StreamRangeReply = redis.xrange_all(&keys.outbox).await?;
-        let on_its_way: HashSet<OrderId> =
-            outbox.ids.iter().filter_map(reservation).map(|Reservation { order_id, .. }| order_id).collect();
-        let active = "select id from orders where sale_id = $1 and status in ('confirmed', 'paid')";
-        let active: Vec<OrderId> = in_time(sqlx::query_scalar(active).bind(found.sale_id).fetch_all(&self.sql)).await?;
+    /// In the order in which a reservation goes, so that none slips by: first those in Redis, then the orders.
+    async fn compare_each(&self, found: &mut Findings) -> anyhow::Result<()> {
+        let held = self.held(found.sale_id).await?;
+        let active = "select id, buyer_id from orders where sale_id = $1 and status in ('confirmed', 'paid')";
+        let active = sqlx::query_as(active).bind(found.sale_id).fetch_all(&self.sql);
+        let active: HashSet<(OrderId, i64)> = in_time(active).await?.into_iter().collect();
+        let reserved: HashSet<(OrderId, i64)> = held.iter().map(|one| (one.order_id, one.buyer_id)).collect();
 
-        let of = |(buyer, held): (&Vec<u8>, &Vec<u8>)| {
-            let ([buyer_id], [order_id, path, request]) = (numbers(buyer)?, numbers(held)?);
-            Some(Reservation {
-                order_id: OrderId(order_id),
-                buyer_id,
-                reserved_at: TicketId(path).issued_at(),
-                path,
-                request,
-            })
-        };
-        let held: Vec<Reservation> = held.iter().filter_map(of).collect();
-        let ids: HashSet<OrderId> = held.iter().map(|one| one.order_id).collect();
-        found.unknown_to_redis =
-            self.still_unknown(active.iter().filter(|id| !ids.contains(id)).copied().collect()).await?;
-
-        // Whatever waits in the queue may be one of these.
-        if found.in_queue == 0 {
-            let (seconds, _): (i64, i64) = redis::cmd("TIME").query_async(&mut redis).await?;
-            let old = seconds * 1000 - (self.path_ttl + self.lost_after).as_millis() as i64;
-            let active: HashSet<OrderId> = active.into_iter().collect();
-            let nowhere = |one: &Reservation| {
-                one.reserved_at < old && !active.contains(&one.order_id) && !on_its_way.contains(&one.order_id)
-            };
-            let lost: Vec<Reservation> = held.into_iter().filter(nowhere).collect();
-            // Their buyers hear of it, what comes late finds them there, and `release` gives their units back, once.
-            let mut tx = self.sql.begin().await?;
-            lease.confirm(&mut tx).await?;
-            found.lost = in_time(fail(&mut tx, &lost, RESERVATION_LOST)).await?;
-            in_time(tx.commit()).await?;
+        let unknown_to_redis: Vec<_> = active.difference(&reserved).copied().collect();
+        found.unknown_to_redis = self.still_unknown(unknown_to_redis).await?;
+        let no_orders: Vec<_> =
+            held.into_iter().filter(|one| !active.contains(&(one.order_id, one.buyer_id))).collect();
+        let mut to_be_placed = Vec::new();
+        let (seconds, _): (i64, i64) = redis::cmd("TIME").query_async(&mut self.redis.shared.clone()).await?;
+        let old = seconds * 1000 - self.place_after.as_millis() as i64;
+        for (one, known) in self.unknown(&no_orders).await? {
+            if known == Known::GivenBack {
+                // It may just have been.
+                found.given_back += usize::from(self.holds(one.order_id, one.buyer_id).await?);
+            } else if known.is_to_be_placed() && one.reserved_at < old {
+                to_be_placed.push(one);
+            }
         }
+        self.place_all(&to_be_placed, found).await;
         Ok(())
     }
 
+    /// A lock that somebody holds for long, or a database that is away, is no reason to stop looking after other sales.
+    async fn place_all(&self, reservations: &[Reservation], found: &mut Findings) {
+        for reservations in reservations.chunks(BATCH) {
+            match self.place(reservations).await {
+                Ok(placed) => {
+                    found.collided += placed.collided.len();
+                    found.placed.extend(placed.new_orders());
+                }
+                Err(error) => {
+                    tracing::warn!("sale {}: {} reservations wait: {error}", found.sale_id, reservations.len());
+                    return;
+                }
+            }
+        }
+    }
+
     /// How many of these orders hold a unit, and no reservation: both may have ended between our looks.
-    async fn still_unknown(&self, ids: Vec<OrderId>) -> anyhow::Result<usize> {
+    async fn still_unknown(&self, orders: Vec<(OrderId, i64)>) -> anyhow::Result<usize> {
+        let ids: Vec<OrderId> = orders.into_iter().map(|(id, _)| id).collect();
         let active = "select id, buyer_id from orders where id = any($1) and status in ('confirmed', 'paid')";
+        let active = sqlx::query_as::<_, (OrderId, i64)>(active).bind(ids);
         let mut unknown = 0;
-        for (id, buyer) in in_time(sqlx::query_as::<_, (OrderId, i64)>(active).bind(ids).fetch_all(&self.sql)).await? {
-            let held = self.redis.keys(id.sale_id()).held;
-            let held: Option<Vec<u8>> = self.redis.shared.clone().hget(held, &buyer.to_be_bytes()).await?;
-            unknown += usize::from(!held.is_some_and(|held| held.starts_with(&id.0.to_be_bytes())));
+        for (id, buyer_id) in in_time(active.fetch_all(&self.sql)).await? {
+            unknown += usize::from(!self.holds(id, buyer_id).await?);
         }
         Ok(unknown)
     }
@@ -171,21 +167,26 @@ impl Upkeep {
 
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Findings { sale_id, stock, sold, active, held, in_outbox, in_queue, parked, .. } = self;
+        let Findings { sale_id, stock, sold, active, held, in_outbox, .. } = self;
         let left = self.left.map_or("no such sale".into(), |left| format!("{left} left, {held} held"));
+        let in_queue = self.in_queue.map_or("RabbitMQ is away".into(), |messages| format!("{messages} messages"));
         write!(
             f,
             "sale {sale_id}: stock {stock}; SQL: {active} orders, {sold} sold; Redis: {left}; on the way: {in_outbox} in \
-             the outbox, {in_queue} messages"
+             the outbox, {in_queue}"
         )?;
+        let parked = self.parked.unwrap_or_default();
         for (is, what) in [
-            (parked > &0, format!("{parked} messages are parked, for a person to look at")),
+            (parked > 0, format!("{parked} messages are parked, for a person to look at")),
             (
-                !self.lost.is_empty(),
-                format!("{} reservations were lost on the way, and are given back", self.lost.len()),
+                !self.placed.is_empty(),
+                format!("{} reservations were unknown to SQL, and are placed", self.placed.len()),
             ),
+            (self.collided > 0, format!("{} reservations have another buyer's number: rebuild", self.collided)),
             (self.unknown_to_redis > 0, format!("Redis does not know {} orders: rebuild", self.unknown_to_redis)),
-            (self.left.is_none(), "Redis does not know the sale, or was started again: rebuild".into()),
+            (self.given_back > 0, format!("Redis holds {} units that were given back: rebuild", self.given_back)),
+            (self.another_window, "Redis opens or closes at another time: rebuild".into()),
+            (self.left.is_none(), "Redis does not know the sale, or has other data than before: rebuild".into()),
             (self.left.is_some_and(|left| left + held != *stock), "left and held are not the stock: rebuild".into()),
             (sold != active, "SQL's counter is wrong: a person has to look".into()),
         ] {
@@ -204,16 +205,19 @@ mod tests {
     #[test]
     fn what_adds_up_and_what_does_not() {
         let clean = Findings { stock: 10, sold: 3, active: 3, left: Some(7), held: 3, ..Findings::default() };
-        assert!(clean.adds_up() && !clean.differ());
+        assert!(!clean.differ());
         let on_its_way = Findings { left: Some(6), held: 4, in_outbox: 1, ..clean.clone() };
-        assert!(!on_its_way.adds_up() && !on_its_way.differ(), "looked at one by one, and nothing is found");
+        assert!(!on_its_way.differ());
         for (wrong, rebuilds) in [
             (Findings { left: None, ..clean.clone() }, true),
             (Findings { left: Some(8), ..clean.clone() }, true),
-            (Findings { left: Some(8), held: 2, unknown_to_redis: 1, ..clean.clone() }, true),
+            (Findings { unknown_to_redis: 1, ..clean.clone() }, true),
+            (Findings { given_back: 1, ..clean.clone() }, true),
+            (Findings { collided: 1, ..clean.clone() }, true),
+            (Findings { another_window: true, ..clean.clone() }, true),
             (Findings { sold: 4, ..clean.clone() }, false),
-            (Findings { parked: 1, ..clean.clone() }, false),
-            (Findings { left: Some(6), held: 4, lost: vec![OrderId(1)], ..clean.clone() }, false),
+            (Findings { parked: Some(1), ..clean.clone() }, false),
+            (Findings { placed: vec![OrderId(1)], ..clean.clone() }, false),
         ] {
             assert!(wrong.differ(), "{wrong}");
             assert_eq!(wrong.is_wrong(), rebuilds, "{wrong}");

@@ -1,17 +1,20 @@
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use sqlx::PgPool;
-use tokio::time::sleep;
 
-use super::{alone, rebuild::write};
+use super::{
+    alone,
+    rebuild::{known, write},
+};
 use crate::{order_id::MOST_SALES, redis_store::RedisStore, shop::sales::Sale, sql::in_time};
 
-/// How long we wait before we look again whether another instance is done with the same sale.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long another instance may take to put up the same sale.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Puts a sale up: first in SQL, which is the record, then in Redis. Again, it changes nothing. A sale that Redis has known and
-/// lost is not made again here: that takes a rebuild.
+/// Puts a sale up: first in SQL, which is the record, then in Redis. Again, it changes nothing; after a crash between the two it
+/// does what is missing. A sale that Redis has known and lost is not made again here: that takes a rebuild. So does one that Redis
+/// has sold from and PostgreSQL has lost: its reservations are not to be forgotten.
 ///
 /// # Errors
 /// The number is too large to be part of an order's id, or one of the two is away.
@@ -24,22 +27,21 @@ pub(crate) async fn seed(sql: &PgPool, redis: &RedisStore, sale: &Sale) -> anyho
                   values ($1, $2, $3, $4, 0, $5, $6) on conflict (id) do nothing";
     let query = sqlx::query(insert).bind(sale.id).bind(&sale.name).bind(sale.price_cents).bind(sale.stock);
     in_time(query.bind(sale.opens_at).bind(sale.closes_at).execute(sql)).await?;
-    while is_new(sql, sale.id).await? {
-        let Some(lease) = alone(sql, sale.id).await? else {
-            sleep(LOOK_EVERY).await;
-            continue;
-        };
-        let written = lease.while_held(async {
-            match is_new(sql, sale.id).await? {
-                true => write(sql, redis, &lease, sale.id).await.map(drop),
-                false => Ok(()),
-            }
-        });
-        let written = written.await;
-        lease.release().await;
-        written?;
+    let (_, sold) = known(redis, sale.id).await?;
+    if sold > 0 {
+        return Ok(());
     }
-    Ok(())
+    let lease = alone(sql, sale.id, PATIENCE).await?;
+    let lease = lease.with_context(|| format!("another instance has been putting up sale {} for too long", sale.id))?;
+    let written = lease.while_held(async {
+        match is_new(sql, sale.id).await? {
+            true => write(sql, redis, &lease, sale.id).await.map(drop),
+            false => Ok(()),
+        }
+    });
+    let written = written.await;
+    lease.release().await;
+    written
 }
 
 /// Whether it has never been in Redis.

@@ -1,39 +1,47 @@
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use sqlx::{PgPool, Postgres, Transaction};
 
 use crate::{observe::list, order_id::OrderId, orders::RESERVATION_LOST, sql::in_time, transport::Reservation};
 
-/// Turns reservations into orders, in one transaction; names those that were not orders already. Those that
-/// SQL refuses, because no unit is left or their buyer has one, whatever Redis said, become orders that `failed`.
+/// Turns reservations into orders, in one transaction. Those that SQL refuses, because no unit is left or their buyer has one,
+/// whatever Redis said, become orders that `failed`. Those that are orders already change nothing.
 ///
 /// # Errors
 /// The database's, and then nothing has changed.
-pub(crate) async fn place(
-    sql: &PgPool,
-    reservations: &[Reservation],
-    pay_within: Duration,
-) -> sqlx::Result<Vec<OrderId>> {
+pub(crate) async fn place(sql: &PgPool, reservations: &[Reservation], pay_within: Duration) -> sqlx::Result<Placed> {
     in_time(async {
         let mut tx = sql.begin().await?;
         let placed = place_in(&mut tx, reservations, pay_within).await?;
         tx.commit().await?;
         placed.report();
-        Ok(placed.orders())
+        Ok(placed)
     })
     .await
 }
 
-/// Orders that were none before.
-struct Placed {
+/// What came of reservations. Those that were orders before are not in it.
+#[derive(Default)]
+pub(crate) struct Placed {
     /// And how long since the reservation, in milliseconds: from Redis's clock to PostgreSQL's.
     confirmed: Vec<(OrderId, i64)>,
     failed: Vec<OrderId>,
+    /// Their number is another buyer's order's: Redis has given it twice.
+    pub(crate) collided: Vec<Reservation>,
 }
 
 impl Placed {
-    fn orders(self) -> Vec<OrderId> {
-        self.confirmed.into_iter().map(|(order_id, _)| order_id).chain(self.failed).collect()
+    /// Orders that were none before.
+    pub(crate) fn new_orders(&self) -> impl Iterator<Item = OrderId> {
+        self.confirmed.iter().map(|(order_id, _)| *order_id).chain(self.failed.iter().copied())
+    }
+
+    /// Numbers for which there is something to be told.
+    pub(crate) fn orders(&self) -> Vec<OrderId> {
+        self.new_orders().chain(self.collided.iter().map(|one| one.order_id)).collect()
     }
 
     /// Said when it is true: after the commit.
@@ -50,6 +58,10 @@ impl Placed {
         metrics::histogram!("batch_orders").record((confirmed.len() + self.failed.len()) as f64);
         metrics::counter!("orders_confirmed_total").increment(confirmed.len() as u64);
         metrics::counter!("orders_failed_total").increment(self.failed.len() as u64);
+        for one in &self.collided {
+            tracing::error!("another buyer has this number, Redis has older data than it had: {one:?}");
+        }
+        metrics::counter!("order_collisions_total").increment(self.collided.len() as u64);
     }
 }
 
@@ -60,8 +72,8 @@ async fn place_in(
 ) -> sqlx::Result<Placed> {
     // Workers that take locks in one order do not wait for each other in a circle.
     let mut reservations = reservations.to_vec();
-    reservations.sort_unstable_by_key(|one| one.order_id);
-    reservations.dedup_by_key(|one| one.order_id);
+    reservations.sort_unstable_by_key(|one| (one.order_id, one.buyer_id));
+    reservations.dedup_by_key(|one| (one.order_id, one.buyer_id));
     let columns = columns(&reservations);
     let insert = "insert into orders (id, sale_id, buyer_id, path, request, reserved_at, status, confirmed_at, pay_by)
                   select one.*, 'confirmed', now, now + $7
@@ -89,14 +101,35 @@ async fn place_in(
     }
 
     // Not inserted: there already, from a message that came twice, or of a buyer who has a unit.
+    let mut collided = Vec::new();
     if !all_new {
         failed.extend(fail(tx, &reservations, "limit-reached").await?);
+        collided = collisions(tx, &reservations).await?;
     }
-    Ok(Placed { confirmed, failed })
+    Ok(Placed { confirmed, failed, collided })
+}
+
+/// Those whose number stands in SQL as another buyer's order, noted down as an answer to whoever asks for them.
+async fn collisions(
+    tx: &mut Transaction<'_, Postgres>,
+    reservations: &[Reservation],
+) -> sqlx::Result<Vec<Reservation>> {
+    let ids: Vec<OrderId> = reservations.iter().map(|one| one.order_id).collect();
+    let query = sqlx::query_as("select id, buyer_id from orders where id = any($1)").bind(ids);
+    let owners: HashMap<OrderId, i64> = query.fetch_all(&mut **tx).await?.into_iter().collect();
+    let is_another = |one: &Reservation| owners.get(&one.order_id).is_some_and(|owner| *owner != one.buyer_id);
+    let collided: Vec<Reservation> = reservations.iter().copied().filter(is_another).collect();
+    if !collided.is_empty() {
+        let insert = "insert into order_collisions (order_id, buyer_id)
+                      select * from unnest($1::bigint[], $2::bigint[]) on conflict do nothing";
+        let [orders, _, buyers, ..] = columns(&collided);
+        sqlx::query(insert).bind(orders).bind(buyers).execute(&mut **tx).await?;
+    }
+    Ok(collided)
 }
 
 /// Makes failed orders of those of which SQL knows nothing yet, and names them.
-pub(crate) async fn fail(
+async fn fail(
     tx: &mut Transaction<'_, Postgres>,
     reservations: &[Reservation],
     reason: &str,
@@ -129,20 +162,21 @@ fn columns(reservations: &[Reservation]) -> [Vec<i64>; 6] {
 }
 
 /// Counts new orders of one sale and epoch as sold; returns those for which there is no unit, now failed: Redis had more than
-/// there is, or had lost its memory and was rebuilt before these got here.
+/// there is, or had lost its memory and was rebuilt before these got here. An epoch that SQL does not know yet is one that it has
+/// forgotten, restored without its last commits: such an order is as good as it was.
 async fn count(
     tx: &mut Transaction<'_, Postgres>,
     sale_id: i64,
     epoch: i64,
     mut orders: Vec<OrderId>,
 ) -> sqlx::Result<Vec<OrderId>> {
-    let update = "update sales set sold = sold + $2 where id = $1 and epoch = $3 and sold + $2 <= stock";
+    let update = "update sales set sold = sold + $2 where id = $1 and epoch <= $3 and sold + $2 <= stock";
     let units = orders.len() as i64;
     let update = sqlx::query(update).bind(sale_id).bind(units).bind(epoch).execute(&mut **tx).await?;
     if update.rows_affected() == 1 {
         return Ok(Vec::new());
     }
-    let left = "select stock - sold, epoch = $2 from sales where id = $1 for no key update";
+    let left = "select stock - sold, epoch <= $2 from sales where id = $1 for no key update";
     let (left, current): (i64, bool) = sqlx::query_as(left).bind(sale_id).bind(epoch).fetch_one(&mut **tx).await?;
     // First come, first served. There may be units for all by now: this look came after the one that found too few.
     orders.sort_unstable();

@@ -1,0 +1,193 @@
+//! What chapter 6 has promised becomes an order, whoever of relay, queue and worker is in the way. Nothing that is safe somewhere
+//! is declared lost.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{
+    SALE, eventually, json,
+    production::{Production, becomes, click, counter, own, queued, request, sells, shared},
+};
+use lapin::options::BasicGetOptions;
+use loadtest::{client::Connection, services::Server, shop_process::ShopProcess};
+use redis::AsyncCommands;
+use serde_json::Value;
+use tokio::{task::block_in_place, time::sleep};
+
+/// RabbitMQ 3.10 can lose a queue that was declared within the second before a kill -9, and nothing shows when it is safe.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// Compares all the time, and places at once.
+const EAGER: [&str; 4] = ["--reconcile-every", "0.2", "--place-after", "0.1"];
+
+impl Production {
+    /// The reservations leave the outbox for the queue, a message each, as a relay has it.
+    async fn relay_all(&self) {
+        for reservation in self.held().await {
+            self.publish(&serde_json::to_vec(&[reservation]).unwrap()).await;
+        }
+        let mut redis = self.stores.connect().await.unwrap();
+        redis.del::<_, ()>(self.stores.key(SALE, "outbox")).await.unwrap();
+    }
+
+    /// Takes messages out of the queue and keeps them, as a worker does whose host is lost.
+    async fn take(&self, messages: usize) -> (lapin::Connection, lapin::Channel) {
+        let connection = self.stores.queues().await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        let queue = format!("{}.orders", self.stores.namespace);
+        for _ in 0..messages {
+            let taken = channel.basic_get(queue.as_str().into(), BasicGetOptions::default()).await.unwrap();
+            assert!(taken.is_some(), "a message");
+        }
+        (connection, channel)
+    }
+
+    async fn clicks(&self, shop: &ShopProcess, buyers: std::ops::RangeInclusive<i64>) -> Vec<(i64, i64)> {
+        let mut connection = Connection::open(shop.address).await.unwrap();
+        let mut orders = Vec::new();
+        for buyer in buyers {
+            orders.push((buyer, queued(&click(&mut connection, buyer).await)));
+        }
+        orders
+    }
+}
+
+async fn become_confirmed(shop: &ShopProcess, orders: &[(i64, i64)]) {
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    for &(buyer, order_id) in orders {
+        becomes(&mut connection, buyer, order_id, "confirmed").await;
+    }
+}
+
+async fn readiness(shop: &ShopProcess) -> Value {
+    json(&request(shop.address, "GET /readyz", &[], "").await)
+}
+
+/// Whether readiness says that nothing is sold from [`SALE`].
+fn closed(readiness: &Value) -> bool {
+    readiness["closed_sales"].as_array().is_some_and(|sales| sales.contains(&SALE.into()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn what_a_lost_worker_has_in_its_hands_is_placed() {
+    let sale = Production::new(shared(), 5).await;
+    let api = sale.instance(&["--role", "api"]).await;
+    let orders = sale.clicks(&api, 1..=3).await;
+    sale.relay_all().await;
+    let (lost, _channel) = sale.take(3).await;
+    let _worker = sale.instance(&[&["--role", "worker"][..], &EAGER].concat()).await;
+    become_confirmed(&api, &orders).await;
+    assert_eq!(sale.orders("failed").await, 0);
+
+    lost.close(200, "".into()).await.unwrap(); // RabbitMQ notices, and hands them to another
+    sale.settles_at(3).await;
+}
+
+/// Its transaction waits for the sale's row, and so does everybody who would place them.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn orders_whose_worker_waits_for_a_lock_are_not_given_up() {
+    let sale = Production::new(shared(), 10).await;
+    let api = sale.instance(&["--role", "api"]).await;
+    let orders = sale.clicks(&api, 1..=5).await;
+    sale.relay_all().await;
+    let mut lock = sale.pool.begin().await.unwrap();
+    sqlx::query("select 1 from sales where id = $1 for no key update").bind(SALE).execute(&mut *lock).await.unwrap();
+    let worker = sale.instance(&[&["--role", "worker"][..], &EAGER].concat()).await;
+    eventually("worker and leader have waited in vain", async || {
+        counter(worker.address, "place_repeated_total").await >= 1 && sale.logs().contains("reservations wait")
+    })
+    .await;
+    assert_eq!((sale.orders("failed").await, sale.orders("confirmed").await), (0, 0));
+    lock.rollback().await.unwrap();
+    become_confirmed(&api, &orders).await;
+    sale.settles_at(5).await;
+}
+
+/// A message is lost on its way by a broker that has broken its word: Redis has the reservation.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn only_sqls_refusal_makes_a_reservation_fail() {
+    let sale = Production::new(shared(), 3).await;
+    let api = sale.instance(&["--role", "api"]).await;
+    let orders = sale.clicks(&api, 1..=3).await;
+    sale.stores.connect().await.unwrap().del::<_, ()>(sale.stores.key(SALE, "outbox")).await.unwrap();
+    // SQL has one unit less than Redis believes.
+    sqlx::query("update sales set stock = 2 where id = $1").bind(SALE).execute(&sale.pool).await.unwrap();
+    let _worker = sale.instance(&[&["--role", "worker"][..], &EAGER].concat()).await;
+    become_confirmed(&api, &orders[..2]).await;
+    let mut connection = Connection::open(api.address).await.unwrap();
+    becomes(&mut connection, 3, orders[2].1, "failed").await;
+    let refused = crate::support::production::order(&mut connection, 3, orders[2].1).await;
+    assert_eq!(refused["reason"], "sold-out");
+    sale.settles_at(2).await;
+}
+
+/// Redis was emptied, and the queue alone knows three reservations: they arrive before their epoch is over.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn what_only_the_queue_knows_is_waited_for() {
+    let sale = Production::new(shared(), 5).await;
+    let api = sale.instance(&["--role", "api"]).await;
+    let orders = sale.clicks(&api, 1..=3).await;
+    sale.relay_all().await;
+    let mut redis = sale.stores.connect().await.unwrap();
+    for key in ["sale", "held"] {
+        redis.del::<_, ()>(sale.stores.key(SALE, key)).await.unwrap();
+    }
+    let _worker = sale.instance(&["--role", "worker"]).await;
+    become_confirmed(&api, &orders).await;
+    sells(api.address, 4).await;
+    sale.settles_at(4).await;
+    assert_eq!(sale.orders("failed").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_redis_that_was_started_again_without_rabbitmq_sells_after_a_while() {
+    let mut services = own();
+    let sale = Production::new(&services, 10).await;
+    let shop = sale.instance(&EAGER).await;
+    let before = sale.clicks(&shop, 1..=3).await;
+    sleep(SETTLED).await;
+    block_in_place(|| services.kill(Server::RabbitMq)).unwrap();
+    let without = sale.clicks(&shop, 4..=5).await; // into the outbox, and by way of Redis into SQL
+    become_confirmed(&shop, &[before.clone(), without].concat()).await;
+
+    block_in_place(|| services.kill(Server::Redis)).unwrap();
+    block_in_place(|| services.start_again(Server::Redis)).unwrap();
+    let began = Instant::now();
+    eventually("readiness says that the sale is closed, and why", async || {
+        let ready = readiness(&shop).await;
+        closed(&ready) && ready["missing"] == serde_json::json!(["RabbitMQ"])
+    })
+    .await;
+    sells(shop.address, 6).await;
+    assert!(began.elapsed() >= Duration::from_secs(8), "the queue might have had something: it was waited for");
+    eventually("readiness says so", async || !closed(&readiness(&shop).await)).await;
+
+    block_in_place(|| services.start_again(Server::RabbitMq)).unwrap();
+    eventually("all servers answer", async || readiness(&shop).await["missing"] == serde_json::json!([])).await;
+    sale.settles_at(6).await;
+    become_confirmed(&shop, &before).await;
+    assert_eq!(sale.orders("failed").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn rabbitmq_away_while_postgresql_is_away_costs_time_and_nothing_else() {
+    let mut services = own();
+    let sale = Production::new(&services, 10).await;
+    let shop = sale.instance(&EAGER).await;
+    let mut orders = sale.clicks(&shop, 1..=2).await;
+    sleep(SETTLED).await;
+    block_in_place(|| services.kill(Server::RabbitMq)).unwrap();
+    block_in_place(|| services.kill(Server::Postgres)).unwrap();
+    orders.extend(sale.clicks(&shop, 3..=5).await);
+    block_in_place(|| services.start_again(Server::Postgres)).unwrap();
+    become_confirmed(&shop, &orders).await; // without RabbitMQ
+    block_in_place(|| services.start_again(Server::RabbitMq)).unwrap();
+    eventually("all servers answer", async || readiness(&shop).await["missing"] == serde_json::json!([])).await;
+    sale.settles_at(5).await;
+    assert_eq!(sale.orders("failed").await, 0);
+}

@@ -1,0 +1,90 @@
+use std::collections::HashMap;
+
+use redis::AsyncCommands;
+
+use super::Upkeep;
+use crate::{
+    notify::Notices,
+    order_id::OrderId,
+    relay::{Entry, Outbox},
+    sql::in_time,
+    transport::Reservation,
+    worker::{Placed, place},
+};
+
+/// Reservations in one transaction.
+const BATCH: usize = 500;
+
+/// What SQL says of a reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// No order has its number.
+    No,
+    /// Its order holds the unit, or is about to give it back.
+    Yes,
+    /// Its order has given the unit back.
+    GivenBack,
+    /// The number is another buyer's order's.
+    Another,
+}
+
+impl Known {
+    /// Whether SQL has to hear of it, and be it to refuse it.
+    pub(super) fn is_to_be_placed(self) -> bool {
+        match self {
+            Known::No | Known::Another => true,
+            Known::Yes | Known::GivenBack => false,
+        }
+    }
+}
+
+impl Upkeep {
+    /// Gets everything into SQL that Redis still has of a sale: its outbox, read as a stream whatever the relays' group makes
+    /// of it, and the reservations that it holds. RabbitMQ is not needed for it.
+    ///
+    /// # Errors
+    /// A server is away. What was placed by then stays placed.
+    pub(super) async fn settle(&self, outbox: &Outbox, sale_id: i64) -> anyhow::Result<()> {
+        let mut redis = self.redis.shared.clone();
+        let entries: Vec<Entry> = redis.xrange_all(&outbox.key).await?;
+        for entries in entries.chunks(BATCH) {
+            // What is no reservation stays, for the relay to park.
+            let (placed, reservations): (Vec<Entry>, Vec<Reservation>) =
+                entries.iter().filter_map(|entry| Some((entry.clone(), outbox.reservation(entry)?))).unzip();
+            self.place(&reservations).await?;
+            outbox.done(&mut redis, &placed).await?;
+        }
+        let held = self.held(sale_id).await?;
+        let unknown = self.unknown(&held).await?.into_iter();
+        let missing: Vec<Reservation> =
+            unknown.filter(|(_, known)| known.is_to_be_placed()).map(|(one, _)| one).collect();
+        for reservations in missing.chunks(BATCH) {
+            self.place(reservations).await?;
+        }
+        Ok(())
+    }
+
+    /// Places reservations as a worker does, and tells their buyers.
+    pub(super) async fn place(&self, reservations: &[Reservation]) -> sqlx::Result<Placed> {
+        let placed = place(&self.sql, reservations, self.pay_within).await?;
+        Notices(self.redis.clone()).orders(&placed.orders()).await;
+        Ok(placed)
+    }
+
+    /// Those of these reservations that do not stand in SQL as they should, and what does.
+    pub(super) async fn unknown(&self, reservations: &[Reservation]) -> sqlx::Result<Vec<(Reservation, Known)>> {
+        let ids: Vec<OrderId> = reservations.iter().map(|one| one.order_id).collect();
+        let query = "select id, buyer_id, given_back from orders where id = any($1)";
+        let query = sqlx::query_as::<_, (OrderId, i64, bool)>(query).bind(ids);
+        let rows = in_time(query.fetch_all(&self.sql)).await?;
+        let orders: HashMap<_, _> =
+            rows.into_iter().map(|(id, buyer_id, given_back)| (id, (buyer_id, given_back))).collect();
+        let known = |one: &Reservation| match orders.get(&one.order_id) {
+            None => Known::No,
+            Some((buyer_id, _)) if *buyer_id != one.buyer_id => Known::Another,
+            Some((_, true)) => Known::GivenBack,
+            Some((_, false)) => Known::Yes,
+        };
+        Ok(reservations.iter().map(|one| (*one, known(one))).filter(|(_, known)| *known != Known::Yes).collect())
+    }
+}
