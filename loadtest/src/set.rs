@@ -24,12 +24,22 @@ pub(crate) struct Set {
 impl Set {
     /// A fresh database, and as many instances as the plan has.
     pub(crate) async fn build(lab: &Lab, plan: &Plan) -> anyhow::Result<Set> {
+        Set::build_with(lab, plan, async |_| Ok(())).await
+    }
+
+    /// The same. Before an instance is started, `change` may change its arguments.
+    pub(crate) async fn build_with(
+        lab: &Lab,
+        plan: &Plan,
+        mut change: impl AsyncFnMut(&mut Vec<String>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Set> {
         let database = lab.fresh_database().await?;
         let stores = if plan.version.needs_stores() { Some(lab.fresh_stores(&database).await?) } else { None };
         let mut shops = Vec::new();
         for n in 0..plan.instances {
             let log = lab.folder.path().join(format!("{}-{n}.log", database.name()));
-            let args = plan.shop_args(&database, stores.as_ref());
+            let mut args = plan.shop_args(&database, stores.as_ref());
+            change(&mut args).await?;
             shops.push(match plan.mutant {
                 None => ShopProcess::start(&lab.loadtest, plan.version, &args, log).await?,
                 Some(mutant) => ShopProcess::mutant(&lab.loadtest, mutant, &args, log).await?,

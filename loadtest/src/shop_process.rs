@@ -33,6 +33,11 @@ const TO_START: Duration = Duration::from_secs(60);
 /// How long it may take to stop.
 const TO_STOP: Duration = Duration::from_secs(15);
 
+/// Whether a shop can be started with a clock that is wrong: whether `faketime` is installed.
+pub(crate) fn can_skew_clocks() -> bool {
+    std::process::Command::new("faketime").arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
 /// A running instance, or nginx; ends when dropped.
 pub struct ShopProcess {
     /// Where it listens.
@@ -51,6 +56,8 @@ struct Start {
     log: PathBuf,
     /// Killed without a warning, a shop is gone; nginx's keeper would leave nginx behind, and ends when its standard input does.
     kill_on_drop: bool,
+    /// By how much its clock is wrong, as `faketime` takes it; `None` if it is right.
+    clock: Option<&'static str>,
 }
 
 impl ShopProcess {
@@ -61,7 +68,7 @@ impl ShopProcess {
     pub async fn start(loadtest: &Path, version: Version, args: &[String], log: PathBuf) -> anyhow::Result<Self> {
         let serve = ["serve", "--while-stdin-is-open", version.name()].map(str::to_owned);
         let args = serve.into_iter().chain(args.iter().cloned()).collect();
-        ShopProcess::run(Start { loadtest: loadtest.into(), name: version.name(), args, log, kill_on_drop: true }).await
+        ShopProcess::run(Start::new(loadtest, version.name(), args, log)).await
     }
 
     /// Starts a shop that is wrong in one way.
@@ -71,7 +78,7 @@ impl ShopProcess {
     pub async fn mutant(loadtest: &Path, mutant: Mutant, args: &[String], log: PathBuf) -> anyhow::Result<Self> {
         let start = ["mutant".into(), "--while-stdin-is-open".into(), mutant.to_string()];
         let args = start.into_iter().chain(args.iter().cloned()).collect();
-        ShopProcess::run(Start { loadtest: loadtest.into(), name: "mutant", args, log, kill_on_drop: true }).await
+        ShopProcess::run(Start::new(loadtest, "mutant", args, log)).await
     }
 
     /// Starts nginx in front of instances, for the lab.
@@ -81,7 +88,7 @@ impl ShopProcess {
     pub async fn nginx(loadtest: &Path, instances: &[SocketAddr], log: PathBuf) -> anyhow::Result<Self> {
         let nginx = ["nginx", "--while-stdin-is-open", "--as-lab"].map(str::to_owned);
         let args = nginx.into_iter().chain(instances.iter().map(SocketAddr::to_string)).collect();
-        ShopProcess::run(Start { loadtest: loadtest.into(), name: "nginx", args, log, kill_on_drop: false }).await
+        ShopProcess::run(Start { kill_on_drop: false, ..Start::new(loadtest, "nginx", args, log) }).await
     }
 
     /// Starts it on a port of its own, and on another one if a stranger takes that in between.
@@ -113,6 +120,16 @@ impl ShopProcess {
     /// The system's.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         Ok(self.child.kill().await?)
+    }
+
+    /// Its process's number; `None` if it has ended.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// When it is started the next time, its clock is wrong by this, `+10m` for example.
+    pub fn set_clock(&mut self, by: &'static str) {
+        self.start.clock = Some(by);
     }
 
     /// Stops it as if its machine had stopped (SIGSTOP): its connections stay open, and it does nothing.
@@ -161,14 +178,28 @@ impl ShopProcess {
 }
 
 impl Start {
+    fn new(loadtest: &Path, name: &'static str, args: Vec<String>, log: PathBuf) -> Start {
+        Start { loadtest: loadtest.into(), name, args, log, kill_on_drop: true, clock: None }
+    }
+
+    /// The program, on a machine whose clock may be wrong. Time that passes is measured right all the same.
+    fn program(&self) -> Command {
+        let Some(by) = self.clock else { return Command::new(&self.loadtest) };
+        let mut program = Command::new("faketime");
+        program.args(["-f", by]).arg(&self.loadtest);
+        program
+    }
+
     /// Starts it and waits until it listens there.
     async fn at(&self, address: SocketAddr) -> anyhow::Result<Child> {
         let Start { loadtest, args, log, kill_on_drop, .. } = self;
-        let mut child = Command::new(loadtest)
+        let mut child = self
+            .program()
             .args(args)
             .args(["--listen", &address.to_string()])
             .env_clear() // A RETRIES in somebody's shell must not decide a run that does not record it.
             .envs(std::env::vars_os().filter(|(key, _)| PASSED_ON.iter().any(|passed| key == passed)))
+            .envs(self.clock.map(|_| ("FAKETIME_DONT_FAKE_MONOTONIC", "1")))
             .process_group(0) // Ctrl-C is for us; the shop goes when its standard input is closed.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

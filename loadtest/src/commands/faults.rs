@@ -70,6 +70,7 @@ impl Grid {
         let file = args.resume.as_ref().or(args.json.as_ref()).cloned();
         file.iter().try_for_each(|file| check_writable(file))?;
         let chosen = if args.faults.is_empty() { Fault::value_variants() } else { &args.faults };
+        chosen.iter().try_for_each(|fault| fault.check(&plan))?;
         Ok(Grid { chosen: chosen.to_vec(), rounds: args.rounds as usize, plan, played, file })
     }
 

@@ -99,12 +99,19 @@ pub struct Strike {
     pub in_flight: usize,
     /// Orders that were queued then and whose buyers did not know yet what became of them.
     pub unconfirmed: usize,
+    /// What was struck, as far as the fault leaves a choice, and what the check has seen of it; empty if there is nothing to say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub seen: String,
     /// Milliseconds from the strike until the fault was in place, as a check has seen it; `None` if it never was.
     pub in_place_ms: Option<f64>,
     /// Units that can have been sold when the fault was in place: of buyers who were told yes, or waited for an answer.
     pub sold: usize,
     /// Milliseconds from the strike until what broke was up again.
     pub mended_ms: Option<f64>,
+    /// Milliseconds from the strike until the instance was up again that the sale had to do without until then; `None` if there was
+    /// none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_ms: Option<f64>,
     /// Milliseconds from the strike until an order was confirmed whose buyer had asked when the fault was in place; `None` if
     /// none was within a minute after it was mended.
     pub confirmed_ms: Option<f64>,
@@ -306,8 +313,9 @@ mod tests {
         let late = Audit { late_rejects: 1, unknown: 1, ..sold_out() };
         use clap::ValueEnum;
         for &fault in Fault::value_variants() {
-            let loses = [Fault::RedisFlushed, Fault::RedisEmptied, Fault::RedisCut].contains(&fault);
-            let expected = if loses { Clean } else { Broken };
+            use Fault::{LeaderLost, LeaderStopped, RedisCut, RedisEmptied, RedisFailback, RedisFlushed};
+            let lose = [RedisFlushed, RedisEmptied, RedisCut, RedisFailback, LeaderLost, LeaderStopped];
+            let expected = if lose.contains(&fault) { Clean } else { Broken };
             assert_eq!(strike(50, Some(1.0)).judge(fault, STOCK, &late), expected, "{fault}");
         }
     }

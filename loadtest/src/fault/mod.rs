@@ -5,6 +5,8 @@
 
 /// What came of the rounds.
 pub mod figures;
+/// The networks between an instance and its servers.
+mod links;
 /// A network that can fail.
 pub mod network;
 /// Buyers who ask while something is broken, and afterwards.
@@ -20,8 +22,11 @@ pub mod table;
 
 use std::fmt;
 
+use anyhow::ensure;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+
+use crate::{plan::Plan, shop_process};
 
 pub use round::round;
 
@@ -47,19 +52,119 @@ pub enum Fault {
     InstanceKilled,
     /// One instance of the shop is told to stop (SIGTERM) and started again
     InstanceStopped,
+    /// The host of the instance that leads is lost: its connections are silent, it is killed; and Redis is emptied, which takes
+    /// a leader to mend. It is back after the next confirmed order
+    LeaderLost,
+    /// The host of another instance is lost when it is about to commit orders, so that it holds the sale's row. It is back after
+    /// the next confirmed order
+    WorkerLost,
+    /// The instance that leads is frozen (SIGSTOP), and Redis is emptied. It wakes after the next confirmed order
+    LeaderStopped,
+    /// Another instance is frozen (SIGSTOP) when it is about to commit orders. It wakes after the next confirmed order
+    WorkerStopped,
+    /// All open connections to PostgreSQL are silent for ever; new ones work
+    PostgresSilent,
+    /// PostgreSQL takes no writes for five seconds
+    PostgresReadonly,
+    /// All open connections to Redis are silent for ever; new ones work
+    RedisSilent,
+    /// Redis is made a replica of a server that is not there, and a primary again after five seconds
+    RedisDemoted,
+    /// Redis is made a replica of one that lacks its last reservations, takes over that one's data, and is made a primary again
+    RedisFailback,
+    /// All open connections to RabbitMQ are silent for ever; new ones work
+    #[value(name = "rabbitmq-silent")]
+    #[serde(rename = "rabbitmq-silent")]
+    RabbitMqSilent,
+    /// RabbitMQ takes no messages for five seconds, as when its memory is full
+    #[value(name = "rabbitmq-blocked")]
+    #[serde(rename = "rabbitmq-blocked")]
+    RabbitMqBlocked,
+    /// Entries of the outbox are acknowledged and not deleted, so that no relay reads them again
+    OutboxTorn,
+    /// One instance is killed and started again on a machine whose clock is ten minutes ahead
+    ClockSkewed,
+    /// RabbitMQ and Redis are killed; Redis is started again at once, RabbitMQ five seconds later
+    #[value(name = "redis-and-rabbitmq-killed")]
+    #[serde(rename = "redis-and-rabbitmq-killed")]
+    RedisAndRabbitMqKilled,
+    /// RabbitMQ and PostgreSQL are killed, and started again one after the other: first PostgreSQL
+    #[value(name = "postgres-and-rabbitmq-killed")]
+    #[serde(rename = "postgres-and-rabbitmq-killed")]
+    PostgresAndRabbitMqKilled,
 }
 
 impl Fault {
     /// Whether reservations can be lost that no other server knows of, so that `queued` may end in `failed`.
     pub fn loses_reservations(self) -> bool {
         match self {
-            Fault::RedisFlushed | Fault::RedisEmptied | Fault::RedisCut => true,
+            Fault::RedisFlushed
+            | Fault::RedisEmptied
+            | Fault::RedisCut
+            | Fault::RedisFailback
+            | Fault::LeaderLost
+            | Fault::LeaderStopped => true,
             Fault::RedisKilled
             | Fault::RabbitMqKilled
             | Fault::PostgresKilled
             | Fault::InstanceKilled
-            | Fault::InstanceStopped => false,
+            | Fault::InstanceStopped
+            | Fault::WorkerLost
+            | Fault::WorkerStopped
+            | Fault::PostgresSilent
+            | Fault::PostgresReadonly
+            | Fault::RedisSilent
+            | Fault::RedisDemoted
+            | Fault::RabbitMqSilent
+            | Fault::RabbitMqBlocked
+            | Fault::OutboxTorn
+            | Fault::ClockSkewed
+            // The operating system still has what a killed Redis has written.
+            | Fault::RedisAndRabbitMqKilled
+            | Fault::PostgresAndRabbitMqKilled => false,
         }
+    }
+
+    /// Whether each instance needs a network of its own to each server, to be silent or to hold a request.
+    fn needs_links(self) -> bool {
+        match self {
+            Fault::LeaderLost
+            | Fault::WorkerLost
+            | Fault::WorkerStopped
+            | Fault::PostgresSilent
+            | Fault::RedisSilent
+            | Fault::RabbitMqSilent
+            | Fault::OutboxTorn => true,
+            Fault::RedisKilled
+            | Fault::RedisFlushed
+            | Fault::RedisEmptied
+            | Fault::RedisCut
+            | Fault::RabbitMqKilled
+            | Fault::PostgresKilled
+            | Fault::InstanceKilled
+            | Fault::InstanceStopped
+            | Fault::LeaderStopped
+            | Fault::PostgresReadonly
+            | Fault::RedisDemoted
+            | Fault::RedisFailback
+            | Fault::RabbitMqBlocked
+            | Fault::ClockSkewed
+            | Fault::RedisAndRabbitMqKilled
+            | Fault::PostgresAndRabbitMqKilled => false,
+        }
+    }
+
+    /// Whether it can strike a sale of this plan on this machine.
+    ///
+    /// # Errors
+    /// It cannot; with what to do.
+    pub fn check(self, plan: &Plan) -> anyhow::Result<()> {
+        let takes_one_away = [Fault::LeaderLost, Fault::WorkerLost, Fault::LeaderStopped, Fault::WorkerStopped];
+        let enough = plan.instances > 1 || !takes_one_away.contains(&self);
+        ensure!(enough, "{self} takes one instance away, and another has to go on: it needs --instances 2 or more");
+        let can_skew = self != Fault::ClockSkewed || shop_process::can_skew_clocks();
+        ensure!(can_skew, "{self} needs faketime, which is not installed; `make test-tools` installs it");
+        Ok(())
     }
 }
 
@@ -80,5 +185,14 @@ mod tests {
         for fault in Fault::value_variants() {
             assert_eq!(serde_json::to_value(fault).unwrap(), fault.to_string());
         }
+    }
+
+    #[test]
+    fn who_takes_an_instance_away_needs_another() {
+        let plan = |instances| Plan { instances, ..Plan::stampede(crate::version::Version::V6, None) };
+        let why = Fault::WorkerStopped.check(&plan(1)).unwrap_err().to_string();
+        assert!(why.starts_with("worker-stopped takes one instance away") && why.ends_with("--instances 2 or more"));
+        Fault::WorkerStopped.check(&plan(2)).unwrap();
+        Fault::InstanceKilled.check(&plan(1)).unwrap();
     }
 }

@@ -47,6 +47,8 @@ struct Counts {
     opened: AtomicUsize,
     /// Connections that are open now.
     open: AtomicUsize,
+    /// From which ports the connections that are open now lead to the server.
+    ports: Mutex<BTreeMap<usize, u16>>,
     /// Bytes that wait now, by connection and direction.
     held: Mutex<BTreeMap<(usize, Direction), Vec<u8>>>,
 }
@@ -158,6 +160,11 @@ impl Network {
         self.counts.open.load(SeqCst)
     }
 
+    /// The ports from which open connections come, as the server sees them.
+    pub fn ports(&self) -> Vec<u16> {
+        self.counts.ports().values().copied().collect()
+    }
+
     /// Whether anything waits now.
     pub fn is_holding(&self) -> bool {
         !self.counts.held().is_empty()
@@ -214,6 +221,9 @@ async fn dropped(rules: &mut watch::Receiver<Rules>) {
 async fn connection(client: TcpStream, server: Host, pipe: Pipe) {
     let Ok(server) = TcpStream::connect(server).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    if let Ok(address) = server.local_addr() {
+        pipe.counts.ports().insert(pipe.number, address.port());
+    }
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
     let (up, down, mut rules) = (pipe.clone(), pipe.clone(), pipe.rules.clone());
     let forward = async {
@@ -225,6 +235,7 @@ async fn connection(client: TcpStream, server: Host, pipe: Pipe) {
         _ = forward => {}
         _ = rules.wait_for(|rules| pipe.number < rules.cut_below) => {}
     }
+    pipe.counts.ports().remove(&pipe.number);
 }
 
 /// One connection's number, and what is to be done with its bytes.
@@ -236,6 +247,10 @@ struct Pipe {
 }
 
 impl Counts {
+    fn ports(&self) -> MutexGuard<'_, BTreeMap<usize, u16>> {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn held(&self) -> MutexGuard<'_, BTreeMap<(usize, Direction), Vec<u8>>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -338,6 +353,7 @@ mod tests {
         network.lose_open_connections();
         let mut new = TcpStream::connect(network.address).await.unwrap();
         assert_eq!((says(&mut old, 2).await, says(&mut new, 3).await), (None, Some(3)));
+        assert_eq!(network.ports().len(), 2, "the server has both");
         network.restore();
         assert_eq!((says(&mut old, 2).await, *gone.borrow()), (None, 0));
         network.refuse();

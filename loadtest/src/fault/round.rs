@@ -1,5 +1,6 @@
 use std::{
     net::SocketAddr,
+    path::Path,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -16,6 +17,7 @@ use v1_naive::shop::sales::Sale;
 use super::{
     Fault,
     figures::{Round, Strike},
+    links::Links,
     probe::Walk,
     strike::Target,
 };
@@ -41,10 +43,11 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// Sells one sale to the crowd of `plan` on fresh shops, strikes when a quarter of the stock is sold, and audits what came
 /// of it. `lab` is one [on](Lab::on) `services`; `doors` says where buyers come in, given where the shops listen.
 ///
-/// A gate holds the crowd up, so that no strike comes too late, however long it takes. Until the fault is in place, so many
-/// buyers may come that half of the stock is left; while it is broken, so many that a quarter is left. All the others come when
-/// what was struck is up again, and try to buy while the shop recovers. After the first confirmed order comes a last wave, as many
-/// as there are units left: a shop that sells again has to sell all of them.
+/// A gate holds the crowd up, so that no strike comes too late, however long it takes. Before the strike, so many buyers may come
+/// that five eighths of the stock are left; until the fault is in place, so many that half is left; while it is broken, so many that
+/// a quarter is left. All the others come when what was struck is up again, and try to buy while the shop recovers. After the first
+/// confirmed order an instance is brought back that the sale had to do without, and a last wave comes, as many as there are units
+/// left: a shop that sells again has to sell all of them.
 ///
 /// # Errors
 /// A server or an instance does not start again, or the crowd cannot come.
@@ -56,8 +59,15 @@ pub async fn round(
     progress: Progress,
     doors: impl AsyncFnOnce(Vec<SocketAddr>) -> Vec<SocketAddr>,
 ) -> anyhow::Result<Round> {
-    let mut set = Set::build(lab, plan).await?;
-    let played = play(&mut set, services, fault, plan, progress, doors).await;
+    let mut links = Vec::new();
+    let mut set = Set::build_with(lab, plan, async |args| {
+        if fault.needs_links() {
+            links.push(Links::between(args).await?);
+        }
+        Ok(())
+    })
+    .await?;
+    let played = play(&mut set, &links, (&lab.loadtest, services), fault, plan, progress, doors).await;
     set.stop_shops().await; // before the audit: whoever was given up by a buyer may still be writing
     let round = match played {
         Ok((history, strike)) => conclude(fault, plan, &set, &history, strike).await,
@@ -71,22 +81,23 @@ pub async fn round(
 /// The sale and the strike.
 async fn play(
     set: &mut Set,
-    services: &mut Services,
+    links: &[Links],
+    keeper: (&Path, &mut Services),
     fault: Fault,
     plan: &Plan,
     progress: Progress,
     doors: impl AsyncFnOnce(Vec<SocketAddr>) -> Vec<SocketAddr>,
 ) -> anyhow::Result<(Vec<Told>, Strike)> {
     let up = Instant::now();
-    let Set { database, stores, shops, pool, .. } = set;
-    let stores = stores.as_ref().context("only chapter 6 has servers that can be struck")?;
-    stores.put_up(&database.url, &[Sale::open(SALE, plan.stock)]).await?;
-    fault.prepare(stores, up).await?;
-    let doors = doors(addresses(shops)).await;
-    let target = Target::new(services, stores, &database.url, shops, SALE).await?;
-
     let come = Come::of(plan);
-    let (let_in, gate) = watch::channel(come.before);
+    let (let_in, gate) = watch::channel(come.first);
+    let (pool, addresses) = (set.pool.clone(), addresses(&set.shops));
+    let mut target = Target::new(keeper, set, links, SALE, (&let_in, come.before)).await?;
+    let stores = target.stores;
+    stores.put_up(target.database, &[Sale::open(SALE, plan.stock)]).await?;
+    fault.prepare(&mut target, up).await?;
+    let doors = doors(addresses).await;
+
     let crowd = Crowd {
         shops: doors.clone(),
         sales: vec![SALE],
@@ -99,9 +110,9 @@ async fn play(
     let (barrier, fallen) = oneshot::channel();
     let struck = async {
         let began: Instant = fallen.await?;
-        progress.reach(plan.stock / 4, come.before).await;
+        progress.reach(plan.stock / 4, come.first).await;
         let walk = Walk { doors: doors.into(), sale: SALE, began, progress: progress.clone(), queued: Arc::default() };
-        strike(fault, target, walk, &come, let_in, (plan.stock, pool)).await
+        strike(fault, target, walk, &come, &let_in, (plan.stock, &pool)).await
     };
     let at_barrier = async || {
         let _ = barrier.send(Instant::now()); // nobody listens if the strike has failed
@@ -116,6 +127,8 @@ async fn play(
 
 /// How many buyers of the crowd may have come.
 struct Come {
+    /// Before the strike.
+    first: usize,
     /// Before the fault is in place: each takes a unit at most, so half of the stock is left.
     before: usize,
     /// While it is broken.
@@ -125,7 +138,8 @@ struct Come {
 impl Come {
     fn of(plan: &Plan) -> Come {
         let share = |units: i64, buyers: usize| buyers.min(units as usize);
-        Come { before: share(plan.stock / 2, plan.buyers / 4), meanwhile: share(plan.stock / 4 * 3, plan.buyers / 2) }
+        let (before, meanwhile) = (share(plan.stock / 2, plan.buyers / 4), share(plan.stock / 4 * 3, plan.buyers / 2));
+        Come { first: (before / 4 * 3).max(1), before, meanwhile }
     }
 }
 
@@ -136,10 +150,11 @@ async fn strike(
     mut target: Target<'_>,
     walk: Walk,
     come: &Come,
-    let_in: watch::Sender<usize>,
+    let_in: &watch::Sender<usize>,
     (stock, pool): (i64, &AnyPool),
 ) -> anyhow::Result<(Vec<Told>, Strike)> {
     let progress = walk.progress.clone();
+    fault.arm(&mut target).await?;
     let struck = Instant::now();
     let mut strike = Strike {
         struck_ms: ms(struck - walk.began),
@@ -148,8 +163,12 @@ async fn strike(
         ..Strike::default()
     };
     fault.strike(&mut target).await?;
-    if !fault.comes_into_place(&mut target).await? {
-        let _ = fault.mend(&mut target).await; // something may be broken, though not what was meant
+    let is_in_place = fault.comes_into_place(&mut target).await?;
+    strike.seen = std::mem::take(&mut target.seen);
+    if !is_in_place {
+        // Something may be broken, though not what was meant.
+        let _ = fault.mend(&mut target).await;
+        let _ = fault.bring_back(&mut target).await;
         let_in.send_replace(usize::MAX);
         return Ok((Vec::new(), strike));
     }
@@ -167,6 +186,8 @@ async fn strike(
 
     let confirmed = timeout(LONGEST, progress.until_confirmed()).await;
     drop(end);
+    let back = fault.bring_back(&mut target).await?;
+    strike.back_ms = back.map(|()| ms(struck.elapsed()));
     let mut history = Vec::new();
     if let (Ok(()), Some(first)) = (confirmed, progress.first_confirmed()) {
         strike.confirmed_ms = Some(ms(first - struck));

@@ -70,7 +70,8 @@ pub fn legend() {
         "rounds: struck in time, + invalid ones, which were played again. struck at: units sold at most when the fault was in place; \
          a round is invalid unless half of the stock was left.\n\
          leaked: units that SQL, Redis and the queues do not agree about. undersold: units left though buyers wanted one. late rejects: \
-         told `queued`, then `failed`; only after redis-flushed, -emptied and -cut may there be any.\n\
+         told `queued`, then `failed`; only where Redis loses data may there be any: redis-flushed, -emptied, -cut and -failback, \
+         leader-lost and -stopped.\n\
          recovered: from the strike until an order is confirmed whose buyer asked after it, median / worst. once up: the same from when \
          what broke was up again."
     );
@@ -92,7 +93,7 @@ pub fn markdown(faults: &Faults) -> String {
 fn line(cells: &[String; HEADS.len()]) -> String {
     let [fault, verdict, rounds, struck, sold, oversold, lost, leaked, undersold, late, unknown, recovered, up] = cells;
     format!(
-        "{fault:<16} {verdict:<7} {rounds:>6} {struck:>9} {sold:>18} {oversold:>8} {lost:>4} {leaked:>6} {undersold:>9} \
+        "{fault:<28} {verdict:<7} {rounds:>6} {struck:>9} {sold:>18} {oversold:>8} {lost:>4} {leaked:>6} {undersold:>9} \
          {late:>12} {unknown:>7} {recovered:>15} {up:>15}"
     )
 }

@@ -202,12 +202,16 @@ impl Tab {
         &mut self.connections[self.turn]
     }
 
-    /// Opens the broken connection again, as soon as the shop is back. Whether it came back.
+    /// Opens the broken connection again, as soon as the shop is back, or takes that to another instance, as a load balancer does
+    /// when one is down. Whether there is a connection.
     async fn mend(&mut self) -> bool {
         let given_up = Instant::now() + AWAY;
         while Instant::now() < given_up {
             if let Ok(connection) = Connection::open(self.shops[self.turn]).await {
                 self.connections[self.turn] = connection;
+                return true;
+            }
+            if !self.next().is_closed() {
                 return true;
             }
             sleep(Duration::from_millis(20)).await;

@@ -1,0 +1,67 @@
+use anyhow::Context;
+
+use super::network::Network;
+use crate::services::Server;
+
+/// The networks between one instance and its servers.
+pub(super) struct Links {
+    pub(super) postgres: Network,
+    pub(super) redis: Network,
+    pub(super) rabbitmq: Network,
+}
+
+impl Links {
+    /// Puts networks between the servers and an instance that is to be started with these arguments; they name the networks then.
+    ///
+    /// # Errors
+    /// The arguments do not name a server, or no port is free.
+    pub(super) async fn between(args: &mut [String]) -> anyhow::Result<Links> {
+        Ok(Links {
+            postgres: network(args, "--database-url").await?,
+            redis: network(args, "--redis-url").await?,
+            rabbitmq: network(args, "--amqp-url").await?,
+        })
+    }
+
+    pub(super) fn to(&self, server: Server) -> &Network {
+        match server {
+            Server::Postgres => &self.postgres,
+            Server::Redis => &self.redis,
+            Server::RabbitMq => &self.rabbitmq,
+        }
+    }
+
+    pub(super) fn all(&self) -> [&Network; 3] {
+        Server::ALL.map(|server| self.to(server))
+    }
+}
+
+/// A network to the server that an argument names.
+async fn network(args: &mut [String], flag: &str) -> anyhow::Result<Network> {
+    let at = args.iter().position(|arg| arg == flag);
+    let url = at.and_then(|at| args.get_mut(at + 1)).with_context(|| format!("an instance has no {flag}"))?;
+    let server = url.parse()?;
+    let network = Network::to(&server).await?;
+    *url = network.instead_of(&server).into();
+    Ok(network)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_instance_is_given_the_networks_in_place_of_its_servers() {
+        let words = "--database-url postgres://me:secret@127.0.0.1:1/shop --pool-size 16 --redis-url redis://:secret@127.0.0.1:2/ \
+                     --amqp-url amqp://me:secret@127.0.0.1:3/%2f";
+        let before: Vec<String> = words.split(' ').map(str::to_owned).collect();
+        let mut args = before.clone();
+        let links = Links::between(&mut args).await.unwrap();
+        for (at, server) in [(1, Server::Postgres), (5, Server::Redis), (7, Server::RabbitMq)] {
+            assert_eq!(args[at], links.to(server).instead_of(&before[at].parse().unwrap()).to_string());
+            assert_ne!(args[at], before[at]);
+        }
+        assert_eq!((&args[2..5], &args[6]), (&before[2..5], &before[6]), "and nothing else is changed");
+        assert!(Links::between(&mut before[..4].to_vec()).await.is_err(), "which Redis?");
+    }
+}

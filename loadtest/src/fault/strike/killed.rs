@@ -1,0 +1,61 @@
+use std::io;
+
+use anyhow::Context;
+use tokio::{net::TcpStream, task::block_in_place};
+
+use super::Target;
+use crate::services::{Server, Services};
+
+impl Target<'_> {
+    /// Kills servers, one right after the other.
+    pub(super) fn kill(&mut self, servers: &[Server]) -> anyhow::Result<()> {
+        block_in_place(|| servers.iter().try_for_each(|server| self.services.kill(*server)))
+    }
+
+    pub(super) fn start(&mut self, server: Server) -> anyhow::Result<()> {
+        block_in_place(|| self.services.start_again(server))
+    }
+
+    /// Kills Redis, and does this to its data.
+    pub(super) fn kill_and_damage(
+        &mut self,
+        damage: impl FnOnce(&mut Services, Server) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.kill(&[Server::Redis])?;
+        self.bytes = self.bytes()?;
+        block_in_place(|| damage(self.services, Server::Redis))
+    }
+
+    /// Bytes of Redis's log.
+    pub(super) fn bytes(&mut self) -> anyhow::Result<u64> {
+        block_in_place(|| self.services.bytes(Server::Redis))
+    }
+
+    /// Whether Redis's log has become shorter since Redis is dead.
+    pub(super) fn is_shorter(&mut self) -> anyhow::Result<bool> {
+        Ok(self.bytes()? < self.bytes)
+    }
+
+    /// Whether the shop finds nobody where a server was.
+    pub(super) async fn is_away(&self, server: Server) -> anyhow::Result<bool> {
+        let url = self.url(server);
+        let (host, port) = (url.host_str().context("a server's URL has no host")?, url.port());
+        refuses_at(&format!("{host}:{}", port.context("a server's URL has no port")?)).await
+    }
+
+    /// Whether buyers find nobody where the instance was.
+    pub(super) async fn has_stopped(&self) -> anyhow::Result<bool> {
+        refuses_at(&self.shops[0].address.to_string()).await
+    }
+}
+
+/// Whether nobody listens at an address. A connection that is reset was waiting to be accepted when the listener went away: one looks
+/// again. Any other error says nothing of that.
+async fn refuses_at(address: &str) -> anyhow::Result<bool> {
+    match TcpStream::connect(address).await {
+        Ok(_) => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("cannot tell whether somebody listens at {address}")),
+    }
+}

@@ -1,0 +1,243 @@
+//! What is done to a shop, whether it worked, and what undoes it.
+//!
+//! This file says for each fault what happens when: `prepare` before the sale opens, `arm` before the strike, `strike`, `is_in_place`,
+//! `mend`, and `bring_back` after the first confirmed order. How it is done stands with its kind: `killed` servers and instances,
+//! hosts that are `lost` or frozen, `silent` connections, servers that are `refusing` writes, `data` that is not what it was, and a
+//! wrong `clock`. `target` is what all of them strike.
+
+mod clock;
+mod data;
+mod killed;
+mod lost;
+mod refusing;
+mod silent;
+mod target;
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until};
+
+pub(super) use self::target::Target;
+use super::Fault::{
+    self, ClockSkewed, InstanceKilled, InstanceStopped, LeaderLost, LeaderStopped, OutboxTorn,
+    PostgresAndRabbitMqKilled, PostgresKilled, PostgresReadonly, PostgresSilent, RabbitMqBlocked, RabbitMqKilled,
+    RabbitMqSilent, RedisAndRabbitMqKilled, RedisCut, RedisDemoted, RedisEmptied, RedisFailback, RedisFlushed,
+    RedisKilled, RedisSilent, WorkerLost, WorkerStopped,
+};
+use crate::services::{Server, Services};
+
+/// RabbitMQ 3.10 can lose a queue that was declared within the second before a kill -9, and a shop declares its queues once,
+/// at start-up. No sale opens so soon after its shop.
+const SETTLED: Duration = Duration::from_secs(2);
+/// How long a fault may take until it is in place: longer than an instance takes to stop.
+const TO_BE_IN_PLACE: Duration = Duration::from_secs(20);
+/// How often one looks whether it is.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// How long a server refuses writes; how long RabbitMQ is away when Redis is back.
+const A_WHILE: Duration = Duration::from_secs(5);
+
+impl Fault {
+    /// Sees to it that the fault is the one that is meant; `up` is when the shops had started.
+    pub(super) async fn prepare(self, target: &mut Target<'_>, up: Instant) -> anyhow::Result<()> {
+        match self {
+            RabbitMqKilled | RedisAndRabbitMqKilled | PostgresAndRabbitMqKilled => sleep_until(up + SETTLED).await,
+            // So that what is cut off is of this sale, and not of all that was sold on this Redis.
+            RedisCut => target.rewrite_log().await?,
+            RedisFailback => target.attach_replica().await?,
+            RedisKilled | RedisFlushed | RedisEmptied | PostgresKilled | InstanceKilled | InstanceStopped
+            | LeaderLost | WorkerLost | LeaderStopped | WorkerStopped | PostgresSilent | PostgresReadonly
+            | RedisSilent | RedisDemoted | RabbitMqSilent | RabbitMqBlocked | OutboxTorn | ClockSkewed => {}
+        }
+        Ok(())
+    }
+
+    /// Waits for the moment in which the fault is to strike, and lets the next buyers come: what they do meets it.
+    pub(super) async fn arm(self, target: &mut Target<'_>) -> anyhow::Result<()> {
+        target.remember().await?;
+        match self {
+            LeaderLost | LeaderStopped => target.choose_leader().await?,
+            WorkerLost | WorkerStopped => {
+                target.choose_another().await?;
+                target.catch_commit().await;
+            }
+            OutboxTorn => target.hold_reads().await,
+            RedisFailback => target.outrun_replica().await?,
+            RedisKilled
+            | RedisFlushed
+            | RedisEmptied
+            | RedisCut
+            | RabbitMqKilled
+            | PostgresKilled
+            | InstanceKilled
+            | InstanceStopped
+            | PostgresSilent
+            | PostgresReadonly
+            | RedisSilent
+            | RedisDemoted
+            | RabbitMqSilent
+            | RabbitMqBlocked
+            | ClockSkewed
+            | RedisAndRabbitMqKilled
+            | PostgresAndRabbitMqKilled => {}
+        }
+        target.let_next_in();
+        Ok(())
+    }
+
+    /// Breaks what it breaks, with what the fault leaves of its data.
+    pub(super) async fn strike(self, target: &mut Target<'_>) -> anyhow::Result<()> {
+        match self {
+            RedisKilled => target.kill(&[Server::Redis]),
+            RedisEmptied => target.kill_and_damage(Services::empty),
+            RedisCut => target.kill_and_damage(Services::cut),
+            RabbitMqKilled => target.kill(&[Server::RabbitMq]),
+            PostgresKilled => target.kill(&[Server::Postgres]),
+            RedisAndRabbitMqKilled => target.kill(&[Server::RabbitMq, Server::Redis]),
+            PostgresAndRabbitMqKilled => target.kill(&[Server::RabbitMq, Server::Postgres]),
+            RedisFlushed => target.flush().await,
+            InstanceKilled => target.shops[0].kill().await,
+            InstanceStopped => {
+                target.shops[0].ask_to_stop();
+                Ok(())
+            }
+            LeaderLost => {
+                target.lose().await?;
+                target.flush().await
+            }
+            WorkerLost => target.lose().await,
+            LeaderStopped => {
+                target.freeze()?;
+                target.flush().await
+            }
+            WorkerStopped => target.freeze(),
+            PostgresSilent => target.silence(Server::Postgres),
+            RedisSilent => target.silence(Server::Redis),
+            RabbitMqSilent => target.silence(Server::RabbitMq),
+            PostgresReadonly => target.read_only(true).await,
+            RedisDemoted => target.demote().await,
+            RabbitMqBlocked => target.block(true),
+            RedisFailback => target.fail_back().await,
+            OutboxTorn => target.tear().await,
+            ClockSkewed => target.skew().await,
+        }
+    }
+
+    /// Waits until the fault is in place. Whether it is: a strike may do nothing.
+    pub(super) async fn comes_into_place(self, target: &mut Target<'_>) -> anyhow::Result<bool> {
+        let deadline = Instant::now() + TO_BE_IN_PLACE;
+        while !self.is_in_place(target).await? {
+            if Instant::now() > deadline {
+                return Ok(false);
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        Ok(true)
+    }
+
+    /// Whether the shop has to do without what was struck, seen from where the shop is.
+    async fn is_in_place(self, target: &mut Target<'_>) -> anyhow::Result<bool> {
+        Ok(match self {
+            RedisKilled => target.is_away(Server::Redis).await?,
+            RedisEmptied => target.is_away(Server::Redis).await? && target.bytes()? == 0,
+            RedisCut => target.is_away(Server::Redis).await? && target.is_shorter()?,
+            RabbitMqKilled => target.is_away(Server::RabbitMq).await?,
+            PostgresKilled => target.is_away(Server::Postgres).await?,
+            RedisAndRabbitMqKilled => target.is_away(Server::Redis).await? && target.is_away(Server::RabbitMq).await?,
+            PostgresAndRabbitMqKilled => {
+                target.is_away(Server::Postgres).await? && target.is_away(Server::RabbitMq).await?
+            }
+            RedisFlushed => target.is_another_epoch().await?,
+            InstanceKilled | InstanceStopped => target.has_stopped().await?,
+            LeaderLost => target.left_sessions(false).await? && target.is_another_epoch().await?,
+            WorkerLost => target.left_sessions(true).await?,
+            LeaderStopped => target.says_nothing().await && target.is_another_epoch().await?,
+            WorkerStopped => target.left_sessions(true).await? && target.says_nothing().await,
+            PostgresSilent => target.is_silent(Server::Postgres),
+            RedisSilent => target.is_silent(Server::Redis),
+            RabbitMqSilent => target.is_silent(Server::RabbitMq),
+            PostgresReadonly => target.is_read_only().await?,
+            RedisDemoted => target.is_replica().await?,
+            RabbitMqBlocked => target.is_blocked().await?,
+            RedisFailback => target.has_older_data().await?,
+            OutboxTorn => target.is_torn().await?,
+            ClockSkewed => target.is_skewed().await,
+        })
+    }
+
+    /// Starts again what was struck, or lets it work as before; returns when it does. Nothing has to be mended where the shop is
+    /// to help itself.
+    pub(super) async fn mend(self, target: &mut Target<'_>) -> anyhow::Result<()> {
+        match self {
+            RedisKilled | RedisEmptied | RedisCut => target.start(Server::Redis),
+            RabbitMqKilled => target.start(Server::RabbitMq),
+            PostgresKilled => target.start(Server::Postgres),
+            RedisAndRabbitMqKilled => {
+                target.start(Server::Redis)?;
+                sleep(A_WHILE).await;
+                target.start(Server::RabbitMq)
+            }
+            PostgresAndRabbitMqKilled => {
+                target.start(Server::Postgres)?;
+                target.start(Server::RabbitMq)
+            }
+            InstanceKilled | InstanceStopped => target.shops[0].start_again().await,
+            PostgresReadonly => {
+                sleep(A_WHILE).await;
+                target.read_only(false).await
+            }
+            RedisDemoted => {
+                sleep(A_WHILE).await;
+                target.promote().await
+            }
+            RabbitMqBlocked => {
+                sleep(A_WHILE).await;
+                target.block(false)
+            }
+            OutboxTorn => {
+                target.let_reads_pass();
+                Ok(())
+            }
+            RedisFlushed | LeaderLost | WorkerLost | LeaderStopped | WorkerStopped | PostgresSilent | RedisSilent
+            | RabbitMqSilent | RedisFailback | ClockSkewed => Ok(()),
+        }
+    }
+
+    /// Starts or wakes the instance that the sale had to do without so far; returns when it is up. `None` if there was none.
+    pub(super) async fn bring_back(self, target: &mut Target<'_>) -> anyhow::Result<Option<()>> {
+        match self {
+            LeaderLost | WorkerLost => target.start_lost().await.map(Some),
+            LeaderStopped | WorkerStopped => target.thaw().map(Some),
+            RedisKilled
+            | RedisFlushed
+            | RedisEmptied
+            | RedisCut
+            | RabbitMqKilled
+            | PostgresKilled
+            | InstanceKilled
+            | InstanceStopped
+            | PostgresSilent
+            | PostgresReadonly
+            | RedisSilent
+            | RedisDemoted
+            | RedisFailback
+            | RabbitMqSilent
+            | RabbitMqBlocked
+            | OutboxTorn
+            | ClockSkewed
+            | RedisAndRabbitMqKilled
+            | PostgresAndRabbitMqKilled => Ok(None),
+        }
+    }
+}
+
+/// Waits until something is true, but not for ever; whether it is.
+async fn within(patience: Duration, is_true: impl Fn() -> bool) -> bool {
+    let deadline = Instant::now() + patience;
+    while !is_true() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    true
+}

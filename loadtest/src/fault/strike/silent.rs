@@ -1,0 +1,19 @@
+//! Connections that are silent for ever.
+
+use super::Target;
+use crate::services::Server;
+
+impl Target<'_> {
+    /// Nothing gets through any more on the connections that all instances have to a server.
+    pub(super) fn silence(&mut self, server: Server) -> anyhow::Result<()> {
+        let open: usize = self.links.iter().map(|links| links.to(server).open()).sum();
+        self.links.iter().for_each(|links| links.to(server).lose_open_connections());
+        self.seen = format!("{open} connections to {server}");
+        Ok(())
+    }
+
+    /// Whether each instance has said or should have heard something on such a connection.
+    pub(super) fn is_silent(&self, server: Server) -> bool {
+        !self.links.is_empty() && self.links.iter().all(|links| links.to(server).is_holding())
+    }
+}
