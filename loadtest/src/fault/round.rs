@@ -139,7 +139,7 @@ impl Come {
     fn of(plan: &Plan) -> Come {
         let share = |units: i64, buyers: usize| buyers.min(units as usize);
         let (before, meanwhile) = (share(plan.stock / 2, plan.buyers / 4), share(plan.stock / 4 * 3, plan.buyers / 2));
-        Come { first: (before / 4 * 3).max(1), before, meanwhile }
+        Come { first: (before * 3 / 4).max(1), before, meanwhile }
     }
 }
 
@@ -216,4 +216,23 @@ async fn conclude(fault: Fault, plan: &Plan, set: &Set, history: &[Told], strike
 
 fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::version::Version;
+
+    #[test]
+    fn some_buyers_are_left_for_each_step_and_half_of_the_stock_until_the_fault_is_in_place() {
+        let come = |buyers, stock| {
+            let Come { first, before, meanwhile } =
+                Come::of(&Plan { buyers, stock, ..Plan::stampede(Version::V6, None) });
+            [first, before, meanwhile]
+        };
+        assert_eq!(come(4000, 1000), [375, 500, 750]);
+        assert_eq!(come(400, 100), [37, 50, 75]);
+        assert_eq!(come(400, 1000), [75, 100, 200], "a small crowd");
+        assert_eq!(come(4, 4), [1, 1, 2], "the smallest that is taken");
+    }
 }

@@ -87,9 +87,26 @@ fn a_fault_that_nobody_knows_is_refused_with_those_there_are() {
     let output = faults(Path::new("."), "redis-bored");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(4), "{said}");
-    for fault in ["redis-bored", "redis-killed", "redis-emptied", "rabbitmq-killed", "instance-stopped"] {
+    for fault in ["redis-bored", "redis-killed", "redis-emptied", "rabbitmq-blocked", "redis-and-rabbitmq-killed"] {
         assert!(said.contains(fault), "{said}");
     }
+}
+
+/// No server is started for it.
+#[test]
+fn a_fault_that_cannot_strike_here_is_refused_with_what_to_do() {
+    let refused = |args: &[&str]| {
+        let mut program = Command::new(loadtest());
+        let output = program.arg("faults").args(args).env("PATH", "").stdin(Stdio::null()).output().unwrap();
+        assert_eq!(output.status.code(), Some(4), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    for fault in ["leader-lost", "worker-lost", "leader-stopped", "worker-stopped"] {
+        let said = refused(&["redis-killed", fault, "--instances", "1"]);
+        assert!(said.contains(&format!("{fault} takes one instance away")) && said.contains("--instances 2"), "{said}");
+    }
+    let said = refused(&["clock-skewed"]);
+    assert!(said.contains("faketime, which is not installed") && said.contains("`make test-tools`"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -216,9 +233,9 @@ async fn a_shop_that_only_queues_has_not_recovered() {
 async fn a_strike_that_does_nothing_makes_the_round_invalid() {
     let services = own();
     let lab = Lab::on(loadtest(), &services).await.unwrap();
-    let mut others = block_in_place(|| Services::start(&loadtest(), &[Server::Redis])).unwrap();
+    let mut others = block_in_place(|| Services::start(&loadtest(), &[Server::Redis, Server::RabbitMq])).unwrap();
     let plan = Plan { buyers: 400, stock: 200, instances: 1, connections: 20, ..Plan::stampede(Version::V6, None) };
-    for fault in [Fault::RedisKilled, Fault::RedisEmptied] {
+    for fault in [Fault::RedisKilled, Fault::RedisEmptied, Fault::RabbitMqBlocked] {
         let doors = async |shops| shops;
         let round = fault::round(&lab, &mut others, fault, &plan, Progress::default(), doors).await.unwrap();
         assert_eq!((round.verdict, round.strike.in_place_ms), (Verdict::Invalid, None), "{fault}: {round:?}");

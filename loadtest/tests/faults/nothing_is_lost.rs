@@ -48,9 +48,9 @@ async fn servers_that_are_away_at_the_start_are_waited_for() {
     }
 }
 
-/// Redis killed, flushed, emptied, and set back; the other servers and an instance killed; one stopped.
+/// All faults of the grid, one after the other.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+#[ignore = "needs PostgreSQL, Redis, RabbitMQ and faketime: make test"]
 async fn whatever_breaks_in_the_middle_of_a_sale_costs_time_and_nothing_else() {
     let mut services = own();
     let lab = Lab::on(loadtest(), &services).await.unwrap();

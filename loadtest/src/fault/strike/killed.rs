@@ -1,3 +1,5 @@
+//! Servers and instances that are killed or stopped.
+
 use std::io;
 
 use anyhow::Context;

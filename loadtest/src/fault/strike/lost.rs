@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Target, within};
+use super::{LOOK_EVERY, Target};
 use crate::client::Connection;
 
 /// What a transaction ends with. Before that, a worker's has inserted its orders and locked the sale's row.
@@ -46,12 +46,21 @@ impl Target<'_> {
         Ok(self.shops.iter().position(|shop| shop.pid() == Some(pid)))
     }
 
-    /// Lets the next buyers in, and waits until the chosen instance is about to commit orders; the commit is kept on its way.
-    pub(super) async fn catch_commit(&self) {
-        let network = &self.links[self.chosen].postgres;
+    /// Lets the next buyers in, and waits until the chosen instance holds the sale's row and is about to commit orders. All its
+    /// commits are kept on their way.
+    pub(super) async fn catch_commit(&mut self) -> anyhow::Result<()> {
+        let links = self.links;
+        let network = &links[self.chosen].postgres;
         network.hold_request(COMMIT);
         self.let_next_in();
-        within(TO_COMMIT, || network.holds(COMMIT)).await;
+        let began = Instant::now();
+        loop {
+            self.ports = network.ports();
+            if self.left_sessions(true).await? || began.elapsed() > TO_COMMIT {
+                return Ok(());
+            }
+            sleep(LOOK_EVERY).await;
+        }
     }
 
     /// The chosen instance's host is gone, and nobody hears of it.
@@ -84,18 +93,21 @@ impl Target<'_> {
         self.shops[self.chosen].thaw()
     }
 
-    /// Whether PostgreSQL still has sessions of the chosen instance; `in_transaction`: and one of them in a transaction.
-    pub(super) async fn left_sessions(&mut self, in_transaction: bool) -> anyhow::Result<bool> {
-        let ports = self.ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
-        let which = format!("from pg_stat_activity where client_port in ({ports})");
-        if ports.is_empty() {
+    /// Whether PostgreSQL still has sessions of the chosen instance; `with_row`: and one of them holds the sale's row in a transaction.
+    pub(super) async fn left_sessions(&mut self, with_row: bool) -> anyhow::Result<bool> {
+        if self.ports.is_empty() {
             return Ok(false);
         }
-        let sessions: i64 = self.ask(format!("select count(*) {which}")).await?.unwrap_or_default();
-        let open = format!("select count(*) {which} and state = 'idle in transaction'");
-        let open: i64 = self.ask(open).await?.unwrap_or_default();
-        self.seen = format!("instance {}: {sessions} sessions are left, {open} in a transaction", self.chosen + 1);
-        Ok(sessions > 0 && (open > 0 || !in_transaction))
+        let ports = self.ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+        let all = format!("select count(*) from pg_stat_activity where client_port in ({ports})");
+        let holding = format!(
+            "{all} and state = 'idle in transaction' and pid in (
+                 select pid from pg_locks where relation = 'sales'::regclass and mode = 'RowExclusiveLock' and granted)"
+        );
+        let all: i64 = self.ask(all).await?.unwrap_or_default();
+        let holding: i64 = self.ask(holding).await?.unwrap_or_default();
+        self.seen = format!("instance {}: {all} sessions, {holding} with the sale's row", self.chosen + 1);
+        Ok(all > 0 && (holding > 0 || !with_row))
     }
 
     /// Whether the chosen instance accepts connections and answers nothing.

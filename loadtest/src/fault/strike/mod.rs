@@ -58,7 +58,7 @@ impl Fault {
             LeaderLost | LeaderStopped => target.choose_leader().await?,
             WorkerLost | WorkerStopped => {
                 target.choose_another().await?;
-                target.catch_commit().await;
+                target.catch_commit().await?;
             }
             OutboxTorn => target.hold_reads().await,
             RedisFailback => target.outrun_replica().await?,

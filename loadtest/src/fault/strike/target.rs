@@ -1,3 +1,5 @@
+//! What can be struck.
+
 use std::path::Path;
 
 use anyhow::Context;
