@@ -29,6 +29,7 @@ test-tools: ## installs what only tests need: a browser, and a clock that is wro
 	@.ci/install chromium faketime
 
 results: services ## measures the figures of README and book again, into docs/results (half an hour)
+	@.ci/install faketime
 	@docs/results/measure
 
 pictures: ## the pictures of README and book, from docs/results
