@@ -2,14 +2,16 @@
 //!
 //! This file says for each fault what happens when: `prepare` before the sale opens, `arm` before the strike, `strike`, `is_in_place`,
 //! `mend`, and `bring_back` after the first confirmed order. How it is done stands with its kind: `killed` servers and instances,
-//! hosts that are `lost` or frozen, `silent` connections, servers that are `refusing` writes, `data` that is not what it was, and a
-//! wrong `clock`. `target` is what all of them strike.
+//! hosts that are `lost` or frozen, `silent` connections, servers that are `refusing` writes, `data` that is gone, a `replica` that
+//! leads for a moment, a torn `outbox`, and a wrong `clock`. `target` is what all of them strike.
 
 mod clock;
 mod data;
 mod killed;
 mod lost;
+mod outbox;
 mod refusing;
+mod replica;
 mod silent;
 mod target;
 

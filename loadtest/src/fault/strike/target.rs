@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection};
 use tokio::sync::watch;
 use url::Url;
 
-use super::data::Replica;
+use super::replica::Replica;
 use crate::{
     fault::links::Links,
     services::{Server, Services},
