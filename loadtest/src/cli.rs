@@ -27,7 +27,7 @@ pub(crate) enum Command {
     Run(Run),
     /// Every version in every scenario: the table of what holds and what breaks
     Matrix(Matrix),
-    /// Breaks a server under chapter 6 in the middle of a sale, again and again
+    /// Breaks a server, a connection or an instance of chapter 6 in the middle of a sale, again and again
     Faults(Faults),
     /// Tests the checks: shops that are wrong in one way each, in every scenario
     Mutants(Mutants),

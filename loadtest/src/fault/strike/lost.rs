@@ -56,7 +56,8 @@ impl Target<'_> {
         let began = Instant::now();
         loop {
             self.ports = network.ports();
-            if self.left_sessions(true).await? || began.elapsed() > TO_COMMIT {
+            let is_caught = network.holds(COMMIT) && self.left_sessions(true).await?;
+            if is_caught || began.elapsed() > TO_COMMIT {
                 return Ok(());
             }
             sleep(LOOK_EVERY).await;

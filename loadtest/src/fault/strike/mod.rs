@@ -153,7 +153,7 @@ impl Fault {
             LeaderLost => target.left_sessions(false).await? && target.is_another_epoch().await?,
             WorkerLost => target.left_sessions(true).await?,
             LeaderStopped => target.says_nothing().await && target.is_another_epoch().await?,
-            WorkerStopped => target.left_sessions(true).await? && target.says_nothing().await,
+            WorkerStopped => target.says_nothing().await && target.left_sessions(true).await?,
             PostgresSilent => target.is_silent(Server::Postgres),
             RedisSilent => target.is_silent(Server::Redis),
             RabbitMqSilent => target.is_silent(Server::RabbitMq),
