@@ -122,8 +122,8 @@ impl Upkeep {
         let no_orders: Vec<_> =
             held.into_iter().filter(|one| !active.contains(&(one.order_id, one.buyer_id))).collect();
         let mut to_be_placed = Vec::new();
-        let (seconds, _): (i64, i64) = redis::cmd("TIME").query_async(&mut self.redis.shared.clone()).await?;
-        let old = seconds * 1000 - self.place_after.as_millis() as i64;
+        let (seconds, micros): (i64, i64) = redis::cmd("TIME").query_async(&mut self.redis.shared.clone()).await?;
+        let old = seconds * 1000 + micros / 1000 - self.place_after.as_millis() as i64;
         for (one, known) in self.unknown(&no_orders).await? {
             if known == Known::GivenBack {
                 // It may just have been.
