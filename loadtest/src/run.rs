@@ -92,7 +92,7 @@ async fn watch_play(
     let seconds = before.at.elapsed().as_secs_f64();
     let generator_share = (processor_seconds() - before.processor) / seconds / cores();
     if let Some(stores) = stores {
-        stores.wait_until_quiet(&played.sales).await?;
+        stores.wait_until_quiet(pool, &played.sales).await?;
     }
     let statements = observe::statements(lab.admin(), database.name()).await;
     let nginx = match nginx {

@@ -11,6 +11,7 @@ use lapin::{
     types::FieldTable,
 };
 use redis::{AsyncCommands, aio::MultiplexedConnection};
+use sqlx::AnyPool;
 use tokio::time::sleep;
 use url::Url;
 use v1_naive::shop::sales::Sale;
@@ -58,26 +59,33 @@ impl Stores {
     ///
     /// # Errors
     /// A server's.
-    pub async fn wait_until_quiet(&self, sales: &[i64]) -> anyhow::Result<()> {
+    pub async fn wait_until_quiet(&self, pool: &AnyPool, sales: &[i64]) -> anyhow::Result<()> {
         let begun = Instant::now();
-        while !self.is_quiet(sales).await? && begun.elapsed() < TO_BE_QUIET {
+        while !self.is_quiet(pool, sales).await? && begun.elapsed() < TO_BE_QUIET {
             sleep(Duration::from_millis(50)).await;
         }
         Ok(())
     }
 
-    async fn is_quiet(&self, sales: &[i64]) -> anyhow::Result<bool> {
+    /// A message that a lost worker has in its hands is in no queue's count. So each reservation has to be an order as well.
+    async fn is_quiet(&self, pool: &AnyPool, sales: &[i64]) -> anyhow::Result<bool> {
+        if self.unfinished(sales).await? > 0 {
+            return Ok(false);
+        }
         let mut redis = self.connect().await?;
         let info: String = redis::cmd("INFO").arg("replication").query_async(&mut redis).await?;
         for &sale in sales {
             // One that was made ready with other data is going to be rebuilt.
             let made: (Option<i64>, Option<String>) = redis.hmget(self.key(sale, "sale"), &["epoch", "replid"]).await?;
             let ready = matches!(made, (Some(1..), Some(replid)) if info.contains(&format!("master_replid:{replid}")));
-            if !ready {
+            let held: i64 = redis.hlen(self.key(sale, "held")).await?;
+            let active = "select count(*) from orders where sale_id = $1 and status in ('confirmed', 'paid')";
+            let active: i64 = sqlx::query_scalar(active).bind(sale).fetch_one(pool).await?;
+            if !ready || held != active {
                 return Ok(false);
             }
         }
-        Ok(self.unfinished(sales).await? == 0)
+        Ok(true)
     }
 
     /// What they hold.

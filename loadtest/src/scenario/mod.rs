@@ -205,7 +205,7 @@ impl Stage<'_> {
     /// The database's, or another server's.
     pub(crate) async fn is_sold_out(&self, sale_id: i64) -> anyhow::Result<bool> {
         if let Some(stores) = self.stores {
-            stores.wait_until_quiet(&[sale_id]).await?;
+            stores.wait_until_quiet(self.pool, &[sale_id]).await?;
         }
         Ok(Ledger::read(self.pool, self.stores, &[sale_id]).await?.is_sold_out(sale_id))
     }

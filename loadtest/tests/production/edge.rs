@@ -184,7 +184,7 @@ async fn an_instance_that_is_killed_costs_no_promise() {
     };
     let (stampede, ()) = tokio::join!(stampede::run(&crowd, Arc::clone(&progress), async || {}), strike);
     let stampede = stampede.unwrap();
-    sale.stores.wait_until_quiet(&[SALE]).await.unwrap();
+    sale.stores.wait_until_quiet(&sale.pool, &[SALE]).await.unwrap();
     let ledger = Ledger::read(&sale.pool, Some(&sale.stores), &[SALE]).await.unwrap();
     let found = audit(&stampede.history, &ledger);
     assert!(found.is_sound(), "{found:?}");

@@ -37,7 +37,7 @@ impl Target<'_> {
         }
         follow(&mut redis, &self.stores.redis).await?;
         self.replica = Some(Replica { url, redis, lacks: 0, _server: server });
-        self.stores.wait_until_quiet(&[self.sale]).await?;
+        self.stores.wait_until_quiet(self.pool, &[self.sale]).await?;
         sleep(SETTLED).await; // until all instances know the new epoch
         Ok(())
     }

@@ -26,7 +26,7 @@ pub(in crate::fault) struct Target<'a> {
     pub(in crate::fault) stores: &'a Stores,
     /// PostgreSQL as the shop knows it.
     pub(in crate::fault) database: &'a Url,
-    pool: &'a AnyPool,
+    pub(super) pool: &'a AnyPool,
     pub(super) shops: &'a mut [ShopProcess],
     /// The networks of each instance; empty if the fault needs none.
     pub(super) links: &'a [Links],
