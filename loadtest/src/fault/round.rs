@@ -121,6 +121,7 @@ async fn play(
     let (stampede, (mut history, strike)) =
         tokio::try_join!(stampede::run(&crowd, progress.clone(), at_barrier), struck)?;
     history.extend(stampede.history);
+    stores.wait_for_lost_workers(plan.instances).await?;
     stores.wait_until_quiet(&pool, &[SALE]).await?;
     Ok((history, strike))
 }
