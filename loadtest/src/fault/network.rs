@@ -165,6 +165,11 @@ impl Network {
         self.counts.ports().values().copied().collect()
     }
 
+    /// Lost connections that the server has not given up.
+    pub fn lost_at_server(&self) -> usize {
+        self.counts.ports().range(..self.rules.borrow().lost_below).count()
+    }
+
     /// Whether anything waits now.
     pub fn is_holding(&self) -> bool {
         !self.counts.held().is_empty()
@@ -235,6 +240,7 @@ async fn connection(client: TcpStream, server: Host, pipe: Pipe) {
         _ = forward => {}
         _ = rules.wait_for(|rules| pipe.number < rules.cut_below) => {}
     }
+    pipe.counts.held().retain(|(number, _), _| *number != pipe.number);
     pipe.counts.ports().remove(&pipe.number);
 }
 
@@ -269,6 +275,9 @@ impl Pipe {
             let mut end = from.read_buf(&mut bytes).await? == 0;
             let delay = self.rules.borrow().delay;
             sleep(delay).await;
+            if end {
+                self.has_ended(direction);
+            }
             end |= self.hold(&mut from, &mut bytes, direction).await?;
             to.write_all(&bytes).await?;
             self.counts.held().remove(&(self.number, direction));
@@ -286,10 +295,22 @@ impl Pipe {
             self.counts.held().insert((self.number, direction), bytes.clone());
             tokio::select! {
                 passes = self.rules.changed() => passes.map_err(|_| io::ErrorKind::BrokenPipe)?, // the network is gone
-                more = from.read_buf(bytes), if !end && bytes.len() < MOST_HELD => end = more.map_or(true, |n| n == 0),
+                more = from.read_buf(bytes), if !end && bytes.len() < MOST_HELD => {
+                    end = more.map_or(true, |n| n == 0);
+                    if end {
+                        self.has_ended(direction);
+                    }
+                }
             }
         }
         Ok(end)
+    }
+
+    /// A connection that the server has closed comes from no port any more, as the server sees it.
+    fn has_ended(&self, direction: Direction) {
+        if direction == Direction::ToClient {
+            self.counts.ports().remove(&self.number);
+        }
     }
 
     fn holds(&self, bytes: &[u8], direction: Direction) -> bool {
@@ -345,6 +366,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_server_that_gives_a_lost_connection_up_is_known_to_and_its_client_hears_nothing() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("tcp://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let network = Network::to(&url).await.unwrap();
+        let mut client = TcpStream::connect(network.address).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        let seen = async {
+            while network.ports().is_empty() {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(Duration::from_secs(10), seen).await.unwrap();
+        assert_eq!(network.lost_at_server(), 0, "it is not lost");
+        network.lose_open_connections();
+        assert_eq!(network.lost_at_server(), 1);
+        drop(server);
+        let gone = async {
+            while network.lost_at_server() > 0 {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(Duration::from_secs(10), gone).await.unwrap();
+        assert!(timeout(Duration::from_millis(300), client.read_u8()).await.is_err());
+    }
+
+    #[tokio::test]
     async fn what_is_lost_stays_lost_and_what_is_new_works() {
         let (url, gone) = echo().await;
         let network = Network::to(&url).await.unwrap();
@@ -356,10 +403,21 @@ mod tests {
         assert_eq!(network.ports().len(), 2, "the server has both");
         network.restore();
         assert_eq!((says(&mut old, 2).await, *gone.borrow()), (None, 0));
+        network.hold_request(&[7]);
+        assert_eq!((says(&mut new, 6).await, says(&mut new, 7).await), (Some(6), None));
+        assert!(network.holds(&[7]));
+        let mut third = TcpStream::connect(network.address).await.unwrap();
+        assert_eq!(says(&mut third, 8).await, Some(8));
         network.refuse();
         let mut refused = TcpStream::connect(network.address).await.unwrap();
-        assert_eq!((says(&mut refused, 4).await, says(&mut new, 5).await), (None, Some(5)));
+        assert_eq!((says(&mut refused, 4).await, says(&mut third, 5).await), (None, Some(5)));
         network.cut();
         assert_eq!(timeout(Duration::from_secs(10), new.read(&mut [0])).await.unwrap().unwrap_or(0), 0);
+        let cut = async {
+            while network.holds(&[7]) {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(10), cut).await.expect("what was cut waits no more");
     }
 }

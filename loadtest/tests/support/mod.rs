@@ -18,8 +18,6 @@ pub mod orders;
 pub mod production;
 /// Faults on the wire.
 pub mod proxy;
-/// A RabbitMQ that takes its time.
-pub mod slow_broker;
 /// Bytes.
 pub mod wire;
 
