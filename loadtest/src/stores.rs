@@ -122,30 +122,13 @@ impl Stores {
     /// # Errors
     /// The server's.
     pub async fn messages(&self, queue: &str) -> anyhow::Result<u32> {
-        Ok(self.queue(queue).await?.message_count())
-    }
-
-    /// Waits until RabbitMQ knows of no more workers than there are instances. It believes in a lost one until two heartbeats are
-    /// missing; then the messages in its hands come again.
-    ///
-    /// # Errors
-    /// The server's.
-    pub async fn wait_for_lost_workers(&self, instances: usize) -> anyhow::Result<()> {
-        let begun = Instant::now();
-        while self.queue("orders").await?.consumer_count() as usize > instances && begun.elapsed() < TO_BE_QUIET {
-            sleep(Duration::from_millis(50)).await;
-        }
-        Ok(())
-    }
-
-    async fn queue(&self, queue: &str) -> anyhow::Result<lapin::Queue> {
         let connection = self.queues().await?;
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let name = format!("{}.{queue}", self.namespace);
         let channel = connection.create_channel().await?; // lives until the connection is closed
         let queue = channel.queue_declare(name.into(), options, FieldTable::default()).await?;
         connection.close(200, "".into()).await?;
-        Ok(queue)
+        Ok(queue.message_count())
     }
 
     /// Removes the keys and the queues.

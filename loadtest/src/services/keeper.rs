@@ -75,7 +75,8 @@ fn obey(processes: &mut Processes, order: &str) -> anyhow::Result<Answer> {
     | Order::Cut(server)
     | Order::Bytes(server)
     | Order::Block(server)
-    | Order::Unblock(server)) = order;
+    | Order::Unblock(server)
+    | Order::HasOnDisk(server, _)) = order;
     let process = processes.get_mut(&server).with_context(|| format!("{server} is not one of these servers"))?;
     match order {
         Order::Kill(_) => process.kill()?,
@@ -85,6 +86,7 @@ fn obey(processes: &mut Processes, order: &str) -> anyhow::Result<Answer> {
         Order::Bytes(server) => return Ok(Answer::Bytes(server.bytes(process.folder_at_rest()?)?)),
         Order::Block(server) => server.block(process, true)?,
         Order::Unblock(server) => server.block(process, false)?,
+        Order::HasOnDisk(server, queue) => return Ok(Answer::Is(server.has_on_disk(process.folder(), &queue)?)),
     }
     Ok(Answer::Done)
 }

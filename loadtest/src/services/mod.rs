@@ -58,6 +58,7 @@ enum Order {
     Bytes(Server),
     Block(Server),
     Unblock(Server),
+    HasOnDisk(Server, String),
 }
 
 /// What the keeper says, once when it starts and once for every order: a line of JSON on its standard output.
@@ -69,6 +70,8 @@ enum Answer {
     Done,
     /// So many bytes of data.
     Bytes(u64),
+    /// Whether it is so.
+    Is(bool),
     /// Not so; why, in a line.
     Failed(String),
 }
@@ -144,7 +147,19 @@ impl Services {
     pub fn bytes(&mut self, server: Server) -> anyhow::Result<u64> {
         match self.ask(&Order::Bytes(server))? {
             Answer::Bytes(bytes) => Ok(bytes),
-            Answer::Up(_) | Answer::Done | Answer::Failed(_) => bail!("the keeper of the servers was asked for bytes"),
+            _ => bail!("the keeper of the servers was asked for bytes"),
+        }
+    }
+
+    /// Whether RabbitMQ has a quorum queue on disk. It confirms one up to two seconds earlier; killed then, it loses the queue, or
+    /// keeps one that answers nobody.
+    ///
+    /// # Errors
+    /// RabbitMQ is not one of these.
+    pub fn has_on_disk(&mut self, queue: &str) -> anyhow::Result<bool> {
+        match self.ask(&Order::HasOnDisk(Server::RabbitMq, queue.into()))? {
+            Answer::Is(on_disk) => Ok(on_disk),
+            _ => bail!("the keeper of the servers was asked for a queue"),
         }
     }
 

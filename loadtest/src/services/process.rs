@@ -114,6 +114,11 @@ impl Process {
         Ok(())
     }
 
+    /// The folder with its data.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The folder with its data, which nobody writes to now.
     pub(super) fn folder_at_rest(&self) -> anyhow::Result<&Path> {
         ensure!(self.child.is_none(), "{} is running", self.name);

@@ -62,6 +62,22 @@ pub(super) fn block(node: &Process, block: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether a quorum queue is on disk, in both places: the database of all queues, and the names of those that vote. Without the
+/// second one it comes back without a leader and answers nobody. Its own files, which are not read here, have its name at once.
+pub(super) fn has_on_disk(folder: &Path, queue: &str) -> io::Result<bool> {
+    let in_folder = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let nodes: Vec<PathBuf> = fs::read_dir(folder.join("data"))?.flatten().map(|node| node.path()).collect();
+    let is_database =
+        |file: &PathBuf| file.extension().is_some_and(|kind| ["LOG", "DCL", "DCD"].iter().any(|of| kind == *of));
+    let mut database = nodes.iter().cloned().flat_map(in_folder).filter(is_database);
+    let mut names =
+        nodes.iter().flat_map(|node| in_folder(node.join("quorum"))).map(|folder| folder.join("names.dets"));
+    // A file of the database that has just been merged into another is gone by now.
+    let names_it =
+        |file: PathBuf| fs::read(file).is_ok_and(|all| all.windows(queue.len()).any(|part| part == queue.as_bytes()));
+    Ok(database.any(names_it) && names.any(names_it))
+}
+
 /// Erlang's list of the nodes on a machine. A node would start one that outlives it.
 fn names(folder: &Path) -> anyhow::Result<Process> {
     let folder = folder.join("epmd");

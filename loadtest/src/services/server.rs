@@ -87,6 +87,14 @@ impl Server {
         }
     }
 
+    /// Whether it has a quorum queue on disk in `folder`.
+    pub(super) fn has_on_disk(self, folder: &Path, queue: &str) -> anyhow::Result<bool> {
+        match self {
+            Server::RabbitMq => Ok(rabbitmq::has_on_disk(folder, queue)?),
+            Server::Postgres | Server::Redis => bail!("{self} has no queues"),
+        }
+    }
+
     /// Cuts the end of its log in `folder` off.
     pub(super) fn cut(self, folder: &Path) -> anyhow::Result<()> {
         match self {

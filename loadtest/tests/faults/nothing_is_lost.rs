@@ -30,7 +30,7 @@ async fn servers_that_are_away_at_the_start_are_waited_for() {
     let mut services = own();
     let sale = Production::new(&services, 5).await;
     for server in Server::ALL {
-        block_in_place(|| services.kill(server)).unwrap();
+        sale.kill(&mut services, server).await;
         let log = sale.lab.folder.path().join(format!("{server}.log"));
         let (args, loadtest, path) = (sale.args(&[]), sale.lab.loadtest.clone(), log.clone());
         let starting = tokio::spawn(async move { ShopProcess::start(&loadtest, Version::V6, &args, path).await });

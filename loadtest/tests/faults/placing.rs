@@ -11,10 +11,7 @@ use lapin::options::BasicGetOptions;
 use loadtest::{client::Connection, services::Server, shop_process::ShopProcess};
 use redis::AsyncCommands;
 use serde_json::Value;
-use tokio::{task::block_in_place, time::sleep};
-
-/// RabbitMQ 3.10 can lose a queue that was declared within the second before a kill -9, and nothing shows when it is safe.
-const SETTLED: Duration = Duration::from_secs(2);
+use tokio::task::block_in_place;
 
 /// Compares all the time, and places at once.
 const EAGER: [&str; 4] = ["--reconcile-every", "0.2", "--place-after", "0.1"];
@@ -149,8 +146,7 @@ async fn a_redis_that_was_started_again_without_rabbitmq_sells_after_a_while() {
     let sale = Production::new(&services, 10).await;
     let shop = sale.instance(&EAGER).await;
     let before = sale.clicks(&shop, 1..=3).await;
-    sleep(SETTLED).await;
-    block_in_place(|| services.kill(Server::RabbitMq)).unwrap();
+    sale.kill(&mut services, Server::RabbitMq).await;
     let without = sale.clicks(&shop, 4..=5).await; // into the outbox, and by way of Redis into SQL
     become_confirmed(&shop, &[before.clone(), without].concat()).await;
 
@@ -180,8 +176,7 @@ async fn rabbitmq_away_while_postgresql_is_away_costs_time_and_nothing_else() {
     let sale = Production::new(&services, 10).await;
     let shop = sale.instance(&EAGER).await;
     let mut orders = sale.clicks(&shop, 1..=2).await;
-    sleep(SETTLED).await;
-    block_in_place(|| services.kill(Server::RabbitMq)).unwrap();
+    sale.kill(&mut services, Server::RabbitMq).await;
     block_in_place(|| services.kill(Server::Postgres)).unwrap();
     orders.extend(sale.clicks(&shop, 3..=5).await);
     block_in_place(|| services.start_again(Server::Postgres)).unwrap();

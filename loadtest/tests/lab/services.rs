@@ -5,7 +5,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -109,7 +109,7 @@ fn read_amqp(stream: &mut TcpStream) -> [u8; 2] {
     [body[1], body[3]]
 }
 
-/// Logs in to RabbitMQ and declares a durable queue; or with `passive` only asks whether it is there.
+/// Logs in to RabbitMQ and declares a quorum queue; or with `passive` only asks whether it is there.
 fn rabbitmq(url: &Url, passive: bool) -> bool {
     let mut stream = connect(url).unwrap();
     stream.write_all(b"AMQP\0\0\x09\x01").unwrap();
@@ -120,18 +120,9 @@ fn rabbitmq(url: &Url, passive: bool) -> bool {
     stream.write_all(b"\x01\0\0\0\0\0\x0c\0\x0a\0\x1f\x07\xff\0\x02\0\0\0\0\xce").unwrap(); // tune-ok has no answer
     assert_eq!(amqp(&mut stream, 0, [10, 40], b"\x01/\0\0"), [10, 41], "open");
     assert_eq!(amqp(&mut stream, 1, [20, 10], b"\0"), [20, 11], "a channel");
-    let declare = [b"\0\0\x06orders", &[if passive { 3 } else { 2 }][..], b"\0\0\0\0"].concat();
+    let quorum = b"\0\0\0\x18\x0cx-queue-typeS\0\0\0\x06quorum";
+    let declare = [b"\0\0\x06orders", &[if passive { 3 } else { 2 }][..], quorum].concat();
     amqp(&mut stream, 1, [50, 10], &declare) == [50, 11]
-}
-
-/// RabbitMQ's database on disk names the queue. It confirms a queue up to two seconds earlier, and loses it if it is killed then.
-fn queue_is_on_disk(folder: &Path) -> bool {
-    let Ok(entries) = fs::read_dir(folder) else { return false };
-    entries.flatten().map(|entry| entry.path()).any(|path| {
-        let is_database = path.extension().is_some_and(|kind| ["LOG", "DCL", "DCD"].iter().any(|known| kind == *known));
-        (path.is_dir() && queue_is_on_disk(&path))
-            || (is_database && fs::read(path).is_ok_and(|bytes| bytes.windows(6).any(|part| part == b"orders")))
-    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,7 +150,9 @@ async fn killed_servers_come_back_with_their_data_and_dropped_ones_leave_nothing
     assert!(redis(redis_url, "GET kept").contains("$2\r\n42\r\n"));
     assert!(rabbitmq(amqp_url, false), "a queue");
     let folder = servers_of(&before);
-    eventually("the queue is on the disk", async || queue_is_on_disk(&folder.join("rabbitmq/data"))).await;
+    let mut is_on_disk = || tokio::task::block_in_place(|| services.has_on_disk("orders")).unwrap();
+    eventually("the queue is on the disk", async || is_on_disk()).await;
+    assert!(!tokio::task::block_in_place(|| services.has_on_disk("no such queue")).unwrap());
 
     for (server, url) in Server::ALL.iter().zip(&urls) {
         tokio::task::block_in_place(|| {

@@ -97,10 +97,9 @@ async fn readiness_names_who_does_not_answer() {
         })
         .await;
     }
-    // RabbitMQ last: 3.10 loses a queue that it was told of within the second before it is killed.
     let servers = [(Server::Postgres, "PostgreSQL"), (Server::Redis, "Redis"), (Server::RabbitMq, "RabbitMQ")];
     for (server, name) in servers {
-        block_in_place(|| services.kill(server).unwrap());
+        sale.kill(&mut services, server).await;
         let names_it = async |shop: SocketAddr, status: u16| {
             eventually(&format!("{status}, for want of {name}"), async || {
                 let (said, body) = readiness(shop).await;

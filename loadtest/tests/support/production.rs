@@ -120,6 +120,16 @@ impl Production {
         ShopProcess::nginx(&self.lab.loadtest, &instances, log).await.unwrap()
     }
 
+    /// Kills a server, and RabbitMQ not before it has the queues on disk: it would lose them, and no test is about that.
+    pub async fn kill(&self, services: &mut Services, server: Server) {
+        if server == Server::RabbitMq {
+            let queue = format!("{}.orders", self.stores.namespace);
+            let mut is_on_disk = || block_in_place(|| services.has_on_disk(&queue)).unwrap();
+            eventually("the queue is on the disk", async || is_on_disk()).await;
+        }
+        block_in_place(|| services.kill(server)).unwrap();
+    }
+
     /// Puts a message into the queue, as a relay would.
     pub async fn publish(&self, body: &[u8]) {
         let connection = self.stores.queues().await.unwrap();

@@ -2,13 +2,27 @@
 
 use std::io;
 
-use anyhow::Context;
-use tokio::{net::TcpStream, task::block_in_place};
+use anyhow::{Context, ensure};
+use tokio::{
+    net::TcpStream,
+    task::block_in_place,
+    time::{Instant, sleep},
+};
 
-use super::Target;
+use super::{LOOK_EVERY, TO_BE_IN_PLACE, Target};
 use crate::services::{Server, Services};
 
 impl Target<'_> {
+    /// Waits until RabbitMQ has the shop's queues on disk. A shop declares them at its start, and no sale opens so soon after it.
+    pub(super) async fn wait_for_queues(&mut self) -> anyhow::Result<()> {
+        let (last, began) = (format!("{}.orders", self.stores.namespace), Instant::now());
+        while !block_in_place(|| self.services.has_on_disk(&last))? {
+            ensure!(began.elapsed() < TO_BE_IN_PLACE, "RabbitMQ has the queues not on disk");
+            sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+
     /// Kills servers, one right after the other.
     pub(super) fn kill(&mut self, servers: &[Server]) -> anyhow::Result<()> {
         block_in_place(|| servers.iter().try_for_each(|server| self.services.kill(*server)))

@@ -1,9 +1,10 @@
 //! What is done to a shop, whether it worked, and what undoes it.
 //!
 //! This file says for each fault what happens when: `prepare` before the sale opens, `arm` before the strike, `strike`, `is_in_place`,
-//! `mend`, and `bring_back` after the first confirmed order. How it is done stands with its kind: `killed` servers and instances,
-//! hosts that are `lost` or frozen, `silent` connections, servers that are `refusing` writes, `data` that is gone, a `replica` that
-//! leads for a moment, a torn `outbox`, and a wrong `clock`. `target` is what all of them strike.
+//! `mend`, and `bring_back` after the first confirmed order. Most faults need no `prepare`, `arm` and `bring_back`; the compiler asks
+//! for the other three. How it is done stands with its kind: `killed` servers and instances, hosts that are `lost` or frozen, `silent`
+//! connections, servers that are `refusing` writes, `data` that is gone, a `replica` that leads for a moment, a torn `outbox`, and a
+//! wrong `clock`. `target` is what all of them strike.
 
 mod clock;
 mod data;
@@ -17,7 +18,7 @@ mod target;
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 
 pub(super) use self::target::Target;
 use super::Fault::{
@@ -28,9 +29,6 @@ use super::Fault::{
 };
 use crate::services::{Server, Services};
 
-/// RabbitMQ 3.10 can lose a queue that was declared within the second before a kill -9, and a shop declares its queues once,
-/// at start-up. No sale opens so soon after its shop.
-const SETTLED: Duration = Duration::from_secs(2);
 /// How long a fault may take until it is in place: longer than an instance takes to stop.
 const TO_BE_IN_PLACE: Duration = Duration::from_secs(20);
 /// How often one looks whether it is.
@@ -39,16 +37,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 const A_WHILE: Duration = Duration::from_secs(5);
 
 impl Fault {
-    /// Sees to it that the fault is the one that is meant; `up` is when the shops had started.
-    pub(super) async fn prepare(self, target: &mut Target<'_>, up: Instant) -> anyhow::Result<()> {
+    /// Sees to it that the fault is the one that is meant.
+    pub(super) async fn prepare(self, target: &mut Target<'_>) -> anyhow::Result<()> {
         match self {
-            RabbitMqKilled | RedisAndRabbitMqKilled | PostgresAndRabbitMqKilled => sleep_until(up + SETTLED).await,
+            RabbitMqKilled | RedisAndRabbitMqKilled | PostgresAndRabbitMqKilled => target.wait_for_queues().await?,
             // So that what is cut off is of this sale, and not of all that was sold on this Redis.
             RedisCut => target.rewrite_log().await?,
             RedisFailback => target.attach_replica().await?,
-            RedisKilled | RedisFlushed | RedisEmptied | PostgresKilled | InstanceKilled | InstanceStopped
-            | LeaderLost | WorkerLost | LeaderStopped | WorkerStopped | PostgresSilent | PostgresReadonly
-            | RedisSilent | RedisDemoted | RabbitMqSilent | RabbitMqBlocked | OutboxTorn | ClockSkewed => {}
+            _ => {}
         }
         Ok(())
     }
@@ -64,23 +60,7 @@ impl Fault {
             }
             OutboxTorn => target.hold_reads().await,
             RedisFailback => target.outrun_replica().await?,
-            RedisKilled
-            | RedisFlushed
-            | RedisEmptied
-            | RedisCut
-            | RabbitMqKilled
-            | PostgresKilled
-            | InstanceKilled
-            | InstanceStopped
-            | PostgresSilent
-            | PostgresReadonly
-            | RedisSilent
-            | RedisDemoted
-            | RabbitMqSilent
-            | RabbitMqBlocked
-            | ClockSkewed
-            | RedisAndRabbitMqKilled
-            | PostgresAndRabbitMqKilled => {}
+            _ => {}
         }
         target.let_next_in();
         Ok(())
@@ -209,25 +189,7 @@ impl Fault {
         match self {
             LeaderLost | WorkerLost => target.start_lost().await.map(Some),
             LeaderStopped | WorkerStopped => target.thaw().map(Some),
-            RedisKilled
-            | RedisFlushed
-            | RedisEmptied
-            | RedisCut
-            | RabbitMqKilled
-            | PostgresKilled
-            | InstanceKilled
-            | InstanceStopped
-            | PostgresSilent
-            | PostgresReadonly
-            | RedisSilent
-            | RedisDemoted
-            | RedisFailback
-            | RabbitMqSilent
-            | RabbitMqBlocked
-            | OutboxTorn
-            | ClockSkewed
-            | RedisAndRabbitMqKilled
-            | PostgresAndRabbitMqKilled => Ok(None),
+            _ => Ok(None),
         }
     }
 }

@@ -10,11 +10,13 @@ use tokio::{
 };
 use url::Url;
 
-use super::{LOOK_EVERY, SETTLED, TO_BE_IN_PLACE, Target, target::replication};
+use super::{LOOK_EVERY, TO_BE_IN_PLACE, Target, target::replication};
 use crate::services::{Server, Services};
 
 /// How long it may take until the next buyers have reserved.
 const NEXT: Duration = Duration::from_secs(5);
+/// How long until all instances know the epoch that the replica's attaching has cost.
+const TO_BE_KNOWN: Duration = Duration::from_secs(2);
 
 /// A second Redis, which follows the first one.
 pub(super) struct Replica {
@@ -38,7 +40,7 @@ impl Target<'_> {
         follow(&mut redis, &self.stores.redis).await?;
         self.replica = Some(Replica { url, redis, lacks: 0, _server: server });
         self.stores.wait_until_quiet(self.pool, &[self.sale]).await?;
-        sleep(SETTLED).await; // until all instances know the new epoch
+        sleep(TO_BE_KNOWN).await;
         Ok(())
     }
 
