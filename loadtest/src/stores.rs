@@ -1,13 +1,16 @@
 //! What chapter 6 has beside the database: Redis and RabbitMQ. Each run has keys and queues of its own there, which are looked
 //! at with commands of our own, never through the shop.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use clap::Parser;
 use lapin::{
     Connection, ConnectionProperties,
-    options::{QueueDeclareOptions, QueueDeleteOptions},
+    options::{BasicGetOptions, QueueDeclareOptions, QueueDeleteOptions},
     types::FieldTable,
 };
 use redis::{AsyncCommands, aio::MultiplexedConnection};
@@ -15,6 +18,7 @@ use sqlx::AnyPool;
 use tokio::time::sleep;
 use url::Url;
 use v1_naive::shop::sales::Sale;
+use v6_production::Reservation;
 
 use crate::ledger::{InRedis, InStores};
 
@@ -115,6 +119,26 @@ impl Stores {
             unfinished += i64::from(self.messages(queue).await?);
         }
         Ok(unfinished)
+    }
+
+    /// Messages for the workers about orders that SQL has: when RabbitMQ gives a lost worker up, what it had in its hands comes
+    /// again, and changes nothing. No instance may run: what is looked at counts as handed out.
+    ///
+    /// # Errors
+    /// A server's.
+    pub async fn repeated(&self, pool: &AnyPool, sale: i64) -> anyhow::Result<i64> {
+        let orders = sqlx::query_scalar("select id from orders where sale_id = $1").bind(sale).fetch_all(pool).await?;
+        let orders: HashSet<i64> = orders.into_iter().collect();
+        let connection = self.queues().await?;
+        let channel = connection.create_channel().await?;
+        let (queue, mut repeated) = (format!("{}.orders", self.namespace), 0);
+        while let Some(message) = channel.basic_get(queue.as_str().into(), BasicGetOptions::default()).await? {
+            let reservations: Vec<Reservation> = serde_json::from_slice(&message.data).unwrap_or_default();
+            let known = reservations.iter().all(|one| orders.contains(&one.order_id.0));
+            repeated += i64::from(known && !reservations.is_empty());
+        }
+        connection.close(200, "".into()).await?; // with none acknowledged: all go back
+        Ok(repeated)
     }
 
     /// Messages in a queue, `orders`, `dead` or `parked`, that no worker has in its hands.

@@ -204,7 +204,10 @@ async fn strike(
 }
 
 async fn conclude(fault: Fault, plan: &Plan, set: &Set, history: &[Told], strike: Strike) -> anyhow::Result<Round> {
-    let ledger = Ledger::read(&set.pool, set.stores.as_ref(), &[SALE]).await?;
+    let mut ledger = Ledger::read(&set.pool, set.stores.as_ref(), &[SALE]).await?;
+    if let (Some(stores), Some(seen)) = (&set.stores, &mut ledger.stores) {
+        seen.unfinished -= stores.repeated(&set.pool, SALE).await?;
+    }
     let audit = audit(history, &ledger);
     Ok(Round {
         stock: plan.stock,

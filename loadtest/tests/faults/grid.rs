@@ -9,10 +9,10 @@ use std::{
 };
 
 use crate::support::{
-    eventually,
+    SALE, eventually,
     liar::{self, Lie},
     loadtest,
-    production::own,
+    production::{Production, own, reservation, sells, shared},
 };
 use loadtest::{
     audit::Audit,
@@ -30,6 +30,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use serde_json::json;
 use tokio::task::block_in_place;
 
 const SMALL: &str = "--buyers 400 --stock 100";
@@ -242,4 +243,20 @@ async fn a_strike_that_does_nothing_makes_the_round_invalid() {
         assert_eq!(round.why_invalid().as_deref(), Some("the fault was not in place"));
         assert_eq!(round.audit.orders, 200, "the sale went on: {round:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_message_counts_as_repeated_if_all_its_orders_are_in_sql() {
+    let sale = Production::new(shared(), 5).await;
+    let mut shop = sale.instance(&[]).await;
+    let known = sells(shop.address, 1).await;
+    sale.settles_at(1).await;
+    shop.kill().await.unwrap();
+    let (known, unknown) = (reservation(known, 1, 1, 1), reservation(known + 1, 2, 2, 2));
+    for message in [json!([known]), json!([known, unknown]), json!([unknown]), json!([]), json!("garbage")] {
+        sale.publish(message.to_string().as_bytes()).await;
+    }
+    assert_eq!(sale.stores.repeated(&sale.pool, SALE).await.unwrap(), 1);
+    eventually("all are back", async || sale.stores.messages("orders").await.unwrap() == 5).await;
 }
