@@ -18,7 +18,7 @@ use sqlx::AnyPool;
 use tokio::time::sleep;
 use url::Url;
 use v1_naive::shop::sales::Sale;
-use v6_production::Reservation;
+use v6_production::{OrderId, Reservation};
 
 use crate::ledger::{InRedis, InStores};
 
@@ -121,20 +121,23 @@ impl Stores {
         Ok(unfinished)
     }
 
-    /// Messages for the workers about orders that SQL has: when RabbitMQ gives a lost worker up, what it had in its hands comes
-    /// again, and changes nothing. No instance may run: what is looked at counts as handed out.
+    /// Messages for the workers about orders that SQL has, or of an epoch that is over, which SQL has declared lost. When RabbitMQ
+    /// gives a lost worker up, what it had in its hands comes again, and changes nothing. No instance may run: what is looked at
+    /// counts as handed out.
     ///
     /// # Errors
     /// A server's.
     pub async fn repeated(&self, pool: &AnyPool, sale: i64) -> anyhow::Result<i64> {
         let orders = sqlx::query_scalar("select id from orders where sale_id = $1").bind(sale).fetch_all(pool).await?;
         let orders: HashSet<i64> = orders.into_iter().collect();
+        let epoch = sqlx::query_scalar("select epoch from sales where id = $1").bind(sale).fetch_one(pool).await?;
+        let is_known = |order: OrderId| orders.contains(&order.0) || order.epoch() < epoch;
         let connection = self.queues().await?;
         let channel = connection.create_channel().await?;
         let (queue, mut repeated) = (format!("{}.orders", self.namespace), 0);
         while let Some(message) = channel.basic_get(queue.as_str().into(), BasicGetOptions::default()).await? {
             let reservations: Vec<Reservation> = serde_json::from_slice(&message.data).unwrap_or_default();
-            let known = reservations.iter().all(|one| orders.contains(&one.order_id.0));
+            let known = reservations.iter().all(|one| is_known(one.order_id));
             repeated += i64::from(known && !reservations.is_empty());
         }
         connection.close(200, "".into()).await?; // with none acknowledged: all go back

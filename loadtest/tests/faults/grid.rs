@@ -32,6 +32,7 @@ use nix::{
 };
 use serde_json::json;
 use tokio::task::block_in_place;
+use v6_production::OrderId;
 
 const SMALL: &str = "--buyers 400 --stock 100";
 
@@ -247,16 +248,18 @@ async fn a_strike_that_does_nothing_makes_the_round_invalid() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn a_message_counts_as_repeated_if_all_its_orders_are_in_sql() {
+async fn a_message_counts_as_repeated_if_sql_knows_all_its_orders_or_has_declared_them_lost() {
     let sale = Production::new(shared(), 5).await;
     let mut shop = sale.instance(&[]).await;
     let known = sells(shop.address, 1).await;
     sale.settles_at(1).await;
     shop.kill().await.unwrap();
     let (known, unknown) = (reservation(known, 1, 1, 1), reservation(known + 1, 2, 2, 2));
-    for message in [json!([known]), json!([known, unknown]), json!([unknown]), json!([]), json!("garbage")] {
+    let lost = reservation(OrderId::base(SALE, sale.epoch().await - 1).0 + 1, 3, 3, 3);
+    let repeated = [json!([known]), json!([lost]), json!([known, lost])];
+    for message in repeated.iter().chain(&[json!([known, unknown]), json!([unknown]), json!([]), json!("garbage")]) {
         sale.publish(message.to_string().as_bytes()).await;
     }
-    assert_eq!(sale.stores.repeated(&sale.pool, SALE).await.unwrap(), 1);
-    eventually("all are back", async || sale.stores.messages("orders").await.unwrap() == 5).await;
+    assert_eq!(sale.stores.repeated(&sale.pool, SALE).await.unwrap(), 3);
+    eventually("all are back", async || sale.stores.messages("orders").await.unwrap() == 7).await;
 }
