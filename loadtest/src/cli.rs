@@ -2,7 +2,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use loadtest::{
-    explore::stage::MOST_BUYERS, fault::Fault, lab::Backend, scenario::Scenario, services::Server, version::Version,
+    explore::stage::MOST_BUYERS, fault::Fault, lab::Backend, provider, scenario::Scenario, services::Server,
+    version::Version,
 };
 
 /// Breaks every version of the flash sale with the same crowd, and audits what is left.
@@ -43,6 +44,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Private servers up until Ctrl-C; prints their URLs
     Services,
+    /// A payment provider for chapter 6: a fake, with a ledger, which can be slow, silent or dead
+    Provider(Provider),
     /// nginx in front of instances of chapter 6
     #[command(hide = true)]
     Nginx(Nginx),
@@ -387,4 +390,23 @@ pub(crate) struct Nginx {
     /// The instances
     #[arg(required = true)]
     pub(crate) instances: Vec<SocketAddr>,
+}
+
+#[derive(Args)]
+pub(crate) struct Provider {
+    /// Where it listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3001")]
+    pub(crate) listen: SocketAddr,
+
+    /// Its ledger, an SQLite file
+    #[arg(long, value_name = "FILE", default_value = "provider.db")]
+    pub(crate) ledger: PathBuf,
+
+    /// What a shop has to know to be served [default: nothing]
+    #[arg(long, env = "PROVIDER_SECRET", value_name = "SECRET", hide_env_values = true)]
+    pub(crate) secret: Option<String>,
+
+    /// A way to be wrong, for the audit to notice
+    #[arg(long, value_name = "MUTANT", value_enum)]
+    pub(crate) mutant: Option<provider::Mutant>,
 }

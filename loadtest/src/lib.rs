@@ -33,6 +33,8 @@ pub mod open_files;
 pub mod plan;
 /// What is to come out.
 pub mod promise;
+/// Who takes chapter 6's money: a fake.
+pub mod provider;
 /// What is written to a file.
 pub mod record;
 /// The HTML report.

@@ -6,7 +6,7 @@ mod commands;
 use std::process::ExitCode;
 
 use cli::{Cli, Command};
-use commands::{Exit, demo, explore, faults, matrix, mutants, nginx, replay, report, run, serve, services};
+use commands::{Exit, demo, explore, faults, matrix, mutants, nginx, provider, replay, report, run, serve, services};
 
 /// A stampede is allocations: the system's allocator took a quarter of a shop's processor time. Crowd and shops are this one
 /// program, so every version has it.
@@ -29,6 +29,7 @@ async fn main() -> ExitCode {
         Command::Picture(args) => report::picture(&args).map(ExitCode::from),
         Command::Serve(args) => serve::serve(args).await,
         Command::Nginx(args) => nginx::nginx(args).await,
+        Command::Provider(args) => provider::provider(args).await,
         Command::Services => services::services().await,
         Command::Keeper { servers } => loadtest::services::keeper::run(servers).await,
     };

@@ -6,6 +6,7 @@ pub(crate) mod faults;
 pub(crate) mod matrix;
 pub(crate) mod mutants;
 pub(crate) mod nginx;
+pub(crate) mod provider;
 pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod run;

@@ -1,0 +1,70 @@
+use std::collections::HashMap;
+
+use anyhow::{Context, ensure};
+use http_body_util::{BodyExt, Full};
+use hyper::{Method, Request, StatusCode, body::Bytes, header};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use url::Url;
+
+use super::{Entry, Step, Switches};
+
+/// A provider, as the lab sees it: its ledger, and its switches.
+pub struct Remote {
+    client: Client<HttpConnector, Full<Bytes>>,
+    url: Url,
+}
+
+impl Remote {
+    /// The provider at this URL.
+    pub fn new(url: &Url) -> Remote {
+        Remote { client: Client::builder(TokioExecutor::new()).build_http(), url: url.clone() }
+    }
+
+    /// All entries of its ledger, oldest first.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn entries(&self) -> anyhow::Result<Vec<Entry>> {
+        self.get("/ledger").await
+    }
+
+    /// How many requests it has left without an answer, by step.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn waiting(&self) -> anyhow::Result<HashMap<Step, usize>> {
+        #[derive(Deserialize)]
+        struct Board {
+            waiting: HashMap<Step, usize>,
+        }
+        Ok(self.get::<Board>("/switches").await?.waiting)
+    }
+
+    /// What it does wrong from now on.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn switch(&self, switches: &Switches) -> anyhow::Result<()> {
+        self.call(Method::PUT, "/switches", serde_json::to_vec(switches)?).await.map(drop)
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        Ok(serde_json::from_slice(&self.call(Method::GET, path, Vec::new()).await?)?)
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Vec<u8>) -> anyhow::Result<Bytes> {
+        let (host, port) = (self.url.host_str().context("no host")?, self.url.port().context("no port")?);
+        let request = Request::builder().method(method).uri(format!("http://{host}:{port}{path}"));
+        let request = request.header(header::CONTENT_TYPE, "application/json");
+        let request = request.header(header::AUTHORIZATION, super::bearer(self.url.password().unwrap_or_default()));
+        let response =
+            self.client.request(request.body(Full::new(body.into()))?).await.context("the payment provider")?;
+        let status = response.status();
+        ensure!(matches!(status, StatusCode::OK | StatusCode::NO_CONTENT), "the payment provider says {status}");
+        Ok(response.into_body().collect().await?.to_bytes())
+    }
+}
