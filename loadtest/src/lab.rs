@@ -13,7 +13,7 @@ use crate::{
     scenario::calibration::Calibration,
     services::{
         self,
-        Server::{RabbitMq, Redis},
+        Server::{Provider, RabbitMq, Redis},
         Services,
     },
     stores::Stores,
@@ -65,12 +65,23 @@ pub struct Lab {
     made: Mutex<Vec<String>>,
 }
 
-/// Redis and RabbitMQ.
+/// Redis, RabbitMQ and the payment provider.
 struct StoreServers {
     redis: Url,
     amqp: Url,
-    /// Ours, or somebody's.
-    private: Option<Services>,
+    provider: Url,
+    /// Whether Redis and RabbitMQ are somebody's.
+    others: bool,
+    /// Those that are ours.
+    _private: Option<Services>,
+}
+
+impl StoreServers {
+    fn with(&self, namespace: &str) -> Stores {
+        let StoreServers { redis, amqp, provider, .. } = self;
+        let (redis, amqp, provider) = (redis.clone(), amqp.clone(), provider.clone());
+        Stores { redis, amqp, provider, namespace: namespace.into() }
+    }
 }
 
 struct Server {
@@ -123,7 +134,8 @@ impl Lab {
             services.url(server).cloned().with_context(|| format!("{server} is not one of these servers"))
         };
         let lab = Lab::open(loadtest, &Backend::Server(url(POSTGRES)?)).await?;
-        let stores = StoreServers { redis: url(Redis)?, amqp: url(RabbitMq)?, private: None };
+        let (redis, amqp, provider) = (url(Redis)?, url(RabbitMq)?, url(Provider)?);
+        let stores = StoreServers { redis, amqp, provider, others: true, _private: None };
         Ok(Lab { stores: OnceCell::new_with(Some(stores)), ..lab })
     }
 
@@ -170,19 +182,24 @@ impl Lab {
             bail!(lacking);
         }
         let start = async || {
-            if let (Some(redis), Some(amqp)) = (given(Redis), given(RabbitMq)) {
-                let url = |text: String| Url::parse(&text).context("REDIS_URL or AMQP_URL is not a URL");
-                return Ok(StoreServers { redis: url(redis)?, amqp: url(amqp)?, private: None });
-            }
+            // Redis and RabbitMQ are both somebody's, or both ours.
+            let others = given(Redis).is_some() && given(RabbitMq).is_some();
+            let is_given = |server| given(server).is_some() && (others || server == Provider);
+            let missing: Vec<_> = [Redis, RabbitMq, Provider].into_iter().filter(|&one| !is_given(one)).collect();
             let program = self.loadtest.clone();
-            let start = move || Services::start(&program, &[Redis, RabbitMq]);
-            let services = tokio::task::spawn_blocking(start).await??;
-            let url = |server| services.url(server).cloned().context("a server has no URL");
-            anyhow::Ok(StoreServers { redis: url(Redis)?, amqp: url(RabbitMq)?, private: Some(services) })
+            let services = tokio::task::spawn_blocking(move || Services::start(&program, &missing)).await??;
+            let url = |server: services::Server| match services.url(server) {
+                Some(url) => Ok(url.clone()),
+                None => given(server)
+                    .unwrap_or_default()
+                    .parse()
+                    .with_context(|| format!("{} is not a URL", server.variable())),
+            };
+            let (redis, amqp, provider) = (url(Redis)?, url(RabbitMq)?, url(Provider)?);
+            anyhow::Ok(StoreServers { redis, amqp, provider, others, _private: Some(services) })
         };
         let servers = self.stores.get_or_try_init(start).await?;
-        let StoreServers { redis, amqp, .. } = servers;
-        Ok(Stores { redis: redis.clone(), amqp: amqp.clone(), namespace: database.name.clone() })
+        Ok(servers.with(&database.name))
     }
 
     /// A pool on the server itself, for watching a run from outside.
@@ -218,12 +235,11 @@ impl Lab {
 
     /// Removes what a broken-off run has left on somebody's servers, and stops our own; with those goes what is on them.
     pub async fn close(self) {
-        let others = self.stores.get().filter(|stores| stores.private.is_none());
+        let others = self.stores.get().filter(|stores| stores.others);
         let is_private = self.server.as_ref().is_some_and(|server| server.private.is_some());
         for name in self.made.lock().await.iter() {
-            if let Some(StoreServers { redis, amqp, .. }) = others {
-                let (redis, amqp) = (redis.clone(), amqp.clone());
-                let _ = Stores { redis, amqp, namespace: name.clone() }.remove().await;
+            if let Some(others) = others {
+                let _ = others.with(name).remove().await;
             }
             if !is_private {
                 let _ = self.drop_database(name).await;

@@ -35,6 +35,8 @@ pub struct Stores {
     pub redis: Url,
     /// The server.
     pub amqp: Url,
+    /// Who takes the money.
+    pub provider: Url,
     /// What the names of keys and queues begin with.
     pub namespace: String,
 }
@@ -42,8 +44,13 @@ pub struct Stores {
 impl Stores {
     /// For a shop that is to use them.
     pub fn shop_args(&self) -> Vec<String> {
-        let Stores { redis, amqp, namespace } = self;
-        ["--redis-url", redis.as_str(), "--amqp-url", amqp.as_str(), "--namespace", namespace].map(str::to_owned).into()
+        let Stores { redis, amqp, provider, namespace } = self;
+        let servers = [("--redis-url", redis), ("--amqp-url", amqp), ("--provider-url", provider)];
+        let servers = servers.into_iter().map(|(flag, url)| (flag, url.as_str()));
+        servers
+            .chain([("--namespace", namespace.as_str())])
+            .flat_map(|(flag, value)| [flag.into(), value.into()])
+            .collect()
     }
 
     /// Puts sales up, in SQL and in Redis.

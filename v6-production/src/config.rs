@@ -81,9 +81,13 @@ pub struct Config {
     #[arg(long, env = "PAY_WITHIN", value_name = "PAY_WITHIN", default_value = "900", value_parser = seconds)]
     pub pay_within: Duration,
 
-    /// Seconds that the fake payment provider takes to answer
-    #[arg(long, env = "PAYMENT_TAKES", value_name = "PAYMENT_TAKES", default_value = "0.05", value_parser = seconds)]
-    pub payment_takes: Duration,
+    /// http://name:secret@host:port/: the payment provider. Without one, nobody can pay
+    #[arg(long, env = "PROVIDER_URL", value_name = "PROVIDER_URL", hide_env_values = true)]
+    pub provider_url: Option<Url>,
+
+    /// Where the provider can reach this shop, to say that there is news [default: the address that it listens at]
+    #[arg(long, env = "CALLBACK_URL", value_name = "CALLBACK_URL")]
+    pub callback_url: Option<Url>,
 
     /// Seconds until a request to Redis counts as unanswered; it may have been carried out
     #[arg(long, env = "REDIS_TIMEOUT", value_name = "REDIS_TIMEOUT", default_value = "2", value_parser = seconds)]
@@ -165,6 +169,15 @@ pub enum Command {
     Reconcile(Which),
     /// Puts a buyer on the deny list, or takes one off
     Deny(DenyArgs),
+    /// Gives back what was paid for an order, and sells its unit again
+    Refund(RefundArgs),
+}
+
+/// What is given back.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RefundArgs {
+    /// The order's number
+    pub order: i64,
 }
 
 /// Which sales.

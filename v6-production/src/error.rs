@@ -32,8 +32,10 @@ pub(crate) enum Error {
     Unavailable(&'static str),
     /// 503 `timed-out`: asked, and no answer came in time. Not a no: ask again with the same idempotency key.
     Unanswered,
-    /// 402 `declined`: by the payment provider.
-    Declined,
+    /// 503 `timed-out`: nobody knows yet what came of the payment.
+    PaymentUnknown,
+    /// 402 `declined`: the card was not charged, and this payment is over.
+    Declined(&'static str),
     /// 409 `conflict`, with a reason.
     Conflict(&'static str),
     /// 409 `limit-reached`: this order has seen too many payments.
@@ -80,7 +82,12 @@ impl IntoResponse for Error {
                 "timed-out",
                 "no answer in time; you may have a unit: ask again with the same Idempotency-Key",
             )),
-            Error::Declined => problem(StatusCode::PAYMENT_REQUIRED, "declined", "the payment provider declined"),
+            Error::PaymentUnknown => later(problem(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "timed-out",
+                "the card may have been charged; ask again with the same Idempotency-Key, or look at the order",
+            )),
+            Error::Declined(detail) => problem(StatusCode::PAYMENT_REQUIRED, "declined", detail),
             Error::Conflict(detail) => later(problem(StatusCode::CONFLICT, "conflict", detail)),
             Error::KeyReused => {
                 problem(StatusCode::UNPROCESSABLE_ENTITY, "key-reused", "this key came with another request before")

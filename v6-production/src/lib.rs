@@ -70,7 +70,7 @@ use self::gate::{
 };
 
 pub use self::{
-    config::{Command, Config, DenyArgs, Mode, Puzzle, Role, Rules, SeedArgs, Which},
+    config::{Command, Config, DenyArgs, Mode, Puzzle, RefundArgs, Role, Rules, SeedArgs, Which},
     gate::session::buyer_id,
     operate::put_up,
     order_id::OrderId,
@@ -98,7 +98,7 @@ pub(crate) struct Parts {
     redis: redis_store::RedisStore,
     lookups: orders::Lookups,
     watchers: notify::Watchers,
-    provider: payment::FakeProvider,
+    provider: payment::Provider,
     stop: CancellationToken,
     /// Payments and WebSockets under way: who began one may be gone.
     tasks: TaskTracker,
@@ -126,6 +126,8 @@ fn routes(app: App, clients: Arc<ClientLimit>, config: &Config) -> Router {
         .route("/orders/{order_id}", get(orders::show))
         .route("/orders/{order_id}/watch", get(notify::watch))
         .route("/orders/{order_id}/payment", post(payment::handler))
+        .route("/orders/{order_id}/cancel", post(payment::cancel))
+        .route("/payments/{reference}/callback", post(payment::callback))
         .layer(from_fn_with_state(app.clone(), session::layer))
         .layer(from_fn_with_state(Origins(config.origins.clone().into()), origin::layer));
     let routes = if config.role.takes_requests() { buying } else { Router::new() };

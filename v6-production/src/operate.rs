@@ -1,15 +1,18 @@
 //! What an operator does beside running the shop.
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use sqlx::PgPool;
 
 use crate::{
     Command, Config, DenyArgs, SeedArgs, Which,
     gate::deny,
+    notify::Notices,
+    order_id::OrderId,
+    payment::outbox,
     redis_store::RedisStore,
     set_up::Wrong,
     shop::sales::{Sale, now_ms},
-    sql,
+    sql::{self, in_time},
     transport::Transport,
     upkeep::{Upkeep, Why, seed},
 };
@@ -58,6 +61,7 @@ pub(crate) async fn operate(config: &Config, command: &Command) -> anyhow::Resul
         Command::Rebuild(which) => rebuild(config, which).await,
         Command::Reconcile(which) => reconcile(config, which).await,
         Command::Deny(args) => deny(config, args).await,
+        Command::Refund(args) => refund(config, OrderId(args.order)).await,
     }
 }
 
@@ -100,6 +104,26 @@ async fn deny(config: &Config, args: &DenyArgs) -> anyhow::Result<()> {
     let upkeep = Servers::connect(config).await?.upkeep(config);
     let sales = upkeep.sales().await?;
     deny::deny(&upkeep.sql, &upkeep.redis, &sales, args.name.trim(), args.lift).await
+}
+
+/// The order ends now. The money follows: an instance that carries sees to it.
+async fn refund(config: &Config, order_id: OrderId) -> anyhow::Result<()> {
+    let servers = Servers::connect(config).await?;
+    let refunded = in_time(outbox::refund(&servers.sql, order_id)).await?;
+    if refunded {
+        Notices(servers.redis).orders(&[order_id]).await;
+        println!("order {}: refunded; its unit is sold again", order_id.0);
+        return Ok(());
+    }
+    let standing = "select coalesce(reason, status) from orders where id = $1";
+    let standing = sqlx::query_scalar(standing).bind(order_id).fetch_optional(&servers.sql);
+    let standing: Option<String> = in_time(standing).await?;
+    match standing.as_deref() {
+        Some(outbox::REFUNDED) => println!("order {}: refunded before", order_id.0),
+        Some(standing) => bail!("order {} is {standing}, not paid", order_id.0),
+        None => bail!("there is no order {}", order_id.0),
+    }
+    Ok(())
 }
 
 impl Which {

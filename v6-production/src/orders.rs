@@ -36,6 +36,8 @@ pub(crate) struct Standing {
     pub(crate) reason: Option<String>,
     /// By when it is to be paid, in milliseconds since 1970; nothing while it is queued.
     pub(crate) pay_by: Option<i64>,
+    /// Whether a payment has taken it: it waits for the card to be charged.
+    pub(crate) paying: bool,
 }
 
 impl Standing {
@@ -50,10 +52,13 @@ impl Standing {
         if let Some(reason) = &self.reason {
             body["reason"] = reason.as_str().into();
         }
-        if self.status == "confirmed" {
+        if self.status == "confirmed" && self.paying {
+            body["payment"] = "in-progress".into();
+        } else if self.status == "confirmed" {
             let ask = json!([{ "name": "card", "prompt": "Card number (nothing is charged: the provider is a fake)" }]);
             let href = format!("/orders/{}/payment", order_id.0);
             body["pay"] = json!({ "method": "POST", "href": href, "ask": ask, "by": self.pay_by });
+            body["cancel"] = json!({ "method": "POST", "href": format!("/orders/{}/cancel", order_id.0) });
         }
         body
     }
@@ -82,7 +87,7 @@ pub(crate) async fn find(app: &App, order_id: OrderId, buyer: Buyer) -> Result<S
     let held: Option<Vec<u8>> =
         app.redis.shared.clone().hget(held, &buyer.id.to_be_bytes()).await.map_err(|error| away(error.into()))?;
     if held.is_some_and(|held| held.starts_with(&order_id.0.to_be_bytes())) {
-        return Ok(Standing { status: "queued".into(), reason: None, pay_by: None });
+        return Ok(Standing { status: "queued".into(), reason: None, pay_by: None, paying: false });
     }
     // One that knows nothing of the sale, or has just been started again, may have lost this order: SQL will say so when Redis
     // has been rebuilt.
@@ -113,11 +118,12 @@ impl Recorded {
 /// What SQL says of many orders, whoever's they are. Of an epoch that is over, it knows all orders there will ever be: another
 /// one was reserved in a Redis that has lost it.
 pub(crate) async fn recorded(sql: &PgPool, orders: &[OrderId]) -> sqlx::Result<Vec<Recorded>> {
-    let query = "select id, buyer_id, status, reason, pay_by from orders where id = any($1)
+    let query =
+        "select id, buyer_id, status, reason, pay_by, paid_with is not null as paying from orders where id = any($1)
                  union all
-                 select order_id, buyer_id, 'failed', $4, null from order_collisions where order_id = any($1)
+                 select order_id, buyer_id, 'failed', $4, null, false from order_collisions where order_id = any($1)
                  union all
-                 select one, null, 'failed', $2, null
+                 select one, null, 'failed', $2, null, false
                  from unnest($1) as one join sales on sales.id = one >> 33
                  where (one >> 25 & $3) between 1 and sales.epoch - 1
                      and not exists (select from orders where orders.id = one)";

@@ -1,26 +1,31 @@
-//! Paying for an order: the card is authorised, the order goes from `confirmed` to `paid` if it has not expired meanwhile,
-//! and only then is the card charged. Every request carries an idempotency key, so that asking twice pays once.
+//! Paying for an order: the card is authorised, the order is taken for this payment if it has not ended meanwhile, then the card
+//! is charged, and only then is the order `paid`. Every request carries an idempotency key, so that asking twice pays once.
+//! What is begun here and not finished, `outbox` finishes.
 
-/// Who takes the money: a fake.
+/// What is still to be done at the provider.
+pub(crate) mod outbox;
+/// Who takes the money.
 mod provider;
-
-use std::time::Duration;
 
 use axum::{
     Json,
     body::Bytes,
     extract::State,
-    http::HeaderMap,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
-pub(crate) use self::provider::FakeProvider;
+pub(crate) use self::provider::Provider;
+use self::{
+    outbox::{Answer, Owes, Payment, TAKEN},
+    provider::Failure,
+};
 use crate::{
     App,
     error::Error,
+    gate::signer::{from_hex, to_hex},
     notify::Notices,
     order_id::OrderId,
     orders::{self, OrderPath},
@@ -29,36 +34,22 @@ use crate::{
     sql::in_time,
 };
 
-/// After so long without an answer, whoever was at it is gone, and the same request may begin again.
-const ABANDONED: Duration = Duration::from_secs(30);
-
 /// Payments that one order may see, or a few more if they begin in the same moment. Each is a row, and anybody can think of
 /// another key.
 const MOST_PAYMENTS: i64 = 20;
 
 /// What a payment says.
 #[derive(Deserialize)]
-struct Payment {
+struct Body {
     card: String,
-}
-
-/// What came of it; kept under the key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Answer {
-    Paid,
-    Declined,
-    /// The order had expired, or expired while the card was authorised. Nothing was charged.
-    Expired,
-    /// Another payment was faster. Nothing was charged.
-    PaidAlready,
 }
 
 /// `POST /orders/{order_id}/payment` with an `Idempotency-Key`: the same key and body get the same answer.
 ///
 /// # Errors
-/// 400 `invalid-request`: no key, no card; 402 `declined`; 404 `not-found`: not this buyer's order; 409 `conflict`: this key
-/// is in flight, or the order is paid, or not confirmed yet; 410 `closed`: it has expired; 422 `key-reused`: the key came with another request.
+/// 400 `invalid-request`: no key, no card; 402 `declined`: the card was not charged; 404 `not-found`: not this buyer's order; 409
+/// `conflict`: another payment was first, or the order is not confirmed yet; 410 `closed`: the order has ended; 422 `key-reused`: the
+/// key came with another request; 503 `overloaded`: nothing was done, `timed-out`: nobody knows yet what was done.
 pub(crate) async fn handler(
     app: State<App>,
     Path(OrderPath { order_id }): Path<OrderPath>,
@@ -68,103 +59,149 @@ pub(crate) async fn handler(
 ) -> Result<Response, Error> {
     let key =
         idempotency_key(&headers)?.ok_or_else(|| Error::invalid("a payment needs an Idempotency-Key"))?.to_owned();
-    let payment: Payment =
+    let body: Body =
         serde_json::from_slice(&body).map_err(|_| Error::invalid("a payment is a JSON object with a card"))?;
-    let digits = payment.card.replace(' ', "");
-    if !(12..=19).contains(&digits.len()) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+    let card = body.card.replace(' ', "");
+    if !(12..=19).contains(&card.len()) || !card.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Error::invalid("a card number has 12 to 19 digits"));
     }
     let app = app.0;
-    // On its own: a buyer who hangs up between authorisation and order must not leave it half-way.
-    let paying = app.tasks.clone().spawn(async move { pay(&app, order_id, buyer, key, payment).await });
-    match paying.await.unwrap_or(Err(Error::Unanswered))? {
+    // On its own: a buyer who hangs up must not leave it half-way.
+    let paying = app.tasks.clone().spawn(async move { pay(&app, order_id, buyer, key, &card).await });
+    match paying.await.unwrap_or(Err(Error::PaymentUnknown))? {
         Answer::Paid => Ok(Json(json!({ "order_id": order_id, "status": "paid" })).into_response()),
-        Answer::Declined => Err(Error::Declined),
-        Answer::Expired => Err(Error::Closed("the order has expired; nothing was charged")),
-        Answer::PaidAlready => Err(Error::Conflict("the order is paid already; nothing more was charged")),
+        Answer::Declined => Err(Error::Declined("the card was declined; nothing was charged")),
+        Answer::Failed => Err(Error::Declined("the card could not be charged; the order has ended")),
+        Answer::Abandoned => Err(Error::Declined("it did not get to the payment provider; nothing was charged")),
+        Answer::Expired => Err(Error::Closed("the order has ended; nothing was charged")),
+        Answer::NotFirst => Err(Error::Conflict("another payment was first; nothing was charged for this one")),
     }
 }
 
-async fn pay(app: &App, order_id: OrderId, buyer: Buyer, key: String, payment: Payment) -> Result<Answer, Error> {
-    if let Some(answer) = begin(app, order_id, buyer, &key, &payment).await? {
+async fn pay(app: &App, order_id: OrderId, buyer: Buyer, key: String, card: &str) -> Result<Answer, Error> {
+    let (mut payment, amount, is_first) = begin(app, order_id, buyer, &key, card).await?;
+    if let Some(answer) = payment.answer() {
         return Ok(answer);
     }
-    // The provider knows the key, too: a second authorisation under it is the first one.
-    let reference = format!("{}:{key}", buyer.id);
-    let answer = if app.provider.authorise(&reference, &payment.card).await {
-        let answer = in_time(settle(app, order_id, buyer, &key)).await?;
-        match answer {
-            Answer::Paid => app.provider.capture(&reference).await,
-            _ => app.provider.void(&reference).await,
-        }
-        answer
-    } else {
-        Answer::Declined
+    // From here on nobody knows what was done, until the provider has said so.
+    let unknown = |error: anyhow::Error| {
+        tracing::warn!(order = order_id.0, "payment: {error:#}");
+        Error::PaymentUnknown
     };
-    let update = "update payments set answer = $3 where buyer_id = $1 and idempotency_key = $2";
-    let text = serde_json::to_string(&answer).unwrap_or_default();
-    in_time(sqlx::query(update).bind(buyer.id).bind(&key).bind(text).execute(&app.sql)).await?;
-    if answer == Answer::Paid {
-        Notices(app.redis.clone()).orders(&[order_id]).await;
+    let notices = &Notices(app.redis.clone());
+    if payment.owes == Some(Owes::Authorise) {
+        let standing = match app.provider.authorise(&payment.reference, (order_id, amount), card).await {
+            Ok(standing) => standing,
+            Err(failure @ Failure::NotDone(_)) if is_first => {
+                tracing::warn!(order = order_id.0, "payment: {:#}", anyhow::Error::from(failure));
+                return Err(Error::Unavailable("the payment provider is away; nothing was charged"));
+            }
+            Err(failure) => return Err(unknown(failure.into())),
+        };
+        payment = outbox::write(&app.sql, notices, &payment, Some(standing)).await.map_err(unknown)?;
     }
-    tracing::info!(order = order_id.0, buyer = buyer.id, ?answer, "payment");
-    metrics::counter!("payments_total", "answer" => format!("{answer:?}")).increment(1);
-    Ok(answer)
+    if payment.owes == Some(Owes::Capture) {
+        let captured = outbox::settle(&app.sql, &app.provider, notices, payment.clone()).await;
+        payment = match captured {
+            Ok(payment) => payment,
+            Err(error) => {
+                outbox::put_off(&app.sql, &payment).await; // not for as long as it would be ours
+                return Err(unknown(error));
+            }
+        };
+    }
+    payment.answer().ok_or(Error::PaymentUnknown)
 }
 
-/// Takes the key. If it was taken before, by the same request: its answer.
+/// Writes the payment down, with what is asked of the provider next; or finds it, if the same request came before. Also the amount
+/// in cents, and whether this request is the first.
 async fn begin(
     app: &App,
     order_id: OrderId,
     buyer: Buyer,
     key: &str,
-    payment: &Payment,
-) -> Result<Option<Answer>, Error> {
-    let owned = "select exists (select from orders where id = $1 and buyer_id = $2)";
-    let owned: bool = in_time(sqlx::query_scalar(owned).bind(order_id).bind(buyer.id).fetch_one(&app.sql)).await?;
-    if !owned {
+    card: &str,
+) -> Result<(Payment, i64, bool), Error> {
+    let owned =
+        "select price_cents from orders join sales on sales.id = sale_id where orders.id = $1 and buyer_id = $2";
+    let owned = sqlx::query_scalar(owned).bind(order_id).bind(buyer.id).fetch_optional(&app.sql);
+    let Some(amount) = in_time(owned).await? else {
         orders::find(app, order_id, buyer).await?; // not found, most likely
         return Err(Error::Conflict("the order is not confirmed yet"));
+    };
+    let asked = request(order_id, card);
+    let insert = "insert into payments (buyer_id, idempotency_key, order_id, request, reference, owes, next_at)
+                  select $1, $2, $3, $4, $5, 'authorise', now_ms() + $6
+                  where $7 > (select count(*) from payments where order_id = $3 and idempotency_key <> $2)
+                  on conflict (buyer_id, idempotency_key) do nothing returning *";
+    let insert = sqlx::query_as(insert).bind(buyer.id).bind(key).bind(order_id);
+    let insert = insert.bind(to_hex(&app.signer.sign("payment", &asked)));
+    let insert = insert.bind(app.provider.new_reference()).bind(TAKEN.as_millis() as i64);
+    if let Some(payment) = in_time(insert.bind(MOST_PAYMENTS).fetch_optional(&app.sql)).await? {
+        return Ok((payment, amount, true));
     }
-    // Kept as a hash: a card number has no business in a database.
-    let hash = Sha256::new().chain_update(order_id.0.to_be_bytes()).chain_update(&payment.card).finalize();
-    let request: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    let insert = "insert into payments (buyer_id, idempotency_key, order_id, request, started_at)
-                  select $1, $2, $3, $4, now_ms()
-                  where $6 > (select count(*) from payments where order_id = $3 and idempotency_key <> $2)
-                  on conflict (buyer_id, idempotency_key) do update set started_at = excluded.started_at
-                  where payments.answer is null and payments.request = excluded.request
-                  and payments.started_at < now_ms() - $5";
-    let insert = sqlx::query(insert).bind(buyer.id).bind(key).bind(order_id).bind(&request);
-    let insert = insert.bind(ABANDONED.as_millis() as i64).bind(MOST_PAYMENTS);
-    if in_time(insert.execute(&app.sql)).await?.rows_affected() == 1 {
-        return Ok(None);
-    }
-    let known = "select request, answer from payments where buyer_id = $1 and idempotency_key = $2";
-    let known = sqlx::query_as(known).bind(buyer.id).bind(key).fetch_optional(&app.sql);
-    let known: Option<(String, Option<String>)> = in_time(known).await?;
-    let Some((first, answer)) = known else { return Err(Error::TooManyPayments) };
-    if first != request {
-        return Err(Error::KeyReused);
-    }
-    let answer = answer.and_then(|answer| serde_json::from_str(&answer).ok());
-    answer.map(Some).ok_or(Error::Conflict("a payment under this key is in flight"))
+    let again = "update payments set next_at = case when owes = 'authorise' then now_ms() + $3 else next_at end
+                 where buyer_id = $1 and idempotency_key = $2 returning *";
+    let again = sqlx::query_as(again).bind(buyer.id).bind(key).bind(TAKEN.as_millis() as i64);
+    let payment: Option<Payment> = in_time(again.fetch_optional(&app.sql)).await?;
+    let payment = payment.ok_or(Error::TooManyPayments)?;
+    let same = from_hex(&payment.request).is_some_and(|known| app.signer.verify("payment", &asked, &known));
+    if same { Ok((payment, amount, false)) } else { Err(Error::KeyReused) }
 }
 
-/// A compare-and-swap on the status: against the expiry and against another payment, one wins.
-async fn settle(app: &App, order_id: OrderId, buyer: Buyer, key: &str) -> sqlx::Result<Answer> {
-    let update =
-        "update orders set status = 'paid', paid_with = $3 where id = $1 and buyer_id = $2 and status = 'confirmed'
-                  and pay_by > now_ms()";
-    let update = sqlx::query(update).bind(order_id).bind(buyer.id).bind(key).execute(&app.sql).await?;
-    if update.rows_affected() == 1 {
-        return Ok(Answer::Paid);
+/// What is asked, as numbers to be signed. A card's number is kept nowhere: a plain hash of it could be searched for, since all but a
+/// few of its digits can be guessed. What only the shop's secret can make can not.
+fn request(order_id: OrderId, card: &str) -> [i64; 3] {
+    [order_id.0, card.len() as i64, card.parse::<u64>().unwrap_or_default() as i64]
+}
+
+/// `POST /payments/{reference}/callback`: the provider has news. It is believed nothing, only asked soon.
+pub(crate) async fn callback(
+    app: State<App>,
+    Path(Reference { reference }): Path<Reference>,
+) -> Result<StatusCode, Error> {
+    if !reference.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(StatusCode::NO_CONTENT); // none of ours
     }
-    let query = "select status, paid_with is not distinct from $2 from orders where id = $1";
-    let (status, by_us): (String, bool) = sqlx::query_as(query).bind(order_id).bind(key).fetch_one(&app.sql).await?;
-    Ok(match status.as_str() {
-        "paid" if by_us => Answer::Paid, // and whoever did it did not live to say so
-        "paid" => Answer::PaidAlready,
-        _ => Answer::Expired,
-    })
+    let update = "update payments set next_at = 0 where reference = $1 and owes = 'authorise'";
+    in_time(sqlx::query(update).bind(reference).execute(&app.sql)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Reference {
+    reference: String,
+}
+
+/// `POST /orders/{order_id}/cancel`: the buyer does not want it, and has not paid. The unit is sold again. Again, it changes nothing.
+///
+/// # Errors
+/// 404 `not-found`: not this buyer's order; 409 `conflict`: not confirmed yet, paid, or about to be; 410 `closed`: it has ended
+/// otherwise.
+pub(crate) async fn cancel(
+    app: State<App>,
+    Path(OrderPath { order_id }): Path<OrderPath>,
+    buyer: Buyer,
+) -> Result<Response, Error> {
+    let standing = orders::find(&app, order_id, buyer).await?;
+    if standing.status == "queued" {
+        return Err(Error::Conflict("the order is not confirmed yet"));
+    }
+    let canceled = async {
+        let mut tx = app.sql.begin().await?;
+        let ended = outbox::end(&mut tx, order_id, "confirmed", outbox::CANCELED).await?;
+        tx.commit().await?;
+        Ok(ended)
+    };
+    if in_time(canceled).await? {
+        tracing::info!(order = order_id.0, buyer = buyer.id, "canceled");
+        Notices(app.redis.clone()).orders(&[order_id]).await;
+    }
+    let standing = orders::find(&app, order_id, buyer).await?;
+    match standing.reason.as_deref() {
+        Some(outbox::CANCELED) => Ok(Json(standing.show(order_id)).into_response()),
+        _ if standing.status == "paid" => Err(Error::Conflict("the order is paid")),
+        _ if standing.status == "confirmed" => Err(Error::Conflict("a payment is under way")),
+        _ => Err(Error::Closed("the order has ended")),
+    }
 }

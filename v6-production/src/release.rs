@@ -44,8 +44,8 @@ pub(crate) async fn run(sql: PgPool, redis: RedisStore, path_ttl: Duration, stop
 /// Whoever is first, the payment or this, finds the order `confirmed`; the other one does not.
 async fn expire(sql: &PgPool) -> sqlx::Result<Vec<OrderId>> {
     let mut tx = sql.begin().await?;
-    let update = "update orders set status = 'expired' where status = 'confirmed' and id in (
-                      select id from orders where status = 'confirmed' and pay_by <= now_ms()
+    let update = "update orders set status = 'expired' where status = 'confirmed' and paid_with is null and id in (
+                      select id from orders where status = 'confirmed' and paid_with is null and pay_by <= now_ms()
                       order by id limit $1 for update skip locked)
                   returning id";
     let expired: Vec<OrderId> = sqlx::query_scalar(update).bind(BATCH).fetch_all(&mut *tx).await?;

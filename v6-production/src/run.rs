@@ -20,7 +20,7 @@ use crate::{
     observe::{self, Health},
     operate::{Servers, operate},
     orders::Lookups,
-    payment::FakeProvider,
+    payment::{Provider, outbox},
     redis_store::RedisStore,
     relay, release,
     reserve::Desk,
@@ -65,8 +65,12 @@ async fn run(config: &Config) -> anyhow::Result<()> {
     let app = open(config, &servers, signer, clock, stop.clone(), &aside);
     aside.spawn(observe::follow(app.clone(), servers.clone(), config.role, stop.clone()));
     let carrying = if config.role.carries() { carry(config, servers, app.clone(), &aside) } else { JoinSet::new() };
-    let tasks = app.tasks.clone();
+    let (tasks, provider) = (app.tasks.clone(), app.provider.clone());
     let listener = listen(config.shop.listen).await?;
+    let at = || format!("http://{}/", listener.local_addr().ok()?).parse().ok();
+    if let Some(shop) = config.callback_url.clone().or_else(at) {
+        provider.may_call(shop);
+    }
     serve(listener, routes(app, clients, config), stopped).await;
     // No request comes any more. What is under way behind them is finished, or is found by the next instance.
     stop.cancel();
@@ -154,7 +158,7 @@ fn open(
         sql,
         redis,
         watchers: Watchers::default(),
-        provider: FakeProvider { takes: config.payment_takes },
+        provider: Provider::new(config.provider_url.clone(), &config.namespace),
         stop,
         tasks: TaskTracker::new(),
     }));
@@ -187,6 +191,7 @@ fn carry(config: &Config, servers: Servers, app: App, aside: &Aside) -> JoinSet<
     tasks.spawn_on(relay::run(redis.clone(), transport, app.catalogue.clone(), stop.clone()), on);
     tasks.spawn_on(worker.clone().run(), on);
     tasks.spawn_on(worker.run_dead_letters(), on);
+    tasks.spawn_on(outbox::run(sql.clone(), app.provider.clone(), Notices(redis.clone()), stop.clone()), on);
     tasks.spawn_on(release::run(sql, redis, config.rules.path_ttl, stop.clone()), on);
     tasks.spawn_on(upkeep.run(app.catalogue.clone(), stop), on);
     tasks

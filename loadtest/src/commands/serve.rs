@@ -55,7 +55,7 @@ pub(crate) async fn serve(args: Serve) -> anyhow::Result<ExitCode> {
 /// Whether all servers are named, or none is needed because somebody only asks for help.
 fn are_named(shop_args: &[String]) -> bool {
     let named = |server: Server| std::env::var_os(server.variable()).is_some() || is_given(shop_args, &flag_of(server));
-    ["--help", "-h"].into_iter().any(|flag| is_given(shop_args, flag)) || Server::ALL.into_iter().all(named)
+    ["--help", "-h"].into_iter().any(|flag| is_given(shop_args, flag)) || Server::STORES.into_iter().all(named)
 }
 
 /// Starts the instances as the lab does, and nginx in front of them, until told to stop.

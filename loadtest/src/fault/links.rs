@@ -8,6 +8,7 @@ pub(super) struct Links {
     pub(super) postgres: Network,
     pub(super) redis: Network,
     pub(super) rabbitmq: Network,
+    pub(super) provider: Network,
 }
 
 impl Links {
@@ -20,6 +21,7 @@ impl Links {
             postgres: network(args, "--database-url").await?,
             redis: network(args, "--redis-url").await?,
             rabbitmq: network(args, "--amqp-url").await?,
+            provider: network(args, "--provider-url").await?,
         })
     }
 
@@ -28,10 +30,11 @@ impl Links {
             Server::Postgres => &self.postgres,
             Server::Redis => &self.redis,
             Server::RabbitMq => &self.rabbitmq,
+            Server::Provider => &self.provider,
         }
     }
 
-    pub(super) fn all(&self) -> [&Network; 3] {
+    pub(super) fn all(&self) -> [&Network; 4] {
         Server::ALL.map(|server| self.to(server))
     }
 }

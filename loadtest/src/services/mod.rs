@@ -18,6 +18,8 @@ pub mod port;
 mod postgres;
 /// A server's process, whichever it is.
 mod process;
+/// This program as a payment provider.
+mod provider;
 /// A message queue in a folder.
 mod rabbitmq;
 /// A store in memory with its log in a folder.

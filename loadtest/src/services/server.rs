@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::{postgres, process::Process, rabbitmq, redis};
+use super::{postgres, process::Process, provider, rabbitmq, redis};
 
 /// A server that the keeper can run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum, Serialize, Deserialize)]
@@ -19,11 +19,15 @@ pub enum Server {
     /// Chapter 6's queue.
     #[value(name = "rabbitmq")]
     RabbitMq,
+    /// Who takes chapter 6's money: a fake, and a process of this program.
+    Provider,
 }
 
 impl Server {
     /// All of them.
-    pub const ALL: [Server; 3] = [Server::Postgres, Server::Redis, Server::RabbitMq];
+    pub const ALL: [Server; 4] = [Server::Postgres, Server::Redis, Server::RabbitMq, Server::Provider];
+    /// Those that a shop needs to sell.
+    pub const STORES: [Server; 3] = [Server::Postgres, Server::Redis, Server::RabbitMq];
 
     /// Whether its programs are on this machine.
     pub fn is_installed(self) -> bool {
@@ -36,6 +40,7 @@ impl Server {
             Server::Postgres => "DATABASE_URL",
             Server::Redis => "REDIS_URL",
             Server::RabbitMq => "AMQP_URL",
+            Server::Provider => "PROVIDER_URL",
         }
     }
 
@@ -45,6 +50,7 @@ impl Server {
             Server::Postgres => "postgres",
             Server::Redis => "redis",
             Server::RabbitMq => "rabbitmq",
+            Server::Provider => "provider",
         }
     }
 
@@ -57,6 +63,7 @@ impl Server {
             Server::Postgres => postgres::programs(),
             Server::Redis => redis::programs(),
             Server::RabbitMq => rabbitmq::programs(),
+            Server::Provider => provider::programs(),
         };
         folder.with_context(|| format!("{self} is not installed; `make services` installs it"))
     }
@@ -68,6 +75,7 @@ impl Server {
             Server::Postgres => postgres::start(&programs, folder),
             Server::Redis => redis::start(&programs, folder),
             Server::RabbitMq => rabbitmq::start(&programs, folder),
+            Server::Provider => provider::start(folder),
         }
     }
 
@@ -83,7 +91,7 @@ impl Server {
     pub(super) fn block(self, process: &Process, block: bool) -> anyhow::Result<()> {
         match self {
             Server::RabbitMq => rabbitmq::block(process, block),
-            Server::Postgres | Server::Redis => bail!("{self} has no publishers"),
+            _ => bail!("{self} has no publishers"),
         }
     }
 
@@ -91,7 +99,7 @@ impl Server {
     pub(super) fn has_on_disk(self, folder: &Path, queue: &str) -> anyhow::Result<bool> {
         match self {
             Server::RabbitMq => Ok(rabbitmq::has_on_disk(folder, queue)?),
-            Server::Postgres | Server::Redis => bail!("{self} has no queues"),
+            _ => bail!("{self} has no queues"),
         }
     }
 
@@ -107,7 +115,7 @@ impl Server {
     pub(super) fn bytes(self, folder: &Path) -> anyhow::Result<u64> {
         match self {
             Server::Redis => redis::bytes(folder),
-            Server::Postgres | Server::RabbitMq => bail!("{self} keeps its data: only Redis may lose it"),
+            _ => bail!("{self} keeps its data: only Redis may lose it"),
         }
     }
 }
@@ -118,6 +126,7 @@ impl fmt::Display for Server {
             Server::Postgres => "PostgreSQL",
             Server::Redis => "Redis",
             Server::RabbitMq => "RabbitMQ",
+            Server::Provider => "the payment provider",
         })
     }
 }

@@ -29,7 +29,7 @@ use tokio::{io::AsyncWriteExt, task::block_in_place, time::timeout};
 async fn servers_that_are_away_at_the_start_are_waited_for() {
     let mut services = own();
     let sale = Production::new(&services, 5).await;
-    for server in Server::ALL {
+    for server in Server::STORES {
         sale.kill(&mut services, server).await;
         let log = sale.lab.folder.path().join(format!("{server}.log"));
         let (args, loadtest, path) = (sale.args(&[]), sale.lab.loadtest.clone(), log.clone());

@@ -131,7 +131,7 @@ async fn killed_servers_come_back_with_their_data_and_dropped_ones_leave_nothing
     sqlx::any::install_default_drivers();
     let mut services = tokio::task::block_in_place(|| Services::start(&loadtest(), &Server::ALL)).unwrap();
     let urls = Server::ALL.map(|server| services.url(server).unwrap().clone());
-    let [postgres_url, redis_url, amqp_url] = &urls;
+    let [postgres_url, redis_url, amqp_url, _] = &urls;
 
     let before = family(std::process::id());
     let listening = listening(&before);

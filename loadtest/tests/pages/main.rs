@@ -1,6 +1,7 @@
 //! What a person sees in a real browser: the sale, the order, the report of a run.
 
 mod edge_page;
+mod money_page;
 mod page;
 mod production_page;
 mod report;

@@ -75,7 +75,7 @@ async fn from_the_grey_button_to_a_paid_order() {
     pay_with(&browser, "4242").await;
     browser.wait_for_text("#outcome", "The shop did not take that: a card number has 12 to 19 digits.").await;
     pay_with(&browser, DECLINED).await;
-    browser.wait_for_text("#outcome", "The card was declined. Nothing was charged").await;
+    browser.wait_for_text("#outcome", "Not paid: the card was declined; nothing was charged.").await;
     browser.screenshot("v6-5-declined.png").await;
     pay_with(&browser, GOOD).await;
     browser.wait_for_text("#outcome", "Paid. Thank you!").await;

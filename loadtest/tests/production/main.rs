@@ -8,6 +8,7 @@ mod bad_input;
 mod bounds;
 mod clocks;
 mod edge;
+mod money;
 mod notify;
 mod openapi;
 mod operate;

@@ -2,18 +2,27 @@
 
 use crate::support::{
     SALE, assert_problem, eventually, json,
-    orders::{DECLINED, GOOD, card, confirmed, pay, payments},
+    money::Provider,
+    orders::{DECLINED, GOOD, card, confirmed, given_back, pay, payments, sold_again},
     production::{Production, becomes, click, log_in, order, purchase, queued, request, shared},
 };
 use futures_util::future::join_all;
-use loadtest::{client::Connection, shop_process::ShopProcess};
+use loadtest::{
+    client::Connection,
+    provider::{
+        Does, Remote, Standing,
+        Standing::{Authorised, Captured, Declined, Voided},
+        Step,
+    },
+    services::Server,
+};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn the_same_key_is_the_same_payment() {
     let sale = Production::new(shared(), 5).await;
-    let shop = sale.instance(&["--log", "v6_production=debug"]).await;
+    let shop = sale.instance(&[]).await;
     let order_id = confirmed(&shop, 2001).await;
     let first = pay(&shop, 2001, order_id, Some("a"), GOOD).await;
     assert_eq!((first.status.as_u16(), json(&first)), (200, json!({ "order_id": order_id, "status": "paid" })));
@@ -24,7 +33,10 @@ async fn the_same_key_is_the_same_payment() {
     // A key is its buyer's.
     let others = confirmed(&shop, 2002).await;
     assert_eq!(pay(&shop, 2002, others, Some("a"), GOOD).await.status, 200);
-    assert_eq!((said(&sale, "authorise"), said(&sale, "capture"), said(&sale, "void")), (3, 2, 1));
+    sale.owes_nothing().await;
+    let all = sale.movements(&Remote::new(&sale.stores.provider)).await;
+    assert_eq!(all.iter().filter(|one| **one == [Authorised, Captured]).count(), 2);
+    assert_eq!(all.iter().filter(|one| **one == [Authorised, Voided]).count(), 1, "{all:?}");
     assert_eq!(sale.orders("paid").await, 2);
     sale.settles_at(2).await;
 }
@@ -33,7 +45,7 @@ async fn the_same_key_is_the_same_payment() {
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn a_payment_that_says_nothing_of_use_is_refused() {
     let sale = Production::new(shared(), 5).await;
-    let shop = sale.instance(&["--log", "v6_production=debug"]).await;
+    let shop = sale.instance(&[]).await;
     let order_id = confirmed(&shop, 2101).await;
     let (mine, others) = (log_in(shop.address, 2101).await, log_in(shop.address, 2102).await);
     let (mine, others) = (mine.as_str(), others.as_str());
@@ -66,22 +78,25 @@ async fn a_payment_that_says_nothing_of_use_is_refused() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert_eq!((said(&sale, "authorise"), sale.orders("confirmed").await, payments(&sale).await), (0, 1, 0));
+    assert_eq!((sale.moved(Authorised).await, sale.orders("confirmed").await, payments(&sale).await), (0, 1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn a_payment_in_flight_is_not_begun_again() {
-    let sale = Production::new(shared(), 5).await;
-    let shop = sale.instance(&["--payment-takes", "3", "--log", "v6_production=debug"]).await;
-    let order_id = confirmed(&shop, 2201).await;
-    let both = join_all(["a", "a"].map(|key| pay(&shop, 2201, order_id, Some(key), GOOD))).await;
-    let (paid, not): (Vec<_>, Vec<_>) = both.into_iter().partition(|reply| reply.status == 200);
-    assert_eq!((paid.len(), not.len()), (1, 1));
-    assert_problem(&not[0], 409, "conflict");
-    assert!(not[0].headers.contains_key("retry-after"));
-    assert_eq!(pay(&shop, 2201, order_id, Some("a"), GOOD).await.body, paid[0].body);
-    assert_eq!((said(&sale, "authorise"), said(&sale, "capture"), said(&sale, "void")), (1, 1, 0));
+async fn a_payment_in_flight_that_is_asked_for_again_is_the_same_payment() {
+    let (sale, provider) = (Production::new(shared(), 5).await, Provider::start());
+    provider.at(Step::Authorise, Does::Slow(1500)).await;
+    let shops = [
+        sale.instance_with(&sale.args_with(Server::Provider, &provider.url, &[])).await,
+        sale.instance_with(&sale.args_with(Server::Provider, &provider.url, &[])).await,
+    ];
+    let order_id = confirmed(&shops[0], 2201).await;
+    let replies = join_all(shops.iter().map(|shop| pay(shop, 2201, order_id, Some("a"), GOOD))).await;
+    for reply in &replies {
+        assert_eq!((reply.status.as_u16(), json(reply)), (200, json!({ "order_id": order_id, "status": "paid" })));
+    }
+    sale.owes_nothing().await;
+    assert_eq!(sale.movements(&provider.remote).await, [[Authorised, Captured]]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,46 +119,31 @@ async fn of_payments_under_many_keys_one_is_charged() {
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn a_declined_card_leaves_the_order_to_be_paid_with_another() {
     let sale = Production::new(shared(), 5).await;
-    let shop = sale.instance(&["--log", "v6_production=debug"]).await;
+    let shop = sale.instance(&[]).await;
     let order_id = confirmed(&shop, 2401).await;
     for _ in 0..2 {
         assert_problem(&pay(&shop, 2401, order_id, Some("a"), DECLINED).await, 402, "declined");
     }
-    assert_eq!(said(&sale, "authorise"), 1, "the answer is kept, too");
-    assert_eq!(sale.orders("confirmed").await, 1);
+    assert_eq!((sale.moved(Declined).await, sale.orders("confirmed").await), (1, 1), "the answer is kept, too");
     assert_eq!(pay(&shop, 2401, order_id, Some("b"), GOOD).await.status, 200);
-    assert_eq!((said(&sale, "capture"), sale.orders("paid").await), (1, 1));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn a_payment_whose_answer_was_not_kept_is_finished_and_not_taken_back() {
-    let sale = Production::new(shared(), 5).await;
-    let shop = sale.instance(&["--log", "v6_production=debug"]).await;
-    let order_id = confirmed(&shop, 2501).await;
-    assert_eq!(pay(&shop, 2501, order_id, Some("a"), GOOD).await.status, 200);
-    // As if the instance had died right after the order was `paid`, long ago.
-    sqlx::query("update payments set answer = null, started_at = 0").execute(&sale.pool).await.unwrap();
-    let again = pay(&shop, 2501, order_id, Some("a"), GOOD).await;
-    assert_eq!((again.status.as_u16(), said(&sale, "void")), (200, 0), "{again:?}");
-    assert_problem(&pay(&shop, 2501, order_id, Some("b"), GOOD).await, 409, "conflict");
+    assert_eq!((sale.moved(Captured).await, sale.orders("paid").await), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn a_payment_of_a_buyer_who_hung_up_is_finished_before_the_instance_stops() {
-    let sale = Production::new(shared(), 5).await;
-    let (_worker, shop) = (
-        sale.instance(&["--role", "worker"]).await,
-        sale.instance(&["--role", "api", "--payment-takes", "2", "--log", "v6_production=debug"]).await,
-    );
+    let (sale, provider) = (Production::new(shared(), 5).await, Provider::start());
+    provider.at(Step::Authorise, Does::Slow(2000)).await;
+    let _worker = sale.instance(&["--role", "worker"]).await; // whose provider is another one
+    let shop = sale.instance_with(&sale.args_with(Server::Provider, &provider.url, &["--role", "api"])).await;
     let order_id = confirmed(&shop, 3201).await;
     tokio::select! {
         reply = pay(&shop, 3201, order_id, Some("a"), GOOD) => panic!("answered: {reply:?}"),
         () = eventually("the payment has begun", async || payments(&sale).await == 1) => {}
     }
     shop.stop().await;
-    assert_eq!((sale.orders("paid").await, said(&sale, "capture")), (1, 1));
+    assert_eq!(sale.orders("paid").await, 1);
+    assert_eq!(sale.movements(&provider.remote).await, [[Authorised, Captured]]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,9 +191,9 @@ async fn a_unit_that_is_not_paid_for_is_for_sale_again_at_every_instance() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn an_order_that_expires_while_the_card_is_authorised_is_not_charged() {
-    let sale = Production::new(shared(), 1).await;
-    let args = ["--pay-within", "1", "--payment-takes", "3", "--log", "v6_production=debug"];
-    let shop = sale.instance(&args).await;
+    let (sale, provider) = (Production::new(shared(), 1).await, Provider::start());
+    provider.at(Step::Authorise, Does::Slow(2500)).await;
+    let shop = sale.instance_with(&sale.args_with(Server::Provider, &provider.url, &["--pay-within", "1"])).await;
     let mut connection = Connection::open(shop.address).await.unwrap();
     let order_id = queued(&click(&mut connection, 2801).await);
     let in_sql = async || order(&mut connection, 2801, order_id).await["status"] != "queued";
@@ -201,7 +201,8 @@ async fn an_order_that_expires_while_the_card_is_authorised_is_not_charged() {
     for _ in 0..2 {
         assert_problem(&pay(&shop, 2801, order_id, Some("a"), GOOD).await, 410, "closed");
     }
-    assert_eq!((said(&sale, "authorise"), said(&sale, "capture"), said(&sale, "void")), (1, 0, 1));
+    sale.owes_nothing().await;
+    assert_eq!(sale.movements(&provider.remote).await, [[Authorised, Voided]]);
     given_back(&sale, 1).await;
     assert_eq!((sale.orders("paid").await, sale.orders("expired").await), (0, 1));
     sale.settles_at(0).await;
@@ -211,9 +212,10 @@ async fn an_order_that_expires_while_the_card_is_authorised_is_not_charged() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn payment_and_expiry_race_and_one_of_them_wins() {
-    let sale = Production::new(shared(), 30).await;
-    let args = ["--payment-takes", "0.3", "--log", "v6_production=debug"];
-    let shops = [sale.instance(&args).await, sale.instance(&args).await];
+    let (sale, provider) = (Production::new(shared(), 30).await, Provider::start());
+    provider.at(Step::Authorise, Does::Slow(300)).await;
+    let args = sale.args_with(Server::Provider, &provider.url, &[]);
+    let shops = [sale.instance_with(&args).await, sale.instance_with(&args).await];
     let mut orders = Vec::new();
     for buyer in 2851..2881 {
         orders.push((buyer, confirmed(&shops[0], buyer).await));
@@ -229,40 +231,13 @@ async fn payment_and_expiry_race_and_one_of_them_wins() {
     }
     given_back(&sale, 30 - paid as i64).await;
     assert_eq!((sale.orders("paid").await, sale.orders("expired").await), (paid as i64, 30 - paid as i64));
-    // No card was charged without an order, and none twice; whose order had gone before was not even asked.
-    assert_eq!((said(&sale, "capture"), said(&sale, "authorise")), (paid, paid + said(&sale, "void")));
+    // No card was charged without an order, and none twice; whose order had gone before was let go.
+    sale.owes_nothing().await;
+    let movements = sale.movements(&provider.remote).await;
+    let count = |states: &[Standing]| movements.iter().filter(|one| *one == states).count();
+    assert_eq!((count(&[Authorised, Captured]), count(&[Authorised, Voided])), (paid, movements.len() - paid));
     sale.settles_at(paid).await;
 }
 
 /// Order, cookie, key, body; status, type.
 type Case<'a> = (i64, &'a str, Option<&'a str>, &'a str, u16, &'a str);
-
-/// Asks for a unit that was sold until there is one again: that is told, too, a moment later.
-async fn sold_again(shop: &ShopProcess, buyer: i64) -> i64 {
-    let cookie = log_in(shop.address, buyer).await;
-    let mut order_id = None;
-    let buys = async || {
-        let reply = purchase(shop.address, SALE, &cookie, None).await;
-        match reply.status.as_u16() {
-            202 => order_id = Some(queued(&reply)),
-            _ => assert_problem(&reply, 409, "sold-out"),
-        }
-        order_id.is_some()
-    };
-    eventually(&format!("buyer {buyer} gets the unit"), buys).await;
-    order_id.unwrap()
-}
-
-/// Waits until so many units are left in Redis.
-async fn given_back(sale: &Production, left: i64) {
-    let back = async || sale.ledger().await.stores.unwrap().sales[&SALE].left == left;
-    eventually(&format!("{left} units are left"), back).await;
-}
-
-/// How often the provider did that, by the logs of all instances.
-fn said(sale: &Production, what: &str) -> usize {
-    let files = std::fs::read_dir(sale.lab.folder.path()).unwrap();
-    let logs = files.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some_and(|end| end == "log"));
-    let text: String = logs.map(|path| std::fs::read_to_string(path).unwrap()).collect();
-    text.matches(&format!("fake provider: {what}")).count()
-}

@@ -10,6 +10,8 @@ pub mod buying;
 pub mod edge;
 /// A shop that lies.
 pub mod liar;
+/// Who takes the money.
+pub mod money;
 /// What chapter 6 says of itself.
 pub mod openapi;
 /// Orders of chapter 6.

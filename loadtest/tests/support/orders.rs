@@ -14,7 +14,10 @@ use tokio_tungstenite::{
     tungstenite::{self, Message, client::IntoClientRequest},
 };
 
-use super::production::{Production, becomes, click, log_in, queued, request};
+use super::{
+    SALE, assert_problem, eventually,
+    production::{Production, becomes, click, log_in, purchase, queued, request},
+};
 
 /// A card that pays.
 pub const GOOD: &str = "4242 4242 4242 4242";
@@ -77,4 +80,26 @@ pub async fn heard(socket: &mut Socket) -> String {
 /// Payments that were begun, whatever came of them.
 pub async fn payments(sale: &Production) -> i64 {
     sqlx::query_scalar("select count(*) from payments").fetch_one(&sale.pool).await.unwrap()
+}
+
+/// Asks for a unit that was sold until there is one again: that is told, too, a moment later.
+pub async fn sold_again(shop: &ShopProcess, buyer: i64) -> i64 {
+    let cookie = log_in(shop.address, buyer).await;
+    let mut order_id = None;
+    let buys = async || {
+        let reply = purchase(shop.address, SALE, &cookie, None).await;
+        match reply.status.as_u16() {
+            202 => order_id = Some(queued(&reply)),
+            _ => assert_problem(&reply, 409, "sold-out"),
+        }
+        order_id.is_some()
+    };
+    eventually(&format!("buyer {buyer} gets the unit"), buys).await;
+    order_id.unwrap()
+}
+
+/// Waits until so many units are left in Redis.
+pub async fn given_back(sale: &Production, left: i64) {
+    let back = async || sale.ledger().await.stores.unwrap().sales[&SALE].left == left;
+    eventually(&format!("{left} units are left"), back).await;
 }

@@ -63,7 +63,12 @@ impl Production {
         let lab = Lab::open(loadtest(), &Backend::Server(url(Server::Postgres))).await.unwrap();
         let database = lab.fresh_database().await.unwrap();
         let namespace = database.name().to_owned();
-        let stores = Stores { redis: url(Server::Redis), amqp: url(Server::RabbitMq), namespace };
+        let stores = Stores {
+            redis: url(Server::Redis),
+            amqp: url(Server::RabbitMq),
+            provider: url(Server::Provider),
+            namespace,
+        };
         stores.put_up(&database.url, &[Sale::open(SALE, stock)]).await.unwrap();
         let pool = database.connect().await.unwrap();
         Production { lab, database, stores, pool, sale: SALE, _place: place }
@@ -83,6 +88,7 @@ impl Production {
             Server::Postgres => "--database-url",
             Server::Redis => "--redis-url",
             Server::RabbitMq => "--amqp-url",
+            Server::Provider => "--provider-url",
         };
         let mut args = self.args(further);
         let at = args.iter().position(|arg| arg == flag).unwrap();
@@ -338,9 +344,17 @@ pub async fn pair(sale: &Production, args: &[&str]) -> [ShopProcess; 2] {
 
 /// Runs the program for an operator.
 pub fn operate(sale: &Production, command: &[&str]) {
+    operate_says(sale, command).unwrap();
+}
+
+/// The same, and what it says; or with what it fails.
+pub fn operate_says(sale: &Production, command: &[&str]) -> Result<String, String> {
     let mut program = Command::new(loadtest());
     let output = block_in_place(|| program.args(["serve", "v6"]).args(sale.args(command)).output()).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    match output.status.code() {
+        Some(0) => Ok(String::from_utf8(output.stdout).unwrap()),
+        _ => Err(format!("{output:?}")),
+    }
 }
 
 /// An address to buy at.

@@ -38,7 +38,7 @@ function told(standing) {
   const rank = (status) => 1 + ["queued", "confirmed", ...FINAL].indexOf(status);
   if (standing.order_id !== order?.order_id || rank(standing.status) < rank(order.status)) return;
   const news = standing.status !== order.status;
-  order = { ...order, ...standing, locked: false };
+  order = { ...order, pay: null, cancel: null, payment: null, ...standing, locked: false };
   if (!news) return;
   lookAtSaleIn(chance(500, 1500)); // it has a unit more or less
   if (isOver()) {
@@ -48,7 +48,7 @@ function told(standing) {
   }
   say(...TOLD[order.status](order));
   if (order.status === "confirmed") {
-    fields($("pay-asked"), order.pay.ask, order.pay.why);
+    fields($("pay-asked"), order.pay?.ask, order.pay?.why);
     draw();
     // The button that was pressed is gone, and the focus with it.
     const focused = document.activeElement;
@@ -64,8 +64,14 @@ const TOLD = {
   confirmed: () => ["It is yours. Pay, or it goes back.", "yes"],
   paid: () => ["Paid. Thank you!", "yes"],
   expired: ({ order_id }) => ["Order " + order_id + " was not paid in time, and its unit went back. You may buy again."],
-  failed: ({ order_id, reason }) => [reason === "sold-out" ? "Order " + order_id + " came too late: sold out."
-    : "Order " + order_id + " was lost on its way. Nothing was charged; you may buy again."],
+  failed: ({ order_id, reason }) => ["Order " + order_id + " " + (WHY[reason] ?? WHY.lost)],
+};
+const WHY = {
+  "sold-out": "came too late: sold out.",
+  "canceled": "is canceled. You may buy again.",
+  "payment-failed": "could not be paid with this card, and its unit went back. You may buy again.",
+  "refunded": "was refunded.",
+  "lost": "was lost on its way. Nothing was charged; you may buy again.",
 };
 
 // A push is a hint and a WebSocket may not get through: so there is always a next look, soon or, while one is open, late.

@@ -1,30 +1,184 @@
-use std::time::Duration;
+//! How the shop talks to its payment provider, another process. What is asked twice under one reference is done once.
 
-use tokio::time::sleep;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-/// Stands in for a payment provider: takes a while, declines every card that ends in 0002, and moves no money. As with a
-/// real one, what is done twice under one reference is done once.
-pub(crate) struct FakeProvider {
-    /// How long it takes to answer.
-    pub(crate) takes: Duration,
+use anyhow::{Context, anyhow};
+use axum::{
+    body::Bytes,
+    http::{Method, Request, StatusCode, header},
+};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use url::Url;
+
+use crate::order_id::OrderId;
+
+/// How long a call may take. A provider that is silent says nothing at all.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Bytes of an answer that are read.
+const LONGEST: usize = 10_000;
+
+/// Where an authorisation stands, by the provider's ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Standing {
+    /// The card's bank has not decided.
+    Pending,
+    /// The amount is held on the card.
+    Authorised,
+    /// It never was.
+    Declined,
+    /// The amount was taken.
+    Captured,
+    /// What was held could not be taken, and never will be.
+    Refused,
+    /// What was held was let go.
+    Voided,
+    /// What was taken was given back.
+    Refunded,
 }
 
-impl FakeProvider {
-    /// Holds the amount on the card. Whether the card is good for it.
-    pub(crate) async fn authorise(&self, reference: &str, card: &str) -> bool {
-        sleep(self.takes).await;
-        let good = !card.ends_with("0002");
-        tracing::debug!(reference, good, "fake provider: authorise");
-        good
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The provider has done nothing.
+    NotDone(anyhow::Error),
+    /// It may have done what it was asked to do.
+    Unknown(anyhow::Error),
+}
+
+impl From<Failure> for anyhow::Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::NotDone(cause) | Failure::Unknown(cause) => cause.context("the payment provider"),
+        }
+    }
+}
+
+/// What is done with an amount that is held or was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    Capture,
+    Void,
+    Refund,
+}
+
+/// The payment provider. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Provider {
+    client: Client<HttpConnector, Full<Bytes>>,
+    /// `None`: nobody can pay.
+    url: Option<Url>,
+    /// Shows the provider who we are.
+    secret: Option<String>,
+    /// Which of the provider's customers we are.
+    shop: Arc<str>,
+    /// Where the provider can call us, if anywhere.
+    callback: Arc<OnceLock<Url>>,
+}
+
+impl Provider {
+    /// The provider at `http://name:secret@host:port/`.
+    pub(crate) fn new(mut url: Option<Url>, namespace: &str) -> Provider {
+        let secret = url.as_ref().and_then(|url| Some(url.password()?.to_owned()));
+        if let Some(url) = &mut url {
+            let _ = url.set_username("").and_then(|()| url.set_password(None));
+        }
+        Provider {
+            client: Client::builder(TokioExecutor::new()).build_http(),
+            url,
+            secret,
+            shop: namespace.into(),
+            callback: Arc::default(),
+        }
     }
 
-    /// Takes what was held.
-    pub(crate) async fn capture(&self, reference: &str) {
-        tracing::debug!(reference, "fake provider: capture");
+    /// A name for an authorisation that nobody else uses, and nobody can guess.
+    pub(super) fn new_reference(&self) -> String {
+        format!("{}-{:032x}", self.shop, fastrand::u128(..))
     }
 
-    /// Lets go what was held.
-    pub(crate) async fn void(&self, reference: &str) {
-        tracing::debug!(reference, "fake provider: void");
+    /// From now on the provider may say at `shop` that there is news. Without that, we ask every few seconds.
+    pub(crate) fn may_call(&self, shop: Url) {
+        let _ = self.callback.set(shop);
+    }
+
+    /// Holds the amount on the card, or says what became of it if it was asked before.
+    pub(super) async fn authorise(
+        &self,
+        reference: &str,
+        (order_id, amount_cents): (OrderId, i64),
+        card: &str,
+    ) -> Result<Standing, Failure> {
+        let mut body =
+            json!({ "reference": reference, "order_id": order_id, "amount_cents": amount_cents, "card": card });
+        if let Some(callback) =
+            self.callback.get().and_then(|shop| shop.join(&format!("/payments/{reference}/callback")).ok())
+        {
+            body["callback"] = callback.as_str().into();
+        }
+        let standing = self.call(Method::POST, "/authorisations", Some(body)).await?;
+        standing.ok_or_else(|| Failure::Unknown(anyhow!("it does not know what was asked")))
+    }
+
+    /// Where an authorisation stands; `None` if the provider was never asked for it.
+    pub(super) async fn show(&self, reference: &str) -> Result<Option<Standing>, Failure> {
+        self.call(Method::GET, &format!("/authorisations/{reference}"), None).await
+    }
+
+    /// Does it, if that can be done; where the authorisation stands then.
+    pub(super) async fn change(&self, reference: &str, step: Step) -> Result<Standing, Failure> {
+        let step = match step {
+            Step::Capture => "capture",
+            Step::Void => "void",
+            Step::Refund => "refund",
+        };
+        let standing = self.call(Method::POST, &format!("/authorisations/{reference}/{step}"), None).await?;
+        standing.ok_or_else(|| Failure::Unknown(anyhow!("it cannot {step}")))
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Option<Standing>, Failure> {
+        let request = self.request(method, path, body).map_err(Failure::NotDone)?;
+        let call = async {
+            let response = match self.client.request(request).await {
+                Ok(response) => response,
+                Err(error) if error.is_connect() => return Err(Failure::NotDone(error.into())),
+                Err(error) => return Err(Failure::Unknown(error.into())),
+            };
+            match response.status() {
+                StatusCode::NOT_FOUND => return Ok(None),
+                // A proxy in between says so as well, and cannot know.
+                status if status.is_server_error() => return Err(Failure::Unknown(anyhow!("{status}"))),
+                _ => {}
+            }
+            let body = Limited::new(response.into_body(), LONGEST).collect().await;
+            let body = body.map_err(|error| Failure::Unknown(anyhow!(error)))?.to_bytes();
+            #[derive(Deserialize)]
+            struct Answer {
+                status: Standing,
+            }
+            let answer: Answer = serde_json::from_slice(&body).map_err(|error| Failure::Unknown(error.into()))?;
+            Ok(Some(answer.status))
+        };
+        timeout(PATIENCE, call).await.unwrap_or_else(|_| Err(Failure::Unknown(anyhow!("no answer in time"))))
+    }
+
+    fn request(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Request<Full<Bytes>>> {
+        let url = self.url.as_ref().context("there is no PROVIDER_URL")?;
+        let mut request = Request::builder().method(method).uri(url.join(path)?.as_str());
+        if let Some(secret) = &self.secret {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {secret}"));
+        }
+        let bytes = body.map_or_else(Vec::new, |body| body.to_string().into_bytes());
+        Ok(request.header(header::CONTENT_TYPE, "application/json").body(Full::new(bytes.into()))?)
     }
 }

@@ -9,11 +9,11 @@ use tokio::time::timeout;
 use crate::set_up::Wrong;
 
 /// Raised by one with every change of what follows.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 /// How long the tables may take to be made.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const SCHEMA: [&str; 10] = [
+const SCHEMA: [&str; 14] = [
     "create table if not exists sales (
         id bigint primary key,
         name text not null,
@@ -35,7 +35,7 @@ const SCHEMA: [&str; 10] = [
         reserved_at bigint not null, -- by Redis's clock
         confirmed_at bigint not null, -- by this one, as all times below
         pay_by bigint not null,
-        paid_with text, -- the idempotency key of the payment that was charged
+        paid_with text, -- the idempotency key of the payment that is charged for it: from then on it does not expire
         given_back bool not null default false -- to Redis: the unit of an order that is expired or failed
     )",
     "create or replace function now_ms() returns bigint language sql volatile
@@ -52,11 +52,23 @@ const SCHEMA: [&str; 10] = [
         buyer_id bigint not null,
         idempotency_key text not null,
         order_id bigint not null references orders (id),
-        request text not null, -- a hash of what was asked
-        started_at bigint not null,
+        request text not null, -- a keyed hash of what was asked
         answer text, -- null while it is in flight
+        reference text, -- what the provider knows it by
+        owes text check (owes in ('authorise', 'capture', 'void', 'refund')), -- what is still to be done there
+        next_at bigint not null default 0, -- not before that
+        tries bigint not null default 0,
         primary key (buyer_id, idempotency_key)
     )",
+    "alter table payments -- of version 2
+        add column if not exists reference text,
+        add column if not exists owes text check (owes in ('authorise', 'capture', 'void', 'refund')),
+        add column if not exists next_at bigint not null default 0,
+        add column if not exists tries bigint not null default 0,
+        drop column if exists started_at",
+    "update payments set reference = gen_random_uuid()::text where reference is null",
+    "create index if not exists payments_owed on payments (next_at) where owes is not null",
+    "create unique index if not exists payments_by_reference on payments (reference)",
     "create table if not exists order_collisions ( -- orders that failed because another buyer has their number
         order_id bigint not null references orders (id),
         buyer_id bigint not null,

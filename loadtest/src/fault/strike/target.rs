@@ -110,6 +110,7 @@ impl<'a> Target<'a> {
             Server::Postgres => self.database,
             Server::Redis => &self.stores.redis,
             Server::RabbitMq => &self.stores.amqp,
+            Server::Provider => &self.stores.provider,
         }
     }
 

@@ -1,0 +1,343 @@
+//! Chapter 6 and its payment provider, a process of its own that may be slow, silent, or dead at any step: whatever happens, ledger,
+//! orders and answers agree in the end.
+
+use std::time::Duration;
+
+use crate::support::{
+    assert_problem, eventually, json,
+    money::{PENDING, Provider, REFUSED},
+    orders::{GOOD, confirmed, given_back, pay, sold_again},
+    production::{Production, becomes, click, log_in, operate_says, order, request, shared},
+};
+use loadtest::{
+    client::{Connection, Reply},
+    provider::{
+        Callbacks, Does,
+        Standing::{Authorised, Captured, Pending, Refunded, Refused, Voided},
+        Step,
+    },
+    services::Server,
+    shop_process::ShopProcess,
+};
+use tokio::task::block_in_place;
+
+impl Production {
+    /// An instance whose provider is this one.
+    async fn with(&self, provider: &Provider, further: &[&str]) -> ShopProcess {
+        self.instance_with(&self.args_with(Server::Provider, &provider.url, further)).await
+    }
+
+    /// The order's row.
+    async fn row(&self, order_id: i64) -> (String, Option<String>) {
+        let query = "select status, reason from orders where id = $1";
+        sqlx::query_as(query).bind(order_id).fetch_one(&self.pool).await.unwrap()
+    }
+
+    async fn is(&self, order_id: i64, status: &str, reason: Option<&str>) {
+        let expected = (status.to_owned(), reason.map(str::to_owned));
+        eventually(&format!("{expected:?}"), async || self.row(order_id).await == expected).await;
+    }
+}
+
+async fn cancel(shop: &ShopProcess, buyer: i64, order_id: i64) -> Reply {
+    let cookie = log_in(shop.address, buyer).await;
+    request(shop.address, &format!("POST /orders/{order_id}/cancel"), &[("cookie", &cookie)], "").await
+}
+
+/// The instance dies at each step of a payment, before the provider has done it and after. Nobody asks again.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_payment_whose_instance_dies_is_finished_without_its_client() {
+    let (sale, provider) = (Production::new(shared(), 9).await, Provider::start());
+    let cases = [
+        (Step::Authorise, Does::SilentBefore, "confirmed", &[Voided][..]),
+        (Step::Authorise, Does::SilentAfter, "paid", &[Authorised, Captured]),
+        (Step::Capture, Does::SilentBefore, "paid", &[Authorised, Captured]),
+        (Step::Capture, Does::SilentAfter, "paid", &[Authorised, Captured]),
+    ];
+    for (n, (step, does, status, movements)) in (0..).zip(cases) {
+        let mut shop = sale.with(&provider, &[]).await;
+        let order_id = confirmed(&shop, 4001 + n).await;
+        provider.at(step, does).await;
+        tokio::select! {
+            reply = pay(&shop, 4001 + n, order_id, Some("a"), GOOD) => panic!("{step:?} {does:?}: answered: {reply:?}"),
+            () = provider.keeps_waiting(step) => {}
+        }
+        shop.kill().await.unwrap();
+        provider.is_well().await;
+        let next = sale.with(&provider, &[]).await;
+        sale.owes_nothing().await;
+        sale.is(order_id, status, None).await;
+        assert_eq!(sale.movements(&provider.remote).await.last().unwrap(), movements, "{step:?} {does:?}");
+        // Whoever asks again after all is told what came of it.
+        let again = pay(&next, 4001 + n, order_id, Some("a"), GOOD).await;
+        match status {
+            "paid" => assert_eq!(json(&again)["status"], "paid"),
+            _ => assert_problem(&again, 402, "declined"),
+        }
+        next.stop().await;
+    }
+    sale.settles_at(4).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn what_is_held_for_nothing_is_let_go_though_its_instance_dies() {
+    let (sale, provider) = (Production::new(shared(), 1).await, Provider::start());
+    let mut shop = sale.with(&provider, &[]).await;
+    let order_id = confirmed(&shop, 4101).await;
+    provider.at(Step::Authorise, Does::SilentAfter).await;
+    tokio::select! {
+        reply = pay(&shop, 4101, order_id, Some("a"), GOOD) => panic!("answered: {reply:?}"),
+        () = provider.keeps_waiting(Step::Authorise) => {}
+    }
+    shop.kill().await.unwrap();
+    sqlx::query("update orders set pay_by = 0").execute(&sale.pool).await.unwrap();
+    provider.at(Step::Void, Does::Refuse).await;
+    let next = sale.with(&provider, &[]).await;
+    sale.is(order_id, "expired", None).await;
+    given_back(&sale, 1).await; // the unit does not wait for the money
+    provider.is_well().await;
+    sale.owes_nothing().await;
+    assert_eq!(sale.movements(&provider.remote).await, [[Authorised, Voided]]);
+    assert_problem(&pay(&next, 4101, order_id, Some("a"), GOOD).await, 410, "closed");
+}
+
+/// Killed and started again, it knows what it has done.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_provider_that_dies_at_any_step_charges_once() {
+    let sale = Production::new(shared(), 9).await;
+    let mut provider = Provider::start();
+    let shop = sale.with(&provider, &[]).await;
+    let cases = [
+        (Step::Authorise, Does::DieBefore),
+        (Step::Authorise, Does::DieAfter),
+        (Step::Capture, Does::DieBefore),
+        (Step::Capture, Does::DieAfter),
+    ];
+    for (n, (step, does)) in (0..).zip(cases) {
+        let order_id = confirmed(&shop, 4201 + n).await;
+        provider.at(step, does).await;
+        assert_problem(&pay(&shop, 4201 + n, order_id, Some("a"), GOOD).await, 503, "timed-out");
+        block_in_place(|| {
+            let _ = provider.services.kill(Server::Provider); // it is dead by its own hand
+            provider.services.start_again(Server::Provider).unwrap();
+        });
+        // As the page does: the same request again, until there is an answer.
+        let paid = async || pay(&shop, 4201 + n, order_id, Some("a"), GOOD).await.status == 200;
+        eventually(&format!("{step:?} {does:?}: it is paid"), paid).await;
+    }
+    sale.owes_nothing().await;
+    assert_eq!(sale.movements(&provider.remote).await, vec![vec![Authorised, Captured]; 4]);
+    sale.settles_at(4).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn an_answer_says_that_nothing_was_charged_only_if_that_is_known() {
+    let (sale, provider) = (Production::new(shared(), 9).await, Provider::start());
+    let shop = sale.with(&provider, &[]).await;
+    let order_id = confirmed(&shop, 4301).await;
+    // The provider has answered nothing: it may have done it.
+    for step in [Step::Authorise, Step::Capture] {
+        provider.at(step, Does::Refuse).await;
+        let reply = pay(&shop, 4301, order_id, Some("a"), GOOD).await;
+        assert_problem(&reply, 503, "timed-out");
+        assert!(json(&reply)["detail"].as_str().unwrap().contains("may have been charged"), "{reply:?}");
+    }
+    // In between the order is as it was, and does not expire.
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    let standing = order(&mut connection, 4301, order_id).await;
+    assert_eq!((&standing["status"], &standing["payment"]), (&"confirmed".into(), &"in-progress".into()), "{standing}");
+    assert!(standing.get("pay").is_none() && standing.get("cancel").is_none(), "{standing}");
+    assert_problem(&cancel(&shop, 4301, order_id).await, 409, "conflict");
+    sqlx::query("update orders set pay_by = 0").execute(&sale.pool).await.unwrap();
+    provider.is_well().await;
+    becomes(&mut connection, 4301, order_id, "paid").await;
+    assert_eq!(json(&pay(&shop, 4301, order_id, Some("a"), GOOD).await)["status"], "paid");
+
+    // Nobody listens there: the first request has done nothing, and says so.
+    let nowhere = "http://shop:secret@127.0.0.1:9/".parse().unwrap();
+    let args = sale.args_with(Server::Provider, &nowhere, &["--role", "api"]);
+    let without = sale.instance_with(&args).await;
+    let other = confirmed(&shop, 4302).await;
+    let reply = pay(&without, 4302, other, Some("a"), GOOD).await;
+    assert_problem(&reply, 503, "overloaded");
+    assert!(json(&reply)["detail"].as_str().unwrap().contains("nothing was charged"), "{reply:?}");
+    assert_problem(&pay(&without, 4302, other, Some("a"), GOOD).await, 503, "timed-out");
+    sale.settles_at(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_card_that_cannot_be_charged_after_all_ends_its_order_and_the_unit_is_sold_again() {
+    let (sale, provider) = (Production::new(shared(), 1).await, Provider::start());
+    let shop = sale.with(&provider, &[]).await;
+    let order_id = confirmed(&shop, 4401).await;
+    for _ in 0..2 {
+        let reply = pay(&shop, 4401, order_id, Some("a"), REFUSED).await;
+        assert_problem(&reply, 402, "declined");
+        assert!(json(&reply)["detail"].as_str().unwrap().contains("the order has ended"), "{reply:?}");
+    }
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    let standing = order(&mut connection, 4401, order_id).await;
+    assert_eq!((&standing["status"], &standing["reason"]), (&"failed".into(), &"payment-failed".into()));
+    assert_problem(&pay(&shop, 4401, order_id, Some("b"), GOOD).await, 410, "closed");
+    given_back(&sale, 1).await;
+    let again = sold_again(&shop, 4402).await;
+    becomes(&mut connection, 4402, again, "confirmed").await;
+    assert_problem(&click(&mut connection, 4403).await, 409, "sold-out");
+    sale.owes_nothing().await;
+    assert_eq!(sale.movements(&provider.remote).await, [vec![Authorised, Refused], vec![Authorised, Voided]]);
+    sale.settles_at(1).await;
+}
+
+/// The provider says later what became of it: once, twice, late, or never.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_payment_that_is_confirmed_later_is_paid_then() {
+    let (sale, provider) = (Production::new(shared(), 9).await, Provider::start());
+    let shop = sale.with(&provider, &[]).await;
+    let callbacks = [Callbacks::Once, Callbacks::Twice, Callbacks::Late(3000), Callbacks::Never];
+    for (n, callbacks) in (0..).zip(callbacks) {
+        provider.calls(callbacks).await;
+        let order_id = confirmed(&shop, 4501 + n).await;
+        assert_problem(&pay(&shop, 4501 + n, order_id, Some("a"), PENDING).await, 503, "timed-out");
+        sale.is(order_id, "paid", None).await;
+        assert_eq!(json(&pay(&shop, 4501 + n, order_id, Some("a"), PENDING).await)["status"], "paid");
+        assert_eq!(
+            sale.movements(&provider.remote).await.last().unwrap(),
+            &[Pending, Authorised, Captured],
+            "{callbacks:?}"
+        );
+    }
+    let none = request(shop.address, "POST /payments/no-such-reference/callback", &[], "").await;
+    assert_eq!(none.status, 204, "which tells a stranger nothing");
+
+    // Nobody waits for a bank for ever: the order expires, and what the bank then holds is let go.
+    provider.calls(Callbacks::Never).await;
+    let order_id = confirmed(&shop, 4509).await;
+    assert_problem(&pay(&shop, 4509, order_id, Some("a"), PENDING).await, 503, "timed-out");
+    sqlx::query("update orders set pay_by = 0 where status = 'confirmed'").execute(&sale.pool).await.unwrap();
+    sale.is(order_id, "expired", None).await;
+    sale.owes_nothing().await;
+    assert_eq!(sale.movements(&provider.remote).await.last().unwrap(), &[Pending, Authorised, Voided]);
+    sale.settles_at(4).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn no_number_of_a_card_can_be_found_from_what_is_kept() {
+    let sale = Production::new(shared(), 2).await;
+    let shop = sale.instance(&[]).await;
+    let order_id = confirmed(&shop, 4601).await;
+    assert_eq!(pay(&shop, 4601, order_id, Some("a"), GOOD).await.status, 200);
+    let query = "select request from payments";
+    let kept: String = sqlx::query_scalar(query).fetch_one(&sale.pool).await.unwrap();
+    // Another secret, the same card and order: what is kept is worth nothing without the shop's secret.
+    let other = sale.instance(&["--session-secret", "another secret of at least 32 bytes"]).await;
+    sqlx::query("delete from payments").execute(&sale.pool).await.unwrap();
+    let reset = "update orders set status = 'confirmed', paid_with = null";
+    sqlx::query(reset).execute(&sale.pool).await.unwrap();
+    assert_eq!(pay(&other, 4601, order_id, Some("a"), GOOD).await.status, 200);
+    let kept_by_other: String = sqlx::query_scalar(query).fetch_one(&sale.pool).await.unwrap();
+    assert_ne!(kept, kept_by_other);
+    for text in [sale.everything().await, sale.logs()] {
+        assert!(!text.contains(&GOOD.replace(' ', "")) && !text.contains(GOOD));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn an_order_is_canceled_once_and_its_unit_is_sold_again() {
+    let sale = Production::new(shared(), 1).await;
+    let shop = sale.instance(&[]).await;
+    let order_id = confirmed(&shop, 4701).await;
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    let href = order(&mut connection, 4701, order_id).await["cancel"]["href"].as_str().unwrap().to_owned();
+    assert_eq!(href, format!("/orders/{order_id}/cancel"));
+    assert_problem(&cancel(&shop, 4702, order_id).await, 404, "not-found");
+    for _ in 0..2 {
+        let reply = cancel(&shop, 4701, order_id).await;
+        assert_eq!((reply.status.as_u16(), &json(&reply)["reason"]), (200, &"canceled".into()), "{reply:?}");
+    }
+    given_back(&sale, 1).await;
+    assert_problem(&pay(&shop, 4701, order_id, Some("a"), GOOD).await, 410, "closed");
+    let again = sold_again(&shop, 4702).await;
+    becomes(&mut connection, 4702, again, "confirmed").await;
+    assert_eq!(pay(&shop, 4702, again, Some("a"), GOOD).await.status, 200);
+    assert_problem(&cancel(&shop, 4702, again).await, 409, "conflict");
+    sale.owes_nothing().await;
+    sale.settles_at(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn an_order_is_refunded_once_and_its_unit_is_sold_again() {
+    let (sale, provider) = (Production::new(shared(), 1).await, Provider::start());
+    let shop = sale.with(&provider, &[]).await;
+    let order_id = confirmed(&shop, 4801).await;
+    let refund = || operate_says(&sale, &["refund", &order_id.to_string()]);
+    assert!(refund().unwrap_err().contains("is confirmed, not paid"));
+    assert_eq!(pay(&shop, 4801, order_id, Some("a"), GOOD).await.status, 200);
+    provider.at(Step::Refund, Does::SilentAfter).await; // and then it is asked again
+    assert!(refund().unwrap().contains("refunded; its unit is sold again"));
+    assert!(refund().unwrap().contains("refunded before"));
+    given_back(&sale, 1).await;
+    provider.is_well().await;
+    sale.owes_nothing().await;
+    assert_eq!(sale.movements(&provider.remote).await, [[Authorised, Captured, Refunded]]);
+    sale.is(order_id, "failed", Some("refunded")).await;
+    let again = sold_again(&shop, 4802).await;
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    becomes(&mut connection, 4802, again, "confirmed").await;
+    sale.settles_at(1).await;
+}
+
+/// Each order sees a payment, a cancellation and its expiry at about the same time.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn payment_cancellation_and_expiry_race_and_one_of_them_wins() {
+    let (sale, provider) = (Production::new(shared(), 30).await, Provider::start());
+    provider.at(Step::Authorise, Does::Slow(100)).await;
+    let shops = [sale.with(&provider, &[]).await, sale.with(&provider, &[]).await];
+    let mut orders = Vec::new();
+    for buyer in 4901..4931 {
+        orders.push((buyer, confirmed(&shops[0], buyer).await));
+    }
+    let soon = "update orders set pay_by = now_ms() + 20 * (buyer.n - 1)
+                from (select id, row_number() over (order by id) as n from orders) as buyer where buyer.id = orders.id";
+    sqlx::query(soon).execute(&sale.pool).await.unwrap();
+    let racing = orders.iter().map(|&(buyer, id)| {
+        let shops = &shops;
+        async move {
+            let cancels = async {
+                tokio::time::sleep(Duration::from_millis(10 * (buyer as u64 % 20))).await;
+                cancel(&shops[1], buyer, id).await
+            };
+            tokio::join!(pay(&shops[0], buyer, id, Some("a"), GOOD), cancels)
+        }
+    });
+    let replies = futures_util::future::join_all(racing).await;
+    sale.owes_nothing().await;
+    let mut paid = 0;
+    for (&(_, id), (payment, cancellation)) in orders.iter().zip(&replies) {
+        let (status, reason) = sale.row(id).await;
+        match (status.as_str(), reason.as_deref()) {
+            ("paid", None) => paid += 1,
+            ("failed", Some("canceled")) | ("expired", None) => {}
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(payment.status == 200, status == "paid", "{payment:?}, and it is {status}");
+        assert_eq!(cancellation.status == 200, status == "failed", "{cancellation:?}, and it is {status}");
+    }
+    let movements = sale.movements(&provider.remote).await;
+    assert_eq!(movements.iter().filter(|one| **one == [Authorised, Captured]).count(), paid);
+    assert!(
+        movements.iter().all(|one| *one == [Authorised, Captured] || *one == [Authorised, Voided]),
+        "{movements:?}"
+    );
+    given_back(&sale, 30 - paid as i64).await;
+    sale.settles_at(paid).await;
+}

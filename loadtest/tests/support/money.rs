@@ -1,0 +1,80 @@
+//! The payment provider of a test.
+
+use loadtest::{
+    provider::{Callbacks, Does, Remote, Standing, Step, Switches},
+    services::{Server, Services},
+};
+use url::Url;
+
+use super::{eventually, loadtest, production::Production};
+
+/// A card whose bank decides later that it is good.
+pub const PENDING: &str = "4000 0000 0000 0119";
+/// A card that is good, and cannot be charged then.
+pub const REFUSED: &str = "4000 0000 0000 0341";
+
+/// A provider of the test's own, which may be wrong without harm for others.
+pub struct Provider {
+    pub services: Services,
+    pub remote: Remote,
+    pub url: Url,
+}
+
+impl Provider {
+    pub fn start() -> Provider {
+        let services = Services::start(&loadtest(), &[Server::Provider]).expect("the provider starts");
+        let url = services.url(Server::Provider).unwrap().clone();
+        Provider { services, remote: Remote::new(&url), url }
+    }
+
+    /// It is wrong at this step from now on, and at no other.
+    pub async fn at(&self, step: Step, does: Does) {
+        let switches = Switches { steps: [(step, does)].into(), ..Switches::default() };
+        self.remote.switch(&switches).await.unwrap();
+    }
+
+    /// It is as it should be, but for its callbacks.
+    pub async fn calls(&self, callbacks: Callbacks) {
+        self.remote.switch(&Switches { callbacks, ..Switches::default() }).await.unwrap();
+    }
+
+    /// It is as it should be.
+    pub async fn is_well(&self) {
+        self.calls(Callbacks::default()).await;
+    }
+
+    /// Waits until it has left a request without an answer.
+    pub async fn keeps_waiting(&self, step: Step) {
+        let waits = async || self.remote.waiting().await.unwrap().get(&step).is_some_and(|n| *n > 0);
+        eventually(&format!("the provider is silent: {step:?}"), waits).await;
+    }
+}
+
+impl Production {
+    /// What the provider has done for this shop with each authorisation, in order: a line for each.
+    pub async fn movements(&self, remote: &Remote) -> Vec<Vec<Standing>> {
+        let mut authorisations: Vec<(String, Vec<Standing>)> = Vec::new();
+        for entry in remote.entries().await.unwrap() {
+            if !entry.reference.starts_with(&self.stores.namespace) {
+                continue;
+            }
+            match authorisations.iter_mut().find(|(reference, _)| *reference == entry.reference) {
+                Some((_, states)) => states.push(entry.state),
+                None => authorisations.push((entry.reference, vec![entry.state])),
+            }
+        }
+        authorisations.into_iter().map(|(_, states)| states).collect()
+    }
+
+    /// How often the provider of all tests has done this for this shop.
+    pub async fn moved(&self, state: Standing) -> usize {
+        self.movements(&Remote::new(&self.stores.provider)).await.concat().iter().filter(|one| **one == state).count()
+    }
+
+    /// Waits until no payment owes the provider anything.
+    pub async fn owes_nothing(&self) {
+        let owed = "select count(*) from payments where owes is not null";
+        let settled = async || sqlx::query_scalar::<_, i64>(owed).fetch_one(&self.pool).await.unwrap() == 0;
+        eventually("no payment owes anything", settled).await;
+    }
+}

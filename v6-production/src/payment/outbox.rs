@@ -1,0 +1,275 @@
+//! What payments owe their provider. A payment is written down with what is to be done there next, before it is done; what is
+//! done is repeated until the provider has answered. So a crash between any two lines ends as it would have ended.
+
+use std::time::Duration;
+
+use anyhow::bail;
+use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
+use sqlx::{PgConnection, PgPool};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::provider::{Provider, Standing, Step};
+use crate::{notify::Notices, order_id::OrderId, sql::in_time, supervise};
+
+/// For so long a payment is left to the request that has begun it, or to the instance that has taken it: longer than two calls to
+/// the provider and what is written then take.
+pub(super) const TAKEN: Duration = Duration::from_secs(10);
+/// How often we look, and the longest pause between two tries of a payment.
+const EVERY: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Payments at a time.
+const BATCH: i64 = 50;
+/// Why an order failed whose card could not be charged after all.
+pub(crate) const PAYMENT_FAILED: &str = "payment-failed";
+/// Why an order failed that its buyer did not want any more.
+pub(crate) const CANCELED: &str = "canceled";
+/// Why an order failed whose payment was given back.
+pub(crate) const REFUNDED: &str = "refunded";
+
+/// What is to be done at the provider next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "lowercase")]
+pub(super) enum Owes {
+    /// Whether the amount is held is not known yet.
+    Authorise,
+    /// The order waits for the amount to be taken.
+    Capture,
+    /// The amount is held, or may be, for nothing.
+    Void,
+    /// The amount was taken, for nothing any more.
+    Refund,
+}
+
+/// What came of a payment; kept under its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Answer {
+    /// The card was charged, and the order is paid.
+    Paid,
+    /// The card was refused. Nothing was charged.
+    Declined,
+    /// The order had ended, or ended while the card was authorised. Nothing was charged.
+    Expired,
+    /// Another payment was first. Nothing was charged for this one.
+    NotFirst,
+    /// The card was good at first and could not be charged then. The order has failed.
+    Failed,
+    /// It never got to the provider. Nothing was charged.
+    Abandoned,
+}
+
+/// A payment, as far as its steps need it.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(super) struct Payment {
+    pub(super) buyer_id: i64,
+    pub(super) idempotency_key: String,
+    pub(super) order_id: OrderId,
+    pub(super) reference: String,
+    pub(super) owes: Option<Owes>,
+    pub(super) request: String,
+    tries: i64,
+    /// `None` until it is known.
+    answer: Option<String>,
+}
+
+impl Payment {
+    /// What its buyer is told.
+    pub(super) fn answer(&self) -> Option<Answer> {
+        serde_json::from_str(self.answer.as_deref()?).ok()
+    }
+}
+
+/// Does what payments owe, again and again. Any number of instances may: each takes other payments.
+pub(crate) async fn run(sql: PgPool, provider: Provider, notices: Notices, stop: CancellationToken) {
+    let (sql, provider, notices, stop) = (&sql, &provider, &notices, &stop);
+    supervise::keep("payments", stop, || async move {
+        let due = in_time(take(sql)).await?;
+        if due.is_empty() {
+            let _ = stop.run_until_cancelled(sleep(EVERY)).await;
+        }
+        join_all(due.iter().map(|payment| async move {
+            if let Err(error) = settle(sql, provider, notices, payment.clone()).await {
+                tracing::warn!(order = payment.order_id.0, "payment: {error:#}; trying again");
+                put_off(sql, payment).await;
+            }
+        }))
+        .await;
+        Ok(())
+    })
+    .await;
+}
+
+async fn take(sql: &PgPool) -> sqlx::Result<Vec<Payment>> {
+    let update = "update payments set next_at = now_ms() + $1, tries = tries + 1
+                  where (buyer_id, idempotency_key) in (
+                      select buyer_id, idempotency_key from payments where owes is not null and next_at <= now_ms()
+                      order by next_at limit $2 for update skip locked)
+                  returning *";
+    let update = sqlx::query_as(update).bind(TAKEN.as_millis() as i64).bind(BATCH);
+    update.fetch_all(sql).await
+}
+
+/// Lets it rest for a while. If that fails, it rests for as long as it is taken.
+pub(super) async fn put_off(sql: &PgPool, payment: &Payment) {
+    let pause = LONGEST_PAUSE.min(EVERY * 2_u32.saturating_pow(payment.tries.clamp(0, 16) as u32));
+    let update = "update payments set next_at = now_ms() + $3 where buyer_id = $1 and idempotency_key = $2";
+    let update = sqlx::query(update).bind(payment.buyer_id).bind(&payment.idempotency_key);
+    if let Err(error) = in_time(update.bind(pause.as_millis() as i64).execute(sql)).await {
+        tracing::debug!("payment: {error}");
+    }
+}
+
+/// Does all that a payment owes, step by step.
+///
+/// # Errors
+/// The provider or the database does not answer. The payment is where it was, or a step further.
+pub(super) async fn settle(
+    sql: &PgPool,
+    provider: &Provider,
+    notices: &Notices,
+    mut payment: Payment,
+) -> anyhow::Result<Payment> {
+    while let Some(owes) = payment.owes {
+        let reference = &payment.reference;
+        let standing = match owes {
+            Owes::Authorise => provider.show(reference).await?,
+            Owes::Capture => Some(provider.change(reference, Step::Capture).await?),
+            Owes::Void => Some(provider.change(reference, Step::Void).await?),
+            Owes::Refund => Some(provider.change(reference, Step::Refund).await?),
+        };
+        payment = write(sql, notices, &payment, standing).await?;
+    }
+    Ok(payment)
+}
+
+/// Writes down what the provider has said, and what is to be done next. Two may be at it: the second one finds it done.
+pub(super) async fn write(
+    sql: &PgPool,
+    notices: &Notices,
+    payment: &Payment,
+    standing: Option<Standing>,
+) -> anyhow::Result<Payment> {
+    let written = async {
+        let mut tx = sql.begin().await?;
+        let query = "select * from payments where buyer_id = $1 and idempotency_key = $2 for update";
+        let query = sqlx::query_as(query).bind(payment.buyer_id).bind(&payment.idempotency_key);
+        let current: Payment = query.fetch_one(&mut *tx).await?;
+        if current.owes != payment.owes {
+            return Ok(Some(current));
+        }
+        let Some((owes, answer)) = next(&mut tx, payment, standing).await? else { return Ok(None) };
+        let update = "update payments set owes = $3, answer = coalesce($4, answer), tries = 0, next_at = now_ms() + $5
+                      where buyer_id = $1 and idempotency_key = $2 returning *";
+        let update = sqlx::query_as(update).bind(payment.buyer_id).bind(&payment.idempotency_key).bind(owes);
+        let answer = answer.map(|answer| serde_json::to_string(&answer).unwrap_or_default());
+        let updated: Payment = update.bind(answer).bind(TAKEN.as_millis() as i64).fetch_one(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(Some(updated))
+    };
+    let Some(updated) = in_time(written).await? else {
+        bail!("the provider says {standing:?} to a payment that owes {:?}", payment.owes);
+    };
+    if let Some(answer) = updated.answer().filter(|_| payment.answer.is_none()) {
+        tracing::info!(order = payment.order_id.0, buyer = payment.buyer_id, ?answer, "payment");
+        metrics::counter!("payments_total", "answer" => format!("{answer:?}")).increment(1);
+        notices.orders(&[payment.order_id]).await;
+    }
+    Ok(updated)
+}
+
+/// What is owed next, and the answer if it is known now. The order changes in the same transaction. `None`: not yet, or what the
+/// provider says cannot be.
+async fn next(
+    tx: &mut PgConnection,
+    payment: &Payment,
+    standing: Option<Standing>,
+) -> sqlx::Result<Option<(Option<Owes>, Option<Answer>)>> {
+    use Standing::{Authorised, Captured, Declined, Pending, Refunded, Refused, Voided};
+    Ok(match (payment.owes, standing) {
+        (Some(Owes::Authorise), Some(Authorised)) => Some(claim(tx, payment).await?),
+        (Some(Owes::Authorise), Some(Declined | Refused)) => Some((None, Some(Answer::Declined))),
+        (Some(Owes::Authorise), Some(Voided)) => Some((None, Some(Answer::Abandoned))),
+        // It may still be on its way: what is let go before it was held cannot be held any more.
+        (Some(Owes::Authorise), None) => Some((Some(Owes::Void), Some(Answer::Abandoned))),
+        (Some(Owes::Authorise), Some(Pending)) => {
+            let answer = why_not(tx, payment).await?;
+            answer.map(|answer| (Some(Owes::Void), Some(answer)))
+        }
+        (Some(Owes::Capture), Some(Captured)) => {
+            let update = "update orders set status = 'paid' where id = $1 and paid_with = $2 and status = 'confirmed'";
+            sqlx::query(update).bind(payment.order_id).bind(&payment.idempotency_key).execute(tx).await?;
+            Some((None, Some(Answer::Paid)))
+        }
+        (Some(Owes::Capture), Some(Declined | Refused | Voided)) => {
+            let update = "update orders set paid_with = null where id = $1 and paid_with = $2";
+            sqlx::query(update).bind(payment.order_id).bind(&payment.idempotency_key).execute(&mut *tx).await?;
+            end(tx, payment.order_id, "confirmed", PAYMENT_FAILED).await?;
+            Some((None, Some(Answer::Failed)))
+        }
+        (Some(Owes::Void), Some(Voided | Declined | Refused)) => Some((None, None)),
+        (Some(Owes::Void), Some(Captured)) => Some((Some(Owes::Refund), None)),
+        (Some(Owes::Refund), Some(Refunded)) => Some((None, None)),
+        _ => None,
+    })
+}
+
+/// A compare-and-swap on the order: against its expiry, a cancellation and another payment, one wins. From here on the order
+/// waits for the amount to be taken, and does not expire.
+async fn claim(tx: &mut PgConnection, payment: &Payment) -> sqlx::Result<(Option<Owes>, Option<Answer>)> {
+    let update = "update orders set paid_with = $3 where id = $1 and buyer_id = $2 and status = 'confirmed'
+                  and paid_with is null and pay_by > now_ms()";
+    let update = sqlx::query(update).bind(payment.order_id).bind(payment.buyer_id).bind(&payment.idempotency_key);
+    if update.execute(&mut *tx).await?.rows_affected() == 1 {
+        return Ok((Some(Owes::Capture), None));
+    }
+    let answer = why_not(tx, payment).await?.unwrap_or(Answer::Expired);
+    Ok((Some(Owes::Void), Some(answer)))
+}
+
+/// Why the order cannot be paid with this payment; `None` if it can.
+async fn why_not(tx: &mut PgConnection, payment: &Payment) -> sqlx::Result<Option<Answer>> {
+    let query = "select status, paid_with is not null, pay_by > now_ms() from orders where id = $1";
+    let (status, taken, in_time): (String, bool, bool) =
+        sqlx::query_as(query).bind(payment.order_id).fetch_one(tx).await?;
+    Ok(match status.as_str() {
+        "confirmed" | "paid" if taken => Some(Answer::NotFirst),
+        "confirmed" if in_time => None,
+        _ => Some(Answer::Expired),
+    })
+}
+
+/// Ends an order that holds a unit, if it has this status and no payment has taken it: its unit is sold again. Returns whether
+/// it was so.
+pub(super) async fn end(tx: &mut PgConnection, order_id: OrderId, from: &str, reason: &str) -> sqlx::Result<bool> {
+    let update = "update orders set status = 'failed', reason = $3 where id = $1 and status = $2 and paid_with is null";
+    let update = sqlx::query(update).bind(order_id).bind(from).bind(reason);
+    if update.execute(&mut *tx).await?.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let update = sqlx::query("update sales set sold = sold - 1 where id = $1").bind(order_id.sale_id());
+    update.execute(tx).await?;
+    Ok(true)
+}
+
+/// Gives back what was taken for an order, and sells its unit again. Returns whether there was a paid order; asked again, it
+/// changes nothing.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn refund(sql: &PgPool, order_id: OrderId) -> sqlx::Result<bool> {
+    let mut tx = sql.begin().await?;
+    // The payment first, as everywhere: who takes locks in one order does not wait in a circle.
+    let update = "update payments set owes = 'refund', next_at = 0, tries = 0
+                  where owes is null and (buyer_id, idempotency_key) in (
+                      select buyer_id, paid_with from orders where id = $1 and status = 'paid')";
+    if sqlx::query(update).bind(order_id).execute(&mut *tx).await?.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let update = "update orders set paid_with = null where id = $1 and status = 'paid'";
+    sqlx::query(update).bind(order_id).execute(&mut *tx).await?;
+    end(&mut tx, order_id, "paid", REFUNDED).await?;
+    tx.commit().await?;
+    Ok(true)
+}
