@@ -19,12 +19,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a buyer in the queue waits before it asks what became of it: the first times, and at most; in between it doubles.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(800));
 
+/// Why an order fails that was confirmed.
+pub(crate) const ENDED: [&str; 3] = ["canceled", "payment-failed", "refunded"];
+
 /// The parts of an answer that a buyer reads.
 #[derive(Deserialize)]
 struct Body {
     order_id: Option<i64>,
     buy: Option<LinkText>,
     status: Option<Value>,
+    reason: Option<String>,
     #[serde(rename = "type")]
     problem: Option<String>,
 }
@@ -155,6 +159,10 @@ pub async fn result(connection: &mut Connection, order_id: i64, buyer_id: i64) -
     let body: Body = serde_json::from_slice(&reply.body).ok()?;
     Some(match body.status.as_ref().and_then(Value::as_str) {
         Some("confirmed" | "paid") => Answer::Bought { order_id },
+        // It was confirmed, and has ended since.
+        Some("failed") if body.reason.as_deref().is_some_and(|reason| ENDED.contains(&reason)) => {
+            Answer::Bought { order_id }
+        }
         Some(status @ ("expired" | "failed")) => Answer::Refused(status.into()),
         _ => Answer::Queued { order_id }, // still, or the shop has trouble and may know later
     })

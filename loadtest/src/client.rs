@@ -24,6 +24,8 @@ pub struct Connection {
     pub from: Option<Ipv4Addr>,
     /// Whether we stand before the shop as a proxy, and name that address. A browser of its own names none.
     pub names_address: bool,
+    /// The `Idempotency-Key` of every request; `None`: they have none.
+    pub key: Option<String>,
     sender: http1::SendRequest<Full<Bytes>>,
     host: HeaderValue,
 }
@@ -81,7 +83,7 @@ impl Connection {
         let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         tokio::spawn(driver);
         let host = HeaderValue::from_str(&shop.to_string()).map_err(io::Error::other)?;
-        Ok(Self { from: None, names_address: true, sender, host })
+        Ok(Self { from: None, names_address: true, key: None, sender, host })
     }
 
     /// Whether the shop has hung up since the last answer. Nothing has been asked then, so nothing is unknown.
@@ -108,6 +110,9 @@ impl Connection {
             if let Some(session) = sessions::of(buyer) {
                 request.headers_mut().insert(COOKIE, session);
             }
+        }
+        if let Some(key) = self.key.as_deref().and_then(|key| HeaderValue::from_str(key).ok()) {
+            request.headers_mut().insert("idempotency-key", key);
         }
         if json.is_some() {
             request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -53,7 +53,7 @@ pub struct Ledger {
     pub sales: Vec<SaleRow>,
     /// Their orders that hold a unit.
     pub orders: Vec<OrderRow>,
-    /// Orders that held one until they expired.
+    /// Orders that held one until they expired, were canceled or refunded, or could not be paid.
     pub ended: Vec<OrderRow>,
     /// What there is beside the database.
     pub stores: Option<InStores>,
@@ -78,8 +78,16 @@ impl Ledger {
             let held = "select id, sale_id, buyer_id from orders
                         where sale_id = $1 and status in ('confirmed', 'paid') order by id";
             ledger.orders.extend(sqlx::query_as::<_, OrderRow>(held).bind(sale).fetch_all(pool).await?);
-            let ended =
-                "select id, sale_id, buyer_id from orders where sale_id = $1 and status = 'expired' order by id";
+            // Only chapter 6 has reasons.
+            let ended = match stores {
+                Some(_) => {
+                    "select id, sale_id, buyer_id from orders where sale_id = $1 and (status = 'expired'
+                     or reason in ('canceled', 'payment-failed', 'refunded')) order by id"
+                }
+                None => {
+                    "select id, sale_id, buyer_id from orders where sale_id = $1 and status = 'expired' order by id"
+                }
+            };
             ledger.ended.extend(sqlx::query_as::<_, OrderRow>(ended).bind(sale).fetch_all(pool).await?);
         }
         if let Some(stores) = stores {

@@ -23,12 +23,16 @@ pub mod ledger;
 pub mod machine;
 /// Versions against scenarios.
 pub mod matrix;
+/// The provider's ledger beside the orders.
+pub mod money;
 /// Shops that are wrong, to test the checks.
 pub mod mutant;
 /// What database and shops say of themselves.
 pub mod observe;
 /// Room for many connections.
 pub mod open_files;
+/// Buyers who pay.
+pub mod payers;
 /// What is to be run.
 pub mod plan;
 /// What is to come out.

@@ -7,6 +7,7 @@ use super::Fault;
 use crate::{
     audit::Audit,
     machine::{Machine, commit},
+    money::Money,
     record,
     text::thousands,
 };
@@ -63,6 +64,9 @@ pub struct Round {
     /// What buyers, database and servers say when laid side by side.
     #[serde(flatten)]
     pub audit: Audit,
+    /// What the payment provider's ledger says beside the orders; `None` in a sale where nobody pays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub money: Option<Money>,
     /// All buyers by what they were told.
     pub outcomes: BTreeMap<String, u64>,
 }
@@ -268,7 +272,7 @@ mod tests {
     fn round(strike: Strike) -> Round {
         let verdict = strike.judge(Fault::RedisKilled, STOCK, &sold_out());
         let (audit, outcomes) = (sold_out(), BTreeMap::new());
-        Round { stock: STOCK, buyers: 200, instances: 2, seed: 1, verdict, strike, audit, outcomes }
+        Round { stock: STOCK, buyers: 200, instances: 2, seed: 1, verdict, strike, audit, money: None, outcomes }
     }
 
     fn rounds(strikes: &[Strike]) -> Rounds {

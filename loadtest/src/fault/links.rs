@@ -56,11 +56,11 @@ mod tests {
     #[tokio::test]
     async fn an_instance_is_given_the_networks_in_place_of_its_servers() {
         let words = "--database-url postgres://me:secret@127.0.0.1:1/shop --pool-size 16 --redis-url redis://:secret@127.0.0.1:2/ \
-                     --amqp-url amqp://me:secret@127.0.0.1:3/%2f";
+                     --amqp-url amqp://me:secret@127.0.0.1:3/%2f --provider-url http://me:secret@127.0.0.1:4/";
         let before: Vec<String> = words.split(' ').map(str::to_owned).collect();
         let mut args = before.clone();
         let links = Links::between(&mut args).await.unwrap();
-        for (at, server) in [(1, Server::Postgres), (5, Server::Redis), (7, Server::RabbitMq)] {
+        for (at, server) in [(1, Server::Postgres), (5, Server::Redis), (7, Server::RabbitMq), (9, Server::Provider)] {
             assert_eq!(args[at], links.to(server).instead_of(&before[at].parse().unwrap()).to_string());
             assert_ne!(args[at], before[at]);
         }

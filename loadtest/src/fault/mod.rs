@@ -92,6 +92,13 @@ pub enum Fault {
     #[value(name = "postgres-and-rabbitmq-killed")]
     #[serde(rename = "postgres-and-rabbitmq-killed")]
     PostgresAndRabbitMqKilled,
+    /// An instance is killed (kill -9) in the middle of a payment, and started again: before or after the card is authorised or
+    /// charged, in turn
+    PaymentKilled,
+    /// The payment provider answers nothing for five seconds
+    ProviderSilent,
+    /// The bank decides later whether a card is good, and the payment provider says so late
+    ProviderLate,
 }
 
 impl Fault {
@@ -121,8 +128,16 @@ impl Fault {
             | Fault::ClockSkewed
             // The operating system still has what a killed Redis has written.
             | Fault::RedisAndRabbitMqKilled
-            | Fault::PostgresAndRabbitMqKilled => false,
+            | Fault::PostgresAndRabbitMqKilled
+            | Fault::PaymentKilled
+            | Fault::ProviderSilent
+            | Fault::ProviderLate => false,
         }
+    }
+
+    /// Whether its sale has buyers who pay, cancel, and let their orders expire.
+    fn is_about_money(self) -> bool {
+        matches!(self, Fault::PaymentKilled | Fault::ProviderSilent | Fault::ProviderLate)
     }
 
     /// Whether each instance needs a network of its own to each server, to be silent or to hold a request.
@@ -150,7 +165,10 @@ impl Fault {
             | Fault::RabbitMqBlocked
             | Fault::ClockSkewed
             | Fault::RedisAndRabbitMqKilled
-            | Fault::PostgresAndRabbitMqKilled => false,
+            | Fault::PostgresAndRabbitMqKilled
+            | Fault::PaymentKilled
+            | Fault::ProviderSilent
+            | Fault::ProviderLate => false,
         }
     }
 

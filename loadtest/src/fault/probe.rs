@@ -25,6 +25,8 @@ use crate::{
 const PROBES: i64 = 10_000_001;
 /// The first of the last wave.
 const LAST_WAVE: i64 = 20_000_001;
+/// More than come in the two minutes that a fault may last.
+const MOST_PROBES: i64 = 5000;
 /// How often another buyer tries, and how often each asks what became of its order.
 const EVERY: Duration = Duration::from_millis(50);
 /// How many may be in the queue at the same time, so that a long fault does not spend the stock on them.
@@ -35,6 +37,11 @@ const CONNECTIONS: usize = 50;
 const FOR_AN_ANSWER: Duration = Duration::from_secs(5);
 /// How long a buyer in the queue asks. Who knows nothing then was promised an answer and got none.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// All who may come one by one to a sale of so many units.
+pub(super) fn buyers(stock: i64) -> impl Iterator<Item = i64> {
+    (PROBES..PROBES + MOST_PROBES).chain(LAST_WAVE..LAST_WAVE + stock)
+}
 
 /// Where honest buyers buy who come one by one, each with all steps from the page to the order.
 #[derive(Clone)]

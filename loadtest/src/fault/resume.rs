@@ -65,6 +65,7 @@ mod tests {
             verdict: Verdict::Clean,
             strike: Strike::default(),
             audit: Audit::default(),
+            money: None,
             outcomes: BTreeMap::new(),
         });
         faults.check_resumes(&plan, 7).unwrap();

@@ -16,9 +16,9 @@ use v1_naive::shop::sales::Sale;
 
 use super::{
     Fault,
-    figures::{Round, Strike},
+    figures::{Round, Strike, Verdict},
     links::Links,
-    probe::Walk,
+    probe::{self, Walk},
     strike::Target,
 };
 use crate::{
@@ -26,7 +26,10 @@ use crate::{
     history::{Told, outcomes},
     lab::Lab,
     ledger::Ledger,
+    money,
+    payers::{Heard, Payers},
     plan::Plan,
+    provider::Remote,
     scenario::{
         progress::Progress,
         stampede::{self, Crowd},
@@ -37,6 +40,11 @@ use crate::{
 
 /// The sale.
 const SALE: i64 = 1001;
+/// A card that pays, and one whose bank decides later.
+const GOOD: &str = "4242 4242 4242 4242";
+const LATE: &str = "4000 0000 0000 0119";
+/// How long an order may stay unpaid in a sale where buyers pay.
+const PAY_WITHIN: &str = "--pay-within=8";
 /// How long the first confirmed order may take when what broke is up again. Then it is said not to come.
 const LONGEST: Duration = Duration::from_secs(60);
 
@@ -61,6 +69,9 @@ pub async fn round(
 ) -> anyhow::Result<Round> {
     let mut links = Vec::new();
     let mut set = Set::build_with(lab, plan, async |args| {
+        if fault.is_about_money() {
+            args.push(PAY_WITHIN.into());
+        }
         if fault.needs_links() {
             links.push(Links::between(args).await?);
         }
@@ -70,7 +81,7 @@ pub async fn round(
     let played = play(&mut set, &links, (&lab.loadtest, services), fault, plan, progress, doors).await;
     set.stop_shops().await; // before the audit: whoever was given up by a buyer may still be writing
     let round = match played {
-        Ok((history, strike)) => conclude(fault, plan, &set, &history, strike).await,
+        Ok((history, heard, strike)) => conclude(fault, plan, &set, (&history, &heard), strike).await,
         Err(error) => Err(error),
     };
     let removed = set.remove(lab).await;
@@ -87,16 +98,23 @@ async fn play(
     plan: &Plan,
     progress: Progress,
     doors: impl AsyncFnOnce(Vec<SocketAddr>) -> Vec<SocketAddr>,
-) -> anyhow::Result<(Vec<Told>, Strike)> {
+) -> anyhow::Result<(Vec<Told>, Vec<Heard>, Strike)> {
     let come = Come::of(plan);
     let (let_in, gate) = watch::channel(come.first);
     let (pool, addresses) = (set.pool.clone(), addresses(&set.shops));
-    let mut target = Target::new(keeper, set, links, SALE, (&let_in, come.before)).await?;
+    let mut target = Target::new(keeper, set, links, (SALE, plan.seed), (&let_in, come.before)).await?;
     let stores = target.stores;
     stores.put_up(target.database, &[Sale::open(SALE, plan.stock)]).await?;
     fault.prepare(&mut target).await?;
     let doors = doors(addresses).await;
 
+    let mut paying = JoinSet::new();
+    let (paid, until) = oneshot::channel();
+    if fault.is_about_money() {
+        let card = if fault == Fault::ProviderLate { LATE } else { GOOD };
+        let buyers = Payers::known_as((1..=plan.buyers as i64).chain(probe::buyers(plan.stock)));
+        paying.spawn(Payers { doors: doors.clone().into(), pool: pool.clone(), sale: SALE, card, buyers }.serve(until));
+    }
     let crowd = Crowd {
         shops: doors.clone(),
         sales: vec![SALE],
@@ -125,8 +143,31 @@ async fn play(
     while links.iter().any(|links| links.rabbitmq.lost_at_server() > 0) && ended.elapsed() < LONGEST {
         sleep(Duration::from_millis(50)).await;
     }
+    let heard = settle(paid, paying, &pool).await?;
     stores.wait_until_quiet(&pool, &[SALE]).await?;
-    Ok((history, strike))
+    Ok((history, heard, strike))
+}
+
+/// Waits until whoever pays has an answer, what was not paid has expired, and no payment owes the provider anything; or for too long.
+/// Returns what buyers were told of their payments.
+async fn settle(
+    paid: oneshot::Sender<()>,
+    mut paying: JoinSet<anyhow::Result<Vec<Heard>>>,
+    pool: &AnyPool,
+) -> anyhow::Result<Vec<Heard>> {
+    if paying.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (began, left) = (
+        Instant::now(),
+        "select (select count(*) from orders where status = 'confirmed')
+        + (select count(*) from payments where owes is not null)",
+    );
+    while sqlx::query_scalar::<_, i64>(left).fetch_one(pool).await? > 0 && began.elapsed() < LONGEST {
+        sleep(Duration::from_millis(50)).await;
+    }
+    drop(paid);
+    paying.join_next().await.context("nobody has paid")??
 }
 
 /// How many buyers of the crowd may have come.
@@ -203,8 +244,22 @@ async fn strike(
     Ok((history, strike))
 }
 
-async fn conclude(fault: Fault, plan: &Plan, set: &Set, history: &[Told], strike: Strike) -> anyhow::Result<Round> {
+async fn conclude(
+    fault: Fault,
+    plan: &Plan,
+    set: &Set,
+    (history, heard): (&[Told], &[Heard]),
+    strike: Strike,
+) -> anyhow::Result<Round> {
     let mut ledger = Ledger::read(&set.pool, set.stores.as_ref(), &[SALE]).await?;
+    let money = match &set.stores {
+        Some(stores) if fault.is_about_money() => {
+            let entries = Remote::new(&stores.provider).entries().await?;
+            let ours: Vec<_> = entries.into_iter().filter(|one| one.reference.starts_with(&stores.namespace)).collect();
+            Some(money::audit(&ours, &money::orders(&set.pool, SALE).await?, heard))
+        }
+        _ => None,
+    };
     if let (Some(stores), Some(seen)) = (&set.stores, &mut ledger.stores) {
         seen.unfinished -= stores.repeated(&set.pool, SALE).await?;
     }
@@ -214,9 +269,13 @@ async fn conclude(fault: Fault, plan: &Plan, set: &Set, history: &[Told], strike
         buyers: plan.buyers,
         instances: plan.instances,
         seed: plan.seed,
-        verdict: strike.judge(fault, plan.stock, &audit),
+        verdict: match &money {
+            Some(money) if !money.is_sound() => Verdict::Broken,
+            _ => strike.judge(fault, plan.stock, &audit),
+        },
         strike,
         audit,
+        money,
         outcomes: outcomes(history),
     })
 }

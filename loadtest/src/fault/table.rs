@@ -4,9 +4,9 @@ use anstream::println;
 use anstyle::{AnsiColor, Style};
 
 use super::figures::{Faults, Round, Rounds, Verdict};
-use crate::text::thousands;
+use crate::{money::Money, text::thousands};
 
-const HEADS: [&str; 13] = [
+const HEADS: [&str; 14] = [
     "fault",
     "verdict",
     "rounds",
@@ -16,6 +16,7 @@ const HEADS: [&str; 13] = [
     "lost",
     "leaked",
     "undersold",
+    "money",
     "late rejects",
     "unknown",
     "recovered ms",
@@ -55,8 +56,13 @@ fn says(round: &Round) -> String {
         (audit.unfinished, "unfinished"),
         (audit.late_rejects, "late rejects"),
     ];
-    let mut says: Vec<_> =
-        wrong.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", thousands(*n))).collect();
+    let money = round.money.iter().flat_map(|money| money.faults());
+    let mut says: Vec<_> = wrong
+        .into_iter()
+        .chain(money)
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, what)| format!("{} {what}", thousands(n)))
+        .collect();
     if round.is_struck() && strike.confirmed_ms.is_none() {
         says.push("no order confirmed within a minute".into());
     }
@@ -69,8 +75,9 @@ pub fn legend() {
     println!(
         "rounds: struck in time, + invalid ones, which were played again. struck at: units sold at most when the fault was in place; \
          a round is invalid unless half of the stock was left.\n\
-         leaked: units that SQL, Redis and the queues do not agree about. undersold: units left though buyers wanted one. late rejects: \
-         told `queued`, then `failed`; only where Redis loses data may there be any: redis-flushed, -emptied, -cut and -failback, \
+         leaked: units that SQL, Redis and the queues do not agree about. undersold: units left though buyers wanted one. money: orders, \
+         cards and answers of payments that do not agree; where buyers pay, a quarter cancels and a quarter lets its order expire, so units \
+         come back. late rejects: told `queued`, then `failed`; only where Redis loses data may there be any: redis-flushed, -emptied, -cut and -failback, \
          leader-lost and -stopped.\n\
          recovered: from the strike until an order is confirmed whose buyer asked after it, median / worst. once up: the same from when \
          what broke was up again."
@@ -91,9 +98,10 @@ pub fn markdown(faults: &Faults) -> String {
 }
 
 fn line(cells: &[String; HEADS.len()]) -> String {
-    let [fault, verdict, rounds, struck, sold, oversold, lost, leaked, undersold, late, unknown, recovered, up] = cells;
+    let [fault, verdict, rounds, struck, sold, oversold, lost, leaked, undersold, money, late, unknown, recovered, up] =
+        cells;
     format!(
-        "{fault:<28} {verdict:<7} {rounds:>6} {struck:>9} {sold:>18} {oversold:>8} {lost:>4} {leaked:>6} {undersold:>9} \
+        "{fault:<28} {verdict:<7} {rounds:>6} {struck:>9} {sold:>18} {oversold:>8} {lost:>4} {leaked:>6} {undersold:>9} {money:>5} \
          {late:>12} {unknown:>7} {recovered:>15} {up:>15}"
     )
 }
@@ -117,6 +125,13 @@ fn cells(rounds: &Rounds) -> [String; HEADS.len()] {
         thousands(rounds.sum(|audit| audit.lost_promises)),
         thousands(rounds.sum(|audit| audit.not_conserved + audit.unfinished)),
         thousands(rounds.sum(|audit| audit.undersold)),
+        match rounds.rounds.iter().any(|round| round.money.is_some()) {
+            true => {
+                let wrong = rounds.rounds.iter().flat_map(|round| &round.money).flat_map(Money::faults);
+                thousands(wrong.map(|(n, _)| n).sum())
+            }
+            false => "-".into(),
+        },
         thousands(rounds.sum(|audit| audit.late_rejects)),
         thousands(rounds.sum(|audit| audit.unknown)),
         times(rounds.times(|strike| strike.confirmed_ms)),
@@ -154,11 +169,12 @@ mod tests {
             verdict: Verdict::Invalid,
             strike: Strike::default(),
             audit: Audit { orders: 1000, ..Audit::default() },
+            money: None,
             outcomes: BTreeMap::new(),
         };
         let rounds = Rounds { fault: Fault::RedisCut, rounds: vec![round; 4] };
         let table = markdown(&Faults::new(1, vec![rounds]));
         let row = table.lines().nth(2).unwrap().replace("**", "");
-        assert_eq!(row, "| redis-cut | invalid | 0 +4 | - | 1,000 of 1,000 | 0 | 0 | 0 | 0 | 0 | 0 | - | - |");
+        assert_eq!(row, "| redis-cut | invalid | 0 +4 | - | 1,000 of 1,000 | 0 | 0 | 0 | 0 | - | 0 | 0 | - | - |");
     }
 }

@@ -148,6 +148,7 @@ fn file_of(path: &Path, fault: Fault, rounds: usize, verdict: Verdict, strike: &
         verdict,
         strike: strike.clone(),
         audit: Audit { orders: 100, sold: 100, ..Audit::default() },
+        money: None,
         outcomes: BTreeMap::from([("bought".into(), 100)]),
     };
     let faults = Faults::new(1, vec![Rounds { fault, rounds: (0..rounds).map(round).collect() }]);

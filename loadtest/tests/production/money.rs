@@ -1,27 +1,55 @@
 //! Chapter 6 and its payment provider, a process of its own that may be slow, silent, or dead at any step: whatever happens, ledger,
 //! orders and answers agree in the end.
 
-use std::time::Duration;
+use std::{process::Stdio, time::Duration};
 
 use crate::support::{
-    assert_problem, eventually, json,
+    SALE, assert_problem, eventually, json, loadtest,
     money::{PENDING, Provider, REFUSED},
-    orders::{GOOD, confirmed, given_back, pay, sold_again},
+    orders::{GOOD, confirmed, given_back, pay, payments, sold_again},
     production::{Production, becomes, click, log_in, operate_says, order, request, shared},
 };
+use futures_util::future::join_all;
 use loadtest::{
     client::{Connection, Reply},
+    money::{self, Money},
     provider::{
-        Callbacks, Does,
+        Callbacks, Does, Remote,
         Standing::{Authorised, Captured, Pending, Refunded, Refused, Voided},
-        Step,
+        Step, Switches,
     },
     services::Server,
     shop_process::ShopProcess,
 };
-use tokio::task::block_in_place;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::Child,
+    task::block_in_place,
+};
+use url::Url;
+
+/// A provider that is wrong in one way, and its ledger's folder.
+async fn mutant(mutant: &str) -> (Child, tempfile::TempDir, Url) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = tokio::process::Command::new(loadtest());
+    command.args(["provider", "--listen", "127.0.0.1:0", "--mutant", mutant, "--ledger"]);
+    command.arg(folder.path().join("ledger.db")).stdout(Stdio::piped()).kill_on_drop(true);
+    let mut provider = command.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(provider.stdout.take().unwrap()).read_line(&mut line).await.unwrap();
+    let url = line.trim().strip_prefix("listening on ").unwrap().parse().unwrap();
+    (provider, folder, url)
+}
 
 impl Production {
+    /// What the audit of money says, whatever buyers were told.
+    async fn money(&self, remote: &Remote) -> Money {
+        let entries = remote.entries().await.unwrap();
+        let ours: Vec<_> =
+            entries.into_iter().filter(|one| one.reference.starts_with(&self.stores.namespace)).collect();
+        money::audit(&ours, &money::orders(&self.pool, SALE).await.unwrap(), &[])
+    }
+
     /// An instance whose provider is this one.
     async fn with(&self, provider: &Provider, further: &[&str]) -> ShopProcess {
         self.instance_with(&self.args_with(Server::Provider, &provider.url, further)).await
@@ -319,7 +347,7 @@ async fn payment_cancellation_and_expiry_race_and_one_of_them_wins() {
             tokio::join!(pay(&shops[0], buyer, id, Some("a"), GOOD), cancels)
         }
     });
-    let replies = futures_util::future::join_all(racing).await;
+    let replies = join_all(racing).await;
     sale.owes_nothing().await;
     let mut paid = 0;
     for (&(_, id), (payment, cancellation)) in orders.iter().zip(&replies) {
@@ -340,4 +368,36 @@ async fn payment_cancellation_and_expiry_race_and_one_of_them_wins() {
     );
     given_back(&sale, 30 - paid as i64).await;
     sale.settles_at(paid).await;
+}
+
+/// A payment that is charged after its first answer was lost, and one that is let go: the audit sees what a wrong provider does.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn the_audit_finds_each_way_in_which_a_provider_can_be_wrong() {
+    let expected = [
+        ("captures-twice", Money { paid: 1, charged: 2, twice: 1, ..Money::default() }),
+        ("never-voids", Money { paid: 1, charged: 1, held: 1, ..Money::default() }),
+        ("answers-first", Money { paid: 1, uncharged: 1, held: 1, ..Money::default() }),
+    ];
+    let looking = expected.map(|(name, expected)| async move {
+        let (sale, (_provider, _folder, url)) = (Production::new(shared(), 2).await, mutant(name).await);
+        let remote = Remote::new(&url);
+        let shop = sale.instance_with(&sale.args_with(Server::Provider, &url, &[])).await;
+        let (paid, expired) = (confirmed(&shop, 4951).await, confirmed(&shop, 4952).await);
+        let steps = [(Step::Capture, Does::SilentAfter)].into();
+        remote.switch(&Switches { steps, ..Switches::default() }).await.unwrap();
+        assert_problem(&pay(&shop, 4951, paid, Some("a"), GOOD).await, 503, "timed-out");
+        let steps = [(Step::Authorise, Does::Slow(1000))].into();
+        remote.switch(&Switches { steps, ..Switches::default() }).await.unwrap();
+        let expires = async {
+            eventually("the payment has begun", async || payments(&sale).await == 2).await;
+            sqlx::query("update orders set pay_by = 0 where status = 'confirmed'").execute(&sale.pool).await.unwrap();
+        };
+        let (reply, ()) = tokio::join!(pay(&shop, 4952, expired, Some("a"), GOOD), expires);
+        assert_problem(&reply, 410, "closed");
+        sale.owes_nothing().await;
+        sale.is(paid, "paid", None).await;
+        assert_eq!(sale.money(&remote).await, expected, "{name}");
+    });
+    join_all(looking).await;
 }

@@ -11,6 +11,7 @@ mod data;
 mod killed;
 mod lost;
 mod outbox;
+mod payment;
 mod refusing;
 mod replica;
 mod silent;
@@ -22,10 +23,10 @@ use tokio::time::{Instant, sleep};
 
 pub(super) use self::target::Target;
 use super::Fault::{
-    self, ClockSkewed, InstanceKilled, InstanceStopped, LeaderLost, LeaderStopped, OutboxTorn,
-    PostgresAndRabbitMqKilled, PostgresKilled, PostgresReadonly, PostgresSilent, RabbitMqBlocked, RabbitMqKilled,
-    RabbitMqSilent, RedisAndRabbitMqKilled, RedisCut, RedisDemoted, RedisEmptied, RedisFailback, RedisFlushed,
-    RedisKilled, RedisSilent, WorkerLost, WorkerStopped,
+    self, ClockSkewed, InstanceKilled, InstanceStopped, LeaderLost, LeaderStopped, OutboxTorn, PaymentKilled,
+    PostgresAndRabbitMqKilled, PostgresKilled, PostgresReadonly, PostgresSilent, ProviderLate, ProviderSilent,
+    RabbitMqBlocked, RabbitMqKilled, RabbitMqSilent, RedisAndRabbitMqKilled, RedisCut, RedisDemoted, RedisEmptied,
+    RedisFailback, RedisFlushed, RedisKilled, RedisSilent, WorkerLost, WorkerStopped,
 };
 use crate::services::{Server, Services};
 
@@ -101,6 +102,9 @@ impl Fault {
             RedisFailback => target.fail_back().await,
             OutboxTorn => target.tear().await,
             ClockSkewed => target.skew().await,
+            PaymentKilled => target.kill_payment().await,
+            ProviderSilent => target.silence_provider().await,
+            ProviderLate => target.call_late().await,
         }
     }
 
@@ -143,6 +147,9 @@ impl Fault {
             RedisFailback => target.has_older_data().await?,
             OutboxTorn => target.is_torn().await?,
             ClockSkewed => target.is_skewed().await,
+            PaymentKilled => target.provider_is_silent().await? && target.has_stopped().await?,
+            ProviderSilent => target.provider_is_silent().await?,
+            ProviderLate => target.a_bank_thinks().await?,
         })
     }
 
@@ -163,6 +170,14 @@ impl Fault {
                 target.start(Server::RabbitMq)
             }
             InstanceKilled | InstanceStopped => target.shops[0].start_again().await,
+            PaymentKilled => {
+                target.mend_provider().await?;
+                target.shops[0].start_again().await
+            }
+            ProviderSilent | ProviderLate => {
+                sleep(A_WHILE).await;
+                target.mend_provider().await
+            }
             PostgresReadonly => {
                 sleep(A_WHILE).await;
                 target.read_only(false).await

@@ -33,6 +33,8 @@ pub(in crate::fault) struct Target<'a> {
     /// Open before the crowd comes: it would have to queue with it.
     pub(super) redis: MultiplexedConnection,
     pub(super) sale: i64,
+    /// The round's seed.
+    pub(super) round: u64,
     /// Lets buyers of the crowd in, and how many may have come when the fault is in place.
     let_in: &'a watch::Sender<usize>,
     before: usize,
@@ -59,7 +61,7 @@ impl<'a> Target<'a> {
         (loadtest, services): (&'a Path, &'a mut Services),
         set: &'a mut Set,
         links: &'a [Links],
-        sale: i64,
+        (sale, round): (i64, u64),
         (let_in, before): (&'a watch::Sender<usize>, usize),
     ) -> anyhow::Result<Target<'a>> {
         let Set { database, stores, shops, pool, .. } = set;
@@ -75,6 +77,7 @@ impl<'a> Target<'a> {
             links,
             redis,
             sale,
+            round,
             let_in,
             before,
             epoch: None,
