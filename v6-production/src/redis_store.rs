@@ -47,6 +47,8 @@ pub(crate) struct SaleKeys {
     pub(crate) tries: String,
     /// A set: buyers and paths of units that were given back of late, and of puzzles that got a wrong answer.
     pub(crate) spent: String,
+    /// Requests whose orders have ended: buyer and request, order.
+    pub(crate) ended: String,
     /// A set: buyers who get nothing.
     pub(crate) denied: String,
     /// A number: the highest fencing token that has written here.
@@ -56,7 +58,16 @@ pub(crate) struct SaleKeys {
 impl SaleKeys {
     fn new(key: impl Fn(&str) -> String) -> SaleKeys {
         let (sale, held, outbox, tries) = (key("sale"), key("held"), key("outbox"), key("tries"));
-        SaleKeys { sale, held, outbox, tries, spent: key("spent"), denied: key("denied"), fence: key("fence") }
+        SaleKeys {
+            sale,
+            held,
+            outbox,
+            tries,
+            spent: key("spent"),
+            ended: key("ended"),
+            denied: key("denied"),
+            fence: key("fence"),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 -- Takes reservations back whose orders SQL knows as expired or failed. A reservation that is not there any more was taken
 -- back before: so this may be called again and again.
 --
--- KEYS  1 sale (hash)  2 held (hash)  3 spent (set)
+-- KEYS  1 sale (hash)  2 held (hash)  3 spent (set)  4 ended (hash)
 -- ARGV  1 channel for news of stock  2 the sale's number  3 how long a path is good (milliseconds)
 --       then for each order: buyer (8 bytes), order's id (8 bytes), 1 if there is a unit to be sold again, else 0
 -- Returns how many units are for sale again, or -1 while the sale is closed: it may be about to be made from a picture in which
@@ -18,8 +18,13 @@ for n = 4, #ARGV, 3 do
     -- The buyer may buy again, at another address.
     redis.call('SADD', KEYS[3], ARGV[n] .. string.sub(held, 9, 16))
     redis.call('PEXPIRE', KEYS[3], ARGV[3])
+    -- The request that made the reservation is answered with this order from now on, too.
+    redis.call('HSET', KEYS[4], ARGV[n] .. string.sub(held, 17), ARGV[n + 1])
     units = units + tonumber(ARGV[n + 2])
   end
+end
+if redis.call('EXISTS', KEYS[4]) == 1 then
+  redis.call('PEXPIREAT', KEYS[4], redis.call('HGET', KEYS[1], 'closes_at') + 172800000)
 end
 if units > 0 then
   local stock = redis.call('HINCRBY', KEYS[1], 'stock', units)

@@ -93,7 +93,7 @@ async fn give_back(sql: &PgPool, redis: &RedisStore, path_ttl: Duration, orders:
     for (sale_id, orders) in per_sale {
         let keys = redis.keys(sale_id);
         let mut call = SCRIPT.key(keys.sale);
-        call.key(keys.held).key(keys.spent);
+        call.key(keys.held).key(keys.spent).key(keys.ended);
         call.arg(redis.channel("stock")).arg(sale_id).arg(path_ttl.as_millis() as u64);
         for order in &orders {
             call.arg(&order.buyer_id.to_be_bytes()).arg(&order.id.0.to_be_bytes()).arg(i64::from(order.unit));

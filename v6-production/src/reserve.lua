@@ -1,6 +1,6 @@
 -- Reserves units of one sale: all or nothing for each attempt, and nothing comes between two lines of this.
 --
--- KEYS  1 sale (hash)  2 held (hash)  3 outbox (stream)  4 tries (hash)  5 spent (set)  6 denied (set)
+-- KEYS  1 sale (hash)  2 held (hash)  3 outbox (stream)  4 tries (hash)  5 spent (set)  6 denied (set)  7 ended (hash)
 -- ARGV  1 epoch that the caller knows  2 the id that order numbers are added to  3 channel for news of stock
 --       4 the sale's number  5 the last order number there is
 --       6 attempts of a buyer in a while  7 the while (milliseconds)  8 buyers who are counted at the same time
@@ -35,6 +35,7 @@ local path_lives = tonumber(ARGV[9])
 local left = redis.call('PTTL', KEYS[4])
 -- Most sales have neither.
 local has_spent, has_denied = redis.call('EXISTS', KEYS[5]) == 1, redis.call('EXISTS', KEYS[6]) == 1
+local has_ended = redis.call('EXISTS', KEYS[7]) == 1
 
 -- Counts an attempt.
 local function too_often(buyer)
@@ -59,6 +60,9 @@ local function reserve(buyer, request, path)
   if held and string.sub(held, 17) == request then
     return (struct.unpack('>I8', held))
   end
+  -- Also if the order has ended since: a key is good for one order, for as long as the sale.
+  local ended = has_ended and redis.call('HGET', KEYS[7], buyer .. request)
+  if ended then return (struct.unpack('>I8', ended)) end
 
   if has_denied and redis.call('SISMEMBER', KEYS[6], buyer) == 1 then return DENIED end
 

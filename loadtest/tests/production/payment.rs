@@ -4,7 +4,7 @@ use crate::support::{
     SALE, assert_problem, eventually, json,
     money::Provider,
     orders::{DECLINED, GOOD, card, confirmed, given_back, pay, payments, sold_again},
-    production::{Production, becomes, click, log_in, order, purchase, queued, request, shared},
+    production::{Production, address, becomes, buy_at, click, log_in, order, purchase, queued, request, shared},
 };
 use futures_util::future::join_all;
 use loadtest::{
@@ -241,3 +241,35 @@ async fn payment_and_expiry_race_and_one_of_them_wins() {
 
 /// Order, cookie, key, body; status, type.
 type Case<'a> = (i64, &'a str, Option<&'a str>, &'a str, u16, &'a str);
+
+/// A client that repeats its request hours later is told what came of it, and does not buy a second unit.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_key_is_good_for_one_order_as_long_as_the_sale() {
+    let sale = Production::new(shared(), 1).await;
+    let shop = sale.instance(&[]).await;
+    let cookie = log_in(shop.address, 2901).await;
+    let first = address(shop.address, SALE, &cookie).await.unwrap();
+    let order_id = queued(&buy_at(shop.address, &first, &cookie, Some("k")).await);
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    becomes(&mut connection, 2901, order_id, "confirmed").await;
+    sqlx::query("update orders set pay_by = 0").execute(&sale.pool).await.unwrap();
+    becomes(&mut connection, 2901, order_id, "expired").await;
+    given_back(&sale, 1).await;
+    let again = async |address: &str, key: &str| queued(&buy_at(shop.address, address, &cookie, Some(key)).await);
+    let second = address(shop.address, SALE, &cookie).await.unwrap();
+    for path in [&first, &second] {
+        assert_eq!(again(path, "k").await, order_id, "at the old address and at another");
+    }
+    // Redis is made anew, from SQL.
+    sale.flush().await;
+    let remembers = async || buy_at(shop.address, &second, &cookie, Some("k")).await.status == 202;
+    eventually("it sells again", remembers).await;
+    assert_eq!(again(&second, "k").await, order_id);
+
+    let other = again(&second, "another").await;
+    assert_ne!(other, order_id);
+    becomes(&mut connection, 2901, other, "confirmed").await;
+    assert_eq!(again(&first, "k").await, order_id, "though there is a second order now");
+    sale.settles_at(1).await;
+}

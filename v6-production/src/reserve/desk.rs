@@ -169,7 +169,7 @@ impl Clerk {
     async fn reserve(&self, sale: &SaleRow, waiting: &[Waiting], again: bool) -> RedisResult<Vec<i64>> {
         let (keys, rules) = (self.redis.keys(sale.id), &self.rules);
         let mut call = SCRIPT.key(keys.sale);
-        call.key(keys.held).key(keys.outbox).key(keys.tries).key(keys.spent).key(keys.denied);
+        call.key(keys.held).key(keys.outbox).key(keys.tries).key(keys.spent).key(keys.denied).key(keys.ended);
         call.arg(sale.epoch)
             .arg(OrderId::base(sale.id, sale.epoch).0)
             .arg(self.redis.channel("stock"))

@@ -19,6 +19,8 @@ pub(super) struct Picture {
     pub(super) active: Vec<(OrderId, i64, i64, i64)>,
     /// Buyers and paths of units that were given back.
     pub(super) spent: Vec<(i64, i64)>,
+    /// Orders that have ended: id, buyer and request.
+    pub(super) ended: Vec<(OrderId, i64, i64)>,
     /// Buyers who get nothing.
     pub(super) denied: Vec<i64>,
 }
@@ -59,12 +61,14 @@ impl Picture {
         let spent = "select buyer_id, path from orders where sale_id = $1 and status in ('expired', 'failed')
                      and path >> 12 > now_ms() - 3600000";
         let spent: Vec<(i64, i64)> = in_time(sqlx::query_as(spent).bind(sale_id).fetch_all(&mut *tx)).await?;
+        let ended = "select id, buyer_id, request from orders where sale_id = $1 and status in ('expired', 'failed')";
+        let ended: Vec<(OrderId, i64, i64)> = in_time(sqlx::query_as(ended).bind(sale_id).fetch_all(&mut *tx)).await?;
         let denied = in_time(deny::list(&mut tx)).await?;
 
         let update = sqlx::query("update sales set epoch = $2 where id = $1").bind(sale_id).bind(epoch);
         in_time(update.execute(&mut *tx)).await?;
         lease.confirm(&mut tx).await?;
         in_time(tx.commit()).await?;
-        Ok(Picture { epoch, stock, opens_at, closes_at, active, spent, denied })
+        Ok(Picture { epoch, stock, opens_at, closes_at, active, spent, ended, denied })
     }
 }

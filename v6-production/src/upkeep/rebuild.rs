@@ -153,7 +153,7 @@ pub(super) async fn write(sql: &PgPool, redis: &RedisStore, lease: &Lease, sale_
     // Asked first: if Redis comes to have other data while we write, it is not ready.
     let replid = redis.replid().await?;
     let (past, _) = known(redis, sale_id).await?;
-    let Picture { epoch, stock, opens_at, closes_at, active, spent, denied } =
+    let Picture { epoch, stock, opens_at, closes_at, active, spent, ended, denied } =
         Picture::take(sql, lease, sale_id, past).await?;
     let held = active.len() as i64;
     let left = stock - held;
@@ -161,6 +161,7 @@ pub(super) async fn write(sql: &PgPool, redis: &RedisStore, lease: &Lease, sale_
     let stage = Stage::new(redis, lease, sale_id)?;
     stage.held(&active).await?;
     stage.spent(&spent).await?;
+    stage.ended(&ended).await?;
     stage.denied(&denied).await?;
     let numbers = [("epoch", epoch), ("stock", left), ("number", 0), ("opens_at", opens_at), ("closes_at", closes_at)];
     stage.sale(&numbers).await?;

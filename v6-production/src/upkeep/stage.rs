@@ -13,7 +13,7 @@ use crate::{
 
 /// How long staged keys live whose writer was stopped.
 const STAGED: Duration = Duration::from_secs(600);
-/// Reservations in one command.
+/// Fields or members in one command.
 const BATCH: usize = 1000;
 
 static CLOSE: LazyLock<Script> =
@@ -52,37 +52,35 @@ impl Stage<'_> {
 
     /// Stages the orders that hold a unit: id, buyer, path and request.
     pub(crate) async fn held(&self, active: &[(OrderId, i64, i64, i64)]) -> RedisResult<()> {
-        let mut redis = self.redis.shared.clone();
-        for orders in active.chunks(BATCH) {
-            let one = |&(OrderId(id), buyer, path, request): &(OrderId, i64, i64, i64)| {
-                (buyer.to_be_bytes(), [id, path, request].map(i64::to_be_bytes).concat())
-            };
-            let held: Vec<([u8; 8], Vec<u8>)> = orders.iter().map(one).collect();
-            let held: Vec<(&[u8], &[u8])> = held.iter().map(|(buyer, held)| (&buyer[..], &held[..])).collect();
-            let _: () = redis.hset_multiple(&self.staged.held, &held).await?;
-            self.for_a_while(&self.staged.held).await?;
-        }
-        Ok(())
+        let one = |&(OrderId(id), buyer, path, request)| (bytes(&[buyer]), bytes(&[id, path, request]));
+        self.fields(&self.staged.held, active.iter().map(one).collect()).await
+    }
+
+    /// Stages the orders that have ended: id, buyer and request.
+    pub(crate) async fn ended(&self, ended: &[(OrderId, i64, i64)]) -> RedisResult<()> {
+        let one = |&(OrderId(id), buyer, request)| (bytes(&[buyer, request]), bytes(&[id]));
+        self.fields(&self.staged.ended, ended.iter().map(one).collect()).await
     }
 
     /// Stages paths that are spent, and their buyers.
     pub(crate) async fn spent(&self, spent: &[(i64, i64)]) -> RedisResult<()> {
-        let spent = spent.iter().map(|&(buyer, path)| [buyer, path].map(i64::to_be_bytes).concat()).collect();
+        let spent = spent.iter().map(|&(buyer, path)| bytes(&[buyer, path])).collect();
         self.set(&self.staged.spent, spent).await
     }
 
     /// Stages the buyers who are denied.
     pub(crate) async fn denied(&self, denied: &[i64]) -> RedisResult<()> {
-        let denied = denied.iter().map(|buyer| buyer.to_be_bytes().to_vec()).collect();
+        let denied = denied.iter().map(|&buyer| bytes(&[buyer])).collect();
         self.set(&self.staged.denied, denied).await
     }
 
-    /// Puts all four in their place, the sale as the last: with its epoch, admission is on again.
+    /// Puts all five in their place, the sale as the last: with its epoch, admission is on again.
     pub(crate) async fn replace(&self, expires_at: i64) -> anyhow::Result<()> {
         let Stage { keys, staged, .. } = self;
         let pairs = [
             [&staged.held, &keys.held],
             [&staged.spent, &keys.spent],
+            [&staged.ended, &keys.ended],
             [&staged.denied, &keys.denied],
             [&staged.sale, &keys.sale],
         ];
@@ -103,6 +101,14 @@ impl Stage<'_> {
         Ok(call.invoke_async(&mut self.redis.shared.clone()).await?)
     }
 
+    async fn fields(&self, key: &str, fields: Vec<(Vec<u8>, Vec<u8>)>) -> RedisResult<()> {
+        for fields in fields.chunks(BATCH) {
+            let _: () = self.redis.shared.clone().hset_multiple(key, fields).await?;
+            self.for_a_while(key).await?;
+        }
+        Ok(())
+    }
+
     async fn set(&self, key: &str, members: Vec<Vec<u8>>) -> RedisResult<()> {
         for members in members.chunks(BATCH) {
             let _: () = self.redis.shared.clone().sadd(key, members).await?;
@@ -114,4 +120,9 @@ impl Stage<'_> {
     async fn for_a_while(&self, key: &str) -> RedisResult<()> {
         self.redis.shared.clone().pexpire(key, STAGED.as_millis() as i64).await
     }
+}
+
+/// Numbers as Redis's scripts have them: 8 bytes each.
+fn bytes(numbers: &[i64]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_be_bytes()).collect()
 }
