@@ -116,14 +116,14 @@ fn chapter_6_sold_exactly_each_time() {
     }
 }
 
-/// Each of the first eight faults ten times: the table in the book is the file's, and nothing was oversold, lost or leaked.
+/// Each fault but the last three ten times: the table in the book is the file's, and nothing was oversold, lost or leaked.
 #[test]
 fn chapter_6_survived_each_fault_each_time() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let file = root.join("docs/results/faults.json");
     let faults = Faults::read(&file).unwrap();
     let measured: Vec<Fault> = faults.faults.iter().map(|rounds| rounds.fault).collect();
-    assert_eq!(measured, Fault::value_variants()[..8], "the others are to be measured");
+    assert_eq!(measured, Fault::value_variants()[..23], "the three about payments are to be measured");
     for rounds in &faults.faults {
         assert_eq!((rounds.struck().count(), rounds.verdict()), (10, Verdict::Clean), "{}", rounds.fault);
     }
