@@ -42,7 +42,7 @@ const TABLE: [(Version, [Promise; SCENARIOS.len()]); 6] = [
     (Version::V3, [Holds,     MayBreak, MayBreak, Breaks, Breaks,    NoGate, Holds,    Holds,     Holds]),
     (Version::V4, [Holds,     MayBreak, Holds,    Breaks, Breaks,    NoGate, Breaks,   Holds,     Holds]),
     (Version::V5, [Holds,     MayBreak, Holds,    Holds,  Holds,     Holds,  Breaks,   Breaks,    Breaks]),
-    (Version::V6, [Holds,     Holds,    Holds,    Holds,  Holds,     Holds,  MayBreak, Holds,     Holds]),
+    (Version::V6, [Holds,     Holds,    Holds,    Holds,  Holds,     Holds,  Holds,    Holds,     Holds]),
 ];
 
 /// The conditions of a run that decide what may be asked of it.

@@ -81,7 +81,7 @@ impl Version {
             args.push("--frequency-limit=1000000");
         }
         if self.needs_stores() {
-            args.push("--puzzle=off");
+            args.extend(["--session-rate=10000000", "--session-burst=10000000", "--puzzle=off"]);
         }
         args
     }

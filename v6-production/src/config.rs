@@ -5,7 +5,7 @@ use url::Url;
 use v4_ratelimit::rate_limit::client_limit::ClientLimits;
 
 use crate::{
-    gate::signer::Signer,
+    gate::{limits::SessionLimits, signer::Signer},
     shop::{self, config::seconds},
 };
 
@@ -17,6 +17,9 @@ const DEMO_SECRET: &str = "everybody who reads the source of chapter 6 knows thi
 #[command(version, about = "The flash sale on Redis, a message queue and PostgreSQL")]
 // Sixteen times chapter 4's places, 8 MiB: a hundred thousand clients then hardly ever share one.
 #[command(mut_arg("client_buckets", |buckets| buckets.default_value("1048576")))]
+// A client is an address here that has not logged in, and an office of fifty needs a hundred requests for that: twice as many.
+#[command(mut_arg("client_rate", |rate| rate.default_value("50").help("Requests a second before the login that one IP address may make")))]
+#[command(mut_arg("client_burst", |burst| burst.default_value("200").help("Tokens in the bucket of one IP address")))]
 pub struct Config {
     /// What to do instead of running the shop
     #[command(subcommand)]
@@ -29,6 +32,10 @@ pub struct Config {
     /// What a client may ask for.
     #[command(flatten)]
     pub clients: ClientLimits,
+
+    /// What a buyer may ask for.
+    #[command(flatten)]
+    pub sessions: SessionLimits,
 
     /// redis://:password@host:port/: who gets a unit is decided there
     #[arg(long, env = "REDIS_URL", value_name = "REDIS_URL", hide_env_values = true)]

@@ -59,9 +59,9 @@ use axum::{
 use sqlx::PgPool;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use v1_naive::shop;
-use v4_ratelimit::rate_limit::client_limit::{self, ClientLimit};
 
 use self::gate::{
+    limits::{self, Limits},
     origin::{self, Origins},
     path,
     puzzle::Puzzles,
@@ -71,6 +71,7 @@ use self::gate::{
 
 pub use self::{
     config::{Command, Config, DenyArgs, Mode, Puzzle, RefundArgs, Role, Rules, SeedArgs, Which},
+    gate::limits::SessionLimits,
     gate::session::buyer_id,
     operate::put_up,
     order_id::OrderId,
@@ -113,12 +114,12 @@ impl Deref for App {
 }
 
 /// The router; a process that only carries answers no more than how it is.
-fn routes(app: App, clients: Arc<ClientLimit>, config: &Config) -> Router {
+fn routes(app: App, limits: Arc<Limits>, config: &Config) -> Router {
     let buying = Router::new()
         .route("/session", post(session::log_in))
         .route(path::ASK, post(path::handler))
         .route(reserve::BUY, post(reserve::handler))
-        .layer(from_fn_with_state(clients, client_limit::layer)) // chapter 4's, unchanged
+        .layer(from_fn_with_state(limits, limits::layer))
         .merge(page::routes())
         .route(short_link::LINK, get(short_link::follow))
         .route("/openapi.json", get(document))

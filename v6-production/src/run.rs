@@ -8,14 +8,13 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use v1_naive::shop::serve::{conclude, listen, start_log};
-use v4_ratelimit::rate_limit::client_limit::ClientLimit;
 
 use crate::{
     App, Config, Mode, Parts, Puzzle,
     catalogue::Catalogue,
     clock::Clock,
     config::Urls,
-    gate::{puzzle::Puzzles, signer::Signer},
+    gate::{limits::Limits, puzzle::Puzzles, signer::Signer},
     notify::{Notices, Watchers},
     observe::{self, Health},
     operate::{Servers, operate},
@@ -51,7 +50,7 @@ async fn run(config: &Config) -> anyhow::Result<()> {
     count_panics();
     let urls = config.urls()?;
     let signer = config.signer()?;
-    let clients = ClientLimit::new(&config.clients)?;
+    let limits = Limits::new(&config.clients, &config.sessions)?;
     let mut stopped = std::pin::pin!(stop_signal()?);
     let aside = Aside::open()?;
     let servers = tokio::select! {
@@ -71,7 +70,7 @@ async fn run(config: &Config) -> anyhow::Result<()> {
     if let Some(shop) = config.callback_url.clone().or_else(at) {
         provider.may_call(shop);
     }
-    serve(listener, routes(app, clients, config), stopped).await;
+    serve(listener, routes(app, limits, config), stopped).await;
     // No request comes any more. What is under way behind them is finished, or is found by the next instance.
     stop.cancel();
     tasks.close();

@@ -68,12 +68,17 @@ impl ClientLimit {
         client::address(peer.ip(), headers, &self.trusted)
     }
 
+    /// Whether this client is on the block list.
+    pub fn is_blocked(&self, client: IpAddr) -> bool {
+        self.blocked.as_ref().is_some_and(|list| list.contains(client))
+    }
+
     /// Is this client on the block list? Has it a token left?
     ///
     /// # Errors
     /// Why it does not get through.
     pub fn admit(&self, client: IpAddr) -> Result<(), Refusal> {
-        if self.blocked.as_ref().is_some_and(|list| list.contains(client)) {
+        if self.is_blocked(client) {
             return Err(Refusal::Blocked);
         }
         self.buckets.take(client::bucket(client)).map_err(Refusal::TooFast)
