@@ -2,7 +2,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     num::NonZeroU32,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Once},
 };
 
 use axum::{
@@ -45,6 +45,8 @@ pub struct ClientLimit {
     trusted: Vec<IpNet>,
     blocked: Option<Arc<BlockList>>,
     buckets: ClientBuckets,
+    /// Said once: anybody can send the header.
+    forgotten: Once,
 }
 
 impl ClientLimit {
@@ -60,11 +62,21 @@ impl ClientLimit {
                 quota(limits.client_rate, limits.client_burst),
                 limits.client_buckets.get() as usize,
             ),
+            forgotten: Once::new(),
         }))
     }
 
     /// Who is asking; see [`client::address`].
     pub fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
+        let is_forwarded = headers.contains_key("x-forwarded-for");
+        if is_forwarded && !self.trusted.iter().any(|network| network.contains(&peer.ip().to_canonical())) {
+            self.forgotten.call_once(|| {
+                tracing::warn!(
+                    "{} says X-Forwarded-For and is not among TRUSTED_PROXIES: if it is a proxy, all its clients count as one",
+                    peer.ip()
+                );
+            });
+        }
         client::address(peer.ip(), headers, &self.trusted)
     }
 
