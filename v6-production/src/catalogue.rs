@@ -49,6 +49,9 @@ pub(crate) struct SaleRow {
     pub(crate) closes_at: i64,
     #[serde(skip)]
     pub(crate) epoch: i64,
+    /// Whether units may come back: of orders that are not paid, or of reservations that are no orders yet.
+    #[serde(skip)]
+    pub(crate) units_may_return: bool,
 }
 
 /// The sales that are coming, open, or over for less than a day.
@@ -66,6 +69,12 @@ impl Catalogue {
     /// The sales, by number.
     pub(crate) fn all(&self) -> Arc<HashMap<i64, Arc<SaleRow>>> {
         self.sales.read().map(|sales| sales.clone()).unwrap_or_default()
+    }
+
+    /// What is said of a sale of which nothing is left.
+    pub(crate) fn sold_out(&self, sale_id: i64) -> Error {
+        let units_may_return = self.all().get(&sale_id).is_none_or(|sale| sale.units_may_return);
+        Error::SoldOut { units_may_return }
     }
 
     /// One of them; who asks for one that is not known waits for a new look, which all such share.
@@ -98,8 +107,10 @@ impl Catalogue {
     /// Looks again and again.
     pub(crate) async fn follow(&self, sql: &PgPool, stop: &CancellationToken) {
         let look = || async move {
-            let query = "select id, name, price_cents, stock, sold, opens_at, closes_at, epoch from sales
-                         where closes_at > now_ms() - $1";
+            let query = "select id, name, price_cents, stock, sold, opens_at, closes_at, epoch,
+                             sold < stock or exists (select from orders where sale_id = sales.id and status = 'confirmed')
+                                 as units_may_return
+                         from sales where closes_at > now_ms() - $1";
             let query = sqlx::query_as::<_, SaleRow>(query).bind(AFTERWARDS_MS);
             let rows = in_time(query.fetch_all(sql)).await?;
             let sales = rows.into_iter().map(|sale| (sale.id, Arc::new(sale))).collect();

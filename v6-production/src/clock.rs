@@ -4,10 +4,11 @@ use std::{
 };
 
 use redis::RedisResult;
+use sqlx::PgPool;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::{redis_store::RedisStore, supervise};
+use crate::{redis_store::RedisStore, sql::in_time, supervise};
 
 /// How often the two are compared. Between, a process drifts by microseconds.
 const EVERY: Duration = Duration::from_secs(1);
@@ -20,6 +21,8 @@ const PROMPT: Duration = Duration::from_millis(250);
 pub(crate) struct Clock {
     start: Instant,
     offset: AtomicI64,
+    /// How many milliseconds PostgreSQL's clock is ahead of Redis's.
+    sql_ahead: AtomicI64,
 }
 
 impl Clock {
@@ -28,7 +31,7 @@ impl Clock {
     /// # Errors
     /// Redis's.
     pub(crate) async fn new(redis: &RedisStore) -> RedisResult<Clock> {
-        let clock = Clock { start: Instant::now(), offset: AtomicI64::new(0) };
+        let clock = Clock { start: Instant::now(), offset: AtomicI64::new(0), sql_ahead: AtomicI64::new(0) };
         clock.set(redis, Duration::MAX).await?;
         Ok(clock)
     }
@@ -36,6 +39,22 @@ impl Clock {
     /// Milliseconds since 1970.
     pub(crate) fn now_ms(&self) -> i64 {
         self.offset.load(Relaxed) + self.start.elapsed().as_millis() as i64
+    }
+
+    /// When that is, by this clock, which is a time by PostgreSQL's. An order's time to pay is decided there, and pages count by this
+    /// one.
+    pub(crate) fn of_sql(&self, sql_ms: i64) -> i64 {
+        sql_ms - self.sql_ahead.load(Relaxed)
+    }
+
+    async fn compare_with_sql(&self, sql: &PgPool) -> sqlx::Result<()> {
+        let asked = self.now_ms();
+        let now: i64 = in_time(sqlx::query_scalar("select now_ms()").fetch_one(sql)).await?;
+        let answered = self.now_ms();
+        if answered - asked <= PROMPT.as_millis() as i64 {
+            self.sql_ahead.store(now - (asked + answered) / 2, Relaxed);
+        }
+        Ok(())
     }
 
     async fn set(&self, redis: &RedisStore, prompt: Duration) -> RedisResult<()> {
@@ -50,10 +69,12 @@ impl Clock {
     }
 
     /// Compares again and again.
-    pub(crate) async fn follow(&self, redis: &RedisStore, stop: &CancellationToken) {
+    pub(crate) async fn follow(&self, redis: &RedisStore, sql: &PgPool, stop: &CancellationToken) {
         let compare = || async move {
+            self.set(redis, PROMPT).await?;
+            self.compare_with_sql(sql).await?;
             let _ = stop.run_until_cancelled(sleep(EVERY)).await;
-            Ok(self.set(redis, PROMPT).await?)
+            Ok(())
         };
         supervise::keep("clock", stop, compare).await;
     }

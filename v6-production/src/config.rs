@@ -67,7 +67,7 @@ pub struct Config {
     #[arg(long, env = "OTHER_SECRETS", value_name = "OTHER_SECRETS", value_delimiter = ',', hide_env_values = true)]
     pub other_secrets: Vec<String>,
 
-    /// Sites whose pages may use this shop, as `https://shop.example`, with commas [default: only the host that is asked]
+    /// Other sites whose pages may use this shop, as `https://shop.example`, with commas; its own always may [default: none]
     #[arg(long, env = "ORIGINS", value_name = "ORIGINS", value_delimiter = ',', value_parser = origin)]
     pub origins: Vec<String>,
 
@@ -230,7 +230,7 @@ pub struct SeedArgs {
     pub from_now: u32,
 
     /// Seconds it stays open
-    #[arg(long, default_value_t = 3600)]
+    #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..))]
     pub lasts: u32,
 }
 

@@ -1,19 +1,30 @@
 use std::time::Duration;
 
 use axum::{
+    Json,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
-use crate::shop::{self, problem};
+use serde_json::{Value, json};
+
+use crate::{
+    order_id::OrderId,
+    shop::{self, problem},
+};
 
 /// Why a request gets no for an answer, beyond what earlier chapters say.
 #[derive(Debug)]
 pub(crate) enum Error {
     /// What earlier chapters say, too.
     Shop(shop::Error),
-    /// 409 `limit-reached`: one unit for each buyer, and you have yours.
-    LimitReached,
+    /// 409 `sold-out`: no unit is left. Whether some may come back, because they are not paid for.
+    SoldOut {
+        /// Whether some may.
+        units_may_return: bool,
+    },
+    /// 409 `limit-reached`: one unit for each buyer, and you have yours: the order, if we still find it.
+    LimitReached(Option<OrderId>),
     /// 404 `wrong-path`: made up, another's, used, or too old.
     WrongPath,
     /// 403 `wrong-answer`: to the puzzle; or it is another's, too old, or answered.
@@ -55,7 +66,20 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         match self {
             Error::Shop(error) => error.into_response(),
-            Error::LimitReached => problem(StatusCode::CONFLICT, "limit-reached", "one unit for each buyer"),
+            Error::SoldOut { units_may_return } => {
+                let detail = match units_may_return {
+                    true => "no unit is left now; those that are not paid for come back",
+                    false => "no unit is left",
+                };
+                with(StatusCode::CONFLICT, "sold-out", detail, json!({ "units_may_return": units_may_return }))
+            }
+            Error::LimitReached(order_id) => {
+                let order = order_id.map(|OrderId(id)| {
+                    let href = format!("/orders/{id}");
+                    json!({ "order_id": id, "watch": format!("{href}/watch"), "order": { "method": "GET", "href": href } })
+                });
+                with(StatusCode::CONFLICT, "limit-reached", "one unit for each buyer", order.unwrap_or_default())
+            }
             Error::WrongPath => {
                 let detail = "this is no address to buy at; ask for a new one";
                 problem(StatusCode::NOT_FOUND, "wrong-path", detail)
@@ -94,6 +118,16 @@ impl IntoResponse for Error {
             }
         }
     }
+}
+
+/// A problem document that says more.
+fn with(status: StatusCode, kind: &str, detail: &str, more: Value) -> Response {
+    let mut body =
+        json!({ "type": kind, "title": kind.replace('-', " "), "status": status.as_u16(), "detail": detail });
+    if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
+        body.extend(more);
+    }
+    (status, [(header::CONTENT_TYPE, "application/problem+json")], Json(body)).into_response()
 }
 
 fn later(response: Response) -> Response {

@@ -115,10 +115,12 @@ impl Deref for App {
 
 /// The router; a process that only carries answers no more than how it is.
 fn routes(app: App, limits: Arc<Limits>, config: &Config) -> Router {
+    let origins = Origins(config.origins.clone().into());
     let buying = Router::new()
         .route("/session", post(session::log_in))
         .route(path::ASK, post(path::handler))
         .route(reserve::BUY, post(reserve::handler))
+        .route("/orders", get(orders::list))
         .layer(from_fn_with_state(limits, limits::layer))
         .merge(page::routes())
         .route(short_link::LINK, get(short_link::follow))
@@ -130,14 +132,18 @@ fn routes(app: App, limits: Arc<Limits>, config: &Config) -> Router {
         .route("/orders/{order_id}/cancel", post(payment::cancel))
         .route("/payments/{reference}/callback", post(payment::callback))
         .layer(from_fn_with_state(app.clone(), session::layer))
-        .layer(from_fn_with_state(Origins(config.origins.clone().into()), origin::layer));
+        .layer(from_fn_with_state(origins.clone(), origin::layer));
     let routes = if config.role.takes_requests() { buying } else { Router::new() };
     let ready = get(observe::ready).with_state((app.clone(), config.role));
     // One layer for both: each costs every request of a stampede a few allocations.
     let last = from_fn_with_state(app.over_tls, on_the_way_out);
     let inner =
         shop::close(routes.route("/readyz", ready), (&config.shop).into(), || ()).layer(last).with_state(app.clone());
-    Router::new().fallback_service(inner).layer(from_fn_with_state(app, sold_out::layer))
+    let outer = Router::new().fallback_service(inner).layer(from_fn_with_state(app, sold_out::layer));
+    match config.origins.is_empty() {
+        true => outer,
+        false => outer.layer(origin::cors(&origins)),
+    }
 }
 
 /// Counts the answer, and says what a browser may do with it.

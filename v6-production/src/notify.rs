@@ -15,7 +15,7 @@ use redis::AsyncCommands;
 use sqlx::PgPool;
 use tokio::{
     sync::watch,
-    time::{sleep, timeout},
+    time::{Instant, interval_at, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +36,11 @@ const MOST: usize = 20_000;
 const MOST_EACH: usize = 8;
 /// How long one stays open at most.
 const LASTS: Duration = Duration::from_secs(3600);
+/// Bytes of a message, or of a frame, that a buyer may send: there is nothing to say.
+const LONGEST: usize = 1024;
+/// How often we ask whether somebody is still there; who says nothing for so long is not, and the place is another's.
+const PING_EVERY: Duration = Duration::from_secs(20);
+const SILENT: Duration = Duration::from_secs(45);
 /// How long a buyer may take to read a message.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -157,9 +162,9 @@ pub(crate) async fn watch(
     let follow = move |socket| async move {
         let _under_way = under_way;
         // Keeps the app, and with it who tells us: else there would be silence in the moment in which it stops, and no goodbye.
-        let _ = timeout(LASTS, follow(socket, order_id, standing, news, &app.stop)).await;
+        let _ = timeout(LASTS, follow(socket, order_id, standing, news, &app)).await;
     };
-    Ok(upgrade.max_message_size(1024).on_upgrade(follow))
+    Ok(upgrade.max_message_size(LONGEST).max_frame_size(LONGEST).on_upgrade(follow))
 }
 
 async fn follow(
@@ -167,10 +172,11 @@ async fn follow(
     order_id: OrderId,
     mut standing: Standing,
     mut news: watch::Receiver<Option<Standing>>,
-    stop: &CancellationToken,
+    app: &App,
 ) -> Option<()> {
+    let (mut pings, mut heard) = (interval_at(Instant::now() + PING_EVERY, PING_EVERY), Instant::now());
     loop {
-        let text = standing.show(order_id).to_string();
+        let text = standing.show(order_id, &app.clock).to_string();
         timeout(PATIENCE, socket.send(Message::Text(text.into()))).await.ok()?.ok()?;
         if standing.is_final() {
             break;
@@ -186,8 +192,23 @@ async fn follow(
                     }
                 }
                 // A buyer has nothing to say, and may go.
-                said = socket.recv() => { said?.ok()?; }
-                () = stop.cancelled() => {
+                said = socket.recv() => match said? {
+                    Ok(_) => heard = Instant::now(),
+                    Err(error) => {
+                        if error.to_string().starts_with("Space limit exceeded") {
+                            let large = CloseFrame { code: close_code::SIZE, reason: "too large".into() };
+                            let _ = timeout(PATIENCE, socket.send(Message::Close(Some(large)))).await;
+                        }
+                        return None;
+                    }
+                },
+                _ = pings.tick() => {
+                    if heard.elapsed() > SILENT {
+                        return None;
+                    }
+                    timeout(PATIENCE, socket.send(Message::Ping(Default::default()))).await.ok()?.ok()?;
+                }
+                () = app.stop.cancelled() => {
                     let away = CloseFrame { code: close_code::AWAY, reason: "this instance stops".into() };
                     let _ = timeout(PATIENCE, socket.send(Message::Close(Some(away)))).await;
                     return None;

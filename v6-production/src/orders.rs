@@ -1,8 +1,10 @@
 /// Questions that are asked of SQL together.
 mod lookups;
 
+use std::collections::BTreeMap;
+
 use axum::{Json, extract::State};
-use redis::AsyncCommands;
+use redis::{AsyncCommands, RedisResult};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -10,6 +12,7 @@ use sqlx::PgPool;
 pub(crate) use self::lookups::Lookups;
 use crate::{
     App,
+    clock::Clock,
     error::Error,
     order_id::{MOST_EPOCHS, OrderId},
     shop::{self, Buyer, Path},
@@ -34,20 +37,25 @@ pub(crate) struct Standing {
     pub(crate) status: String,
     /// Why it failed.
     pub(crate) reason: Option<String>,
-    /// By when it is to be paid, in milliseconds since 1970; nothing while it is queued.
+    /// By when it is to be paid, in milliseconds since 1970 by PostgreSQL's clock; nothing while it is queued.
     pub(crate) pay_by: Option<i64>,
     /// Whether a payment has taken it: it waits for the card to be charged.
     pub(crate) paying: bool,
 }
 
 impl Standing {
+    /// That of a reservation on its way.
+    fn queued() -> Standing {
+        Standing { status: "queued".into(), reason: None, pay_by: None, paying: false }
+    }
+
     /// Whether it stays like this.
     pub(crate) fn is_final(&self) -> bool {
         !["queued", "confirmed"].contains(&self.status.as_str())
     }
 
     /// For its buyer.
-    pub(crate) fn show(&self, order_id: OrderId) -> Value {
+    pub(crate) fn show(&self, order_id: OrderId, clock: &Clock) -> Value {
         let mut body = json!({ "order_id": order_id, "sale_id": order_id.sale_id(), "status": self.status });
         if let Some(reason) = &self.reason {
             body["reason"] = reason.as_str().into();
@@ -57,7 +65,8 @@ impl Standing {
         } else if self.status == "confirmed" {
             let ask = json!([{ "name": "card", "prompt": "Card number (nothing is charged: the provider is a fake)" }]);
             let href = format!("/orders/{}/payment", order_id.0);
-            body["pay"] = json!({ "method": "POST", "href": href, "ask": ask, "by": self.pay_by });
+            body["pay"] =
+                json!({ "method": "POST", "href": href, "ask": ask, "by": self.pay_by.map(|by| clock.of_sql(by)) });
             body["cancel"] = json!({ "method": "POST", "href": format!("/orders/{}/cancel", order_id.0) });
         }
         body
@@ -73,7 +82,7 @@ pub(crate) async fn show(
     Path(OrderPath { order_id }): Path<OrderPath>,
     buyer: Buyer,
 ) -> Result<Json<Value>, Error> {
-    Ok(Json(find(&app, order_id, buyer).await?.show(order_id)))
+    Ok(Json(find(&app, order_id, buyer).await?.show(order_id, &app.clock)))
 }
 
 /// Where this buyer's order stands: SQL knows, or it is a reservation on its way there.
@@ -83,11 +92,8 @@ pub(crate) async fn find(app: &App, order_id: OrderId, buyer: Buyer) -> Result<S
     }
     let sale_id = order_id.sale_id();
     let away = |_| Error::Unavailable("Redis is away");
-    let held = app.redis.keys(sale_id).held;
-    let held: Option<Vec<u8>> =
-        app.redis.shared.clone().hget(held, &buyer.id.to_be_bytes()).await.map_err(|error| away(error.into()))?;
-    if held.is_some_and(|held| held.starts_with(&order_id.0.to_be_bytes())) {
-        return Ok(Standing { status: "queued".into(), reason: None, pay_by: None, paying: false });
+    if held(app, sale_id, buyer).await.map_err(|error| away(error.into()))? == Some(order_id) {
+        return Ok(Standing::queued());
     }
     // One that knows nothing of the sale, or has just been started again, may have lost this order: SQL will say so when Redis
     // has been rebuilt.
@@ -97,6 +103,47 @@ pub(crate) async fn find(app: &App, order_id: OrderId, buyer: Buyer) -> Result<S
     }
     // Between our two looks it may have failed, and been taken back.
     app.lookups.ask(order_id, buyer).await?.ok_or(Error::Shop(shop::Error::NotFound))
+}
+
+/// The order of a buyer's reservation; `None` if Redis holds none of this sale.
+pub(crate) async fn held(app: &App, sale_id: i64, buyer: Buyer) -> RedisResult<Option<OrderId>> {
+    let held = app.redis.keys(sale_id).held;
+    let held: Option<Vec<u8>> = app.redis.shared.clone().hget(held, &buyer.id.to_be_bytes()).await?;
+    Ok(held.as_deref().and_then(number))
+}
+
+/// A reservation begins with its order's number.
+fn number(held: &[u8]) -> Option<OrderId> {
+    Some(OrderId(i64::from_be_bytes(*held.first_chunk()?)))
+}
+
+/// Orders of a buyer that are listed.
+const LISTED: i64 = 100;
+
+/// `GET /orders`: the buyer's own, newest first: those in SQL, and reservations on their way there.
+///
+/// # Errors
+/// 503 `overloaded`.
+pub(crate) async fn list(app: State<App>, buyer: Buyer) -> Result<Json<Value>, Error> {
+    let query = "select id, buyer_id, status, reason, pay_by, paid_with is not null as paying from orders
+                 where buyer_id = $1 order by id desc limit $2";
+    let query = sqlx::query_as(query).bind(buyer.id).bind(LISTED);
+    let in_sql: Vec<Recorded> = in_time(query.fetch_all(&app.sql)).await?;
+    let sales = app.catalogue.all();
+    let mut ask = redis::pipe();
+    for sale_id in sales.keys() {
+        ask.hget(app.redis.keys(*sale_id).held, &buyer.id.to_be_bytes());
+    }
+    // A Redis that is away hides what is on its way, and nothing else.
+    let held: Vec<Option<Vec<u8>>> = match sales.is_empty() {
+        true => Vec::new(),
+        false => ask.query_async(&mut app.redis.shared.clone()).await.unwrap_or_default(),
+    };
+    let mut orders: BTreeMap<OrderId, Standing> =
+        held.iter().flatten().filter_map(|held| Some((number(held)?, Standing::queued()))).collect();
+    orders.extend(in_sql.into_iter().map(|order| (order.id, order.standing)));
+    let orders: Vec<Value> = orders.iter().rev().map(|(id, standing)| standing.show(*id, &app.clock)).collect();
+    Ok(Json(json!({ "orders": orders })))
 }
 
 /// An order as SQL has it, and whose it is. Two buyers may have been given the same number.

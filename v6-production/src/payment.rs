@@ -199,7 +199,7 @@ pub(crate) async fn cancel(
     }
     let standing = orders::find(&app, order_id, buyer).await?;
     match standing.reason.as_deref() {
-        Some(outbox::CANCELED) => Ok(Json(standing.show(order_id)).into_response()),
+        Some(outbox::CANCELED) => Ok(Json(standing.show(order_id, &app.clock)).into_response()),
         _ if standing.status == "paid" => Err(Error::Conflict("the order is paid")),
         _ if standing.status == "confirmed" => Err(Error::Conflict("a payment is under way")),
         _ => Err(Error::Closed("the order has ended")),

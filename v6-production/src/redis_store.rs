@@ -37,7 +37,7 @@ pub(crate) struct RedisStore {
 /// The keys of one sale. The braces put all of them into the same slot of a Redis Cluster.
 pub(crate) struct SaleKeys {
     /// A hash: `epoch`, `replid` (the replication id of the data that it was made ready with; without one it is closed), `stock`
-    /// (units left), `number` (of the last order), `opens_at`, `closes_at`.
+    /// (units left), `units` (in all), `number` (of the last order), `opens_at`, `closes_at`.
     pub(crate) sale: String,
     /// A hash: for each buyer with a unit, the order's id, the path and the request that made it. In binary: 32 bytes.
     pub(crate) held: String,
@@ -53,6 +53,17 @@ pub(crate) struct SaleKeys {
     pub(crate) denied: String,
     /// A number: the highest fencing token that has written here.
     pub(crate) fence: String,
+}
+
+/// A sale as Redis was made ready for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct InRedis {
+    /// The epoch in which it can be sold from; 0 if it cannot.
+    pub(crate) epoch: i64,
+    /// When it opens and closes.
+    pub(crate) window: [Option<i64>; 2],
+    /// Units in all.
+    pub(crate) units: Option<i64>,
 }
 
 impl SaleKeys {
@@ -132,17 +143,29 @@ impl RedisStore {
     /// The epochs in which these sales can be sold from; 0 for one that is not there, is closed, or was made ready with other
     /// data.
     pub(crate) async fn epochs(&self, sales: &[i64]) -> anyhow::Result<Vec<i64>> {
+        Ok(self.made(sales).await?.iter().map(|sale| sale.epoch).collect())
+    }
+
+    /// What these sales were made ready with.
+    pub(crate) async fn made(&self, sales: &[i64]) -> anyhow::Result<Vec<InRedis>> {
+        if sales.is_empty() {
+            return Ok(Vec::new()); // a pipeline of no commands is an error
+        }
         let replid = self.replid().await?;
         let mut read = redis::pipe();
         for &sale in sales {
-            read.hmget(self.keys(sale).sale, &["epoch", "replid", "number"]);
+            read.hmget(self.keys(sale).sale, &["epoch", "number", "opens_at", "closes_at", "units"]);
+            read.hget(self.keys(sale).sale, "replid");
         }
-        let found: Vec<(Option<i64>, Option<String>, Option<i64>)> = read.query_async(&mut self.shared.clone()).await?;
-        let epoch = |(epoch, made_for, number): (Option<i64>, Option<String>, Option<i64>)| match number {
-            Some(..MOST_NUMBERS) if made_for.as_ref() == Some(&replid) => epoch.unwrap_or_default(),
-            _ => 0,
+        let found: Vec<redis::Value> = read.query_async(&mut self.shared.clone()).await?;
+        let made = |sale: &[redis::Value]| {
+            let [epoch, number, opens_at, closes_at, units]: [Option<i64>; 5] = redis::from_redis_value_ref(&sale[0])?;
+            let made_for: Option<String> = redis::from_redis_value_ref(&sale[1])?;
+            let can_sell = made_for.as_ref() == Some(&replid) && number.is_some_and(|number| number < MOST_NUMBERS);
+            let epoch = if can_sell { epoch.unwrap_or_default() } else { 0 };
+            anyhow::Ok(InRedis { epoch, window: [opens_at, closes_at], units })
         };
-        Ok(found.into_iter().map(epoch).collect())
+        found.chunks_exact(2).map(made).collect()
     }
 
     /// The channel on which instances tell each other: `stock` (sold out, restocked), `orders` (settled).

@@ -23,6 +23,7 @@ use crate::{
     error::Error,
     gate::{path, ticket::TicketId},
     order_id::OrderId,
+    orders,
     shop::{self, Buyer, Path},
 };
 
@@ -121,8 +122,8 @@ pub(crate) async fn handler(
             tracing::info!(order = order_id.0, buyer = buyer.id, request_id = request_id(&headers), "reserved");
             Ok(queued(order_id))
         }
-        Outcome::SoldOut => Err(shop::Error::SoldOut.into()),
-        Outcome::LimitReached => Err(Error::LimitReached),
+        Outcome::SoldOut => Err(app.catalogue.sold_out(sale_id)),
+        Outcome::LimitReached => Err(Error::LimitReached(orders::held(&app, sale_id, buyer).await.unwrap_or(None))),
         Outcome::WrongPath => Err(Error::WrongPath),
         Outcome::TooOften(wait) => Err(Error::TooOften(wait)),
         Outcome::Denied => Err(Error::Denied),

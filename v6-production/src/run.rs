@@ -122,8 +122,11 @@ async fn connect(config: Config, urls: Urls) -> anyhow::Result<Servers> {
     let redis = wait_for("Redis", redis).await?;
     let transport = Transport::new(&urls.amqp, &config.namespace);
     wait_for("RabbitMQ", || transport.connect()).await?;
-    let first = Sale::first(&config.shop);
-    wait_for("sale 1", || seed(&sql, &redis, &first)).await?;
+    // For learning. Who sells has put up a sale, and it is not this one.
+    if config.mode == Mode::Demo {
+        let first = Sale::first(&config.shop);
+        wait_for("sale 1", || seed(&sql, &redis, &first)).await?;
+    }
     Ok(Servers { sql, redis, transport })
 }
 
@@ -164,7 +167,7 @@ fn open(
     let of = app.clone();
     aside.spawn(async move { of.catalogue.follow(&of.sql, &of.stop).await });
     let of = app.clone();
-    aside.spawn(async move { of.clock.follow(&of.redis, &of.stop).await });
+    aside.spawn(async move { of.clock.follow(&of.redis, &of.sql, &of.stop).await });
     let of = app.clone();
     aside.spawn(async move { of.sold_out.listen(&of.redis, &of.stop).await });
     let of = app.clone();

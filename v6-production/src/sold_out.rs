@@ -22,7 +22,7 @@ use crate::{
     App, headers, observe,
     redis_store::RedisStore,
     reserve::{BUY, KEY},
-    shop, supervise,
+    supervise,
 };
 
 /// How long it is believed.
@@ -32,12 +32,12 @@ const LAPSES: Duration = Duration::from_secs(1);
 /// answer that was lost, and only Redis knows what that was.
 pub(crate) async fn layer(State(app): State<App>, request: Request, next: Next) -> Response {
     let sale_id = (request.method() == Method::POST).then(|| sale_of(request.uri().path())).flatten();
-    let refused = sale_id.is_some_and(|sale_id| app.sold_out.is(sale_id)) && !request.headers().contains_key(KEY);
-    if !refused {
+    let may_be_asking_again = request.headers().contains_key(KEY);
+    let Some(sale_id) = sale_id.filter(|&sale_id| !may_be_asking_again && app.sold_out.is(sale_id)) else {
         return next.run(request).await;
-    }
+    };
     metrics::counter!("filtered_total").increment(1);
-    let mut response = shop::Error::SoldOut.into_response();
+    let mut response = app.catalogue.sold_out(sale_id).into_response();
     observe::count(BUY, response.status());
     headers::add(response.headers_mut(), app.over_tls);
     response

@@ -16,6 +16,8 @@ mod seed;
 mod settle;
 /// Written beside, then put in place at once.
 mod stage;
+/// Window and stock of a sale that is on.
+mod terms;
 
 use std::{sync::LazyLock, time::Duration};
 

@@ -12,7 +12,9 @@ mod money;
 mod notify;
 mod openapi;
 mod operate;
+mod operators;
 mod payment;
+mod people;
 mod purchase;
 mod puzzle;
 #[path = "../support/mod.rs"]

@@ -65,7 +65,15 @@ pub async fn open(shop: SocketAddr, order_id: i64, cookie: &str) -> Result<Socke
 
 /// The next status that is told, or how it ends: `closed`, with the code if there is one.
 pub async fn heard(socket: &mut Socket) -> String {
-    let message = timeout(Duration::from_secs(60), socket.next()).await.expect("a message, or an end");
+    let message = timeout(Duration::from_secs(60), async {
+        loop {
+            match socket.next().await {
+                Some(Ok(Message::Ping(_))) => {}
+                message => return message,
+            }
+        }
+    });
+    let message = message.await.expect("a message, or an end");
     match message {
         Some(Ok(Message::Text(text))) => {
             let body: serde_json::Value = serde_json::from_str(&text).unwrap();

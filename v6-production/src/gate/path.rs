@@ -19,7 +19,7 @@ use crate::{
     catalogue::SalePath,
     error::Error,
     reserve::BUY,
-    shop::{self, Buyer, Path},
+    shop::{Buyer, Path},
 };
 
 /// Where one is asked for.
@@ -74,9 +74,10 @@ pub(crate) async fn handler(
     if now >= sale.closes_at {
         return Err(Error::Closed("the sale is over"));
     }
-    if app.sold_out.is(sale_id) {
+    // The filter lapses when nobody tries to buy; what SQL has counted does not.
+    if app.sold_out.is(sale_id) || sale.sold >= sale.stock {
         metrics::counter!("filtered_total").increment(1);
-        return Err(shop::Error::SoldOut.into());
+        return Err(app.catalogue.sold_out(sale_id));
     }
     let Query(with) = with.map_err(|_| Error::invalid("a puzzle has 48 hex digits"))?;
     let id = match (&app.puzzles, with.puzzle) {

@@ -64,6 +64,7 @@ function draw() {
     : attempt ? "Go on" : order?.locked ? "Log in" : "Buy one");
   drawOrder();
   drawPay(now, wait);
+  doWhatWasPressed();
 }
 
 function begin(key = newKey()) {
@@ -109,7 +110,8 @@ async function buy() {
       hint = WORDS[text.type];
       continue;
     }
-    const known = text.type === "limit-reached" ? recall("localStorage", ORDER) : null;
+    const { order_id, watch } = text;
+    const known = text.type !== "limit-reached" ? null : order_id ? { order_id, watch } : recall("localStorage", ORDER);
     // Of an attempt that was lost before, too fast and too many say nothing.
     if (!attempt.lost || !["rate-limited", "overloaded"].includes(text.type)) end();
     if (!known) return say(refusal(reply), text.type === "sold-out" || text.type === "not-open" ? "wait" : "no");
@@ -118,6 +120,23 @@ async function buy() {
   }
   end();
   say("The shop sends you round in circles.");
+}
+
+// A browser does nothing when Enter is pressed and the form's button is grey. What was pressed is done when the button wakes up.
+const BUTTONS = { "form": "buy", "pay-form": "pay" };
+let pressed = null;
+for (const [form, button] of Object.entries(BUTTONS)) {
+  $(form).addEventListener("keydown", ({ key, target }) => {
+    if (key === "Enter" && target.matches("input") && $(button).disabled) pressed = form;
+  });
+}
+function doWhatWasPressed() {
+  if (!pressed || busy || paying) return;
+  if ($(pressed).hidden) return pressed = null;
+  if ($(BUTTONS[pressed]).disabled) return;
+  const form = pressed;
+  pressed = null;
+  $(form).requestSubmit();
 }
 
 const focusOn = (where) => where.querySelector("input")?.focus();

@@ -115,7 +115,7 @@ const WORDS = {
   "internal": "The shop has trouble.",
 };
 function refusal({ status, text, wait }) {
-  const words = WORDS[text.type];
+  const words = text.units_may_return === false ? "Sold out." : WORDS[text.type];
   if (text.type === "rate-limited" && wait > 0) return words + " Try again in " + Math.ceil(wait / 1000) + " s.";
   if (words) return words;
   return status < 500 && text.detail ? "No: " + text.detail + "." : "The shop has trouble.";

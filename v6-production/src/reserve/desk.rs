@@ -32,7 +32,7 @@ const NEARLY_FULL: f64 = 0.5;
 
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../reserve.lua")));
 
-/// Where attempts queue for Redis. It outlives whoever asked: a buyer who hangs up takes nothing back.
+/// Where attempts queue for Redis. An attempt that is sent there outlives its buyer: who hangs up then takes nothing back.
 pub(crate) struct Desk {
     queue: mpsc::Sender<Waiting>,
 }
@@ -45,6 +45,22 @@ struct Waiting {
 impl Waiting {
     fn answer(self, outcome: Outcome) {
         let _ = self.answer.send(outcome); // or the buyer has gone
+    }
+}
+
+/// A buyer who waits for an answer, for as long as this value lives.
+struct Waits;
+
+impl Waits {
+    fn count() -> Waits {
+        metrics::gauge!("attempts_waiting").increment(1.0);
+        Waits
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        metrics::gauge!("attempts_waiting").decrement(1.0);
     }
 }
 
@@ -81,6 +97,7 @@ impl Desk {
             metrics::counter!("early_refusals_total").increment(1);
             return Outcome::Overloaded;
         }
+        let _waits = Waits::count();
         let (answer, answered) = oneshot::channel();
         match self.queue.try_send(Waiting { attempt, answer }) {
             Ok(()) => answered.await.unwrap_or(Outcome::Unanswered),
@@ -105,7 +122,8 @@ async fn serve(attempts: &mut mpsc::Receiver<Waiting>, clerk: &Arc<Clerk>) -> an
         let clerk = clerk.clone();
         tokio::spawn(async move {
             let mut sales: HashMap<i64, Vec<Waiting>> = HashMap::new();
-            for waiting in batch {
+            // A unit that a buyer has not asked Redis for is for those who are still there.
+            for waiting in batch.into_iter().filter(|waiting| !waiting.answer.is_closed()) {
                 let Attempt { sale_id, again, .. } = waiting.attempt;
                 match clerk.sold_out.is(sale_id) && !again {
                     true => waiting.answer(Outcome::SoldOut),

@@ -13,7 +13,7 @@ const VERSION: i64 = 3;
 /// How long the tables may take to be made.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const SCHEMA: [&str; 14] = [
+const SCHEMA: [&str; 16] = [
     "create table if not exists sales (
         id bigint primary key,
         name text not null,
@@ -48,6 +48,8 @@ const SCHEMA: [&str; 14] = [
         where status in ('confirmed', 'paid')",
     "create index if not exists to_release on orders (pay_by)
         where status = 'confirmed' or (status in ('expired', 'failed') and not given_back)",
+    "create index if not exists orders_unpaid on orders (sale_id) where status = 'confirmed'",
+    "create index if not exists orders_of_buyer on orders (buyer_id, id)",
     "create table if not exists payments (
         buyer_id bigint not null,
         idempotency_key text not null,

@@ -45,11 +45,14 @@ impl Upkeep {
         while !stop.is_cancelled() {
             let known = catalogue.all();
             let sales: Vec<i64> = known.keys().copied().collect();
-            let epochs = self.redis.epochs(&sales).await?;
+            let made = self.redis.made(&sales).await?;
             let mut lost = Vec::new();
-            for (sale_id, epoch) in sales.iter().zip(epochs) {
-                if known[sale_id].epoch != epoch {
+            for (sale_id, made) in sales.iter().zip(made) {
+                let sale = &known[sale_id];
+                if sale.epoch != made.epoch {
                     lost.push(*sale_id);
+                } else if !sale.is_as_in(&made) {
+                    self.tell_terms(sale).await?;
                 }
             }
             // Broken off, it leaves nothing that the next leader could not begin anew.

@@ -163,7 +163,14 @@ pub(super) async fn write(sql: &PgPool, redis: &RedisStore, lease: &Lease, sale_
     stage.spent(&spent).await?;
     stage.ended(&ended).await?;
     stage.denied(&denied).await?;
-    let numbers = [("epoch", epoch), ("stock", left), ("number", 0), ("opens_at", opens_at), ("closes_at", closes_at)];
+    let numbers = [
+        ("epoch", epoch),
+        ("stock", left),
+        ("units", stock),
+        ("number", 0),
+        ("opens_at", opens_at),
+        ("closes_at", closes_at),
+    ];
     stage.sale(&numbers).await?;
     stage.sale(&[("replid", replid.as_str())]).await?;
     stage.replace(closes_at + AFTERWARDS_MS).await?;

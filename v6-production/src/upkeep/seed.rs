@@ -20,6 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The number is too large to be part of an order's id, or one of the two is away.
 pub(crate) async fn seed(sql: &PgPool, redis: &RedisStore, sale: &Sale) -> anyhow::Result<()> {
     ensure!((1..=MOST_SALES).contains(&sale.id), "sales are numbered from 1 to {MOST_SALES}");
+    ensure!(sale.opens_at < sale.closes_at, "sale {} would be over before it begins", sale.id);
     if !is_new(sql, sale.id).await? {
         return Ok(()); // and nothing is locked, or waited for
     }

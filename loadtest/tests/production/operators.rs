@@ -1,0 +1,154 @@
+//! Chapter 6 and those who run it: what they change is in force, and what they forget is said.
+
+use std::time::Duration;
+
+use crate::support::{
+    SALE, assert_problem, eventually,
+    orders::{Socket, confirmed, heard, watch},
+    production::{Production, address, buy_at, click, log_in, operate_says, queued, request, shared},
+};
+use futures_util::{SinkExt, StreamExt};
+use loadtest::{client::Connection, shop_process::ShopProcess};
+use redis::AsyncCommands;
+use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite::Message;
+use v1_naive::shop::sales::{Sale, now_ms};
+
+/// How soon a change in SQL is in force.
+const SOON: Duration = Duration::from_secs(5);
+
+impl Production {
+    async fn change(&self, what: &str) -> Instant {
+        let update = format!("update sales set {what} where id = {SALE}");
+        sqlx::query(sqlx::AssertSqlSafe(update)).execute(&self.pool).await.unwrap();
+        Instant::now()
+    }
+}
+
+/// Nobody compares the sale with SQL in between: that is once in an hour.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn another_window_or_stock_is_in_force_at_once_and_the_sale_goes_on() {
+    let sale = Production::new(shared(), 2).await;
+    let shop = sale.instance(&["--reconcile-every", "3600"]).await;
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    let epoch = sale.epoch().await;
+    let (early, late) = (log_in(shop.address, 5951).await, log_in(shop.address, 5952).await);
+    let (for_early, for_late) =
+        (address(shop.address, SALE, &early).await.unwrap(), address(shop.address, SALE, &late).await.unwrap());
+    queued(&buy_at(shop.address, &for_early, &early, None).await);
+
+    // The emergency stop: also for those who have an address.
+    let stopped = sale.change("closes_at = now_ms()").await;
+    let is_closed = async || buy_at(shop.address, &for_early, &early, None).await.status == 410; // and not 404, as it is used
+    let mut in_force = stopped;
+    eventually("it is closed", async || {
+        in_force = Instant::now();
+        is_closed().await
+    })
+    .await;
+    sale.change("closes_at = now_ms() + 3600000").await;
+    eventually("it is open again", async || buy_at(shop.address, &for_late, &late, None).await.status == 202).await;
+    assert_problem(&click(&mut connection, 5953).await, 409, "sold-out");
+    sale.change("stock = 5").await;
+    eventually("there is more", async || click(&mut connection, 5953).await.status == 202).await;
+    sale.change("stock = 3").await;
+    let units =
+        async || sale.stores.connect().await.unwrap().hget::<_, _, i64>(sale.stores.key(SALE, "sale"), "units").await;
+    eventually("and less", async || units().await.is_ok_and(|units| units == 3)).await;
+    assert_problem(&click(&mut connection, 5955).await, 409, "sold-out");
+    sale.settles_at(3).await;
+    assert_eq!(sale.epoch().await, epoch, "it was not rebuilt");
+    let ledger = sale.ledger().await;
+    assert_eq!(ledger.stores.unwrap().sales[&SALE].left, 0);
+    let after = in_force - stopped;
+    assert!(after < SOON, "closed after {after:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn who_sells_gets_no_sale_to_learn_with_and_none_that_is_over_before_it_begins() {
+    let sale = Production::new(shared(), 1).await;
+    let sales =
+        async || -> i64 { sqlx::query_scalar("select count(*) from sales").fetch_one(&sale.pool).await.unwrap() };
+    let secret = ["--session-secret", "a secret of at least 32 bytes: really"];
+    let shop = sale.instance(&[&["--mode", "production", "--role", "worker"][..], &secret].concat()).await;
+    assert_eq!(sales().await, 1);
+    shop.stop().await;
+    sale.instance(&[]).await.stop().await;
+    assert_eq!(sales().await, 2, "a demo puts sale 1 up");
+    assert!(operate_says(&sale, &["seed", "--sale", "9", "--lasts", "0"]).unwrap_err().contains("--lasts"));
+    let now = now_ms();
+    let over = Sale { id: 9, opens_at: now, closes_at: now - 1, ..Sale::open(9, 5) };
+    let refused = sale.stores.put_up(&sale.database.url, &[over]).await.unwrap_err().to_string();
+    assert!(refused.contains("over before it begins"), "{refused}");
+    assert!(!sale.logs().contains("empty command"), "{}", sale.logs());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_proxy_that_was_not_named_is_said_once() {
+    let sale = Production::new(shared(), 1).await;
+    let (forgotten, named) = (sale.instance(&[]).await, sale.instance(&["--trusted-proxies", "127.0.0.1"]).await);
+    for shop in [&named, &forgotten, &forgotten, &forgotten] {
+        request(shop.address, "POST /session", &[("x-forwarded-for", "192.0.2.1")], r#"{"name": "x"}"#).await;
+    }
+    assert_eq!(sale.logs().matches("not among TRUSTED_PROXIES").count(), 1, "{}", sale.logs());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn pages_of_sites_that_are_named_may_ask_and_read() {
+    let sale = Production::new(shared(), 1).await;
+    let shop = sale.instance(&["--origins", "https://shop.example"]).await;
+    let own = format!("http://{}", shop.address);
+    let preflight = [("access-control-request-method", "POST"), ("access-control-request-headers", "idempotency-key")];
+    for (origin, may) in [("https://shop.example", true), ("https://evil.example", false)] {
+        let asked = [&[("origin", origin)][..], &preflight].concat();
+        let reply = request(shop.address, "OPTIONS /session", &asked, "").await;
+        let allowed = reply.headers.get("access-control-allow-origin").and_then(|origin| origin.to_str().ok());
+        assert_eq!((reply.status.as_u16(), allowed), (200, may.then_some(origin)), "{reply:?}");
+        let login = request(shop.address, "POST /session", &[("origin", origin)], r#"{"name": "x"}"#).await;
+        assert_eq!(login.status, if may { 200 } else { 403 }, "{origin}");
+        assert!(login.headers.contains_key("access-control-allow-credentials"));
+        assert_eq!(login.headers.contains_key("access-control-allow-origin"), may, "{origin}");
+    }
+    let login = request(shop.address, "POST /session", &[("origin", &own)], r#"{"name": "x"}"#).await;
+    assert_eq!(login.status, 200, "its own page");
+}
+
+async fn sockets(shop: &ShopProcess, buyer: i64, order_id: i64) -> Vec<Socket> {
+    let mut sockets = Vec::new();
+    while let Ok(socket) = watch(shop, buyer, order_id).await {
+        sockets.push(socket);
+    }
+    sockets
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_websocket_that_talks_too_much_or_says_nothing_is_closed() {
+    let sale = Production::new(shared(), 1).await;
+    let shop = sale.instance(&[]).await;
+    let order_id = confirmed(&shop, 5961).await;
+    let mut loud = watch(&shop, 5961, order_id).await.unwrap();
+    assert_eq!(heard(&mut loud).await, "confirmed");
+    let _ = loud.send(Message::Binary(vec![0; 1 << 20].into())).await; // it may be closed by then
+    let end = timeout(Duration::from_secs(10), loud.next()).await.expect("it is closed");
+    assert!(
+        matches!(&end, Some(Ok(Message::Close(Some(frame)))) if u16::from(frame.code) == 1009)
+            || !matches!(end, Some(Ok(_))),
+        "{end:?}"
+    );
+
+    // Nobody reads these, so nobody answers the pings.
+    let silent = sockets(&shop, 5961, order_id).await;
+    assert_eq!(silent.len(), 8);
+    let since = Instant::now();
+    let room = async || watch(&shop, 5961, order_id).await.is_ok();
+    while !room().await {
+        assert!(since.elapsed() < Duration::from_secs(75), "no room after a minute");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    drop(silent);
+}

@@ -1,0 +1,43 @@
+//! An operator has changed a sale's window or stock in SQL. Redis is told, and the sale goes on: a rebuild would close it for a while.
+
+use std::sync::LazyLock;
+
+use redis::{AsyncCommands, RedisResult, Script};
+
+use super::{Upkeep, alone};
+use crate::{catalogue::SaleRow, redis_store::InRedis, relay::AFTERWARDS_MS};
+
+static SCRIPT: LazyLock<Script> =
+    LazyLock::new(|| Script::new(concat!(include_str!("fence.lua"), include_str!("terms.lua"))));
+
+impl SaleRow {
+    /// Whether Redis has this window and stock. One that was made ready by an older version has no stock to compare.
+    pub(super) fn is_as_in(&self, redis: &InRedis) -> bool {
+        redis.window == [Some(self.opens_at), Some(self.closes_at)]
+            && redis.units.is_none_or(|units| units == self.stock)
+    }
+}
+
+impl Upkeep {
+    /// Tells Redis a sale's window and stock.
+    ///
+    /// # Errors
+    /// A server is away, or another instance is at the same sale. Then it is tried again.
+    pub(super) async fn tell_terms(&self, sale: &SaleRow) -> anyhow::Result<()> {
+        let Some(lease) = alone(&self.sql, sale.id, super::A_MOMENT).await? else { return Ok(()) };
+        let keys = self.redis.keys(sale.id);
+        let mut call = SCRIPT.key(keys.fence);
+        call.key(keys.sale).key(keys.held).key(keys.spent).key(keys.ended).key(keys.denied);
+        call.arg(lease.number()?).arg(sale.epoch).arg(sale.opens_at).arg(sale.closes_at).arg(sale.stock);
+        call.arg(sale.closes_at + AFTERWARDS_MS);
+        let told: RedisResult<Option<i64>> = call.invoke_async(&mut self.redis.shared.clone()).await;
+        lease.release().await;
+        let Some(left) = told? else { return Ok(()) }; // it is being rebuilt, from the same row
+        tracing::warn!(sale.id, sale.opens_at, sale.closes_at, sale.stock, left, "window or stock have changed");
+        if left > 0 {
+            let news = format!("restocked {}", sale.id);
+            let _: RedisResult<i64> = self.redis.shared.clone().publish(self.redis.channel("stock"), news).await;
+        }
+        Ok(())
+    }
+}
