@@ -31,7 +31,7 @@ impl Servers {
         let urls = config.urls()?;
         let connecting = async {
             Ok(Servers {
-                sql: sql::connect(&urls.postgres, &config.shop).await?,
+                sql: sql::connect(&urls.postgres, &config.namespace, &config.shop).await?,
                 redis: RedisStore::connect(&urls.redis, &config.namespace, config.redis_timeout).await?,
                 transport: Transport::new(&urls.amqp, &config.namespace),
             })

@@ -1,6 +1,6 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     task::{JoinHandle, JoinSet},
@@ -50,6 +50,12 @@ async fn run(config: &Config) -> anyhow::Result<()> {
     count_panics();
     let urls = config.urls()?;
     let signer = config.signer()?;
+    if config.provider_url.is_none() {
+        ensure!(config.mode == Mode::Demo, "MODE production needs a PROVIDER_URL: the payment provider");
+        tracing::warn!(
+            "there is no PROVIDER_URL, so nobody can pay; `cargo loadtest provider` is a provider to try with"
+        );
+    }
     let limits = Limits::new(&config.clients, &config.sessions)?;
     let mut stopped = std::pin::pin!(stop_signal()?);
     let aside = Aside::open()?;
@@ -117,7 +123,7 @@ impl Drop for Aside {
 /// # Errors
 /// The set-up is wrong.
 async fn connect(config: Config, urls: Urls) -> anyhow::Result<Servers> {
-    let sql = wait_for("PostgreSQL", || sql::connect(&urls.postgres, &config.shop)).await?;
+    let sql = wait_for("PostgreSQL", || sql::connect(&urls.postgres, &config.namespace, &config.shop)).await?;
     let redis = || RedisStore::connect(&urls.redis, &config.namespace, config.redis_timeout);
     let redis = wait_for("Redis", redis).await?;
     let transport = Transport::new(&urls.amqp, &config.namespace);

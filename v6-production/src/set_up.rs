@@ -25,6 +25,14 @@ impl Wrong {
         ))
     }
 
+    /// The database is another shop's.
+    pub(crate) fn namespace(owner: &str, ours: &str) -> Wrong {
+        Wrong(format!(
+            "the database is that of the shop {owner:?}, and this is {ours:?}: two shops would sell the same units; set NAMESPACE to \
+             {owner:?}, or make a database for this shop (createdb) and name it in DATABASE_URL"
+        ))
+    }
+
     /// What is wrong with the set-up, if that is why something failed.
     pub(crate) fn of(error: &anyhow::Error) -> Option<Wrong> {
         error.chain().find_map(|cause| {

@@ -35,8 +35,9 @@ const UNTESTED: Duration = Duration::from_secs(1);
 /// How long a connection waits in the pool for work.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// Connects, makes the tables if they are not there, and sees to it that nothing waits for ever.
-pub(crate) async fn connect(url: &Url, config: &shop::Config) -> anyhow::Result<PgPool> {
+/// Connects, makes the tables if they are not there, and sees to it that nothing waits for ever. The database is one shop's: that
+/// of the namespace which was there first.
+pub(crate) async fn connect(url: &Url, namespace: &str, config: &shop::Config) -> anyhow::Result<PgPool> {
     let options = PgConnectOptions::from_str(url.as_str())?.application_name("oversold").options(BOUNDS);
     let pool = PgPoolOptions::new()
         .max_connections(config.pool_size)
@@ -51,6 +52,7 @@ pub(crate) async fn connect(url: &Url, config: &shop::Config) -> anyhow::Result<
         .connect_with(options)
         .await?;
     schema::make(&pool).await?;
+    schema::claim(&pool, namespace).await?;
     Ok(pool)
 }
 

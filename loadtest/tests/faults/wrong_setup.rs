@@ -98,3 +98,17 @@ async fn a_start_locks_no_table_when_nothing_has_to_change() {
     writer.rollback().await.unwrap();
     drop((first, second));
 }
+
+/// Two shops on one database would sell the same units.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_database_is_one_shops() {
+    let sale = Production::new(shared(), 5).await;
+    let mut args = sale.args(&[]);
+    let at = args.iter().position(|arg| arg == "--namespace").unwrap();
+    args[at + 1] = "another".into();
+    says(Version::V6, &args, &[&sale.stores.namespace, "\"another\"", "NAMESPACE", "createdb"]).await;
+    args.push("rebuild".into());
+    says(Version::V6, &args, &["\"another\"", "NAMESPACE"]).await;
+    sale.instance(&[]).await; // the first one goes on
+}

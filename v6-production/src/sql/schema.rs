@@ -6,6 +6,7 @@ use anyhow::ensure;
 use sqlx::{Executor, PgConnection, PgPool};
 use tokio::time::timeout;
 
+use super::in_time;
 use crate::set_up::Wrong;
 
 /// Raised by one with every change of what follows.
@@ -13,7 +14,7 @@ const VERSION: i64 = 3;
 /// How long the tables may take to be made.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const SCHEMA: [&str; 16] = [
+const SCHEMA: [&str; 17] = [
     "create table if not exists sales (
         id bigint primary key,
         name text not null,
@@ -82,6 +83,10 @@ const SCHEMA: [&str; 16] = [
         number bigint not null, -- the fencing token: each holder's is higher than the last one's
         expires_at bigint not null
     )",
+    "create table if not exists oversold_shop ( -- whose keys and queues belong to these rows
+        one bool primary key default true check (one),
+        namespace text not null
+    )",
     "create table if not exists oversold_schema (version bigint primary key)",
 ];
 
@@ -112,6 +117,25 @@ pub(super) async fn make(pool: &PgPool) -> anyhow::Result<()> {
         anyhow::Ok(tx.commit().await?)
     };
     timeout(PATIENCE, making).await?
+}
+
+/// Notes whose database this is, or finds out. Two shops with keys and queues of their own would sell the same units twice, and
+/// declare each other's orders lost.
+///
+/// # Errors
+/// It is another shop's, or the database's.
+pub(super) async fn claim(pool: &PgPool, namespace: &str) -> anyhow::Result<()> {
+    let owner = "select namespace from oversold_shop";
+    let owner = async || in_time(sqlx::query_scalar(owner).fetch_optional(pool)).await;
+    let mut known: Option<String> = owner().await?;
+    if known.is_none() {
+        let insert = sqlx::query("insert into oversold_shop (namespace) values ($1) on conflict do nothing");
+        in_time(insert.bind(namespace).execute(pool)).await?;
+        known = owner().await?;
+    }
+    let owner = known.unwrap_or_default();
+    ensure!(owner == namespace, Wrong::namespace(&owner, namespace));
+    Ok(())
 }
 
 /// Looks into the catalogue, which locks nothing.
