@@ -7,7 +7,7 @@
 //! | `GET /authorisations/{reference}` | 200 with its state, 404 |
 //! | `POST /authorisations/{reference}/capture`, `/void`, `/refund` | 200 with the new state; 409 with the state that forbids it |
 //! | `GET /ledger` | all entries, oldest first |
-//! | `GET /switches`, `PUT /switches` | what it does wrong, see [`Switches`]; and how many requests it leaves waiting |
+//! | `GET /switches`, `PUT /switches` | what it does wrong, a `Switches` as JSON; and how many requests it leaves waiting |
 
 /// Later answers.
 mod callback;
