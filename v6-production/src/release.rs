@@ -46,7 +46,7 @@ async fn expire(sql: &PgPool) -> sqlx::Result<Vec<OrderId>> {
     let mut tx = sql.begin().await?;
     let update = "update orders set status = 'expired' where status = 'confirmed' and paid_with is null and id in (
                       select id from orders where status = 'confirmed' and paid_with is null and pay_by <= now_ms()
-                      order by id limit $1 for update skip locked)
+                      order by pay_by limit $1 for update skip locked)
                   returning id";
     let expired: Vec<OrderId> = sqlx::query_scalar(update).bind(BATCH).fetch_all(&mut *tx).await?;
     let mut per_sale: BTreeMap<i64, i64> = BTreeMap::new();

@@ -152,3 +152,28 @@ async fn a_websocket_that_talks_too_much_or_says_nothing_is_closed() {
     }
     drop(silent);
 }
+
+/// What looks again and again reads what is due, and not what exists.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn looking_for_orders_to_expire_or_give_back_reads_none_of_the_others() {
+    const MANY: i64 = 30_000;
+    let sale = Production::new(shared(), MANY).await;
+    let insert = "insert into orders (id, sale_id, buyer_id, status, path, request, reserved_at, confirmed_at, pay_by)
+                  select n, 42, n, 'confirmed', n, n, n, n, now_ms() + 3600000 from generate_series(1, $1) as n";
+    sqlx::query(insert).bind(MANY).execute(&sale.pool).await.unwrap();
+    sale.instance(&["--role", "worker", "--reconcile-every", "3600"]).await.stop().await; // puts the first sale up, which reads more
+    sqlx::query("analyze orders").execute(&sale.pool).await.unwrap();
+    sqlx::query("select pg_stat_reset()").execute(&sale.pool).await.unwrap();
+    let _shop = sale.instance(&["--role", "worker", "--reconcile-every", "3600"]).await;
+    let look = "select (select idx_scan from pg_stat_user_indexes where indexrelname = 'to_expire'),
+                    seq_tup_read + coalesce(idx_tup_fetch, 0) from pg_stat_user_tables where relname = 'orders'";
+    let mut rows = 0;
+    let looked = async || {
+        let (looks, read): (i64, i64) = sqlx::query_as(look).fetch_one(&sale.pool).await.unwrap();
+        rows = read;
+        looks >= 5
+    };
+    eventually("it has looked five times", looked).await;
+    assert!(rows < MANY / 10, "{rows} rows were read");
+}
