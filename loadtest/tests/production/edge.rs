@@ -27,6 +27,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     runtime::Runtime,
     task::spawn_blocking,
+    time::Instant,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -267,4 +268,32 @@ async fn an_address_that_is_taken_is_said() {
     let start = spawn_blocking(move || Nginx::start(at, &[([127, 0, 0, 1], 1).into()], false).err());
     let why = tokio::time::timeout(Duration::from_secs(30), start).await.unwrap().unwrap().unwrap();
     assert!(why.to_string().contains("nginx does not start") && why.to_string().contains("bind()"), "{why}");
+}
+
+/// It accepts connections and says nothing.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis, RabbitMQ and nginx: make test"]
+async fn an_instance_that_hangs_keeps_nobody_waiting_for_long() {
+    let sale = Production::new(shared(), 5).await;
+    let args = ["--trusted-proxies", "127.0.0.1"];
+    let (hangs, works) = (sale.instance(&args).await, sale.instance(&args).await);
+    let nginx = sale.nginx(&[&hangs, &works]).await;
+    hangs.freeze().unwrap();
+    let (began, mut longest, mut answered) = (Instant::now(), Duration::ZERO, 0);
+    let mut pace = tokio::time::interval(Duration::from_millis(50)); // as fast as the limits allow
+    while began.elapsed() < Duration::from_secs(15) {
+        pace.tick().await;
+        let asked = Instant::now();
+        let line = ["GET /openapi.json", "POST /session"][answered % 2];
+        let reply = request(nginx.address, line, &[], r#"{"name": "x"}"#).await;
+        longest = longest.max(asked.elapsed());
+        match reply.status.as_u16() {
+            200 => answered += 1,
+            _ => assert_problem(&reply, 503, "timed-out"), // the instance may have seen it
+        }
+    }
+    hangs.thaw().unwrap();
+    // Five seconds, and some for a busy machine; it was 35.
+    assert!(longest < Duration::from_secs(12), "somebody has waited for {longest:?}");
+    assert!(answered > 10, "{answered}");
 }
