@@ -164,7 +164,9 @@ pub(super) async fn write(
                       where buyer_id = $1 and idempotency_key = $2 returning *";
         let update = sqlx::query_as(update).bind(payment.buyer_id).bind(&payment.idempotency_key).bind(owes);
         let answer = answer.map(|answer| serde_json::to_string(&answer).unwrap_or_default());
-        let updated: Payment = update.bind(answer).bind(TAKEN.as_millis() as i64).fetch_one(&mut *tx).await?;
+        // Nobody waits for what is let go: the next look takes it.
+        let rests = if owes == Some(Owes::Void) { Duration::ZERO } else { TAKEN };
+        let updated: Payment = update.bind(answer).bind(rests.as_millis() as i64).fetch_one(&mut *tx).await?;
         tx.commit().await?;
         Ok(Some(updated))
     };
