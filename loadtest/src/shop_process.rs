@@ -28,6 +28,21 @@ use crate::{
 /// What a shop may know of the environment.
 const PASSED_ON: [&str; 6] = ["PATH", "HOME", "TMPDIR", "LANG", "RUST_LOG", "RUST_BACKTRACE"];
 
+/// Removes what `faketime` leaves in shared memory, under the number of a process, when that process is killed: it does not start under
+/// a number that was used before.
+pub fn remove_leftovers_of_faketime() {
+    for entry in fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| {
+            let number = name.strip_prefix("faketime_shm_").or_else(|| name.strip_prefix("sem.faketime_sem_"))?;
+            number.parse::<u32>().ok()
+        });
+        if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            let _ = fs::remove_file(entry.path()); // or it is somebody else's
+        }
+    }
+}
+
 /// How long it may take until it listens.
 const TO_START: Duration = Duration::from_secs(60);
 /// How long it may take to stop.
@@ -185,6 +200,7 @@ impl Start {
     /// The program, on a machine whose clock may be wrong. Time that passes is measured right all the same.
     fn program(&self) -> Command {
         let Some(by) = self.clock else { return Command::new(&self.loadtest) };
+        remove_leftovers_of_faketime();
         let mut program = Command::new("faketime");
         program.args(["-f", by]).arg(&self.loadtest);
         program

@@ -3,7 +3,7 @@
 --
 -- KEYS  1 sale (hash)  2 held (hash)  3 spent (set)  4 ended (hash)
 -- ARGV  1 channel for news of stock  2 the sale's number  3 how long a path is good (milliseconds)
---       then for each order: buyer (8 bytes), order's id (8 bytes), 1 if there is a unit to be sold again, else 0
+--       then for each order: buyer (8 bytes), order's id (8 bytes), 1 if there is a unit to be sold again, 0 if SQL had none for it
 -- Returns how many units are for sale again, or -1 while the sale is closed: it may be about to be made from a picture in which
 -- these orders still hold their units
 
@@ -20,7 +20,10 @@ for n = 4, #ARGV, 3 do
     redis.call('PEXPIRE', KEYS[3], ARGV[3])
     -- The request that made the reservation is answered with this order from now on, too.
     redis.call('HSET', KEYS[4], ARGV[n] .. string.sub(held, 17), ARGV[n + 1])
-    units = units + tonumber(ARGV[n + 2])
+    -- Of one that SQL has refused as sold out there is a unit only if Redis has not counted one too many.
+    local sum = tonumber(redis.call('HGET', KEYS[1], 'stock')) + units + redis.call('HLEN', KEYS[2])
+    local all = tonumber(redis.call('HGET', KEYS[1], 'units'))
+    if ARGV[n + 2] == '1' or (all and sum < all) then units = units + 1 end
   end
 end
 if redis.call('EXISTS', KEYS[4]) == 1 then

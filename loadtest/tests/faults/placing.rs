@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::{
     SALE, eventually, json,
-    production::{Production, becomes, click, counter, own, queued, request, sells, shared},
+    production::{Production, becomes, click, counter, held, own, queued, request, sells, shared},
 };
 use lapin::options::BasicGetOptions;
 use loadtest::{client::Connection, services::Server, shop_process::ShopProcess};
@@ -117,6 +117,7 @@ async fn only_sqls_refusal_makes_a_reservation_fail() {
     becomes(&mut connection, 3, orders[2].1, "failed").await;
     let refused = crate::support::production::order(&mut connection, 3, orders[2].1).await;
     assert_eq!(refused["reason"], "sold-out");
+    eventually("its reservation is given back", async || held(&sale).await == 2).await;
     sale.settles_at(2).await;
 }
 
