@@ -26,13 +26,14 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// Set by Redis.
+    /// Set by Redis, and compared with PostgreSQL's.
     ///
     /// # Errors
-    /// Redis's.
-    pub(crate) async fn new(redis: &RedisStore) -> RedisResult<Clock> {
+    /// One of the two is away.
+    pub(crate) async fn new(redis: &RedisStore, sql: &PgPool) -> anyhow::Result<Clock> {
         let clock = Clock { start: Instant::now(), offset: AtomicI64::new(0), sql_ahead: AtomicI64::new(0) };
         clock.set(redis, Duration::MAX).await?;
+        clock.compare_with_sql(sql, Duration::MAX).await?;
         Ok(clock)
     }
 
@@ -47,11 +48,11 @@ impl Clock {
         sql_ms - self.sql_ahead.load(Relaxed)
     }
 
-    async fn compare_with_sql(&self, sql: &PgPool) -> sqlx::Result<()> {
+    async fn compare_with_sql(&self, sql: &PgPool, prompt: Duration) -> sqlx::Result<()> {
         let asked = self.now_ms();
         let now: i64 = in_time(sqlx::query_scalar("select now_ms()").fetch_one(sql)).await?;
         let answered = self.now_ms();
-        if answered - asked <= PROMPT.as_millis() as i64 {
+        if i128::from(answered - asked) <= prompt.as_millis() as i128 {
             self.sql_ahead.store(now - (asked + answered) / 2, Relaxed);
         }
         Ok(())
@@ -72,7 +73,7 @@ impl Clock {
     pub(crate) async fn follow(&self, redis: &RedisStore, sql: &PgPool, stop: &CancellationToken) {
         let compare = || async move {
             self.set(redis, PROMPT).await?;
-            self.compare_with_sql(sql).await?;
+            self.compare_with_sql(sql, PROMPT).await?;
             let _ = stop.run_until_cancelled(sleep(EVERY)).await;
             Ok(())
         };

@@ -64,7 +64,7 @@ async fn run(config: &Config) -> anyhow::Result<()> {
         () = &mut stopped => return Ok(()),
     };
     servers.redis.check_durability().await;
-    let clock = Clock::new(&servers.redis).await.context("Redis")?;
+    let clock = Clock::new(&servers.redis, &servers.sql).await.context("the time")?;
 
     let stop = CancellationToken::new();
     let app = open(config, &servers, signer, clock, stop.clone(), &aside);

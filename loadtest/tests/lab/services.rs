@@ -36,7 +36,7 @@ fn family(parent: u32) -> Vec<u32> {
     let processes = processes();
     let is_keeper = |pid| {
         fs::read(format!("/proc/{pid}/cmdline"))
-            .is_ok_and(|line| line.ends_with(b"\0keeper\0postgres\0redis\0rabbitmq\0"))
+            .is_ok_and(|line| line.ends_with(b"\0keeper\0postgres\0redis\0rabbitmq\0provider\0"))
     };
     let keeper =
         processes.iter().find(|(pid, its_parent)| *its_parent == parent && is_keeper(*pid)).expect("a keeper").0;

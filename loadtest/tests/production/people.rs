@@ -114,7 +114,8 @@ async fn an_attempt_whose_buyer_is_gone_takes_no_unit() {
     let mut staying = Vec::new();
     for one in stay {
         staying.push(asks(one));
-        waiting(staying.len() as i64).await; // each is a call of its own
+        let calls = staying.len() as i64; // each is one of its own
+        eventually("its call is under way", async || counter(door, "reserve_calls_under_way").await == calls).await;
     }
     let leaving: Vec<_> = leave.into_iter().map(asks).collect();
     waiting(UNDER_WAY + leaving.len() as i64).await;

@@ -361,10 +361,11 @@ async fn no_other_site_makes_a_browser_buy() {
     let sale = Production::new(shared(), 9).await;
     let shops = [sale.instance(&[]).await, sale.instance(&["--origins", "https://shop.example"]).await];
     let hosts = shops.each_ref().map(|shop| format!("http://{}", shop.address));
-    let [evil, null, named, first, second] =
-        ["http://evil.example", "null", "https://shop.example", &hosts[0], &hosts[1]].map(|site| ("origin", site));
+    let [evil, null, named, other, first, second] =
+        ["http://evil.example", "null", "https://shop.example", "http://shop.example", &hosts[0], &hosts[1]]
+            .map(|site| ("origin", site));
     let silent = ("sec-fetch-site", "cross-site");
-    let cases = [(first, [evil, null, silent, named, second]), (named, [evil, null, silent, first, second])];
+    let cases = [(first, [evil, null, silent, named, second]), (named, [evil, null, silent, first, other])];
     for (n, (shop, (ours, theirs))) in shops.iter().zip(cases).enumerate() {
         let owner = log_in(shop.address, 1201 + n as i64).await;
         let order_id = queued(&purchase(shop.address, SALE, &owner, None).await);

@@ -48,19 +48,19 @@ impl Waiting {
     }
 }
 
-/// A buyer who waits for an answer, for as long as this value lives.
-struct Waits;
+/// Counts in a gauge for as long as it lives.
+struct Counted(&'static str);
 
-impl Waits {
-    fn count() -> Waits {
-        metrics::gauge!("attempts_waiting").increment(1.0);
-        Waits
+impl Counted {
+    fn in_gauge(name: &'static str) -> Counted {
+        metrics::gauge!(name).increment(1.0);
+        Counted(name)
     }
 }
 
-impl Drop for Waits {
+impl Drop for Counted {
     fn drop(&mut self) {
-        metrics::gauge!("attempts_waiting").decrement(1.0);
+        metrics::gauge!(self.0).decrement(1.0);
     }
 }
 
@@ -97,7 +97,7 @@ impl Desk {
             metrics::counter!("early_refusals_total").increment(1);
             return Outcome::Overloaded;
         }
-        let _waits = Waits::count();
+        let _waits = Counted::in_gauge("attempts_waiting");
         let (answer, answered) = oneshot::channel();
         match self.queue.try_send(Waiting { attempt, answer }) {
             Ok(()) => answered.await.unwrap_or(Outcome::Unanswered),
@@ -121,6 +121,7 @@ async fn serve(attempts: &mut mpsc::Receiver<Waiting>, clerk: &Arc<Clerk>) -> an
         ensure!(attempts.recv_many(&mut batch, BATCH).await > 0, "the desk is gone");
         let clerk = clerk.clone();
         tokio::spawn(async move {
+            let _under_way = Counted::in_gauge("reserve_calls_under_way");
             let mut sales: HashMap<i64, Vec<Waiting>> = HashMap::new();
             // A unit that a buyer has not asked Redis for is for those who are still there.
             for waiting in batch.into_iter().filter(|waiting| !waiting.answer.is_closed()) {
