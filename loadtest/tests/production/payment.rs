@@ -257,7 +257,13 @@ async fn a_key_is_good_for_one_order_as_long_as_the_sale() {
     becomes(&mut connection, 2901, order_id, "expired").await;
     given_back(&sale, 1).await;
     let again = async |address: &str, key: &str| queued(&buy_at(shop.address, address, &cookie, Some(key)).await);
-    let second = address(shop.address, SALE, &cookie).await.unwrap();
+    let mut second = None;
+    let told = async || {
+        second = address(shop.address, SALE, &cookie).await.ok();
+        second.is_some()
+    };
+    eventually("it is known that there is a unit again", told).await;
+    let second = second.unwrap();
     for path in [&first, &second] {
         assert_eq!(again(path, "k").await, order_id, "at the old address and at another");
     }

@@ -204,8 +204,16 @@ impl Production {
     /// hold a unit.
     pub async fn settles_at(&self, orders: usize) {
         eventually(&format!("{orders} orders, and nothing on its way"), async || {
+            // A rebuild begins its epoch in SQL, and ends in Redis.
+            let Ok(mut redis) = self.stores.connect().await else { return false };
+            let in_redis: Option<i64> =
+                redis.hget(self.stores.key(self.sale, "sale"), "epoch").await.unwrap_or_default();
+            let in_sql = "select epoch from sales where id = $1";
+            let in_sql = sqlx::query_scalar(in_sql).bind(self.sale).fetch_one(&self.pool).await.ok();
             let Ok(ledger) = Ledger::read(&self.pool, Some(&self.stores), &[self.sale]).await else { return false };
-            ledger.orders.len() >= orders && ledger.stores.is_some_and(|stores| stores.unfinished == 0)
+            in_redis == in_sql
+                && ledger.orders.len() >= orders
+                && ledger.stores.is_some_and(|stores| stores.unfinished == 0)
         })
         .await;
         let ledger = self.ledger().await;

@@ -13,6 +13,8 @@ use crate::{catalogue::Catalogue, lease::Lease, supervise, transport::Link};
 
 /// How often the leader looks whether Redis has every sale.
 const EVERY: Duration = Duration::from_millis(250);
+/// Looks in a row that find Redis wrong, until it is believed: longer than the catalogue takes to know of a change.
+const LOOKS: u32 = 4;
 /// How often the others ask whether there is a leader.
 const STAND_BY: Duration = Duration::from_millis(500);
 /// Sales that are made anew at the same time.
@@ -41,7 +43,7 @@ impl Upkeep {
 
     async fn keep(&self, catalogue: &Catalogue, stop: &CancellationToken) -> anyhow::Result<()> {
         tracing::info!("this instance keeps Redis in line with SQL");
-        let (mut compared, mut said) = (Instant::now(), HashMap::new());
+        let (mut compared, mut said, mut wrong) = (Instant::now(), HashMap::new(), HashMap::new());
         while !stop.is_cancelled() {
             let known = catalogue.all();
             let sales: Vec<i64> = known.keys().copied().collect();
@@ -57,11 +59,18 @@ impl Upkeep {
             }
             // Broken off, it leaves nothing that the next leader could not begin anew.
             let _ = stop.run_until_cancelled(self.rebuild_all(lost)).await;
-            if compared.elapsed() >= self.reconcile_every {
+            let is_time = compared.elapsed() >= self.reconcile_every;
+            let to_compare: Vec<i64> = match is_time {
+                true => sales,
+                false => wrong.keys().copied().collect(),
+            };
+            if is_time {
                 compared = Instant::now();
+            }
+            if !to_compare.is_empty() {
                 let link = self.link().await; // or its queues are not counted
-                for &sale_id in &sales {
-                    self.compare(link.as_ref(), sale_id, &mut said).await?;
+                for sale_id in to_compare {
+                    self.compare(link.as_ref(), sale_id, &mut said, &mut wrong).await?;
                 }
             }
             let _ = stop.run_until_cancelled(sleep(EVERY)).await;
@@ -82,27 +91,31 @@ impl Upkeep {
         }
     }
 
-    /// A difference is said once, and looked at twice before Redis is made anew for it.
+    /// A difference is said once, and has to be there for some looks in a row before Redis is made anew for it: a change of window or
+    /// stock is told meanwhile.
     async fn compare(
         &self,
         link: Option<&Link>,
         sale_id: i64,
         said: &mut HashMap<i64, Findings>,
+        wrong: &mut HashMap<i64, u32>,
     ) -> anyhow::Result<()> {
         let found = self.reconcile(link, sale_id).await?;
         if found.differ() && said.get(&sale_id) != Some(&found) {
             tracing::warn!("{found}");
             said.insert(sale_id, found.clone());
         }
-        let to_be_rebuilt = |found: &Findings| found.left.is_some() && found.is_wrong();
-        if !to_be_rebuilt(&found) {
+        if found.left.is_none() || !found.is_wrong() {
+            wrong.remove(&sale_id);
             return Ok(());
         }
-        sleep(EVERY).await;
-        if to_be_rebuilt(&self.reconcile(link, sale_id).await?)
-            && let Some(rebuilt) = self.rebuild(sale_id, Why::Asked).await?
-        {
-            tracing::warn!("Redis was wrong: {rebuilt}");
+        let looks = wrong.entry(sale_id).or_default();
+        *looks += 1;
+        if *looks >= LOOKS {
+            wrong.remove(&sale_id);
+            if let Some(rebuilt) = self.rebuild(sale_id, Why::Asked).await? {
+                tracing::warn!("Redis was wrong: {rebuilt}");
+            }
         }
         Ok(())
     }
