@@ -6,7 +6,7 @@ mod held;
 mod keeper;
 /// A sale as SQL has it.
 mod picture;
-/// Redis made anew from SQL.
+/// Redis rebuilt from SQL.
 mod rebuild;
 /// Redis, outbox, queue and SQL laid side by side.
 mod reconcile;

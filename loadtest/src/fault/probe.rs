@@ -38,7 +38,7 @@ const FOR_AN_ANSWER: Duration = Duration::from_secs(5);
 /// How long a buyer in the queue asks. Who knows nothing then was promised an answer and got none.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// All who may come one by one to a sale of so many units.
+/// All buyers who may come one by one to a sale with this stock.
 pub(super) fn buyers(stock: i64) -> impl Iterator<Item = i64> {
     (PROBES..PROBES + MOST_PROBES).chain(LAST_WAVE..LAST_WAVE + stock)
 }

@@ -1,4 +1,4 @@
-//! Redis forgets, and is made anew from SQL: that takes time, and no unit. Chapter 6 on its real servers.
+//! Redis forgets, and is rebuilt from SQL: that costs time and no unit. Chapter 6 on its real servers.
 
 use std::process::Command;
 
@@ -184,7 +184,7 @@ async fn a_redis_that_lies_is_found_out() {
         [sale.instance(&["--reconcile-every", "0.1"]).await, sale.instance(&["--reconcile-every", "0.1"]).await];
     let mut redis = sale.stores.connect().await.unwrap();
     redis.hincr::<_, _, _, ()>(sale.stores.key(SALE, "sale"), "stock", 7).await.unwrap();
-    eventually("it is made anew", async || sale.epoch().await == 2).await;
+    eventually("it is rebuilt", async || sale.epoch().await == 2).await;
     sale.settles_at(0).await;
 
     // An order that Redis does not know: its buyer could buy again.
@@ -193,7 +193,7 @@ async fn a_redis_that_lies_is_found_out() {
     let held = sale.stores.key(SALE, "held");
     redis.hdel::<_, _, ()>(&held, &v6_production::buyer_id("1").to_be_bytes()).await.unwrap();
     redis.hincr::<_, _, _, ()>(sale.stores.key(SALE, "sale"), "stock", 1).await.unwrap();
-    eventually("it is made anew", async || sale.epoch().await == 3).await;
+    eventually("it is rebuilt", async || sale.epoch().await == 3).await;
     sale.settles_at(1).await;
     let known: Vec<u8> = redis.hget(&held, &v6_production::buyer_id("1").to_be_bytes()).await.unwrap();
     let order_id: i64 = sqlx::query_scalar("select id from orders").fetch_one(&sale.pool).await.unwrap();

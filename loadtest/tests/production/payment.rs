@@ -267,7 +267,7 @@ async fn a_key_is_good_for_one_order_as_long_as_the_sale() {
     for path in [&first, &second] {
         assert_eq!(again(path, "k").await, order_id, "at the old address and at another");
     }
-    // Redis is made anew, from SQL.
+    // Redis is rebuilt from SQL.
     sale.flush().await;
     let remembers = async || buy_at(shop.address, &second, &cookie, Some("k")).await.status == 202;
     eventually("it sells again", remembers).await;

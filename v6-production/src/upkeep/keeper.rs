@@ -17,7 +17,7 @@ const EVERY: Duration = Duration::from_millis(250);
 const LOOKS: u32 = 4;
 /// How often the others ask whether there is a leader.
 const STAND_BY: Duration = Duration::from_millis(500);
-/// Sales that are made anew at the same time.
+/// Sales that are rebuilt at the same time.
 const AT_ONCE: usize = 4;
 
 impl Upkeep {
@@ -91,7 +91,7 @@ impl Upkeep {
         }
     }
 
-    /// A difference is said once, and has to be there for some looks in a row before Redis is made anew for it: a change of window or
+    /// A difference is said once, and has to be there for some looks in a row before the sale is rebuilt for it: a change of window or
     /// stock is told meanwhile.
     async fn compare(
         &self,

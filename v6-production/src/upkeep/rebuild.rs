@@ -1,4 +1,4 @@
-//! Redis has lost a sale, or what is left of it cannot be trusted. SQL knows which units are taken: from it Redis is made anew.
+//! Redis has lost a sale, or what is left of it cannot be trusted. SQL knows which units are taken: from it Redis is rebuilt.
 //!
 //! In this order: close the sale, so that nothing new comes in; settle, so that what Redis still has gets into SQL; drain, so that
 //! what only the queue has does; a new epoch and a picture of the sale, in one transaction; and the picture into Redis, with which
