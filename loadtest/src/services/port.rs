@@ -1,11 +1,12 @@
 use std::{
     fs,
-    io::ErrorKind,
-    net::{Ipv4Addr, TcpListener, UdpSocket},
+    io::{self, ErrorKind},
+    net::{Ipv4Addr, UdpSocket},
     ops::RangeInclusive,
 };
 
 use anyhow::{Context, bail};
+use tokio::net::TcpSocket;
 
 /// How often a server is started on other ports before its error counts.
 pub(crate) const ATTEMPTS: usize = 5;
@@ -64,7 +65,15 @@ impl Port {
 
     /// Whether somebody listens on it. If our server does not run, it is a stranger.
     pub(crate) fn is_taken(&self) -> bool {
-        TcpListener::bind((Ipv4Addr::LOCALHOST, self.number)).is_err()
+        self.bind().is_err()
+    }
+
+    /// Only bound, and does not listen: so it is in no server's way. A process that is forked meanwhile keeps it for a moment.
+    fn bind(&self) -> io::Result<TcpSocket> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.bind((Ipv4Addr::LOCALHOST, self.number).into())?;
+        Ok(socket)
     }
 }
 
@@ -90,6 +99,7 @@ pub(crate) mod tests {
         cell::RefCell,
         collections::{HashSet, VecDeque},
         io::{BufRead, BufReader},
+        net::TcpListener,
         process::{Command, Stdio},
     };
 
@@ -131,6 +141,14 @@ pub(crate) mod tests {
         assert!(port.is_taken());
         drop(stranger);
         assert!(!port.is_taken());
+    }
+
+    #[test]
+    fn who_looks_at_a_port_keeps_no_server_away() {
+        let port = Port::take().unwrap();
+        let _looks = port.bind().unwrap();
+        let _server = TcpListener::bind((Ipv4Addr::LOCALHOST, port.number())).unwrap();
+        assert!(port.is_taken());
     }
 
     #[test]

@@ -92,6 +92,7 @@ fn names(folder: &Path) -> anyhow::Result<Process> {
 /// Nothing of what somebody's shell says about Erlang or RabbitMQ.
 fn environment<'a>(command: &'a mut Command, folder: &Path, names: &Process) -> &'a mut Command {
     command
+        .current_dir(folder) // where Erlang leaves what it could not read
         .env_clear()
         .envs(std::env::vars_os().filter(|(key, _)| key == "PATH"))
         .env("HOME", folder)

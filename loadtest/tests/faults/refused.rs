@@ -4,7 +4,7 @@
 use crate::support::{
     SALE, assert_problem, eventually,
     orders::confirmed,
-    production::{Production, becomes, click, counter, own, queued, request, sells, shared},
+    production::{Production, address, becomes, buy_at, click, counter, log_in, own, queued, request, sells, shared},
 };
 use loadtest::{
     client::Connection,
@@ -126,8 +126,16 @@ async fn an_expiry_between_two_looks_leaves_units_for_all() {
         becomes(&mut connection, buyer, order_id, "confirmed").await;
     }
     worker.stop().await;
+    let mut addresses = Vec::new();
+    for buyer in [4, 5] {
+        let cookie = log_in(api.address, buyer).await;
+        addresses.push((buyer, address(api.address, SALE, &cookie).await.unwrap(), cookie));
+    }
     sqlx::query("update sales set stock = 3").execute(&sale.pool).await.unwrap();
-    let orders = [(4, queued(&click(&mut connection, 4).await)), (5, queued(&click(&mut connection, 5).await))];
+    let mut orders = Vec::new();
+    for (buyer, address, cookie) in &addresses {
+        orders.push((*buyer, queued(&buy_at(api.address, address, cookie, None).await)));
+    }
 
     // What `release` does, but held open before its commit.
     let mut expiry = sale.pool.begin().await.unwrap();

@@ -218,7 +218,8 @@ async fn a_while_later_a_buyer_may_try_again() {
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn a_sale_opens_and_closes_by_the_clock_of_redis() {
     let sale = Production::new(shared(), 5).await;
-    let shops = pair(&sale, &[]).await;
+    // Nobody who carries: what is written into Redis by hand below would be mended.
+    let shops = pair(&sale, &["--role", "api"]).await;
     let cookie = log_in(shops[0].address, 801).await;
     let opens_at = redis_ms(&sale).await + 2000;
     sale.stores.put_up(&sale.database.url, &[Sale { opens_at, ..Sale::open(50, 5) }]).await.unwrap();
@@ -252,6 +253,7 @@ async fn a_sale_opens_and_closes_by_the_clock_of_redis() {
         let _: () = redis.hset(&key, field, was).await.unwrap();
     }
     queued(&buy_at(shops[1].address, &at, &cookie, None).await);
+    let _worker = sale.instance(&["--role", "worker"]).await;
     sale.settles_at(1).await;
 }
 
