@@ -27,7 +27,7 @@ const TO_BE_QUIET: Duration = Duration::from_secs(60);
 /// How long the instances take at most to find a new sale. An operator puts one up long before it opens.
 const TO_BE_KNOWN: Duration = Duration::from_millis(600);
 /// The queues of a shop, behind its namespace.
-const QUEUES: [&str; 3] = ["orders", "dead", "parked"];
+const QUEUES: [&str; 4] = ["orders", "dead", "parked", "later"];
 
 /// Keys and queues that nobody has used yet.
 pub struct Stores {
@@ -145,13 +145,14 @@ impl Stores {
         while let Some(message) = channel.basic_get(queue.as_str().into(), BasicGetOptions::default()).await? {
             let reservations: Vec<Reservation> = serde_json::from_slice(&message.data).unwrap_or_default();
             let known = reservations.iter().all(|one| is_known(one.order_id));
-            repeated += i64::from(known && !reservations.is_empty());
+            let is_mark = message.properties.kind().as_ref().is_some_and(|kind| kind.as_str() == "mark");
+            repeated += i64::from(is_mark || known && !reservations.is_empty());
         }
         connection.close(200, "".into()).await?; // with none acknowledged: all go back
         Ok(repeated)
     }
 
-    /// Messages in a queue, `orders`, `dead` or `parked`, that no worker has in its hands.
+    /// Messages in a queue, `orders`, `dead`, `parked` or `later`, that no worker has in its hands.
     ///
     /// # Errors
     /// The server's.

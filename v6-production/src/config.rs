@@ -37,11 +37,12 @@ pub struct Config {
     #[command(flatten)]
     pub sessions: SessionLimits,
 
-    /// redis://:password@host:port/: who gets a unit is decided there
+    /// redis://:password@host:port/: who gets a unit is decided there; rediss:// with TLS. The certificate is judged by the system's
+    /// list of authorities, or that in SSL_CERT_FILE; for PostgreSQL, DATABASE_URL says ?sslmode=verify-full
     #[arg(long, env = "REDIS_URL", value_name = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<String>,
 
-    /// amqp://user:password@host:port/%2f: RabbitMQ, which carries reservations to the workers
+    /// amqp://user:password@host:port/%2f: RabbitMQ, which carries reservations to the workers; amqps:// with TLS
     #[arg(long, env = "AMQP_URL", value_name = "AMQP_URL", hide_env_values = true)]
     pub amqp_url: Option<String>,
 
@@ -269,8 +270,8 @@ impl Config {
             "DATABASE_URL speaks {}; chapter 6 needs PostgreSQL",
             urls.postgres.scheme()
         );
-        ensure!(urls.redis.scheme() == "redis", "REDIS_URL begins with redis://");
-        ensure!(urls.amqp.scheme() == "amqp", "AMQP_URL begins with amqp://");
+        ensure!(["redis", "rediss"].contains(&urls.redis.scheme()), "REDIS_URL begins with redis:// or rediss://");
+        ensure!(["amqp", "amqps"].contains(&urls.amqp.scheme()), "AMQP_URL begins with amqp:// or amqps://");
         Ok(urls)
     }
 

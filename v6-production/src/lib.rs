@@ -98,6 +98,7 @@ pub(crate) struct Parts {
     sql: PgPool,
     redis: redis_store::RedisStore,
     lookups: orders::Lookups,
+    page_versions: page::versions::Versions,
     watchers: notify::Watchers,
     provider: payment::Provider,
     stop: CancellationToken,
@@ -122,7 +123,8 @@ fn routes(app: App, limits: Arc<Limits>, config: &Config) -> Router {
         .route(reserve::BUY, post(reserve::handler))
         .route("/orders", get(orders::list))
         .layer(from_fn_with_state(limits, limits::layer))
-        .merge(page::routes())
+        .route("/", get(page::show))
+        .route(page::FILE, get(page::versions::file))
         .route(short_link::LINK, get(short_link::follow))
         .route("/openapi.json", get(document))
         .route("/sales/{sale_id}", get(catalogue::show))

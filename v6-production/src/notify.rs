@@ -62,6 +62,22 @@ impl Notices {
     }
 }
 
+/// How long it is known that a mark has come back.
+const MARKED: Duration = Duration::from_secs(60);
+
+impl Notices {
+    /// Whoever has put these marks into the queue waits for them.
+    pub(crate) async fn marks(&self, marks: &[String]) {
+        for name in marks {
+            let told: redis::RedisResult<()> =
+                self.0.shared.clone().set_ex(self.0.mark(name), 1, MARKED.as_secs()).await;
+            if let Err(error) = told {
+                tracing::debug!("mark {name}: {error}");
+            }
+        }
+    }
+}
+
 /// The orders that somebody waits for in this process, by number and buyer: what is told to one is not for another.
 #[derive(Default)]
 pub(crate) struct Watchers(Mutex<BTreeMap<(OrderId, i64), News>>);

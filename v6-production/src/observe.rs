@@ -187,7 +187,8 @@ async fn queues(transport: &Transport, asked: &Asked) -> anyhow::Result<()> {
     };
     *kept() = Some((link.clone(), false)); // we may be broken off while we wait
     link.try_publish().await?;
-    for (name, queue) in [("orders", &transport.orders), ("dead", &transport.dead), ("parked", &transport.parked)] {
+    let Transport { orders, dead, parked, later, .. } = transport;
+    for (name, queue) in [("orders", orders), ("dead", dead), ("parked", parked), ("later", later)] {
         let waiting = link.waiting(queue).await.context("RabbitMQ")?;
         metrics::gauge!("queue_messages", "queue" => name).set(waiting);
     }

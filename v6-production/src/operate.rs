@@ -14,7 +14,7 @@ use crate::{
     shop::sales::{Sale, now_ms},
     sql::{self, in_time},
     transport::Transport,
-    upkeep::{Upkeep, Why, seed},
+    upkeep::{Upkeep, Walk, Why, seed},
 };
 
 /// The three of them.
@@ -92,7 +92,7 @@ async fn reconcile(config: &Config, which: &Which) -> anyhow::Result<()> {
     let upkeep = Servers::connect(config).await?.upkeep(config);
     let (link, mut differ) = (upkeep.link().await, 0);
     for sale_id in which.sales(&upkeep).await? {
-        let found = upkeep.reconcile(link.as_ref(), sale_id).await?;
+        let found = upkeep.reconcile(link.as_ref(), sale_id, &mut Walk::default(), true).await?;
         println!("{found}");
         differ += usize::from(found.differ());
     }

@@ -11,7 +11,7 @@ pub(crate) const MOST_NUMBERS: i64 = (1 << 25) - 1;
 /// which *epoch*, which grows when Redis is rebuilt: so an id from a Redis that has lost its memory is known as one.
 ///
 /// 20 bits sale, 8 bits epoch, 25 bits number: 53 bits, the integers that JavaScript and Lua can hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, sqlx::Type)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, sqlx::Type)]
 #[serde(transparent)]
 #[sqlx(transparent)]
 pub struct OrderId(pub i64);

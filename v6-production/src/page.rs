@@ -1,6 +1,9 @@
 //! `GET /`: the page that people buy at, and its two files. They are named by what is in them, so that a browser may keep
 //! them for a year: another content is another address.
 
+/// Its files as other versions have them.
+pub(crate) mod versions;
+
 use std::sync::LazyLock;
 
 use axum::{
@@ -25,9 +28,12 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 /// A year, the longest that a cache believes, and never asked after.
 const FOR_GOOD: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
+/// Where a file is.
+pub(crate) const FILE: &str = "/static/{file}";
+
 /// The page and its files. They need nothing of the shop: whatever answers at the links will do.
 pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    Router::new().route("/", get(show)).route("/static/{file}", get(file))
+    Router::new().route("/", get(show)).route(FILE, get(file))
 }
 
 /// A file and the name it goes by.
@@ -38,9 +44,17 @@ struct File {
 }
 
 impl File {
-    fn new(ending: &str, text: &'static str, content_type: &'static str) -> File {
+    fn new(ending: &str, text: &'static str) -> File {
         let hash: String = Sha256::digest(text)[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-        File { name: format!("page.{hash}.{ending}"), text, content_type }
+        let name = format!("page.{hash}.{ending}");
+        File { content_type: content_type(&name), name, text }
+    }
+}
+
+fn content_type(name: &str) -> &'static str {
+    match name.ends_with(".css") {
+        true => "text/css; charset=utf-8",
+        false => "text/javascript; charset=utf-8",
     }
 }
 
@@ -52,12 +66,8 @@ const SCRIPT: &str = concat!(
     include_str!("page/page.js"),
 );
 
-static FILES: LazyLock<[File; 2]> = LazyLock::new(|| {
-    [
-        File::new("css", include_str!("page/page.css"), "text/css; charset=utf-8"),
-        File::new("js", SCRIPT, "text/javascript; charset=utf-8"),
-    ]
-});
+static FILES: LazyLock<[File; 2]> =
+    LazyLock::new(|| [File::new("css", include_str!("page/page.css")), File::new("js", SCRIPT)]);
 
 static PAGE: LazyLock<String> = LazyLock::new(|| {
     FILES.iter().fold(include_str!("page/index.html").to_owned(), |page, file| {
@@ -67,25 +77,34 @@ static PAGE: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// `GET /`: the same for everybody. `/?sale=7` is sale 7's.
-async fn show() -> impl IntoResponse {
+pub(crate) async fn show() -> impl IntoResponse {
     let policy = HeaderValue::from_static(POLICY);
     ([(header::CONTENT_SECURITY_POLICY, policy), (header::CACHE_CONTROL, FOR_A_SECOND)], Html(PAGE.as_str()))
 }
 
 /// What the address of a file names.
 #[derive(Deserialize)]
-struct FilePath {
+pub(crate) struct FilePath {
     file: String,
 }
 
 /// `GET /static/{file}`.
 ///
 /// # Errors
-/// 404 `not-found`: also for a file as it was in another version.
+/// 404 `not-found`.
 async fn file(Path(FilePath { file }): Path<FilePath>) -> Result<Response, Error> {
-    let known = FILES.iter().find(|known| known.name == file).ok_or(Error::Shop(shop::Error::NotFound))?;
-    let content_type = HeaderValue::from_static(known.content_type);
-    Ok(([(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, FOR_GOOD)], known.text).into_response())
+    own(&file).ok_or(Error::Shop(shop::Error::NotFound))
+}
+
+/// A file of this version.
+fn own(name: &str) -> Option<Response> {
+    let known = FILES.iter().find(|known| known.name == name)?;
+    Some(answer(known.content_type, known.text))
+}
+
+fn answer(content_type: &'static str, text: impl IntoResponse) -> Response {
+    let content_type = HeaderValue::from_static(content_type);
+    ([(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, FOR_GOOD)], text).into_response()
 }
 
 #[cfg(test)]
@@ -97,7 +116,7 @@ mod tests {
         for file in FILES.iter() {
             assert_eq!(PAGE.matches(&format!("\"/static/{}\"", file.name)).count(), 1, "{}", file.name);
         }
-        assert_ne!(File::new("js", "one", "").name, File::new("js", "two", "").name);
+        assert_ne!(File::new("js", "one").name, File::new("js", "two").name);
     }
 
     /// What the policy forbids would be found by a buyer, not by us.

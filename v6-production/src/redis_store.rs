@@ -8,7 +8,7 @@ use std::{pin::Pin, time::Duration};
 use anyhow::{Context, bail, ensure};
 use futures_util::StreamExt;
 use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, Msg, RedisError, ServerErrorKind, Value,
+    AsyncConnectionConfig, Client, ErrorKind, Msg, RedisError, RedisResult, ServerErrorKind, Value,
     aio::{ConnectionManagerConfig, MultiplexedConnection, PubSubSink, PubSubStream},
 };
 use tokio::{
@@ -22,6 +22,8 @@ use crate::order_id::MOST_NUMBERS;
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(2);
+/// How long a sale counts as missed after somebody has asked for it.
+const MISSED: Duration = Duration::from_secs(10);
 /// How often a connection that only listens is asked whether it is alive.
 const PING_EVERY: Duration = Duration::from_secs(2);
 
@@ -37,7 +39,7 @@ pub(crate) struct RedisStore {
 /// The keys of one sale. The braces put all of them into the same slot of a Redis Cluster.
 pub(crate) struct SaleKeys {
     /// A hash: `epoch`, `replid` (the replication id of the data that it was made ready with; without one it is closed), `stock`
-    /// (units left), `units` (in all), `number` (of the last order), `opens_at`, `closes_at`.
+    /// (units left), `units` (in all), `number` (of the last order), `opens_at`, `closes_at`, `denials` (which deny list it has).
     pub(crate) sale: String,
     /// A hash: for each buyer with a unit, the order's id, the path and the request that made it. In binary: 32 bytes.
     pub(crate) held: String,
@@ -171,6 +173,26 @@ impl RedisStore {
     /// The channel on which instances tell each other: `stock` (sold out, restocked), `orders` (settled).
     pub(crate) fn channel(&self, about: &str) -> String {
         format!("{}:{about}", self.namespace)
+    }
+
+    /// Where it is said that a mark has come back out of the queue.
+    pub(crate) fn mark(&self, name: &str) -> String {
+        format!("{}:mark:{name}", self.namespace)
+    }
+
+    /// Notes for a while that buyers ask for this sale, and that it cannot be sold from: such are rebuilt first.
+    pub(crate) async fn miss(&self, sale_id: i64) {
+        let mut note = redis::pipe();
+        note.sadd(self.missed(), sale_id).expire(self.missed(), MISSED.as_secs() as i64);
+        let noted: RedisResult<()> = note.query_async(&mut self.shared.clone()).await;
+        if let Err(error) = noted {
+            tracing::debug!("sale {sale_id} is missed: {error}");
+        }
+    }
+
+    /// A set: the sales that were missed of late.
+    pub(crate) fn missed(&self) -> String {
+        format!("{}:missed", self.namespace)
     }
 
     /// Warns of a Redis that forgets: without its append-only file a restart loses every reservation, and with eviction

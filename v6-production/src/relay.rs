@@ -25,7 +25,7 @@ use crate::{
     order_id::OrderId,
     redis_store::RedisStore,
     supervise,
-    transport::{Link, Reservation, Transport, write},
+    transport::{Link, Reservation, Transport, message::Message},
 };
 
 /// Entries in one message.
@@ -160,18 +160,20 @@ impl Relay {
         let mut redis = self.redis.shared.clone();
         let (link, transport) = (self.link.clone(), self.transport.clone());
         async move {
+            let (later, entries): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(Entry::is_later);
             let reservations: Vec<Reservation> = entries.iter().filter_map(|entry| outbox.reservation(entry)).collect();
             if !reservations.is_empty() {
-                link.publish(&transport.orders, &write(&reservations)?).await?;
+                link.publish(&transport.orders, &Message::reservations(&reservations)?).await?;
             }
             // One that is no reservation is set apart, where an operator finds it, and holds up no other.
             for entry in entries.iter().filter(|entry| outbox.reservation(entry).is_none()) {
                 let parked = outbox.describe(entry);
-                link.publish(&transport.parked, parked.as_bytes()).await?;
                 tracing::error!("no reservation, parked in {}: {parked}", transport.parked);
+                link.publish(&transport.parked, &Message::raw(parked.into_bytes())).await?;
                 metrics::counter!("outbox_parked_total").increment(1);
             }
             outbox.done(&mut redis, &entries).await?;
+            outbox.leave(&mut redis, &later).await?;
             let orders: Vec<OrderId> = reservations.iter().map(|one| one.order_id).collect();
             if !orders.is_empty() {
                 tracing::info!(orders = list(&orders), "relayed");

@@ -19,6 +19,7 @@ use crate::{
     observe::{self, Health},
     operate::{Servers, operate},
     orders::Lookups,
+    page::{self, versions::Versions},
     payment::{Provider, outbox},
     redis_store::RedisStore,
     relay, release,
@@ -128,6 +129,7 @@ async fn connect(config: Config, urls: Urls) -> anyhow::Result<Servers> {
     let redis = wait_for("Redis", redis).await?;
     let transport = Transport::new(&urls.amqp, &config.namespace);
     wait_for("RabbitMQ", || transport.connect()).await?;
+    wait_for("PostgreSQL", || page::versions::leave(&sql)).await?;
     // For learning. Who sells has put up a sale, and it is not this one.
     if config.mode == Mode::Demo {
         let first = Sale::first(&config.shop);
@@ -162,6 +164,7 @@ fn open(
         desk,
         sold_out,
         lookups,
+        page_versions: Versions::default(),
         health: Health::default(),
         sql,
         redis,

@@ -37,17 +37,26 @@ impl Wrong {
     pub(crate) fn of(error: &anyhow::Error) -> Option<Wrong> {
         error.chain().find_map(|cause| {
             let wrong = cause.downcast_ref::<Wrong>().cloned();
+            let of_tls = || certificate(&cause.to_string());
             let of_sql = || postgres(cause.downcast_ref()?);
             let of_redis = || redis(cause.downcast_ref()?);
             let of_queue = || rabbitmq(cause.downcast_ref()?);
-            wrong.or_else(of_sql).or_else(of_redis).or_else(of_queue)
+            wrong.or_else(of_tls).or_else(of_sql).or_else(of_redis).or_else(of_queue)
         })
     }
 }
 
+/// What rustls says of all three.
+fn certificate(said: &str) -> Option<Wrong> {
+    let (_, why) = said.split_once("invalid peer certificate: ")?;
+    let remedy =
+        "name the file of the authority that has signed it in SSL_CERT_FILE, and in the URL the host that it is for";
+    Some(Wrong(format!("a server's certificate is not good: {why}; {remedy}")))
+}
+
 fn postgres(error: &sqlx::Error) -> Option<Wrong> {
     let remedy = match error {
-        sqlx::Error::Tls(_) => "set sslmode=disable in DATABASE_URL, and encrypt the way to the server by other means",
+        sqlx::Error::Tls(_) => "turn TLS on in the server, or set sslmode=disable in DATABASE_URL",
         sqlx::Error::Configuration(_) => "correct DATABASE_URL",
         sqlx::Error::Database(cause) => match cause.code()?.get(..2)? {
             "28" => "correct user and password in DATABASE_URL",

@@ -1,18 +1,21 @@
-//! The queue between relay and worker: its names, what a message says, and how RabbitMQ is to treat it.
+//! The queue between relay and worker: its names, and how RabbitMQ is to treat it.
+
+/// What a message says.
+pub(crate) mod message;
 
 use std::{pin::pin, time::Duration};
 
 use anyhow::{Context, bail, ensure};
 use lapin::{
-    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
+    Channel, Confirmation, Connection, ConnectionProperties,
     options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable},
 };
-use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 use url::Url;
 
-use crate::order_id::OrderId;
+use self::message::Message;
+pub use self::message::Reservation;
 
 /// How long RabbitMQ may take to connect, to declare, or to confirm.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -21,21 +24,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const HEARTBEAT: u16 = 4;
 /// A message that was given to workers so often and never acknowledged goes to the dead letters.
 const DELIVERY_LIMIT: i64 = 5;
-
-/// A unit that a buyer holds, on its way to become an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reservation {
-    /// The id that the order will have; it says which sale.
-    pub order_id: OrderId,
-    /// Whose.
-    pub buyer_id: i64,
-    /// When, in milliseconds since 1970 by Redis's clock.
-    pub reserved_at: i64,
-    /// The address it was bought at.
-    pub path: i64,
-    /// The request that made it: the same one again is answered with this order.
-    pub request: i64,
-}
 
 /// RabbitMQ, as one shop sees it.
 #[derive(Clone)]
@@ -47,6 +35,8 @@ pub(crate) struct Transport {
     pub(crate) dead: String,
     /// Messages that nobody could read: for a person to look at.
     pub(crate) parked: String,
+    /// Messages in a later format than their worker's: for a worker that reads it.
+    pub(crate) later: String,
 }
 
 /// A connection with the queues declared, and a channel on it.
@@ -58,12 +48,13 @@ pub(crate) struct Link {
 
 impl Transport {
     pub(crate) fn new(url: &Url, namespace: &str) -> Transport {
-        let [orders, dead, parked] = ["orders", "dead", "parked"].map(|queue| format!("{namespace}.{queue}"));
+        let [orders, dead, parked, later] =
+            ["orders", "dead", "parked", "later"].map(|queue| format!("{namespace}.{queue}"));
         let mut url = url.clone();
         if !url.query_pairs().any(|(key, _)| key == "heartbeat") {
             url.query_pairs_mut().append_pair("heartbeat", &HEARTBEAT.to_string());
         }
-        Transport { url: url.into(), orders, dead, parked }
+        Transport { url: url.into(), orders, dead, parked, later }
     }
 
     /// Connects and declares what is not there. The queues are quorum queues: on disk, and on a majority of the brokers.
@@ -81,8 +72,9 @@ impl Transport {
                 ("x-dead-letter-strategy", AMQPValue::LongString("at-least-once".into())),
                 ("x-overflow", AMQPValue::LongString("reject-publish".into())),
             ];
-            declare(&channel, &self.parked, [quorum.clone()]).await?;
-            declare(&channel, &self.dead, [quorum.clone()]).await?;
+            for queue in [&self.parked, &self.later, &self.dead] {
+                declare(&channel, queue, [quorum.clone()]).await?;
+            }
             declare(&channel, &self.orders, dead_letters.into_iter().chain([quorum])).await?;
             channel.confirm_select(ConfirmSelectOptions::default()).await?;
             lapin::Result::Ok(Link { channel, connection })
@@ -129,8 +121,8 @@ impl Link {
     /// # Errors
     /// It does not, or there is no such queue: an unroutable message is confirmed as well, and only `mandatory` has it
     /// sent back.
-    pub(crate) async fn publish(&self, queue: &str, body: &[u8]) -> anyhow::Result<()> {
-        match self.confirmed(queue, body).await? {
+    pub(crate) async fn publish(&self, queue: &str, message: &Message) -> anyhow::Result<()> {
+        match self.confirmed(queue, message).await? {
             Confirmation::Ack(None) => Ok(()),
             Confirmation::Ack(Some(returned)) => {
                 metrics::counter!("returned_total").increment(1);
@@ -143,12 +135,15 @@ impl Link {
     /// Whether RabbitMQ takes messages: publishes one to nobody, and has it sent back.
     pub(crate) async fn try_publish(&self) -> anyhow::Result<()> {
         ensure!(!self.is_blocked(), "RabbitMQ takes no messages");
-        timeout(PATIENCE, self.confirmed("", b"")).await.context("RabbitMQ takes no messages")?.map(drop)
+        timeout(PATIENCE, self.confirmed("", &Message::raw(Vec::new())))
+            .await
+            .context("RabbitMQ takes no messages")?
+            .map(drop)
     }
 
-    async fn confirmed(&self, queue: &str, body: &[u8]) -> anyhow::Result<Confirmation> {
+    async fn confirmed(&self, queue: &str, Message { properties, body }: &Message) -> anyhow::Result<Confirmation> {
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let persistent = BasicProperties::default().with_delivery_mode(2).with_content_type("application/json".into());
+        let persistent = properties.clone().with_delivery_mode(2);
         let publishing =
             async { self.channel.basic_publish("".into(), queue.into(), options, body, persistent).await?.await };
         let mut publishing = pin!(publishing);
@@ -160,19 +155,4 @@ impl Link {
             }
         }
     }
-}
-
-/// Writes a message: the reservations as JSON.
-pub(crate) fn write(reservations: &[Reservation]) -> anyhow::Result<Vec<u8>> {
-    Ok(serde_json::to_vec(reservations)?)
-}
-
-/// Reads a message.
-///
-/// # Errors
-/// It is no list of reservations.
-pub(crate) fn read(body: &[u8]) -> anyhow::Result<Vec<Reservation>> {
-    let reservations: Vec<Reservation> = serde_json::from_slice(body).context("no list of reservations")?;
-    ensure!(reservations.iter().all(|one| one.order_id.0 > 0 && one.buyer_id > 0), "numbers that are none");
-    Ok(reservations)
 }

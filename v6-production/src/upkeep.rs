@@ -1,5 +1,7 @@
 //! What keeps Redis in line with SQL, whatever became of it. Nobody waits for this while all is well.
 
+/// What is only in the queue gets into SQL.
+mod drain;
 /// The reservations that Redis holds.
 mod held;
 /// Who does it by itself: one instance of all.
@@ -18,6 +20,8 @@ mod settle;
 mod stage;
 /// Window and stock of a sale that is on.
 mod terms;
+/// How far a sale has been compared.
+mod walk;
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -25,7 +29,7 @@ use redis::{RedisResult, Script};
 use sqlx::PgPool;
 use tokio::time::{Instant, sleep, timeout};
 
-pub(crate) use self::{rebuild::Why, seed::seed, stage::Stage};
+pub(crate) use self::{rebuild::Why, seed::seed, stage::Stage, walk::Walk};
 use crate::{
     lease::Lease,
     redis_store::RedisStore,

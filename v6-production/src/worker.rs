@@ -11,7 +11,7 @@ use anyhow::bail;
 use futures_util::StreamExt;
 use lapin::{
     message::Delivery,
-    options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions},
+    options::{BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicNackOptions, BasicQosOptions},
     types::FieldTable,
 };
 use sqlx::PgPool;
@@ -23,7 +23,10 @@ use crate::{
     order_id::OrderId,
     sql::is_fault_of_data,
     supervise::{self, Backoff},
-    transport::{Link, Reservation, Transport, in_time, read, write},
+    transport::{
+        Link, Reservation, Transport, in_time,
+        message::{Content, Message, read},
+    },
     upkeep,
 };
 
@@ -47,9 +50,10 @@ impl Worker {
         let this = &self;
         supervise::keep("worker", &self.stop, || async move {
             let link = this.transport.connect().await?;
+            this.take_up_again(&link).await?;
             let mut batches = consume(&link, &this.transport.orders).await?.ready_chunks(MESSAGES);
             while let Some(Some(batch)) = this.stop.run_until_cancelled(batches.next()).await {
-                this.work(batch.into_iter().collect::<lapin::Result<_>>()?).await?;
+                this.work(&link, batch.into_iter().collect::<lapin::Result<_>>()?).await?;
             }
             if !this.stop.is_cancelled() {
                 bail!("RabbitMQ hung up");
@@ -67,15 +71,24 @@ impl Worker {
             let mut letters = consume(&link, &this.transport.dead).await?;
             while let Some(Some(letter)) = this.stop.run_until_cancelled(letters.next()).await {
                 let letter = letter?;
-                let bad = match read(&letter.data) {
-                    Ok(reservations) => write(&this.place_singly(&reservations).await?)?,
-                    Err(_) => letter.data.clone(),
+                let bad = match read(&letter.properties, &letter.data) {
+                    Ok(Content::Reservations(reservations)) => match this.place_singly(&reservations).await? {
+                        bad if bad.is_empty() => None,
+                        bad => Some(Message::reservations(&bad)?),
+                    },
+                    Ok(Content::Mark(_)) => None,
+                    Ok(Content::Later(kind)) => {
+                        this.set_aside(&link, &letter, &kind).await?;
+                        continue;
+                    }
+                    Err(_) => Some(Message::from(&letter)),
                 };
                 // What nobody can make anything of, nobody is to lose.
-                if bad != b"[]" {
-                    tracing::error!("dead letters are parked in {}: {}", this.transport.parked, bad.escape_ascii());
+                if let Some(bad) = bad {
+                    let (parked, body) = (&this.transport.parked, bad.body.escape_ascii());
+                    tracing::error!("dead letters are parked in {parked}: {body}");
                     metrics::counter!("parked_total").increment(1);
-                    link.publish(&this.transport.parked, &bad).await?;
+                    link.publish(parked, &bad).await?;
                 }
                 in_time(letter.ack(BasicAckOptions::default())).await?;
             }
@@ -87,32 +100,74 @@ impl Worker {
         .await;
     }
 
+    /// What older workers have set aside, and this one reads, goes back into the queue; the rest stays.
+    async fn take_up_again(&self, link: &Link) -> anyhow::Result<()> {
+        let later = &self.transport.later;
+        let mut stays = Vec::new();
+        for _ in 0..link.waiting(later).await? {
+            let getting = link.channel.basic_get(later.as_str().into(), BasicGetOptions::default());
+            let Some(message) = in_time(getting).await? else { break };
+            if matches!(read(&message.properties, &message.data), Ok(Content::Later(_))) {
+                stays.push(message.delivery);
+                continue;
+            }
+            link.publish(&self.transport.orders, &Message::from(&message.delivery)).await?;
+            in_time(message.ack(BasicAckOptions::default())).await?;
+        }
+        for message in stays {
+            in_time(message.nack(BasicNackOptions { requeue: true, ..BasicNackOptions::default() })).await?;
+        }
+        Ok(())
+    }
+
     /// Commit, then acknowledge, then notify. What cannot be placed as a whole goes to the dead letters as a whole.
-    async fn work(&self, batch: Vec<Delivery>) -> anyhow::Result<()> {
-        let read: anyhow::Result<Vec<_>> = batch.iter().map(|delivery| read(&delivery.data)).collect();
-        let placed = match read {
-            Ok(reservations) => self.place(&reservations.concat()).await,
+    async fn work(&self, link: &Link, batch: Vec<Delivery>) -> anyhow::Result<()> {
+        let (mut reservations, mut marks, mut read_all) = (Vec::new(), Vec::new(), Ok(()));
+        let mut these = Vec::with_capacity(batch.len());
+        for delivery in batch {
+            match read(&delivery.properties, &delivery.data) {
+                Ok(Content::Reservations(some)) => reservations.extend(some),
+                Ok(Content::Mark(name)) => marks.push(name),
+                Ok(Content::Later(kind)) => {
+                    self.set_aside(link, &delivery, &kind).await?;
+                    continue;
+                }
+                Err(error) => read_all = Err(error),
+            }
+            these.push(delivery);
+        }
+        let placed = match read_all {
+            Ok(()) => self.place(&reservations).await,
             Err(error) => Err(error),
         };
         match placed {
             Ok(placed) => {
-                for delivery in &batch {
+                for delivery in &these {
                     in_time(delivery.ack(BasicAckOptions::default())).await?;
                 }
                 self.notices.orders(&placed).await;
-                Ok(())
             }
-            Err(_) if self.stop.is_cancelled() => Ok(()), // they come again
+            Err(_) if self.stop.is_cancelled() => return Ok(()), // they come again
             Err(error) => {
                 tracing::warn!("a batch goes to the dead letters: {error:#}");
-                metrics::counter!("dead_lettered_total").increment(batch.len() as u64);
-                for delivery in &batch {
+                metrics::counter!("dead_lettered_total").increment(these.len() as u64);
+                for delivery in &these {
                     let never = BasicNackOptions { requeue: false, ..BasicNackOptions::default() };
                     in_time(delivery.nack(never)).await?;
                 }
-                Ok(())
             }
         }
+        self.notices.marks(&marks).await;
+        Ok(())
+    }
+
+    /// While a new version comes and the old one goes, both work at one queue.
+    async fn set_aside(&self, link: &Link, delivery: &Delivery, kind: &str) -> anyhow::Result<()> {
+        tracing::warn!("a message of kind {kind} waits in {} for a newer version", self.transport.later);
+        metrics::counter!("set_aside_total").increment(1);
+        link.publish(&self.transport.later, &Message::from(delivery)).await?;
+        in_time(delivery.ack(BasicAckOptions::default())).await?;
+        Ok(())
     }
 
     /// Places them one by one, and returns those that cannot be placed.

@@ -187,3 +187,63 @@ async fn rabbitmq_away_while_postgresql_is_away_costs_time_and_nothing_else() {
     sale.settles_at(5).await;
     assert_eq!(sale.orders("failed").await, 0);
 }
+
+/// Sold in SQL and in Redis, by writing both.
+async fn sell(sale: &Production, units: i64) {
+    let base = v6_production::OrderId::base(SALE, 1).0;
+    let insert = "insert into orders (id, sale_id, buyer_id, path, request, reserved_at, status, confirmed_at, pay_by)
+                  select $1::bigint + n, $2, n, n, n, 1, 'paid', 1, 1 from generate_series(1, $3::bigint) as n";
+    sqlx::query(insert).bind(base).bind(SALE).bind(units).execute(&sale.pool).await.unwrap();
+    sqlx::query("update sales set sold = $1").bind(units).execute(&sale.pool).await.unwrap();
+    let mut redis = sale.stores.connect().await.unwrap();
+    let (key, held) = (sale.stores.key(SALE, "sale"), sale.stores.key(SALE, "held"));
+    let _: () = redis.hset_multiple(&key, &[("stock", 0), ("number", units)]).await.unwrap();
+    let numbers: Vec<i64> = (1..=units).collect();
+    for numbers in numbers.chunks(1000) {
+        let held_of = |n: &i64| (n.to_be_bytes().to_vec(), [base + n, *n, *n].map(i64::to_be_bytes).concat());
+        let fields: Vec<_> = numbers.iter().map(held_of).collect();
+        let _: () = redis.hset_multiple(&held, &fields).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_comparison_costs_the_same_however_much_is_sold_and_still_finds_everything() {
+    let sale = Production::new(shared(), 40_000).await;
+    sell(&sale, 40_000).await;
+    let worker = sale.instance(&["--role", "worker", "--reconcile-every", "0.1"]).await;
+    let count = async |what: &str| counter(worker.address, &format!("reconcile_{what}_total")).await;
+    eventually("it has been all around", async || count("reservations").await > 80_000).await;
+    for what in ["reservations", "orders"] {
+        let (compared, looks) = (count(what).await, count("looks").await);
+        assert!(compared <= (looks + 1) * 11_000, "{compared} {what} in {looks} looks"); // the pages of a scan differ
+    }
+    assert_eq!((sale.epoch().await, counter(worker.address, "rebuilds_total").await), (1, 0), "all is well");
+
+    // One that is lost of so many.
+    let mut redis = sale.stores.connect().await.unwrap();
+    let _: i64 = redis.hdel(sale.stores.key(SALE, "held"), &39_999_i64.to_be_bytes()).await.unwrap();
+    let _: i64 = redis.hincr(sale.stores.key(SALE, "sale"), "stock", 1).await.unwrap();
+    eventually("it is found", async || sale.epoch().await == 2).await;
+    sale.settles_at(40_000).await;
+}
+
+/// A number that SQL should know leads to the whole sale, and to the reservation.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn one_that_was_lost_on_the_way_is_found_among_many() {
+    let sale = Production::new(shared(), 80_001).await;
+    sell(&sale, 80_000).await;
+    let mut redis = sale.stores.connect().await.unwrap();
+    let _: i64 = redis.hset(sale.stores.key(SALE, "sale"), "stock", 1).await.unwrap_or_default();
+    let api = sale.instance(&["--role", "api"]).await;
+    let mut connection = Connection::open(api.address).await.unwrap();
+    let order_id = queued(&click(&mut connection, 90_000).await);
+    let _: i64 = redis.del(sale.stores.key(SALE, "outbox")).await.unwrap();
+    // Looks so rarely that the parts in turn would take minutes.
+    let worker = sale.instance(&["--role", "worker", "--place-after", "1", "--reconcile-every", "2"]).await;
+    becomes(&mut connection, 90_000, order_id, "confirmed").await;
+    let looks = counter(worker.address, "reconcile_looks_total").await;
+    assert!(looks <= 3, "{looks} looks");
+    sale.settles_at(80_001).await;
+}

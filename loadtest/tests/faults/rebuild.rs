@@ -5,11 +5,15 @@ use std::process::Command;
 use crate::support::{
     SALE, assert_problem, eventually, loadtest,
     orders::{confirmed, heard, watch},
-    production::{Production, address, becomes, buy_at, click, log_in, order, own, purchase, queued, sells, shared},
+    production::{
+        Production, address, becomes, buy_at, click, counter, log_in, order, own, purchase, queued, sells, shared,
+    },
 };
+use lapin::options::QueueDeclareOptions;
 use loadtest::client::Connection;
 use redis::AsyncCommands;
 use tokio::task::block_in_place;
+use v1_naive::shop::sales::Sale;
 
 impl Production {
     /// Runs chapter 6's program with this command; returns what it prints, its errors below.
@@ -215,4 +219,67 @@ async fn when_the_leader_dies_another_one_takes_over() {
     assert!(sale.logs().matches("keeps Redis in line").count() >= 2, "one of the two");
     sells(others[0].address, 1).await;
     sale.settles_at(1).await;
+}
+
+/// The lines that say which sales were rebuilt, in turn.
+fn rebuilt(logs: &str) -> Vec<i64> {
+    let number = |line: &str| line.split_once("Redis had lost it: sale ")?.1.split(':').next()?.parse().ok();
+    logs.lines().filter_map(number).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn of_many_lost_sales_the_one_that_is_asked_for_comes_first() {
+    let sale = Production::new(shared(), 5).await;
+    let others: Vec<Sale> = (100..499).map(|id| Sale { opens_at: 0, ..Sale::open(id, 5) }).collect();
+    sale.stores.put_up(&sale.database.url, &others).await.unwrap();
+    let api = sale.instance(&["--role", "api"]).await;
+    sale.flush().await;
+    let cookie = log_in(api.address, 1).await;
+    let refused = purchase(api.address, SALE, &cookie, None).await;
+    assert_problem(&refused, 503, "overloaded");
+
+    let worker = sale.instance(&["--role", "worker"]).await;
+    sells(api.address, 1).await;
+    eventually("all are rebuilt", async || rebuilt(&sale.logs()).len() == 401).await; // with the demo's
+    let (logs, turn) = (sale.logs(), |id| move |sale: &i64| *sale == id);
+    let asked = rebuilt(&logs).iter().position(turn(SALE)).unwrap();
+    assert!(asked < 4, "four are rebuilt at a time, and it came as number {asked}");
+    assert_eq!(counter(worker.address, "rebuilds_undrained_total").await, 0);
+    sale.settles_at(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_queue_that_others_keep_full_holds_up_no_rebuild() {
+    let sale = Production::new(shared(), 5).await;
+    let shop = sale.instance(&[]).await;
+    let order_id = confirmed(&shop, 1).await;
+    let again = serde_json::to_vec(&vec![sale.reservation(1).await; 500]).unwrap();
+    let connection = sale.stores.queues().await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let queue = format!("{}.orders", sale.stores.namespace);
+    let fill = async {
+        loop {
+            // More than a worker has in its hands; always some, and never too many.
+            let passive = QueueDeclareOptions { passive: true, ..Default::default() };
+            let waiting = channel.queue_declare(queue.as_str().into(), passive, Default::default()).await.unwrap();
+            for _ in waiting.message_count()..100 {
+                let (options, properties) = Default::default();
+                channel.basic_publish("".into(), queue.as_str().into(), options, &again, properties).await.unwrap();
+            }
+        }
+    };
+    let rebuilding = async {
+        sale.flush().await;
+        eventually("there is a new epoch", async || sale.epoch().await == 2).await;
+    };
+    tokio::select! {
+        () = rebuilding => {}
+        () = fill => {}
+    }
+    assert_eq!(counter(shop.address, "rebuilds_undrained_total").await, 0);
+    sale.settles_at(1).await;
+    let mut connection = Connection::open(shop.address).await.unwrap();
+    assert_eq!(order(&mut connection, 1, order_id).await["status"], "confirmed");
 }

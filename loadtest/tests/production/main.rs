@@ -1,7 +1,7 @@
 //! Chapter 6 on its real servers when nothing breaks: who gets a unit, who is refused, and what everybody is told.
 //!
 //! Start with `purchase`, `payment` and `notify`, the way of an order; then the gates: `who_may_buy`, `puzzle`, `bounds`,
-//! `clocks`, `bad_input`; then `edge`, `operate` and `openapi`, what stands around the shop. The tests share one set of servers; a
+//! `clocks`, `bad_input`; then `edge`, `operate`, `tls`, `versions` and `openapi`, what stands around the shop. The tests share one set of servers; a
 //! test that stops a server starts a set of its own.
 
 mod bad_input;
@@ -19,4 +19,6 @@ mod purchase;
 mod puzzle;
 #[path = "../support/mod.rs"]
 mod support;
+mod tls;
+mod versions;
 mod who_may_buy;

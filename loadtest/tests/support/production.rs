@@ -138,10 +138,15 @@ impl Production {
 
     /// Puts a message into the queue, as a relay would.
     pub async fn publish(&self, body: &[u8]) {
+        self.publish_to("orders", BasicProperties::default(), body).await;
+    }
+
+    /// Puts a message into a queue, with these properties.
+    pub async fn publish_to(&self, queue: &str, properties: BasicProperties, body: &[u8]) {
         let connection = self.stores.queues().await.unwrap();
         let channel = connection.create_channel().await.unwrap();
-        let queue = format!("{}.orders", self.stores.namespace);
-        let (options, persistent) = (BasicPublishOptions::default(), BasicProperties::default().with_delivery_mode(2));
+        let queue = format!("{}.{queue}", self.stores.namespace);
+        let (options, persistent) = (BasicPublishOptions::default(), properties.with_delivery_mode(2));
         channel.confirm_select(Default::default()).await.unwrap();
         channel.basic_publish("".into(), queue.into(), options, body, persistent).await.unwrap().await.unwrap();
         connection.close(200, "".into()).await.unwrap();

@@ -2,19 +2,17 @@
 
 use std::time::Duration;
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgExecutor, PgPool};
 
 use super::session::buyer_id;
 use crate::{
     lease::Lease,
     redis_store::RedisStore,
-    shop::sales::now_ms,
+    relay::AFTERWARDS_MS,
     sql::in_time,
     upkeep::{Stage, alone},
 };
 
-/// How long a copy lives that nobody renews: what compares Redis with SQL does, as long as the sale is on.
-const KEPT: Duration = Duration::from_secs(30 * 86_400);
 /// How long we wait for a sale's lease.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -45,16 +43,25 @@ pub(crate) async fn deny(
     Ok(())
 }
 
+/// The list, and which one it is.
+#[derive(sqlx::FromRow)]
+pub(crate) struct DenyList {
+    /// Changes that it has seen.
+    pub(crate) denials: i64,
+    pub(crate) buyers: Vec<i64>,
+}
+
 /// Who is on it.
-pub(crate) async fn list(sql: &mut PgConnection) -> sqlx::Result<Vec<i64>> {
-    sqlx::query_scalar("select buyer_id from denied order by buyer_id").fetch_all(sql).await
+pub(crate) async fn list(sql: impl PgExecutor<'_>) -> sqlx::Result<DenyList> {
+    let query = "select denials, array(select buyer_id from denied) as buyers from oversold_shop";
+    sqlx::query_as(query).fetch_one(sql).await
 }
 
 /// Makes a sale's copy anew from SQL's list.
 pub(crate) async fn tell(sql: &PgPool, redis: &RedisStore, lease: &Lease, sale_id: i64) -> anyhow::Result<()> {
-    let mut connection = sql.acquire().await?;
-    let denied = in_time(list(&mut connection)).await?;
+    let closes_at = sqlx::query_scalar("select closes_at from sales where id = $1").bind(sale_id).fetch_one(sql);
+    let (closes_at, list): (i64, _) = (in_time(closes_at).await?, in_time(list(sql)).await?);
     let stage = Stage::new(redis, lease, sale_id)?;
-    stage.denied(&denied).await?;
-    stage.replace_denied(now_ms() + KEPT.as_millis() as i64).await
+    stage.denied(&list.buyers).await?;
+    stage.replace_denied(list.denials, closes_at + AFTERWARDS_MS).await
 }

@@ -14,6 +14,11 @@ use crate::{
 
 /// All relays read as this one group, each entry going to one of them.
 pub(super) const GROUP: &str = "relay";
+/// Holds the entries of a later format. It never beats, so they are offered again and again, until a relay comes that reads them.
+const NOBODY: &str = "later";
+/// What an entry's field is called that holds a reservation. The name says the format: `r2` is to be the next one. While a new
+/// version comes and the old one goes, relays of both read one outbox.
+const FORMAT: &[u8] = b"r";
 /// A relay that has not beaten for so long is gone, and others take its entries. Early is better than late: taken from a relay
 /// that was only stopped for a while, they are sent twice, which costs nothing.
 const GONE_AFTER: Duration = Duration::from_secs(2);
@@ -68,6 +73,20 @@ impl Outbox {
         call.invoke_async(redis).await
     }
 
+    /// Leaves entries in a later format to a relay that reads them.
+    pub(super) async fn leave(&self, redis: &mut impl ConnectionLike, entries: &[Entry]) -> RedisResult<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        metrics::counter!("outbox_left_total").increment(entries.len() as u64);
+        let mut claim = redis::cmd("XCLAIM");
+        claim.arg(&self.key).arg(GROUP).arg(NOBODY).arg(0);
+        for entry in entries {
+            claim.arg(&entry.0);
+        }
+        claim.arg("JUSTID").query_async(redis).await
+    }
+
     /// What `reserve.lua` has written: order, buyer, path and request, 8 bytes each; the entry's own id begins with the time. `None`
     /// if it is no reservation of this sale.
     pub(crate) fn reservation(&self, entry: &Entry) -> Option<Reservation> {
@@ -75,7 +94,7 @@ impl Outbox {
         let [order_id, buyer_id, path, request] = numbers(bytes)?;
         let order_id = OrderId(order_id);
         let reserved_at = entry.written_at()?;
-        let is_one = name == b"r" && order_id.sale_id() == self.sale_id && order_id.epoch() > 0 && buyer_id > 0;
+        let is_one = name == FORMAT && order_id.sale_id() == self.sale_id && order_id.epoch() > 0 && buyer_id > 0;
         is_one.then_some(Reservation { order_id, buyer_id, reserved_at, path, request })
     }
 
@@ -91,9 +110,19 @@ impl Outbox {
 pub(crate) struct Entry(String, Vec<Vec<u8>>);
 
 impl Entry {
+    pub(crate) fn id(&self) -> &str {
+        &self.0
+    }
+
     /// When it was written, in milliseconds since 1970 by Redis's clock; `None` if whoever wrote it chose another id.
     pub(crate) fn written_at(&self) -> Option<i64> {
         self.0.split('-').next()?.parse().ok()
+    }
+
+    /// Whether a newer version has written it.
+    pub(super) fn is_later(&self) -> bool {
+        let number = self.1.first().and_then(|name| name.strip_prefix(FORMAT));
+        number.is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
     }
 }
 

@@ -151,6 +151,7 @@ impl Clerk {
             let answers = self.reserve(&sale, &waiting, unanswered).await;
             if answers.as_ref().is_ok_and(|answers| answers.contains(&WARMING)) {
                 self.catalogue.look_again();
+                self.redis.miss(sale_id).await;
             }
             let why = match answers {
                 // After a call without an answer this says nothing: that one may have held units.

@@ -10,11 +10,11 @@ use super::in_time;
 use crate::set_up::Wrong;
 
 /// Raised by one with every change of what follows.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 /// How long the tables may take to be made.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const SCHEMA: [&str; 19] = [
+const SCHEMA: [&str; 23] = [
     "create table if not exists sales (
         id bigint primary key,
         name text not null,
@@ -87,7 +87,18 @@ const SCHEMA: [&str; 19] = [
     )",
     "create table if not exists oversold_shop ( -- whose keys and queues belong to these rows
         one bool primary key default true check (one),
-        namespace text not null
+        namespace text not null,
+        denials bigint not null default 0 -- changes of the deny list: whoever has a copy sees that it is an old one
+    )",
+    "alter table oversold_shop add column if not exists denials bigint not null default 0", // since version 4
+    "create or replace function count_denial() returns trigger language plpgsql
+        as $$ begin update oversold_shop set denials = denials + 1; return null; end $$",
+    "create or replace trigger denials after insert or update or delete or truncate on denied
+        for each statement execute function count_denial()",
+    "create table if not exists page_files ( -- of all versions that have been started of late
+        name text primary key,
+        text text not null,
+        started_at bigint not null
     )",
     "create table if not exists oversold_schema (version bigint primary key)",
 ];

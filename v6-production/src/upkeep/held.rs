@@ -1,5 +1,3 @@
-use std::collections::HashMap;
-
 use redis::{AsyncCommands, RedisResult};
 
 use super::Upkeep;
@@ -9,28 +7,29 @@ use crate::{gate::ticket::TicketId, order_id::OrderId, redis_store::numbers, tra
 const AT_ONCE: usize = 1000;
 
 impl Upkeep {
-    /// The reservations that Redis holds of a sale. It is read in steps, between which others may come and go.
-    pub(super) async fn held(&self, sale_id: i64) -> RedisResult<Vec<Reservation>> {
-        let (key, mut redis) = (self.redis.keys(sale_id).held, self.redis.shared.clone());
-        let (mut cursor, mut found) = (0_u64, HashMap::new()); // a scan may name a buyer twice
-        loop {
-            let mut scan = redis::cmd("HSCAN");
-            scan.arg(&key).arg(cursor).arg("COUNT").arg(AT_ONCE);
-            let read: (u64, Vec<Pair>) = scan.query_async(&mut redis).await?;
-            cursor = read.0;
-            let reservations = read.1.iter().filter_map(|(buyer, held)| reservation(sale_id, buyer, held));
-            found.extend(reservations.map(|one| (one.buyer_id, one)));
-            if cursor == 0 {
-                return Ok(found.into_values().collect());
-            }
-        }
+    /// Some of the reservations that Redis holds of a sale, from `cursor` on: 0 at first, and 0 again when there are no more. Between
+    /// two calls others may come and go, and one may be named twice.
+    pub(super) async fn held(&self, sale_id: i64, cursor: &mut u64) -> RedisResult<Vec<Reservation>> {
+        let mut scan = redis::cmd("HSCAN");
+        scan.arg(self.redis.keys(sale_id).held).arg(*cursor).arg("COUNT").arg(AT_ONCE);
+        let (next, read): (u64, Vec<Pair>) = scan.query_async(&mut self.redis.shared.clone()).await?;
+        *cursor = next;
+        Ok(read.iter().filter_map(|(buyer, held)| reservation(sale_id, buyer, held)).collect())
     }
 
-    /// Whether the buyer's reservation in Redis is of this order.
-    pub(super) async fn holds(&self, order_id: OrderId, buyer_id: i64) -> RedisResult<bool> {
-        let key = self.redis.keys(order_id.sale_id()).held;
-        let held: Option<Vec<u8>> = self.redis.shared.clone().hget(key, &buyer_id.to_be_bytes()).await?;
-        Ok(held.is_some_and(|held| held.starts_with(&order_id.0.to_be_bytes())))
+    /// Those of these orders of a sale of which Redis has no reservation.
+    pub(super) async fn not_held(&self, sale_id: i64, orders: &[(OrderId, i64)]) -> RedisResult<Vec<(OrderId, i64)>> {
+        let (key, mut missing) = (self.redis.keys(sale_id).held, Vec::new());
+        for orders in orders.chunks(AT_ONCE) {
+            let buyers: Vec<_> = orders.iter().map(|(_, buyer_id)| buyer_id.to_be_bytes().to_vec()).collect();
+            let held: Vec<Option<Vec<u8>>> = self.redis.shared.clone().hmget(&key, &buyers).await?;
+            let is_of = |order_id: OrderId, held: &Option<Vec<u8>>| {
+                held.as_ref().is_some_and(|held| held.starts_with(&order_id.0.to_be_bytes()))
+            };
+            let both = orders.iter().zip(held);
+            missing.extend(both.filter(|((order_id, _), held)| !is_of(*order_id, held)).map(|(order, _)| *order));
+        }
+        Ok(missing)
     }
 }
 

@@ -1,15 +1,23 @@
 use std::{
-    collections::HashMap,
+    cmp::Reverse,
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use redis::{AsyncCommands, RedisResult};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{Upkeep, Why, reconcile::Findings};
-use crate::{catalogue::Catalogue, lease::Lease, supervise, transport::Link};
+use super::{Upkeep, Walk, Why, reconcile::Findings};
+use crate::{
+    catalogue::{Catalogue, SaleRow},
+    lease::Lease,
+    shop::sales::now_ms,
+    supervise,
+    transport::Link,
+};
 
 /// How often the leader looks whether Redis has every sale.
 const EVERY: Duration = Duration::from_millis(250);
@@ -43,7 +51,7 @@ impl Upkeep {
 
     async fn keep(&self, catalogue: &Catalogue, stop: &CancellationToken) -> anyhow::Result<()> {
         tracing::info!("this instance keeps Redis in line with SQL");
-        let (mut compared, mut said, mut wrong) = (Instant::now(), HashMap::new(), HashMap::new());
+        let (mut compared, mut watched) = (Instant::now(), HashMap::<i64, Watched>::new());
         while !stop.is_cancelled() {
             let known = catalogue.all();
             let sales: Vec<i64> = known.keys().copied().collect();
@@ -58,19 +66,18 @@ impl Upkeep {
                 }
             }
             // Broken off, it leaves nothing that the next leader could not begin anew.
-            let _ = stop.run_until_cancelled(self.rebuild_all(lost)).await;
+            let _ = stop.run_until_cancelled(self.rebuild_all(&known, lost)).await;
             let is_time = compared.elapsed() >= self.reconcile_every;
-            let to_compare: Vec<i64> = match is_time {
-                true => sales,
-                false => wrong.keys().copied().collect(),
-            };
             if is_time {
                 compared = Instant::now();
+                watched.retain(|sale_id, _| known.contains_key(sale_id));
             }
-            if !to_compare.is_empty() {
+            let is_due = |sale_id: &i64| is_time || watched.get(sale_id).is_some_and(|sale| sale.wrong > 0);
+            let due: Vec<i64> = sales.into_iter().filter(is_due).collect();
+            if !due.is_empty() {
                 let link = self.link().await; // or its queues are not counted
-                for sale_id in to_compare {
-                    self.compare(link.as_ref(), sale_id, &mut said, &mut wrong).await?;
+                for sale_id in due {
+                    self.compare(link.as_ref(), sale_id, watched.entry(sale_id).or_default()).await?;
                 }
             }
             let _ = stop.run_until_cancelled(sleep(EVERY)).await;
@@ -78,11 +85,21 @@ impl Upkeep {
         Ok(())
     }
 
-    /// Side by side: one that has to wait keeps no other sale closed.
-    async fn rebuild_all(&self, lost: Vec<i64>) {
-        let rebuilding = lost.into_iter().map(|sale_id| self.rebuild(sale_id, Why::Lost));
-        let mut rebuilding = stream::iter(rebuilding).buffer_unordered(AT_ONCE);
-        while let Some(rebuilt) = rebuilding.next().await {
+    /// Side by side: one that has to wait keeps no other sale closed. The queue is drained once for all of them: from a sale that
+    /// Redis has lost, nothing more comes into it.
+    async fn rebuild_all(&self, catalogue: &HashMap<i64, Arc<SaleRow>>, mut lost: Vec<i64>) {
+        if lost.is_empty() {
+            return;
+        }
+        self.drain().await;
+        let mut rebuilding = FuturesUnordered::new();
+        loop {
+            while rebuilding.len() < AT_ONCE && !lost.is_empty() {
+                let missed = self.missed().await;
+                lost.sort_by_cached_key(|sale_id| Reverse(turn(&catalogue[sale_id], &missed, now_ms())));
+                rebuilding.extend(lost.pop().map(|sale_id| self.rebuild(sale_id, Why::Lost)));
+            }
+            let Some(rebuilt) = rebuilding.next().await else { return };
             match rebuilt {
                 Ok(Some(rebuilt)) => tracing::warn!("Redis had lost it: {rebuilt}"),
                 Ok(None) => {}
@@ -91,32 +108,49 @@ impl Upkeep {
         }
     }
 
+    /// The sales that buyers have asked for of late, and could not be sold from.
+    async fn missed(&self) -> HashSet<i64> {
+        let read: RedisResult<HashSet<i64>> = self.redis.shared.clone().smembers(self.redis.missed()).await;
+        read.unwrap_or_default() // then by time
+    }
+
     /// A difference is said once, and has to be there for some looks in a row before the sale is rebuilt for it: a change of window or
     /// stock is told meanwhile.
-    async fn compare(
-        &self,
-        link: Option<&Link>,
-        sale_id: i64,
-        said: &mut HashMap<i64, Findings>,
-        wrong: &mut HashMap<i64, u32>,
-    ) -> anyhow::Result<()> {
-        let found = self.reconcile(link, sale_id).await?;
-        if found.differ() && said.get(&sale_id) != Some(&found) {
+    async fn compare(&self, link: Option<&Link>, sale_id: i64, sale: &mut Watched) -> anyhow::Result<()> {
+        let mut walk = sale.walk.clone();
+        let found = self.reconcile(link, sale_id, &mut walk, false).await?;
+        if found.differ() && sale.said.as_ref() != Some(&found) {
             tracing::warn!("{found}");
-            said.insert(sale_id, found.clone());
+            sale.said = Some(found.clone());
         }
         if found.left.is_none() || !found.is_wrong() {
-            wrong.remove(&sale_id);
+            (sale.walk, sale.wrong) = (walk, 0);
             return Ok(());
         }
-        let looks = wrong.entry(sale_id).or_default();
-        *looks += 1;
-        if *looks >= LOOKS {
-            wrong.remove(&sale_id);
+        sale.wrong += 1; // and the same part is looked at again
+        if sale.wrong >= LOOKS {
+            sale.wrong = 0;
             if let Some(rebuilt) = self.rebuild(sale_id, Why::Asked).await? {
                 tracing::warn!("Redis was wrong: {rebuilt}");
             }
         }
         Ok(())
     }
+}
+
+/// What the leader remembers of a sale.
+#[derive(Default)]
+struct Watched {
+    /// How far it is compared.
+    walk: Walk,
+    /// What was logged last.
+    said: Option<Findings>,
+    /// Looks in a row that have found Redis wrong.
+    wrong: u32,
+}
+
+/// When it is a sale's turn, the lowest first: those that are open and asked for, those that are open, and then as they open.
+fn turn(sale: &SaleRow, missed: &HashSet<i64>, now: i64) -> (bool, bool, i64) {
+    let is_open = (sale.opens_at..sale.closes_at).contains(&now);
+    (!is_open, !missed.contains(&sale.id), sale.opens_at)
 }

@@ -2,7 +2,7 @@ use anyhow::ensure;
 use sqlx::PgPool;
 
 use crate::{
-    gate::deny,
+    gate::deny::{self, DenyList},
     lease::Lease,
     order_id::{MOST_EPOCHS, OrderId},
     sql::in_time,
@@ -22,7 +22,7 @@ pub(super) struct Picture {
     /// Orders that have ended: id, buyer and request.
     pub(super) ended: Vec<(OrderId, i64, i64)>,
     /// Buyers who get nothing.
-    pub(super) denied: Vec<i64>,
+    pub(super) denied: DenyList,
 }
 
 impl Picture {
@@ -63,7 +63,7 @@ impl Picture {
         let spent: Vec<(i64, i64)> = in_time(sqlx::query_as(spent).bind(sale_id).fetch_all(&mut *tx)).await?;
         let ended = "select id, buyer_id, request from orders where sale_id = $1 and status in ('expired', 'failed')";
         let ended: Vec<(OrderId, i64, i64)> = in_time(sqlx::query_as(ended).bind(sale_id).fetch_all(&mut *tx)).await?;
-        let denied = in_time(deny::list(&mut tx)).await?;
+        let denied = in_time(deny::list(&mut *tx)).await?;
 
         let update = sqlx::query("update sales set epoch = $2 where id = $1").bind(sale_id).bind(epoch);
         in_time(update.execute(&mut *tx)).await?;

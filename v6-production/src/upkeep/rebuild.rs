@@ -4,41 +4,27 @@
 //! what only the queue has does; a new epoch and a picture of the sale, in one transaction; and the picture into Redis, with which
 //! the sale is open again. Whoever does it holds the sale's lease, and each of its writes carries the lease's number.
 
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::{fmt, time::Duration};
 
 use anyhow::Context;
 use redis::{AsyncCommands, RedisResult};
 use sqlx::PgPool;
-use tokio::time::{sleep, timeout};
 
-use super::{A_MOMENT, Stage, Upkeep, alone, picture::Picture};
+use super::{Stage, Upkeep, alone, picture::Picture};
 use crate::{
     lease::Lease,
     redis_store::RedisStore,
     relay::{AFTERWARDS_MS, Outbox},
     sql::in_time,
-    transport::Link,
 };
 
-/// How long the queue, which other sales use as well, may take to be empty, and RabbitMQ to be there at all. What is only there
-/// after a Redis that has lost its memory is found by no one else, so it is waited for; but no longer, because nobody sells
-/// meanwhile. What comes later finds a new epoch, and fails.
-const DRAIN: Duration = Duration::from_secs(10);
-/// Between two looks; longer while RabbitMQ is away.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-const CONNECT_EVERY: Duration = Duration::from_millis(500);
-/// Looks in a row that find nothing in the queue: what a worker has in its hands is not in it.
-const LOOKS: u32 = 6;
 /// How long an operator who asks for a rebuild waits while another one is under way.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why a sale is rebuilt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Why {
-    /// Redis does not know it, or was started again: if that is still so.
+    /// Redis does not know it, or was started again: if that is still so. Whoever says so has drained the queue since.
     Lost,
     /// Somebody says so.
     Asked,
@@ -89,7 +75,9 @@ impl Upkeep {
             );
         }
         self.settle(&Outbox::new(&self.redis, sale_id, closes_at), sale_id).await?;
-        self.drain(sale_id).await;
+        if why == Why::Asked {
+            self.drain().await;
+        }
         let rebuilt = write(&self.sql, &self.redis, lease, sale_id).await?;
         metrics::counter!("rebuilds_total").increment(1);
         if rebuilt.left > 0 {
@@ -104,39 +92,6 @@ impl Upkeep {
         let row = "select epoch, closes_at from sales where id = $1";
         let row = in_time(sqlx::query_as(row).bind(sale_id).fetch_optional(&self.sql));
         row.await?.with_context(|| format!("there is no sale {sale_id}"))
-    }
-
-    /// Waits until workers have taken what is in the queue, but not for ever.
-    async fn drain(&self, sale_id: i64) {
-        let (began, mut nothing, mut link) = (Instant::now(), 0, None);
-        while nothing < LOOKS {
-            if link.is_none() {
-                link = self.link().await;
-            }
-            let in_queue = match &link {
-                Some(link) => self.in_queue(link).await.ok(),
-                None => None,
-            };
-            nothing = if in_queue == Some(0) { nothing + 1 } else { 0 };
-            if began.elapsed() > DRAIN {
-                let why =
-                    in_queue.map_or("RabbitMQ away".into(), |messages| format!("{messages} messages in the queue"));
-                tracing::warn!("sale {sale_id}: rebuilding with {why}");
-                metrics::counter!("rebuilds_undrained_total").increment(1);
-                return;
-            }
-            if in_queue.is_none() {
-                link = None;
-            }
-            sleep(if in_queue.is_some() { LOOK_EVERY } else { CONNECT_EVERY }).await;
-        }
-    }
-
-    /// Messages that no worker has in its hands, of all sales.
-    pub(super) async fn in_queue(&self, link: &Link) -> anyhow::Result<u32> {
-        let counting =
-            async { Ok(link.waiting(&self.transport.orders).await? + link.waiting(&self.transport.dead).await?) };
-        timeout(A_MOMENT, counting).await?
     }
 }
 
@@ -162,12 +117,13 @@ pub(super) async fn write(sql: &PgPool, redis: &RedisStore, lease: &Lease, sale_
     stage.held(&active).await?;
     stage.spent(&spent).await?;
     stage.ended(&ended).await?;
-    stage.denied(&denied).await?;
+    stage.denied(&denied.buyers).await?;
     let numbers = [
         ("epoch", epoch),
         ("stock", left),
         ("units", stock),
         ("number", 0),
+        ("denials", denied.denials),
         ("opens_at", opens_at),
         ("closes_at", closes_at),
     ];

@@ -1,12 +1,12 @@
 //! Lays Redis, outbox, queue and SQL side by side, reservation by reservation. One that SQL does not know is placed there, by the
 //! code that places those of the queue: nothing is ever declared lost because it was not found. Only SQL's refusal makes it fail.
 
-use std::{collections::HashSet, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
 use anyhow::Context;
 use redis::pipe;
 
-use super::{Upkeep, alone, settle::Known};
+use super::{Upkeep, Walk, alone, walk::PART};
 use crate::{
     gate::deny,
     order_id::OrderId,
@@ -24,8 +24,8 @@ pub(crate) struct Findings {
     pub(crate) stock: i64,
     /// By SQL's counter.
     pub(crate) sold: i64,
-    /// Orders that hold a unit.
-    pub(crate) active: i64,
+    /// Orders that hold a unit; `None` if they were not counted, because there are too many for each look.
+    pub(crate) active: Option<i64>,
     /// In Redis; `None` if it has no such sale, or is not to sell from what it has.
     pub(crate) left: Option<i64>,
     /// Reservations in Redis.
@@ -57,87 +57,79 @@ impl Findings {
 
     /// Whether they differ at all, beyond what is on its way.
     pub(crate) fn differ(&self) -> bool {
-        self.is_wrong() || !self.placed.is_empty() || self.sold != self.active || self.parked.is_some_and(|n| n > 0)
+        self.is_wrong()
+            || !self.placed.is_empty()
+            || self.active.is_some_and(|active| active != self.sold)
+            || self.parked.is_some_and(|n| n > 0)
     }
 }
 
 impl Upkeep {
-    /// Compares one sale, and places what SQL does not know. However many do so at the same time, each reservation becomes one
-    /// order.
+    /// Compares what is new of a sale, and the next part of the rest or all of it, and places what SQL does not know. However many do
+    /// so at the same time, each reservation becomes one order.
     ///
     /// # Errors
     /// Redis or PostgreSQL is away. RabbitMQ is not needed: what it holds, Redis holds as well.
-    pub(crate) async fn reconcile(&self, link: Option<&Link>, sale_id: i64) -> anyhow::Result<Findings> {
-        let mut found = self.count(link, sale_id).await?;
-        if found.left.is_some() {
-            self.compare_each(&mut found).await?;
-        }
-        metrics::counter!("reservations_placed_total").increment(found.placed.len() as u64);
-        Ok(found)
-    }
-
-    async fn count(&self, link: Option<&Link>, sale_id: i64) -> anyhow::Result<Findings> {
-        let query = "select epoch, stock, sold, opens_at, closes_at, (select count(*) from orders where sale_id = $1
-                     and status in ('confirmed', 'paid')) from sales where id = $1";
-        let row = in_time(sqlx::query_as(query).bind(sale_id).fetch_optional(&self.sql)).await?;
-        let (epoch, stock, sold, opens_at, closes_at, active): (i64, i64, i64, i64, i64, i64) =
-            row.with_context(|| format!("there is no sale {sale_id}"))?;
-        let mut found = Findings { sale_id, stock, sold, active, ..Findings::default() };
+    pub(crate) async fn reconcile(
+        &self,
+        link: Option<&Link>,
+        sale_id: i64,
+        walk: &mut Walk,
+        all: bool,
+    ) -> anyhow::Result<Findings> {
+        let mut found = Findings { sale_id, ..Findings::default() };
         if let Some(link) = link {
-            found.in_queue = self.in_queue(link).await.ok();
+            found.in_queue = self.in_queues(link).await.ok().map(|[orders, dead]| orders + dead);
             found.parked = link.waiting(&self.transport.parked).await.ok();
         }
+        let query = "select epoch, stock, sold, opens_at, closes_at, (select denials from oversold_shop)
+                     from sales where id = $1";
+        let row = in_time(sqlx::query_as(query).bind(sale_id).fetch_optional(&self.sql)).await?;
+        let (epoch, stock, sold, opens_at, closes_at, denials): (i64, i64, i64, i64, i64, i64) =
+            row.with_context(|| format!("there is no sale {sale_id}"))?;
+        (found.stock, found.sold) = (stock, sold);
         if self.redis.epochs(&[sale_id]).await? != [epoch] {
             return Ok(found);
         }
         let keys = self.redis.keys(sale_id);
         let mut read = pipe();
-        read.atomic().hmget(&keys.sale, &["stock", "opens_at", "closes_at"]);
-        read.hlen(&keys.held).xlen(&keys.outbox).smembers(&keys.denied);
-        type InRedis = ([Option<i64>; 3], i64, i64, HashSet<Vec<u8>>);
-        let ([left, opened, closed], held, in_outbox, denied): InRedis =
+        read.atomic().hmget(&keys.sale, &["stock", "opens_at", "closes_at", "denials", "number"]);
+        read.hlen(&keys.held).xlen(&keys.outbox);
+        let ([left, opened, closed, told, number], held, in_outbox): ([Option<i64>; 5], i64, i64) =
             read.query_async(&mut self.redis.shared.clone()).await?;
         (found.left, found.held, found.in_outbox) = (left, held, in_outbox);
         found.another_window = [opened, closed] != [Some(opens_at), Some(closes_at)];
-        let list = in_time(deny::list(&mut *self.sql.acquire().await?)).await?;
-        let is_another = denied != list.iter().map(|buyer| buyer.to_be_bytes().to_vec()).collect();
-        if is_another && let Some(lease) = alone(&self.sql, sale_id, Duration::ZERO).await? {
-            let told = deny::tell(&self.sql, &self.redis, &lease, sale_id).await;
-            lease.release().await;
-            told?;
+        if told != Some(denials) {
+            self.tell_denied(sale_id).await?;
         }
+        let first = OrderId::base(sale_id, epoch);
+        let last = OrderId(first.0 + number.unwrap_or_default());
+        let is_late = self.missing_for(walk, first, last).await? >= self.place_after;
+        let whole = all || is_late || held.max(sold) <= PART as i64;
+        if whole {
+            (found.sold, found.active) = self.active(sale_id).await?;
+        }
+        self.compare_each(&mut found, walk, whole).await?;
+        metrics::counter!("reservations_placed_total").increment(found.placed.len() as u64);
         Ok(found)
     }
 
-    /// In the order in which a reservation goes, so that none slips by: first those in Redis, then the orders.
-    async fn compare_each(&self, found: &mut Findings) -> anyhow::Result<()> {
-        let held = self.held(found.sale_id).await?;
-        let active = "select id, buyer_id from orders where sale_id = $1 and status in ('confirmed', 'paid')";
-        let active = sqlx::query_as(active).bind(found.sale_id).fetch_all(&self.sql);
-        let active: HashSet<(OrderId, i64)> = in_time(active).await?.into_iter().collect();
-        let reserved: HashSet<(OrderId, i64)> = held.iter().map(|one| (one.order_id, one.buyer_id)).collect();
+    /// Units that are sold by SQL's counter, and orders that hold one.
+    async fn active(&self, sale_id: i64) -> sqlx::Result<(i64, Option<i64>)> {
+        let query = "select sold, (select count(*) from orders where sale_id = $1 and status in ('confirmed', 'paid'))
+                     from sales where id = $1";
+        in_time(sqlx::query_as(query).bind(sale_id).fetch_one(&self.sql)).await
+    }
 
-        let unknown_to_redis: Vec<_> = active.difference(&reserved).copied().collect();
-        found.unknown_to_redis = self.still_unknown(unknown_to_redis).await?;
-        let no_orders: Vec<_> =
-            held.into_iter().filter(|one| !active.contains(&(one.order_id, one.buyer_id))).collect();
-        let mut to_be_placed = Vec::new();
-        let (seconds, micros): (i64, i64) = redis::cmd("TIME").query_async(&mut self.redis.shared.clone()).await?;
-        let old = seconds * 1000 + micros / 1000 - self.place_after.as_millis() as i64;
-        for (one, known) in self.unknown(&no_orders).await? {
-            if known == Known::GivenBack {
-                // It may just have been.
-                found.given_back += usize::from(self.holds(one.order_id, one.buyer_id).await?);
-            } else if known.is_to_be_placed() && one.reserved_at < old {
-                to_be_placed.push(one);
-            }
-        }
-        self.place_all(&to_be_placed, found).await;
-        Ok(())
+    async fn tell_denied(&self, sale_id: i64) -> anyhow::Result<()> {
+        let Some(lease) = alone(&self.sql, sale_id, Duration::ZERO).await? else { return Ok(()) };
+        let told = deny::tell(&self.sql, &self.redis, &lease, sale_id).await;
+        lease.release().await;
+        told
     }
 
     /// A lock that somebody holds for long, or a database that is away, is no reason to stop looking after other sales.
-    async fn place_all(&self, reservations: &[Reservation], found: &mut Findings) {
+    pub(super) async fn place_all(&self, reservations: &[Reservation], found: &mut Findings) {
         for reservations in reservations.chunks(BATCH) {
             match self.place(reservations).await {
                 Ok(placed) => {
@@ -151,28 +143,17 @@ impl Upkeep {
             }
         }
     }
-
-    /// How many of these orders hold a unit, and no reservation: both may have ended between our looks.
-    async fn still_unknown(&self, orders: Vec<(OrderId, i64)>) -> anyhow::Result<usize> {
-        let ids: Vec<OrderId> = orders.into_iter().map(|(id, _)| id).collect();
-        let active = "select id, buyer_id from orders where id = any($1) and status in ('confirmed', 'paid')";
-        let active = sqlx::query_as::<_, (OrderId, i64)>(active).bind(ids);
-        let mut unknown = 0;
-        for (id, buyer_id) in in_time(active.fetch_all(&self.sql)).await? {
-            unknown += usize::from(!self.holds(id, buyer_id).await?);
-        }
-        Ok(unknown)
-    }
 }
 
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Findings { sale_id, stock, sold, active, held, in_outbox, .. } = self;
+        let Findings { sale_id, stock, sold, held, in_outbox, .. } = self;
         let left = self.left.map_or("no such sale".into(), |left| format!("{left} left, {held} held"));
         let in_queue = self.in_queue.map_or("RabbitMQ is away".into(), |messages| format!("{messages} messages"));
+        let active = self.active.map_or(String::new(), |active| format!("{active} orders, "));
         write!(
             f,
-            "sale {sale_id}: stock {stock}; SQL: {active} orders, {sold} sold; Redis: {left}; on the way: {in_outbox} in \
+            "sale {sale_id}: stock {stock}; SQL: {active}{sold} sold; Redis: {left}; on the way: {in_outbox} in \
              the outbox, {in_queue}"
         )?;
         let parked = self.parked.unwrap_or_default();
@@ -188,7 +169,7 @@ impl fmt::Display for Findings {
             (self.another_window, "Redis opens or closes at another time: rebuild".into()),
             (self.left.is_none(), "Redis does not know the sale, or has other data than before: rebuild".into()),
             (self.left.is_some_and(|left| left + held != *stock), "left and held are not the stock: rebuild".into()),
-            (sold != active, "SQL's counter is wrong: a person has to look".into()),
+            (self.active.is_some_and(|active| active != *sold), "SQL's counter is wrong: a person has to look".into()),
         ] {
             if is {
                 write!(f, "\n  ! {what}")?;
@@ -204,7 +185,7 @@ mod tests {
 
     #[test]
     fn what_adds_up_and_what_does_not() {
-        let clean = Findings { stock: 10, sold: 3, active: 3, left: Some(7), held: 3, ..Findings::default() };
+        let clean = Findings { stock: 10, sold: 3, active: Some(3), left: Some(7), held: 3, ..Findings::default() };
         assert!(!clean.differ());
         let on_its_way = Findings { left: Some(6), held: 4, in_outbox: 1, ..clean.clone() };
         assert!(!on_its_way.differ());

@@ -7,9 +7,10 @@
 if fenced(KEYS[1], ARGV[1]) then return FENCED end
 for n = 2, #KEYS, 2 do
   if redis.call('EXISTS', KEYS[n]) == 1 then
+    redis.call('UNLINK', KEYS[n + 1]) -- a million fields are freed beside, and not while all others wait
     redis.call('RENAME', KEYS[n], KEYS[n + 1])
     redis.call('PEXPIREAT', KEYS[n + 1], ARGV[2])
   else
-    redis.call('DEL', KEYS[n + 1])
+    redis.call('UNLINK', KEYS[n + 1])
   end
 end

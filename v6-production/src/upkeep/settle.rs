@@ -46,22 +46,28 @@ impl Upkeep {
     /// A server is away. What was placed by then stays placed.
     pub(super) async fn settle(&self, outbox: &Outbox, sale_id: i64) -> anyhow::Result<()> {
         let mut redis = self.redis.shared.clone();
-        let entries: Vec<Entry> = redis.xrange_all(&outbox.key).await?;
-        for entries in entries.chunks(BATCH) {
+        let mut from = "-".to_owned();
+        loop {
+            let entries: Vec<Entry> = redis.xrange_count(&outbox.key, &from, "+", BATCH).await?;
+            let Some(last) = entries.last() else { break };
+            from = format!("({}", last.id());
             // What is no reservation stays, for the relay to park.
             let (placed, reservations): (Vec<Entry>, Vec<Reservation>) =
-                entries.iter().filter_map(|entry| Some((entry.clone(), outbox.reservation(entry)?))).unzip();
+                entries.into_iter().filter_map(|entry| outbox.reservation(&entry).map(|one| (entry, one))).unzip();
             self.place(&reservations).await?;
             outbox.done(&mut redis, &placed).await?;
         }
-        let held = self.held(sale_id).await?;
-        let unknown = self.unknown(&held).await?.into_iter();
-        let missing: Vec<Reservation> =
-            unknown.filter(|(_, known)| known.is_to_be_placed()).map(|(one, _)| one).collect();
-        for reservations in missing.chunks(BATCH) {
-            self.place(reservations).await?;
+        let mut cursor = 0;
+        loop {
+            let held = self.held(sale_id, &mut cursor).await?;
+            let unknown = self.unknown(&held).await?.into_iter();
+            let missing: Vec<Reservation> =
+                unknown.filter(|(_, known)| known.is_to_be_placed()).map(|(one, _)| one).collect();
+            self.place(&missing).await?;
+            if cursor == 0 {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Places reservations as a worker does, and tells their buyers.

@@ -21,6 +21,9 @@ static CLOSE: LazyLock<Script> =
 static REPLACE: LazyLock<Script> =
     LazyLock::new(|| Script::new(concat!(include_str!("fence.lua"), include_str!("replace.lua"))));
 
+static DENIALS: LazyLock<Script> =
+    LazyLock::new(|| Script::new(concat!(include_str!("fence.lua"), include_str!("denials.lua"))));
+
 /// A sale's keys, and those that are going to replace them.
 pub(crate) struct Stage<'a> {
     redis: &'a RedisStore,
@@ -87,9 +90,12 @@ impl Stage<'_> {
         self.put(&pairs, expires_at).await
     }
 
-    /// Puts the list of who is denied in its place.
-    pub(crate) async fn replace_denied(&self, expires_at: i64) -> anyhow::Result<()> {
-        self.put(&[[&self.staged.denied, &self.keys.denied]], expires_at).await
+    /// Puts the list of who is denied in its place, and then says which list it is.
+    pub(crate) async fn replace_denied(&self, denials: i64, expires_at: i64) -> anyhow::Result<()> {
+        self.put(&[[&self.staged.denied, &self.keys.denied]], expires_at).await?;
+        let mut call = DENIALS.key(&self.keys.fence);
+        call.key(&self.keys.sale).arg(self.lease.number()?).arg(denials);
+        Ok(call.invoke_async(&mut self.redis.shared.clone()).await?)
     }
 
     async fn put(&self, pairs: &[[&String; 2]], expires_at: i64) -> anyhow::Result<()> {

@@ -1,0 +1,61 @@
+//! While instances change places, two versions of the page are served: a browser may get the page from one instance, and ask
+//! another one for its files. So each version leaves its files in SQL, where the others find them.
+
+use std::{collections::HashMap, time::Duration};
+
+use axum::{extract::State, response::Response};
+use sqlx::PgPool;
+use tokio::{sync::Mutex, time::Instant};
+
+use super::{FILES, FilePath, answer, content_type, own};
+use crate::{
+    App,
+    error::Error,
+    shop::{self, Path},
+    sql::in_time,
+};
+
+/// How often the files of other versions are read at most, whatever somebody asks for.
+const AT_MOST_EVERY: Duration = Duration::from_secs(1);
+/// How long the files of a version stay that is not started any more.
+const KEPT: Duration = Duration::from_secs(7 * 86_400);
+
+/// The files of all versions of late, as they were read the last time.
+#[derive(Default)]
+pub(crate) struct Versions(Mutex<(Option<Instant>, HashMap<String, String>)>);
+
+/// Leaves this version's files for the others.
+pub(crate) async fn leave(sql: &PgPool) -> anyhow::Result<()> {
+    let [names, texts] = [FILES.each_ref().map(|file| file.name.as_str()), FILES.each_ref().map(|file| file.text)];
+    let insert = "insert into page_files (name, text, started_at)
+                  select *, now_ms() from unnest($1::text[], $2::text[])
+                  on conflict (name) do update set started_at = excluded.started_at";
+    in_time(sqlx::query(insert).bind(&names[..]).bind(&texts[..]).execute(sql)).await?;
+    let old = sqlx::query("delete from page_files where started_at < now_ms() - $1").bind(KEPT.as_millis() as i64);
+    in_time(old.execute(sql)).await?;
+    Ok(())
+}
+
+/// `GET /static/{file}`, in whichever version.
+///
+/// # Errors
+/// 404 `not-found`, 503 `overloaded`.
+pub(crate) async fn file(app: State<App>, Path(FilePath { file }): Path<FilePath>) -> Result<Response, Error> {
+    match own(&file) {
+        Some(answer) => Ok(answer),
+        None => app.page_versions.find(&app.sql, &file).await,
+    }
+}
+
+impl Versions {
+    async fn find(&self, sql: &PgPool, name: &str) -> Result<Response, Error> {
+        let (read_at, files) = &mut *self.0.lock().await;
+        if !files.contains_key(name) && read_at.is_none_or(|at| at.elapsed() >= AT_MOST_EVERY) {
+            let query = sqlx::query_as("select name, text from page_files").fetch_all(sql);
+            let read: Vec<(String, String)> = in_time(query).await?;
+            (*read_at, *files) = (Some(Instant::now()), read.into_iter().collect());
+        }
+        let text = files.get(name).ok_or(Error::Shop(shop::Error::NotFound))?;
+        Ok(answer(content_type(name), text.clone()))
+    }
+}

@@ -1,0 +1,130 @@
+//! How far a sale has been compared. What is new is looked at as it comes; of what is there, a part at each look, and after the last
+//! part the first one again. So a look costs the same, however much has been sold.
+
+use std::time::{Duration, Instant};
+
+use super::{Upkeep, reconcile::Findings, settle::Known};
+use crate::{order_id::OrderId, sql::in_time, transport::Reservation};
+
+/// Reservations and orders that one look compares. A sale that has no more is compared as a whole each time.
+pub(super) const PART: usize = 10_000;
+/// Orders in one statement.
+const STEP: usize = 1000;
+
+/// Where the next look begins.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Walk {
+    /// In the scan of the reservations.
+    cursor: u64,
+    /// Behind this order.
+    order: OrderId,
+    /// Orders of this epoch are numbered in turn. SQL has all of them up to this one.
+    numbered: OrderId,
+    /// The first number that it lacks, and since when.
+    missing: Option<(OrderId, Instant)>,
+}
+
+impl Walk {
+    /// Back to the beginning.
+    fn start_again(&mut self) {
+        (self.cursor, self.order) = (0, OrderId::default());
+    }
+}
+
+impl Upkeep {
+    /// How long SQL has lacked an order of whose number it should know: up to `last`, the last one that Redis has given.
+    pub(super) async fn missing_for(&self, walk: &mut Walk, first: OrderId, last: OrderId) -> sqlx::Result<Duration> {
+        if walk.numbered < first {
+            walk.numbered = first;
+        }
+        while walk.numbered < last {
+            let query = "select id from orders where id > $1 and id <= $2 order by id limit $3";
+            let query = sqlx::query_scalar(query).bind(walk.numbered).bind(last).bind(STEP as i64);
+            let known: Vec<OrderId> = in_time(query.fetch_all(&self.sql)).await?;
+            let mut expected = walk.numbered.0 + 1..;
+            let in_turn = known.iter().take_while(|id| expected.next() == Some(id.0)).count();
+            walk.numbered.0 += in_turn as i64;
+            if in_turn < STEP {
+                break;
+            }
+        }
+        walk.missing = (walk.numbered < last).then(|| match walk.missing {
+            Some((order, since)) if order == walk.numbered => (order, since),
+            _ => (walk.numbered, Instant::now()),
+        });
+        Ok(walk.missing.map_or(Duration::ZERO, |(_, since)| since.elapsed()))
+    }
+
+    /// In the order in which a reservation goes, so that none slips by: first those in Redis, then the orders.
+    pub(super) async fn compare_each(&self, found: &mut Findings, walk: &mut Walk, whole: bool) -> anyhow::Result<()> {
+        let at_most = if whole { usize::MAX } else { PART };
+        if whole {
+            walk.start_again();
+        }
+        let (seconds, micros): (i64, i64) = redis::cmd("TIME").query_async(&mut self.redis.shared.clone()).await?;
+        let old = seconds * 1000 + micros / 1000 - self.place_after.as_millis() as i64;
+        metrics::counter!("reconcile_looks_total").increment(1);
+        let (mut compared, mut to_be_placed) = (0, Vec::new());
+        while compared < at_most {
+            let held = self.held(found.sale_id, &mut walk.cursor).await?;
+            compared += held.len();
+            to_be_placed.extend(self.compare_held(&held, found, old).await?);
+            if walk.cursor == 0 {
+                break;
+            }
+        }
+        metrics::counter!("reconcile_reservations_total").increment(compared as u64);
+        let mut compared = 0;
+        while compared < at_most {
+            let orders = self.compare_orders(found, walk).await?;
+            compared += orders;
+            if orders < STEP {
+                walk.order = OrderId::default();
+                break;
+            }
+        }
+        metrics::counter!("reconcile_orders_total").increment(compared as u64);
+        self.place_all(&to_be_placed, found).await;
+        Ok(())
+    }
+
+    /// Counts reservations whose orders have given their units back, and returns those that SQL should have heard of by now.
+    async fn compare_held(
+        &self,
+        held: &[Reservation],
+        found: &mut Findings,
+        old: i64,
+    ) -> anyhow::Result<Vec<Reservation>> {
+        let unknown = self.unknown(held).await?;
+        let is_given_back =
+            |(one, known): &(Reservation, Known)| (*known == Known::GivenBack).then_some((one.order_id, one.buyer_id));
+        let given_back: Vec<_> = unknown.iter().filter_map(is_given_back).collect();
+        // They may just have been.
+        found.given_back += given_back.len() - self.not_held(found.sale_id, &given_back).await?.len();
+        let late = unknown.into_iter().filter(|(one, known)| known.is_to_be_placed() && one.reserved_at < old);
+        Ok(late.map(|(one, _)| one).collect())
+    }
+
+    /// Counts orders that hold a unit, and of which Redis has no reservation. Returns how many orders it has looked at.
+    async fn compare_orders(&self, found: &mut Findings, walk: &mut Walk) -> anyhow::Result<usize> {
+        let sale_id = found.sale_id;
+        let query = "select id, buyer_id, status in ('confirmed', 'paid') from orders
+                     where id > $1 and id < $2 order by id limit $3";
+        let from = walk.order.max(OrderId::base(sale_id, 0));
+        let query = sqlx::query_as(query).bind(from).bind(OrderId::base(sale_id + 1, 0)).bind(STEP as i64);
+        let orders: Vec<(OrderId, i64, bool)> = in_time(query.fetch_all(&self.sql)).await?;
+        if let Some((last, ..)) = orders.last() {
+            walk.order = *last;
+        }
+        let active: Vec<_> = orders.iter().filter(|(.., active)| *active).map(|(id, buyer, _)| (*id, *buyer)).collect();
+        let not_held = self.not_held(sale_id, &active).await?;
+        // Both may have ended between our looks.
+        let ids: Vec<OrderId> = not_held.into_iter().map(|(id, _)| id).collect();
+        if !ids.is_empty() {
+            let active = "select id, buyer_id from orders where id = any($1) and status in ('confirmed', 'paid')";
+            let active = in_time(sqlx::query_as(active).bind(ids).fetch_all(&self.sql)).await?;
+            found.unknown_to_redis += self.not_held(sale_id, &active).await?.len();
+        }
+        Ok(orders.len())
+    }
+}
