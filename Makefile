@@ -11,8 +11,11 @@ help: ## this list
 demo: services ## the oversell reproduction over all versions
 	@cargo loadtest demo
 
+# Most tests wait for a server, so two processors are busy with six of them.
+THREADS = $(shell n=$$(nproc); echo $$((n > 6 ? n : 6)))
+
 test: services test-tools ## every test; a server that is missing is a failure
-	cargo test --workspace -- --include-ignored
+	cargo test --workspace -- --include-ignored --test-threads $(THREADS)
 
 lint: ## format, clippy and docs, warnings refused
 	cargo fmt --all --check
