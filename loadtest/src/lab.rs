@@ -10,6 +10,7 @@ use url::Url;
 use v1_naive::shop::config::{redacted, sqlite_url};
 
 use crate::{
+    database::Database,
     scenario::calibration::Calibration,
     services::{
         self,
@@ -95,8 +96,8 @@ struct Server {
 pub struct FreshDatabase {
     /// For the shop.
     pub url: Url,
-    /// `sqlite` or `postgres`.
-    pub kind: &'static str,
+    /// Which.
+    pub kind: Database,
     name: String,
 }
 
@@ -215,14 +216,14 @@ impl Lab {
         let name = format!("oversold_{:016x}", fastrand::u64(..));
         let Some(server) = &self.server else {
             let url = sqlite_url(&self.folder.path().join(format!("{name}.db")))?;
-            return Ok(FreshDatabase { url, kind: "sqlite", name });
+            return Ok(FreshDatabase { url, kind: Database::Sqlite, name });
         };
         let create = format!("create database {name}");
         sqlx::query(AssertSqlSafe(create)).execute(&server.admin).await.context("cannot create a database")?;
         self.made.lock().await.push(name.clone());
         let mut url = server.url.clone();
         url.set_path(&name);
-        Ok(FreshDatabase { url, kind: "postgres", name })
+        Ok(FreshDatabase { url, kind: Database::Postgres, name })
     }
 
     /// Removes a database and whoever is still connected to it.

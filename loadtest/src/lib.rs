@@ -9,6 +9,8 @@ pub mod audit;
 pub mod buyer;
 /// One HTTP connection.
 pub mod client;
+/// Where the shops keep their rows.
+pub mod database;
 /// Every order of events.
 pub mod explore;
 /// Servers that die under chapter 6.

@@ -63,11 +63,10 @@ pub fn plans(quick: bool) -> Vec<Plan> {
 
 /// The rows of those versions of which the record has a run.
 pub fn rows(record: &Record) -> Vec<Row> {
-    let of = |version: &str, scenario: Scenario| {
-        let this = |run: &&Run| run.version == version && run.variant.is_none() && run.scenario == scenario.name();
-        record.runs.iter().find(this).map(cell)
-    };
-    let rows = VERSIONS.map(|version| (version.name(), SCENARIOS.map(|scenario| of(version.name(), scenario))));
+    let rows = VERSIONS.map(|version| {
+        let cells = SCENARIOS.map(|scenario| record.run_of(version, scenario).map(cell));
+        (version.name(), cells)
+    });
     rows.into_iter().filter(|(_, cells)| cells.iter().any(Option::is_some)).collect()
 }
 
@@ -80,11 +79,11 @@ pub fn is_one(record: &Record) -> bool {
 
 fn cell(run: &Run) -> Cell {
     let held = !run.is_broken();
-    let says_how = !["holds", "may break"].contains(&run.promised.as_str());
+    let says_how = ![Promise::Holds, Promise::MayBreak].contains(&run.promised);
     let word = match (held, says_how) {
         _ if run.verdict.invalid().is_some() => "invalid",
         (true, _) => "holds",
-        (false, true) => &run.promised,
+        (false, true) => run.promised.word(),
         (false, false) => "breaks",
     };
     Cell { word: word.into(), figure: run.figure(), held, verdict: run.verdict.clone() }

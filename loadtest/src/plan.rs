@@ -12,7 +12,7 @@ use crate::{
     services::nginx,
     stores::Stores,
     text::thousands,
-    version::Version,
+    version::{Variant, Version, title},
 };
 
 /// Fewer buyers at once are no crowd: whether they meet is chance.
@@ -24,7 +24,7 @@ pub struct Plan {
     /// The version.
     pub version: Version,
     /// Its variant.
-    pub variant: Option<String>,
+    pub variant: Option<Variant>,
     /// What it is put through.
     pub scenario: Scenario,
     /// Buyers, each of whom asks once; or the tries of whoever is not honest.
@@ -53,10 +53,10 @@ pub struct Plan {
 
 impl Plan {
     /// A scenario as the book has it: of a stampede, 10,000 buyers, 100 units, 1,000 connections.
-    pub fn new(version: Version, variant: Option<&str>, scenario: Scenario) -> Plan {
+    pub fn new(version: Version, variant: Option<Variant>, scenario: Scenario) -> Plan {
         Plan {
             version,
-            variant: variant.map(str::to_owned),
+            variant,
             scenario,
             buyers: scenario.crowd(),
             stock: if scenario == Scenario::Flood { flood::PLENTY } else { 100 },
@@ -73,7 +73,7 @@ impl Plan {
     }
 
     /// [`Plan::new`] for a stampede.
-    pub fn stampede(version: Version, variant: Option<&str>) -> Plan {
+    pub fn stampede(version: Version, variant: Option<Variant>) -> Plan {
         Plan::new(version, variant, Scenario::Stampede)
     }
 
@@ -100,9 +100,8 @@ impl Plan {
 
     /// `v2-pessimistic process-lock`, and the scenario if it is no stampede.
     pub fn title(&self) -> String {
-        let variant = self.variant.iter().map(|variant| format!(" {variant}")).collect::<String>();
         let scenario = if self.scenario == Scenario::Stampede { String::new() } else { format!(" {}", self.scenario) };
-        format!("{}{variant}{scenario}", self.version)
+        format!("{}{scenario}", title(self.version, self.variant))
     }
 
     /// `10,000 buyers`, or whoever it is.
@@ -175,7 +174,7 @@ impl Plan {
             args.extend(owned(&["--trusted-proxies", "127.0.0.1"]));
         }
         args.extend(stores.iter().flat_map(|stores| stores.shop_args()));
-        args.extend(self.variant.iter().flat_map(|variant| ["--variant".into(), variant.clone()]));
+        args.extend(self.variant.iter().flat_map(|variant| ["--variant".into(), variant.to_string()]));
         args.extend(self.further_args());
         args
     }
@@ -195,7 +194,7 @@ impl Plan {
         }
         promise(Conditions {
             version: self.version,
-            variant: self.variant.as_deref(),
+            variant: self.variant,
             scenario: self.scenario,
             instances: self.instances,
             database: database.kind,

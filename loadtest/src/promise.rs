@@ -1,16 +1,22 @@
 //! What each version promises of each scenario, in one place; and whether a run kept it. A version that suddenly holds
 //! where it is to break is as wrong as one that breaks where it is to hold.
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
 use crate::{
     audit::Audit,
+    database::Database,
     record::{Bystander, HonestBuyers},
     scenario::{Measure, SCENARIOS, Scenario},
     text::thousands,
-    version::Version,
+    version::{Variant, Version},
 };
 
 /// What is to happen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Promise {
     /// Nothing is oversold, double-bought, lost, phantom or unconserved; every honest buyer has a unit as far as there are any;
     /// and the scenario's figure is as it has to be.
@@ -26,38 +32,42 @@ pub enum Promise {
     /// The scenario's figure is not as it would have to be.
     Breaks,
     /// Either; measured, never wrong.
+    #[serde(alias = "may break")]
     MayBreak,
     /// There is nothing that could hold: the scenario attacks a gate that the version does not have.
+    #[serde(alias = "–")]
     NoGate,
 }
 
 use Promise::{Breaks, Deadlocks, Holds, MayBreak, NoGate, Oversells, Starves, Undersells};
 
-/// The promises. Columns as in [`SCENARIOS`].
+/// The promises of a version. Columns as in [`SCENARIOS`].
 #[rustfmt::skip]
-const TABLE: [(Version, [Promise; SCENARIOS.len()]); 6] = [
-    //             stampede   bystander flood     scalper early bird forger  office    instances  restart
-    (Version::V1, [Oversells, MayBreak, MayBreak, Breaks, Breaks,    NoGate, MayBreak, Oversells, MayBreak]),
-    (Version::V2, [Holds,     Starves,  MayBreak, Breaks, Breaks,    NoGate, Holds,    Holds,     Holds]),
-    (Version::V3, [Holds,     MayBreak, MayBreak, Breaks, Breaks,    NoGate, Holds,    Holds,     Holds]),
-    (Version::V4, [Holds,     MayBreak, Holds,    Breaks, Breaks,    NoGate, Breaks,   Holds,     Holds]),
-    (Version::V5, [Holds,     MayBreak, Holds,    Holds,  Holds,     Holds,  Breaks,   Breaks,    Breaks]),
-    (Version::V6, [Holds,     Holds,    Holds,    Holds,  Holds,     Holds,  Holds,    Holds,     Holds]),
-];
+fn row(version: Version) -> [Promise; SCENARIOS.len()] {
+    match version {
+        //              stampede   bystander flood     scalper early bird forger  office    instances  restart
+        Version::V1 => [Oversells, MayBreak, MayBreak, Breaks, Breaks,    NoGate, MayBreak, Oversells, MayBreak],
+        Version::V2 => [Holds,     Starves,  MayBreak, Breaks, Breaks,    NoGate, Holds,    Holds,     Holds],
+        Version::V3 => [Holds,     MayBreak, MayBreak, Breaks, Breaks,    NoGate, Holds,    Holds,     Holds],
+        Version::V4 => [Holds,     MayBreak, Holds,    Breaks, Breaks,    NoGate, Breaks,   Holds,     Holds],
+        Version::V5 => [Holds,     MayBreak, Holds,    Holds,  Holds,     Holds,  Breaks,   Breaks,    Breaks],
+        Version::V6 => [Holds,     Holds,    Holds,    Holds,  Holds,     Holds,  Holds,    Holds,     Holds],
+    }
+}
 
 /// The conditions of a run that decide what may be asked of it.
 #[derive(Debug, Clone, Copy)]
-pub struct Conditions<'a> {
+pub struct Conditions {
     /// The version.
     pub version: Version,
     /// Its variant.
-    pub variant: Option<&'a str>,
+    pub variant: Option<Variant>,
     /// What it is put through.
     pub scenario: Scenario,
     /// Instances of it.
     pub instances: usize,
-    /// `sqlite` or `postgres`.
-    pub database: &'a str,
+    /// Where the rows are.
+    pub database: Database,
     /// Whether there is enough of a crowd, or of an attack, for something to break.
     pub contended: bool,
     /// Whether several buyers at once want a unit that is there.
@@ -86,19 +96,23 @@ pub fn promise(run: Conditions) -> Promise {
 
 /// What a version itself promises, in the book's conditions.
 pub fn of_version(version: Version, scenario: Scenario) -> Promise {
-    let row = TABLE.iter().find(|row| row.0 == version).map(|row| row.1);
-    let column = SCENARIOS.iter().position(|column| *column == scenario);
-    row.zip(column).map_or(MayBreak, |(row, column)| row[column])
+    row(version)[scenario as usize]
 }
 
-fn of_variant(variant: &str, many: bool, database: &str) -> Promise {
-    match variant {
-        "transaction" if database == "sqlite" => MayBreak, // serializable there
-        "transaction" => Oversells,
-        "process-lock" if many => Oversells,
-        "insert-first" => Deadlocks,
-        "no-retry" => Undersells,
-        _ => Holds,
+fn of_variant(variant: Variant, many: bool, database: Database) -> Promise {
+    match (variant, database) {
+        (Variant::Transaction, Database::Sqlite) => MayBreak, // serializable there
+        (Variant::Transaction, Database::Postgres) => Oversells,
+        (Variant::ProcessLock, _) => {
+            if many {
+                Oversells
+            } else {
+                Holds
+            }
+        }
+        (Variant::InsertFirst, _) => Deadlocks,
+        (Variant::NoRetry, _) => Undersells,
+        (Variant::Serializable | Variant::Conditional, _) => Holds,
     }
 }
 
@@ -179,7 +193,7 @@ impl Promise {
         }
     }
 
-    /// The word for the table and the JSON.
+    /// The word for the tables.
     pub fn word(self) -> &'static str {
         match self {
             Holds => "holds",
@@ -194,17 +208,23 @@ impl Promise {
     }
 }
 
+impl fmt::Display for Promise {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn under(version: Version, variant: Option<&str>, scenario: Scenario, instances: usize) -> Promise {
+    fn under(version: Version, variant: Option<Variant>, scenario: Scenario, instances: usize) -> Promise {
         promise(Conditions {
             version,
             variant,
             scenario,
             instances,
-            database: "postgres",
+            database: Database::Postgres,
             contended: true,
             crowded: true,
         })
@@ -266,12 +286,12 @@ mod tests {
     #[test]
     fn variants_have_promises_of_their_own() {
         let stampede = |version, variant, instances| under(version, Some(variant), Scenario::Stampede, instances);
-        assert_eq!(stampede(Version::V1, "transaction", 1), Oversells);
-        assert_eq!(stampede(Version::V2, "process-lock", 1), Holds);
-        assert_eq!(stampede(Version::V2, "process-lock", 2), Oversells);
-        assert_eq!(stampede(Version::V2, "insert-first", 1), Deadlocks);
-        assert_eq!(stampede(Version::V3, "no-retry", 1), Undersells);
-        assert_eq!(stampede(Version::V3, "conditional", 1), Holds);
+        assert_eq!(stampede(Version::V1, Variant::Transaction, 1), Oversells);
+        assert_eq!(stampede(Version::V2, Variant::ProcessLock, 1), Holds);
+        assert_eq!(stampede(Version::V2, Variant::ProcessLock, 2), Oversells);
+        assert_eq!(stampede(Version::V2, Variant::InsertFirst, 1), Deadlocks);
+        assert_eq!(stampede(Version::V3, Variant::NoRetry, 1), Undersells);
+        assert_eq!(stampede(Version::V3, Variant::Conditional, 1), Holds);
     }
 
     #[test]
@@ -287,7 +307,7 @@ mod tests {
                 variant: None,
                 scenario: Scenario::Office,
                 instances: 1,
-                database: "sqlite",
+                database: Database::Sqlite,
                 crowded: true,
                 contended,
             };

@@ -7,12 +7,14 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     audit::Audit,
+    database::Database,
     history::{Latency, Moment},
     machine::{Machine, commit},
-    promise::Evidence,
-    scenario::{Measure, SCENARIOS, Scenario, arrivals::Arrivals, bystander, calibration::Calibration},
+    promise::{Evidence, Promise},
+    scenario::{Measure, Scenario, arrivals::Arrivals, bystander, calibration::Calibration},
     text::thousands,
     verdict::Verdict,
+    version::{Variant, Version, title},
 };
 
 /// The number that a reader of the file looks at first. It grows when a field changes its meaning or goes.
@@ -39,13 +41,13 @@ pub struct Record {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Run {
     /// The crate under test.
-    pub version: String,
+    pub version: Version,
     /// Its variant.
-    pub variant: Option<String>,
-    /// What it was put through: `stampede`, `bystander`, …
-    pub scenario: String,
-    /// `sqlite` or `postgres`.
-    pub database: String,
+    pub variant: Option<Variant>,
+    /// What it was put through.
+    pub scenario: Scenario,
+    /// Where its rows were.
+    pub database: Database,
     /// Instances of the shop.
     pub instances: usize,
     /// Buyers, each of whom asks once; or the tries of whoever is not honest.
@@ -107,7 +109,7 @@ pub struct Run {
     pub generator_share: f64,
 
     /// What the version promises here.
-    pub promised: String,
+    pub promised: Promise,
     /// `as promised`, `not as promised`, `measured` (where either is right), or `invalid` with the reason.
     pub verdict: Verdict,
 }
@@ -243,6 +245,11 @@ impl Record {
         Record { schema: SCHEMA, machine: Machine::this(), commit: commit(), command: command(), seed, runs }
     }
 
+    /// The first run of a version itself in this scenario.
+    pub fn run_of(&self, version: Version, scenario: Scenario) -> Option<&Run> {
+        self.runs.iter().find(|run| run.version == version && run.variant.is_none() && run.scenario == scenario)
+    }
+
     /// Reads a file that [`Record::write`] has written.
     ///
     /// # Errors
@@ -311,15 +318,14 @@ pub fn check_writable(path: &Path) -> anyhow::Result<()> {
 impl Run {
     /// `v2-pessimistic process-lock ×2`, `v6-production ×3 nginx`.
     pub fn title(&self) -> String {
-        let variant = self.variant.iter().map(|variant| format!(" {variant}")).collect::<String>();
-        let instances = if self.instances > 1 && self.scenario != Scenario::TwoInstances.name() {
+        let instances = if self.instances > 1 && self.scenario != Scenario::TwoInstances {
             format!(" ×{}", self.instances)
         } else {
             String::new()
         };
         let nginx = if self.nginx.is_some() { " nginx" } else { "" };
-        let scenario = if self.scenario == "stampede" { String::new() } else { format!(" {}", self.scenario) };
-        format!("{}{variant}{instances}{nginx}{scenario}", self.version)
+        let scenario = if self.scenario == Scenario::Stampede { String::new() } else { format!(" {}", self.scenario) };
+        format!("{}{instances}{nginx}{scenario}", title(self.version, self.variant))
     }
 
     /// Whether stock or promises were broken, wanted or not.
@@ -343,33 +349,36 @@ impl Run {
 
     /// The scenario's figure in two or three words.
     pub fn figure(&self) -> String {
-        let audit = &self.audit;
         let value = self.measure.as_ref().map_or(0.0, |measure| measure.value);
-        let turned_away = self.outcomes.get("wrong-path").copied().unwrap_or_default();
-        match self.scenario.as_str() {
-            "bystander" => {
+        match self.scenario {
+            Scenario::Bystander => {
                 self.bystander.as_ref().map_or(bystander::Outcome::NoAnswer, bystander::Outcome::of).figure()
             }
-            "flood" => format!("{:.0} % in time", value * 100.0),
-            "scalper" => format!("{value} unit{}", if value == 1.0 { "" } else { "s" }),
-            "early-bird" => format!("{value} orders"),
-            "forger" => format!("{value} of {}", thousands(self.forgeries() as i64)),
-            "office" => format!("{value} of {}", thousands(self.buyers as i64)),
-            _ if audit.oversold > 0 => format!("+{} units", thousands(audit.oversold)),
-            _ if turned_away > 0 => format!("{} refused", thousands(turned_away as i64)),
-            _ if audit.undersold > 0 => format!("{} left over", thousands(audit.undersold)),
-            _ if audit.lost_promises > 0 => format!("{} yes lost", thousands(audit.lost_promises)),
-            _ => format!("{} of {}", thousands(audit.orders), thousands(self.stock)),
+            Scenario::Flood => format!("{:.0} % in time", value * 100.0),
+            Scenario::Scalper => format!("{value} unit{}", if value == 1.0 { "" } else { "s" }),
+            Scenario::EarlyBird => format!("{value} orders"),
+            Scenario::Forger => format!("{value} of {}", thousands(self.forgeries() as i64)),
+            Scenario::Office => format!("{value} of {}", thousands(self.buyers as i64)),
+            Scenario::Stampede | Scenario::TwoInstances | Scenario::Restart => self.crowd_figure(),
+        }
+    }
+
+    /// What is most wrong with a crowd's sale, or how much was sold.
+    fn crowd_figure(&self) -> String {
+        let audit = &self.audit;
+        let turned_away = self.outcomes.get("wrong-path").copied().unwrap_or_default();
+        match () {
+            () if audit.oversold > 0 => format!("+{} units", thousands(audit.oversold)),
+            () if turned_away > 0 => format!("{} refused", thousands(turned_away as i64)),
+            () if audit.undersold > 0 => format!("{} left over", thousands(audit.undersold)),
+            () if audit.lost_promises > 0 => format!("{} yes lost", thousands(audit.lost_promises)),
+            () => format!("{} of {}", thousands(audit.orders), thousands(self.stock)),
         }
     }
 
     /// Whether everybody wanted a unit at the same moment.
     pub fn is_a_crowd(&self) -> bool {
-        self.scenario().is_none_or(Scenario::is_a_crowd)
-    }
-
-    fn scenario(&self) -> Option<Scenario> {
-        SCENARIOS.into_iter().find(|scenario| scenario.name() == self.scenario)
+        self.scenario.is_a_crowd()
     }
 
     /// Tries of a forger: those refused, and those that should have been.

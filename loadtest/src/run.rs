@@ -125,10 +125,10 @@ async fn conclude(plan: &Plan, set: &Set, watched: Watched) -> anyhow::Result<Ru
     let invalid = too_slow.or(played.invalid);
     let seconds = elapsed.as_secs_f64();
     let mut run = Run {
-        version: plan.version.to_string(),
-        variant: plan.variant.clone(),
-        scenario: plan.scenario.to_string(),
-        database: database.kind.into(),
+        version: plan.version,
+        variant: plan.variant,
+        scenario: plan.scenario,
+        database: database.kind,
         instances: plan.instances,
         buyers: plan.buyers,
         stock: plan.stock * plan.sales as i64,
@@ -163,7 +163,7 @@ async fn conclude(plan: &Plan, set: &Set, watched: Watched) -> anyhow::Result<Ru
         measure,
         generator_share,
         honest: played.honest,
-        promised: promised.word().into(),
+        promised,
         verdict: Verdict::Measured,
         audit,
     };

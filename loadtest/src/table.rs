@@ -9,6 +9,7 @@ use crate::{
     history::Latency,
     matrix,
     record::{Latencies, Record, Run},
+    scenario::Scenario,
     text::thousands,
     verdict::Verdict,
 };
@@ -75,7 +76,7 @@ pub fn markdown(record: &Record) -> String {
          |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|\n",
     );
     let all = !matrix::is_one(record);
-    for run in record.runs.iter().filter(|run| all || run.scenario == "stampede") {
+    for run in record.runs.iter().filter(|run| all || run.scenario == Scenario::Stampede) {
         let audit = &run.audit;
         let units = |n: i64| if n > 0 { format!("**{}**", thousands(n)) } else { "0".into() };
         let (yes, no) = latencies(&run.latency_ms);

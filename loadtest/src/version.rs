@@ -1,25 +1,76 @@
-//! The versions under test and their variants, by name.
+//! The versions under test and their variants.
 
-use std::{fmt, process::ExitCode, str::FromStr};
+use std::{fmt, str::FromStr};
 
-use clap::ValueEnum;
-use v1_naive::shop;
+use serde::{Deserialize, Serialize};
 
-/// A chapter's shop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A chapter's shop. Its name is that of its crate and folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Version {
     /// Read, compare, write back.
+    #[serde(rename = "v1-naive")]
     V1,
     /// A row lock.
+    #[serde(rename = "v2-pessimistic")]
     V2,
     /// A version column.
+    #[serde(rename = "v3-optimistic")]
     V3,
     /// A token bucket in front.
+    #[serde(rename = "v4-ratelimit")]
     V4,
     /// Gates that know the buyer.
+    #[serde(rename = "v5-hidden-api")]
     V5,
     /// Redis, a message queue, and any number of instances.
+    #[serde(rename = "v6-production")]
     V6,
+}
+
+/// Another purchase in a version's shop. Its name is what the shop's `--variant` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Variant {
+    /// v1's steps in one transaction.
+    Transaction,
+    /// v2's lock in the process and not in the database.
+    ProcessLock,
+    /// v2, the order first.
+    InsertFirst,
+    /// v2 without a lock, at the isolation level *serializable*.
+    Serializable,
+    /// v3, where the first conflict is the answer.
+    NoRetry,
+    /// v3 with the condition in the update, and no version.
+    Conditional,
+}
+
+impl Variant {
+    /// As `--variant` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Variant::Transaction => "transaction",
+            Variant::ProcessLock => "process-lock",
+            Variant::InsertFirst => "insert-first",
+            Variant::Serializable => "serializable",
+            Variant::NoRetry => "no-retry",
+            Variant::Conditional => "conditional",
+        }
+    }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// `v2-pessimistic process-lock`.
+pub fn title(version: Version, variant: Option<Variant>) -> String {
+    match variant {
+        None => version.to_string(),
+        Some(variant) => format!("{version} {variant}"),
+    }
 }
 
 /// Every version, in the order of the chapters.
@@ -38,14 +89,29 @@ impl Version {
         }
     }
 
-    /// The names of its variants, as its own `--variant` takes them.
-    pub fn variants(self) -> Vec<String> {
+    /// Its variants, in the order of its chapter.
+    pub fn variants(self) -> &'static [Variant] {
         match self {
-            Version::V1 => names::<v1_naive::Variant>(),
-            Version::V2 => names::<v2_pessimistic::Variant>(),
-            Version::V3 => names::<v3_optimistic::Variant>(),
-            Version::V4 | Version::V5 | Version::V6 => Vec::new(),
+            Version::V1 => &[Variant::Transaction],
+            Version::V2 => &[Variant::ProcessLock, Variant::InsertFirst, Variant::Serializable],
+            Version::V3 => &[Variant::NoRetry, Variant::Conditional],
+            Version::V4 | Version::V5 | Version::V6 => &[],
         }
+    }
+
+    /// Its variant of this name.
+    ///
+    /// # Errors
+    /// It has no such variant; the error names those that it has.
+    pub fn variant(self, name: &str) -> Result<Variant, String> {
+        let known = self.variants().iter().find(|variant| variant.name() == name);
+        known.copied().ok_or_else(|| {
+            let names: Vec<_> = self.variants().iter().map(|variant| variant.name()).collect();
+            match names.is_empty() {
+                true => format!("{self} has no variants"),
+                false => format!("{self} has no variant {name}; it has {}", names.join(", ")),
+            }
+        })
     }
 
     /// Whether a sale's first link only leads to the one to buy at, which is the buyer's own.
@@ -85,38 +151,6 @@ impl Version {
         }
         args
     }
-
-    /// Runs it, with the arguments that its own program takes.
-    pub async fn serve(self, args: &[String]) -> ExitCode {
-        let args = || std::iter::once(self.name()).chain(args.iter().map(String::as_str));
-        match self {
-            Version::V1 => {
-                let config: v1_naive::Config = shop::parse_from(args());
-                shop::run(&config.shop, v1_naive::app(&config)).await
-            }
-            Version::V2 => {
-                let config: v2_pessimistic::Config = shop::parse_from(args());
-                shop::run(&config.shop, v2_pessimistic::app(&config)).await
-            }
-            Version::V3 => {
-                let config: v3_optimistic::Config = shop::parse_from(args());
-                shop::run(&config.shop, v3_optimistic::app(&config)).await
-            }
-            Version::V4 => {
-                let config: v4_ratelimit::Config = shop::parse_from(args());
-                shop::run(&config.shop, v4_ratelimit::app(&config)).await
-            }
-            Version::V5 => {
-                let config: v5_hidden_api::Config = shop::parse_from(args());
-                shop::run(&config.shop, v5_hidden_api::app(&config)).await
-            }
-            Version::V6 => v6_production::main(&shop::parse_from(args())).await,
-        }
-    }
-}
-
-fn names<V: ValueEnum>() -> Vec<String> {
-    V::value_variants().iter().filter_map(V::to_possible_value).map(|value| value.get_name().to_owned()).collect()
 }
 
 impl fmt::Display for Version {
@@ -135,5 +169,43 @@ impl FromStr for Version {
             let names: Vec<_> = VERSIONS.iter().map(|version| version.name()).collect();
             format!("the versions are {}", names.join(", "))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum;
+
+    use super::*;
+
+    fn names<V: ValueEnum>() -> Vec<String> {
+        V::value_variants().iter().filter_map(V::to_possible_value).map(|value| value.get_name().to_owned()).collect()
+    }
+
+    #[test]
+    fn the_variants_are_those_that_the_chapters_have() {
+        let none = Vec::new;
+        let chapters = [
+            names::<v1_naive::Variant>(),
+            names::<v2_pessimistic::Variant>(),
+            names::<v3_optimistic::Variant>(),
+            none(),
+            none(),
+            none(),
+        ];
+        for (version, theirs) in VERSIONS.into_iter().zip(chapters) {
+            let ours: Vec<_> = version.variants().iter().map(|variant| variant.name()).collect();
+            assert_eq!(ours, theirs, "{version}");
+        }
+    }
+
+    #[test]
+    fn names_and_files_agree() {
+        for version in VERSIONS {
+            assert_eq!(serde_json::to_value(version).unwrap(), version.name());
+            for variant in version.variants() {
+                assert_eq!(serde_json::to_value(variant).unwrap(), variant.name());
+            }
+        }
     }
 }

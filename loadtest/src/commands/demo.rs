@@ -4,7 +4,7 @@ use loadtest::{
     scenario::Scenario,
     services::Server,
     table,
-    version::{VERSIONS, Version},
+    version::{VERSIONS, Variant, Version},
 };
 
 use super::{Exit, in_lab, matrix::play, report::Destination, run_with_progress};
@@ -50,16 +50,16 @@ fn plans(postgres: bool) -> Vec<Plan> {
     let mut plans = Vec::new();
     for version in VERSIONS {
         plans.push(Plan::stampede(version, None));
-        for variant in version.variants() {
-            let plan = Plan::stampede(version, Some(&variant));
-            plans.push(match variant.as_str() {
+        for &variant in version.variants() {
+            let plan = Plan::stampede(version, Some(variant));
+            plans.push(match variant {
                 // Isolation levels and row locks are PostgreSQL's.
-                "transaction" | "insert-first" | "serializable" if !postgres => continue,
+                Variant::Transaction | Variant::InsertFirst | Variant::Serializable if !postgres => continue,
                 // One process alone holds; the trap is the second.
-                "process-lock" => Plan { instances: 2, ..plan },
+                Variant::ProcessLock => Plan { instances: 2, ..plan },
                 // Every deadlock takes PostgreSQL a second to notice.
-                "insert-first" => Plan { buyers: 64, ..plan },
-                _ => plan,
+                Variant::InsertFirst => Plan { buyers: 64, ..plan },
+                Variant::Transaction | Variant::Serializable | Variant::NoRetry | Variant::Conditional => plan,
             });
         }
     }

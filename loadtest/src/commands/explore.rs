@@ -15,19 +15,18 @@ use loadtest::{
     lab::{Backend, Lab},
     report,
     text::thousands,
+    verdict::Verdict,
 };
 
 use super::{Exit, in_lab, report::Destination};
 use crate::cli::{Database, Explore};
 
 pub(crate) async fn explore(args: Explore) -> anyhow::Result<Exit> {
-    let subject = |&version| Subject {
-        version,
-        variant: args.variant.clone(),
-        buyers: args.buyers as usize,
-        stock: args.stock.into(),
+    let subject = |&version| {
+        let variant = super::variant(version, args.variant.as_deref())?;
+        Ok(Subject { version, variant, buyers: args.buyers as usize, stock: args.stock.into() })
     };
-    let subjects: Vec<_> = args.versions.iter().map(subject).collect();
+    let subjects: Vec<_> = args.versions.iter().map(subject).collect::<anyhow::Result<_>>()?;
     subjects.iter().try_for_each(Subject::check)?;
     let destination = Destination::new(args.output)?;
     in_lab(&with_a_wire(args.database)?, async |lab| {
@@ -93,7 +92,7 @@ fn show(all: &[Explored]) {
 }
 
 fn conclude(destination: &Destination, all: Vec<Explored>) -> anyhow::Result<Exit> {
-    let kept = all.iter().all(|explored| explored.verdict != "not as promised");
+    let kept = all.iter().all(|explored| explored.verdict != Verdict::NotAsPromised);
     let file = Explorations::new(all);
     if let Some(json) = destination.json() {
         file.write(json)?;

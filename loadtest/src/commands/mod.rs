@@ -23,7 +23,14 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use loadtest::{lab::Lab, plan::Plan, record, scenario::stampede::Progress, verdict::Verdict};
+use loadtest::{
+    lab::Lab,
+    plan::Plan,
+    record,
+    scenario::stampede::Progress,
+    verdict::Verdict,
+    version::{Variant, Version},
+};
 use v1_naive::shop::stop_signal;
 
 use crate::cli::Database;
@@ -61,6 +68,11 @@ impl Exit {
             Verdict::Invalid(_) => Exit::Invalid,
         }
     }
+}
+
+/// A version's variant of this name, if one is named.
+pub(crate) fn variant(version: Version, name: Option<&str>) -> anyhow::Result<Option<Variant>> {
+    name.map(|name| version.variant(name)).transpose().map_err(anyhow::Error::msg)
 }
 
 /// This very program, to be started again as a shop or as the servers' keeper.

@@ -20,6 +20,7 @@ use crate::cli::Replay;
 pub(crate) async fn replay(args: Replay) -> anyhow::Result<Exit> {
     let schedule = Schedule::read(&args.file)?;
     let Replay { version, variant, stock, times, .. } = args;
+    let variant = super::variant(version, variant.as_deref())?;
     let subject = Subject { version, variant, buyers: schedule.buyers(), stock: stock.into() };
     subject.check()?;
     let destination = Destination::new(args.output)?;

@@ -1,4 +1,3 @@
-use anyhow::ensure;
 use loadtest::{open_files, plan::Plan, table, version::Version};
 
 use super::{Exit, in_lab, report::Destination, run_with_progress};
@@ -26,11 +25,7 @@ pub(crate) async fn run(args: Run) -> anyhow::Result<Exit> {
 }
 
 fn plan(args: &Run, version: Version) -> anyhow::Result<Plan> {
-    let known = version.variants();
-    if let Some(variant) = &args.variant {
-        ensure!(known.contains(variant), "{version} has no variant {variant}; it has {}", known.join(", "));
-    }
-    let plan = Plan::new(version, args.variant.as_deref(), args.scenario);
+    let plan = Plan::new(version, super::variant(version, args.variant.as_deref())?, args.scenario);
     let plan = Plan {
         buyers: args.buyers.map_or(plan.buyers, |n| n as usize),
         stock: args.stock.map_or(plan.stock, i64::from),

@@ -5,9 +5,10 @@ use loadtest::{
     lab::{Backend, Lab},
     services::{self, Server, nginx::Nginx},
     shop_process::ShopProcess,
+    version::Version,
 };
 use tokio::task::spawn_blocking;
-use v1_naive::shop::stop_signal;
+use v1_naive::shop::{self, stop_signal};
 
 use super::this_program;
 use crate::cli::Serve;
@@ -44,12 +45,40 @@ pub(crate) async fn serve(args: Serve) -> anyhow::Result<ExitCode> {
     }
     let exit = match args.nginx {
         true => behind_nginx(&args, shop_args).await,
-        false => Ok(args.version.serve(&shop_args).await),
+        false => Ok(run(args.version, &shop_args).await),
     };
     if let Some(lab) = lab {
         lab.close().await;
     }
     exit
+}
+
+/// Runs a version's shop, with the arguments that its own program takes.
+async fn run(version: Version, args: &[String]) -> ExitCode {
+    let args = || std::iter::once(version.name()).chain(args.iter().map(String::as_str));
+    match version {
+        Version::V1 => {
+            let config: v1_naive::Config = shop::parse_from(args());
+            shop::run(&config.shop, v1_naive::app(&config)).await
+        }
+        Version::V2 => {
+            let config: v2_pessimistic::Config = shop::parse_from(args());
+            shop::run(&config.shop, v2_pessimistic::app(&config)).await
+        }
+        Version::V3 => {
+            let config: v3_optimistic::Config = shop::parse_from(args());
+            shop::run(&config.shop, v3_optimistic::app(&config)).await
+        }
+        Version::V4 => {
+            let config: v4_ratelimit::Config = shop::parse_from(args());
+            shop::run(&config.shop, v4_ratelimit::app(&config)).await
+        }
+        Version::V5 => {
+            let config: v5_hidden_api::Config = shop::parse_from(args());
+            shop::run(&config.shop, v5_hidden_api::app(&config)).await
+        }
+        Version::V6 => v6_production::main(&shop::parse_from(args())).await,
+    }
 }
 
 /// Whether all servers are named, or none is needed because somebody only asks for help.

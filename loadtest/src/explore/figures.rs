@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::{play::Played, step::Mark};
 use crate::{
     machine::{Machine, commit},
+    promise::Promise,
     record::{self, SCHEMA},
+    verdict::Verdict,
+    version::{Variant, Version},
 };
 
 /// A file of what was explored.
@@ -29,9 +32,9 @@ pub struct Explorations {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Explored {
     /// The crate.
-    pub version: String,
+    pub version: Version,
     /// Its variant.
-    pub variant: Option<String>,
+    pub variant: Option<Variant>,
     /// Buyers, each with an instance of its own.
     pub buyers: usize,
     /// Units.
@@ -57,9 +60,9 @@ pub struct Explored {
     /// How long it took.
     pub seconds: f64,
     /// What the version promises.
-    pub promised: String,
-    /// `as promised`, `not as promised`, or `measured` (where either is right).
-    pub verdict: String,
+    pub promised: Promise,
+    /// Whether it did that.
+    pub verdict: Verdict,
     /// The shortest order that breaks something.
     pub shortest: Option<Vec<String>>,
     /// The order that the picture shows: that one, or one with a conflict, or one with a wait.
@@ -120,9 +123,9 @@ pub struct Replays {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Replayed {
     /// The crate.
-    pub version: String,
+    pub version: Version,
     /// Its variant.
-    pub variant: Option<String>,
+    pub variant: Option<Variant>,
     /// Buyers, each with an instance of its own.
     pub buyers: usize,
     /// Units.

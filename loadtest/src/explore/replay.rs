@@ -34,8 +34,8 @@ pub async fn replay(
         same += usize::from(next == first);
     }
     Ok(Replayed {
-        version: stage.subject.version.name().into(),
-        variant: stage.subject.variant.clone(),
+        version: stage.subject.version,
+        variant: stage.subject.variant,
         buyers: stage.subject.buyers,
         stock: stage.subject.stock,
         schedule: schedule.to_string(),

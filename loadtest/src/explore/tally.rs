@@ -7,13 +7,16 @@ use super::{
     step::Mark,
 };
 use crate::{
+    database::Database,
     promise::{
         Conditions,
-        Promise::{self, Deadlocks, Holds, MayBreak, Oversells, Undersells},
+        Promise::{self, Breaks, Deadlocks, Holds, MayBreak, NoGate, Oversells, Starves, Undersells},
         promise,
     },
     scenario::Scenario,
     text::thousands,
+    verdict::Verdict,
+    version::title,
 };
 
 /// How much there is to see in an order of events, the worst first.
@@ -23,8 +26,8 @@ impl Explored {
     /// Nothing played yet.
     pub(crate) fn of(subject: &Subject) -> Explored {
         Explored {
-            version: subject.version.name().into(),
-            variant: subject.variant.clone(),
+            version: subject.version,
+            variant: subject.variant,
             buyers: subject.buyers,
             stock: subject.stock,
             orders_of_events: 0,
@@ -37,8 +40,8 @@ impl Explored {
             cut_off: 0,
             not_followed: 0,
             seconds: 0.0,
-            promised: String::new(),
-            verdict: String::new(),
+            promised: promised(subject),
+            verdict: Verdict::Measured,
             shortest: None,
             shown: None,
             orders: Vec::new(),
@@ -71,28 +74,25 @@ impl Explored {
     }
 
     /// Holds it to its promise, when all have been played.
-    pub(crate) fn judge(&mut self, subject: &Subject, seconds: f64) {
-        let promise = promised(subject);
+    pub(crate) fn judge(&mut self, seconds: f64) {
         self.seconds = seconds;
-        self.promised = promise.word().into();
-        let kept = match promise {
+        let kept = match self.promised {
             Oversells => self.oversell > 0,
             Undersells => self.undersell > 0 && self.oversell == 0,
             Deadlocks => self.deadlocks > 0 && self.oversell == 0,
             Holds => self.broken == 0,
-            _ => true,
+            // Those are about time, or about gates: no order of statements shows them.
+            MayBreak | Starves | Breaks | NoGate => {
+                self.verdict = Verdict::Measured;
+                return;
+            }
         };
-        self.verdict = match (promise, kept) {
-            (MayBreak, _) => "measured",
-            (_, true) => "as promised",
-            (_, false) => "not as promised",
-        }
-        .into();
+        self.verdict = if kept { Verdict::AsPromised } else { Verdict::NotAsPromised };
     }
 
     /// `v2-pessimistic process-lock`.
     pub fn title(&self) -> String {
-        title(&self.version, self.variant.as_deref())
+        title(self.version, self.variant)
     }
 
     /// Above its picture.
@@ -129,7 +129,7 @@ impl Explored {
 impl Replayed {
     /// `v2-pessimistic process-lock`.
     pub fn title(&self) -> String {
-        title(&self.version, self.variant.as_deref())
+        title(self.version, self.variant)
     }
 
     /// Above its picture.
@@ -141,10 +141,6 @@ impl Replayed {
     pub fn says(&self) -> String {
         format!("{} of {} the same: {}", self.same, self.times, self.played.outcome())
     }
-}
-
-fn title(version: &str, variant: Option<&str>) -> String {
-    format!("{version}{}", variant.map(|variant| format!(" {variant}")).unwrap_or_default())
 }
 
 fn caption(title: &str, buyers: usize, stock: i64) -> String {
@@ -183,10 +179,10 @@ fn worth(played: &Played) -> Worth {
 fn promised(subject: &Subject) -> Promise {
     let promise = promise(Conditions {
         version: subject.version,
-        variant: subject.variant.as_deref(),
+        variant: subject.variant,
         scenario: Scenario::Stampede,
         instances: subject.buyers,
-        database: "postgres",
+        database: Database::Postgres,
         contended: true,
         crowded: true,
     });
@@ -216,7 +212,7 @@ mod tests {
         let subject = Subject { version, variant: None, buyers: 2, stock: 1 };
         let mut explored = Explored::of(&subject);
         plays.iter().for_each(|(order, oversold)| explored.add(played(order, *oversold)));
-        explored.judge(&subject, 1.0);
+        explored.judge(1.0);
         explored
     }
 
@@ -231,9 +227,9 @@ mod tests {
     #[test]
     fn a_version_is_held_to_its_promise_both_ways() {
         let verdict = |version, oversold| explored(version, &[("a", 0), ("b", oversold)]).verdict;
-        assert_eq!(verdict(Version::V1, 1), "as promised");
-        assert_eq!(verdict(Version::V1, 0), "not as promised");
-        assert_eq!(verdict(Version::V2, 0), "as promised");
-        assert_eq!(verdict(Version::V3, 1), "not as promised");
+        assert_eq!(verdict(Version::V1, 1), Verdict::AsPromised);
+        assert_eq!(verdict(Version::V1, 0), Verdict::NotAsPromised);
+        assert_eq!(verdict(Version::V2, 0), Verdict::AsPromised);
+        assert_eq!(verdict(Version::V3, 1), Verdict::NotAsPromised);
     }
 }

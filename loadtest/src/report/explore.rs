@@ -27,8 +27,8 @@ pub fn explored(file: &Explorations) -> String {
             body,
             "<tr><th scope=\"row\">{}<td><span class=\"badge {class}\">{}</span> {}{cells}</tr>",
             escape(&title),
-            escape(&explored.promised),
-            escape(&explored.verdict),
+            explored.promised,
+            explored.verdict,
         );
     }
     body += "</tbody></table></div>\n";

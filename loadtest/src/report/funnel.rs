@@ -1,6 +1,5 @@
 use std::fmt::Write;
 
-use super::escape;
 use crate::{
     record::{Record, Run},
     scenario::Scenario,
@@ -46,17 +45,13 @@ pub fn stages(run: &Run) -> Vec<(&'static str, u64)> {
 
 /// The stampede of each version as a funnel, as SVG.
 pub fn svg(record: &Record) -> String {
-    let of = |version: &str| {
-        let this =
-            |run: &&Run| run.version == version && run.variant.is_none() && run.scenario == Scenario::Stampede.name();
-        record.runs.iter().find(this)
-    };
-    let runs: Vec<_> = VERSIONS.iter().filter_map(|version| of(version.name())).collect();
+    let runs = VERSIONS.iter().filter_map(|&version| record.run_of(version, Scenario::Stampede));
+    let runs: Vec<_> = runs.collect();
     let most = runs.iter().map(|run| run.requests).max().unwrap_or_default().max(1) as f64;
     let (mut svg, mut y) = (String::new(), 6.0);
     for run in runs {
         let stages = stages(run);
-        let _ = write!(svg, "<text class=\"head\" x=\"4\" y=\"{:.1}\">{}</text>", y + 16.0, escape(&run.version));
+        let _ = write!(svg, "<text class=\"head\" x=\"4\" y=\"{:.1}\">{}</text>", y + 16.0, run.version);
         for (n, (words, requests)) in stages.iter().enumerate() {
             let width = (*requests as f64 / most * (RIGHT - LEFT)).max(1.0);
             let class = if n + 1 == stages.len() { "sql" } else { "bar" };

@@ -19,13 +19,8 @@ const FIGURES: [Figure; 5] = [
 
 /// Chapters 5 and 6 beside each other where chapter 5 breaks; nothing if the record lacks one of the four runs.
 pub(super) fn section(record: &Record) -> String {
-    let of = |scenario: Scenario, version: Version| {
-        let this =
-            |run: &&Run| run.version == version.name() && run.variant.is_none() && run.scenario == scenario.name();
-        record.runs.iter().find(this)
-    };
     let cells = [Scenario::TwoInstances, Scenario::Restart].map(|scenario| {
-        let [five, six] = [Version::V5, Version::V6].map(|version| of(scenario, version));
+        let [five, six] = [Version::V5, Version::V6].map(|version| record.run_of(version, scenario));
         Some((scenario, [five?, six?]))
     });
     let [Some(two), Some(restart)] = cells else { return String::new() };

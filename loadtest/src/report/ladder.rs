@@ -3,21 +3,19 @@ use std::fmt::Write;
 use super::escape;
 use crate::{
     record::{Record, Run},
+    scenario::Scenario,
     text::thousands,
+    version::Version,
 };
 
 /// What each version added, and what breaks it: the words of the picture. The figures are the record's.
-const STEPS: [(&str, &str, &str); 6] = [
-    ("v1-naive", "look, compare, write back", "right for one buyer; a crowd all looks before the first writes"),
-    ("v2-pessimistic", "select … for update", "nothing oversold; buyers of other sales wait as well"),
-    ("v3-optimistic", "where version = $2, try again", "nobody waits to look; the whole crowd still reaches SQL"),
-    ("v4-ratelimit", "a token bucket in front", "floods stay outside; one buyer may still take everything"),
-    ("v5-hidden-api", "window, cap, hidden path, one each", "fair to people; with two instances it turns them away"),
-    (
-        "v6-production",
-        "Redis decides, a queue carries, SQL records",
-        "any number of instances; what a crash costs is time",
-    ),
+const STEPS: [(Version, &str, &str); 6] = [
+    (Version::V1, "look, compare, write back", "right for one buyer; a crowd all looks before the first writes"),
+    (Version::V2, "select … for update", "nothing oversold; buyers of other sales wait as well"),
+    (Version::V3, "where version = $2, try again", "nobody waits to look; the whole crowd still reaches SQL"),
+    (Version::V4, "a token bucket in front", "floods stay outside; one buyer may still take everything"),
+    (Version::V5, "window, cap, hidden path, one each", "fair to people; with two instances it turns them away"),
+    (Version::V6, "Redis decides, a queue carries, SQL records", "any number of instances; what a crash costs is time"),
 ];
 
 const STYLE: &str = "text{font:15px system-ui,sans-serif;fill:#1c1b1a}.soft{fill:#67625c}.big{font-size:20px;font-weight:700}\
@@ -27,9 +25,7 @@ const STYLE: &str = "text{font:15px system-ui,sans-serif;fill:#1c1b1a}.soft{fill
 
 /// The ladder of the versions, the newest on top, as SVG. A version that the record lacks is left out.
 pub fn svg(record: &Record) -> String {
-    let of = |version: &str| {
-        record.runs.iter().find(|r| r.version == version && r.variant.is_none() && r.scenario == "stampede")
-    };
+    let of = |version| record.run_of(version, Scenario::Stampede);
     let steps: Vec<_> = STEPS.iter().filter_map(|step| Some((step, of(step.0)?))).collect();
     let (height, rise, shift) = (steps.len() as f64 * 104.0 + 44.0, 104.0, 60.0);
     let mut svg = String::new();
@@ -62,7 +58,7 @@ pub fn svg(record: &Record) -> String {
         height - 16.0,
         thousands(buyers as i64),
         thousands(stock),
-        escape(steps.first().map_or("", |(_, run)| run.database.as_str())),
+        steps.first().map_or(String::new(), |(_, run)| run.database.to_string()),
         escape(&record.commit.as_deref().unwrap_or("unknown").chars().take(12).collect::<String>()),
     )
 }
@@ -72,5 +68,5 @@ fn verdict(run: &Run) -> (&'static str, String) {
         return ("soft", "invalid run".into());
     }
     let class = if run.is_broken() { "bad" } else { "good" };
-    (class, format!("{} sold: {}", thousands(run.audit.orders), escape(&run.promised)))
+    (class, format!("{} sold: {}", thousands(run.audit.orders), run.promised))
 }

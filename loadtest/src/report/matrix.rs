@@ -75,7 +75,7 @@ pub fn svg(record: &Record) -> String {
          aria-label=\"Versions against attacks: what holds and what breaks\"><style>{STYLE}</style>{svg}\
          <text class=\"soft\" x=\"4\" y=\"{:.1}\">Dotted: measured, nothing was promised. Empty with dashes: invalid, says nothing. {}, commit {}</text></svg>\n",
         height - 10.0,
-        escape(record.runs.first().map_or("", |run| run.database.as_str())),
+        record.runs.first().map_or(String::new(), |run| run.database.to_string()),
         escape(&record.commit.as_deref().unwrap_or("unknown").chars().take(12).collect::<String>()),
     )
 }

@@ -20,6 +20,7 @@ use std::fmt::Write;
 use crate::{
     machine::Machine,
     record::{Bystander, Record, Run},
+    scenario::Scenario,
     text::thousands,
     verdict::Verdict,
 };
@@ -31,7 +32,7 @@ pub fn html(record: &Record) -> String {
     let mut body = [lead(record), pictures(record), instances::section(record), table(record)].concat();
     let all_open = !crate::matrix::is_one(record);
     for (n, run) in record.runs.iter().enumerate() {
-        body += &section(n, run, all_open || run.scenario == "stampede");
+        body += &section(n, run, all_open || run.scenario == Scenario::Stampede);
     }
     let about = format!(
         "Seed {}. Milliseconds count from the opening of the sale to the answer, for everybody, also for those who waited for \
@@ -114,7 +115,7 @@ fn table(record: &Record) -> String {
             "<tr><th scope=\"row\"><a href=\"#run-{n}\">{}</a><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}{}{}{}<td>{}</tr>",
             escape(&run.title()),
             badge(run),
-            escape(&run.database),
+            run.database,
             thousands(run.buyers as i64),
             thousands(run.told_yes()),
             thousands(audit.orders),
@@ -140,7 +141,7 @@ fn badge(run: &Run) -> String {
         _ if run.is_broken() => "bad",
         _ => "good",
     };
-    format!("<span class=\"badge {class}\">{}</span> {}", escape(&run.promised), escape(&run.verdict.to_string()))
+    format!("<span class=\"badge {class}\">{}</span> {}", run.promised, escape(&run.verdict.to_string()))
 }
 
 /// A run from near. Among many, only the stampedes lie open.
@@ -186,7 +187,7 @@ fn conditions(run: &Run) -> String {
         run.instances,
         if run.instances == 1 { "" } else { "s" },
         run.pool,
-        escape(&run.database),
+        run.database,
     )
 }
 

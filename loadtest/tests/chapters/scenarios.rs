@@ -13,7 +13,10 @@ use loadtest::{
         open_loop::Visitors,
     },
     verdict::Verdict,
-    version::Version::{self, V1, V3, V4, V5},
+    version::{
+        Variant,
+        Version::{self, V1, V3, V4, V5},
+    },
 };
 use tokio::sync::watch;
 
@@ -44,7 +47,7 @@ async fn a_stampede_meets_the_limit_and_the_stock_is_sold() {
     for version in [V4, V5] {
         let bucket = ["--global-rate=1", "--global-burst=300"].map(str::to_owned);
         let run = play_with("sqlite", version, Stampede, bucket.to_vec()).await;
-        assert_eq!((run.promised.as_str(), run.audit.orders), ("holds", 20), "{run:?}");
+        assert_eq!((run.promised.word(), run.audit.orders), ("holds", 20), "{run:?}");
         let through = run.counters["passed_rate_limit"];
         assert_eq!(through + run.outcomes["rate-limited"], 1000, "{run:?}");
         assert!((300..=301 + run.seconds as u64).contains(&through), "{run:?}");
@@ -92,7 +95,7 @@ async fn no_forgery_is_taken() {
 async fn two_instances_turn_honest_buyers_of_chapter_5_away() {
     assert_eq!(play(V4, TwoInstances).await.audit.orders, 20);
     let run = play(V5, TwoInstances).await;
-    assert_eq!(run.promised, "breaks");
+    assert_eq!(run.promised.word(), "breaks");
     assert!(run.outcomes["wrong-path"] > 50, "{run:?}");
     assert_eq!((run.audit.oversold, run.audit.lost_promises), (0, 0));
 }
@@ -107,14 +110,11 @@ async fn an_office_is_one_client_to_chapters_4_and_5() {
         run(&lab, &plan, Default::default()).await.unwrap()
     };
     let all = office(V3, &[]).await;
-    assert_eq!(
-        (all.promised.as_str(), &all.verdict, all.figure().as_str()),
-        ("holds", &Verdict::AsPromised, "50 of 50")
-    );
+    assert_eq!((all.promised.word(), &all.verdict, all.figure().as_str()), ("holds", &Verdict::AsPromised, "50 of 50"));
     assert_eq!((all.audit.orders, all.audit.undersold), (50, 0));
     for version in [V4, V5] {
         let run = office(version, &[]).await;
-        assert_eq!((run.promised.as_str(), &run.verdict), ("breaks", &Verdict::AsPromised), "{run:?}");
+        assert_eq!((run.promised.word(), &run.verdict), ("breaks", &Verdict::AsPromised), "{run:?}");
         assert!(value(&run) < 50.0 && run.outcomes["rate-limited"] > 0, "{run:?}");
         assert!(run.audit.is_sound(), "{run:?}");
         let wide = office(version, &version.wide_limits()).await;
@@ -169,10 +169,10 @@ async fn visitors_come_to_all_instances() {
 async fn a_restart_loses_no_yes_but_every_path() {
     for version in [V3, V4] {
         let run = play(version, Restart).await;
-        assert_eq!((run.promised.as_str(), run.audit.lost_promises, run.audit.orders), ("holds", 0, 20), "{run:?}");
+        assert_eq!((run.promised.word(), run.audit.lost_promises, run.audit.orders), ("holds", 0, 20), "{run:?}");
     }
     let run = play(V5, Restart).await;
-    assert_eq!((run.promised.as_str(), run.audit.lost_promises), ("breaks", 0));
+    assert_eq!((run.promised.word(), run.audit.lost_promises), ("breaks", 0));
     assert!(run.outcomes["wrong-path"] > 50, "{run:?}");
     assert!((5..=10).contains(&run.outcomes["bought"]), "it was killed in the middle: {run:?}");
 }
@@ -198,7 +198,7 @@ async fn a_run_that_fails_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_about_the_version_is_not_asked_of_a_variant() {
-    let plan = Plan { buyers: 50, stock: 20, ..Plan::new(V1, Some("transaction"), Scalper) };
+    let plan = Plan { buyers: 50, stock: 20, ..Plan::new(V1, Some(Variant::Transaction), Scalper) };
     let run = run(&lab("sqlite").await, &plan, Default::default()).await.unwrap();
-    assert_eq!((run.promised.as_str(), run.verdict), ("may break", Verdict::Measured));
+    assert_eq!((run.promised.word(), run.verdict), ("may break", Verdict::Measured));
 }

@@ -13,12 +13,15 @@ use loadtest::{
         stampede::{self, Crowd},
     },
     verdict::Verdict,
-    version::Version::{self, V1, V2, V3},
+    version::{
+        Variant,
+        Version::{self, V1, V2, V3},
+    },
 };
 use v1_naive::shop::{self, sales::Sale};
 
 /// Small enough for a debug build, crowded enough to break what can break.
-fn crowd(version: Version, variant: Option<&str>) -> Plan {
+fn crowd(version: Version, variant: Option<Variant>) -> Plan {
     Plan { buyers: 600, stock: 20, connections: 200, ..Plan::stampede(version, variant) }
 }
 
@@ -33,7 +36,7 @@ async fn once(database: &str, plan: &Plan) -> record::Run {
 async fn oversells(database: &str, plan: Plan) {
     for seed in 1..=5 {
         let run = once(database, &Plan { seed, ..plan.clone() }).await;
-        assert_eq!(run.promised, "oversells");
+        assert_eq!(run.promised.word(), "oversells");
         if run.audit.oversold > 0 {
             assert!(run.audit.not_conserved > 0, "the counter does not know: {run:?}");
             assert_eq!(run.verdict, Verdict::AsPromised);
@@ -66,7 +69,7 @@ async fn v1_oversells_on_postgres() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: make test"]
 async fn v1_in_a_transaction_still_oversells() {
-    oversells("postgres", crowd(V1, Some("transaction"))).await;
+    oversells("postgres", crowd(V1, Some(Variant::Transaction))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,33 +101,33 @@ async fn v3_holds_on_postgres_and_counts_its_conflicts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_lock_holds_alone_and_oversells_in_pairs() {
-    holds("sqlite", crowd(V2, Some("process-lock"))).await;
-    oversells("sqlite", Plan { instances: 2, ..crowd(V2, Some("process-lock")) }).await;
+    holds("sqlite", crowd(V2, Some(Variant::ProcessLock))).await;
+    oversells("sqlite", Plan { instances: 2, ..crowd(V2, Some(Variant::ProcessLock)) }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: make test"]
 async fn insert_first_deadlocks_and_is_refused_cleanly() {
-    let run = once("postgres", &Plan { buyers: 16, connections: 16, ..crowd(V2, Some("insert-first")) }).await;
+    let run = once("postgres", &Plan { buyers: 16, connections: 16, ..crowd(V2, Some(Variant::InsertFirst)) }).await;
     assert!(run.counters["deadlocks"] > 0, "{run:?}");
     assert_eq!((run.audit.oversold, run.audit.lost_promises, run.audit.phantom_orders), (0, 0, 0));
     assert!(run.outcomes.keys().all(|kind| kind == "bought" || kind == "conflict"), "{run:?}");
-    assert_eq!((run.promised.as_str(), run.verdict), (Promise::Deadlocks.word(), Verdict::AsPromised));
+    assert_eq!((run.promised.word(), run.verdict), (Promise::Deadlocks.word(), Verdict::AsPromised));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: make test"]
 async fn serializable_holds_by_retries() {
-    holds("postgres", crowd(V2, Some("serializable"))).await;
-    let run = once("postgres", &crowd(V2, Some("serializable"))).await;
+    holds("postgres", crowd(V2, Some(Variant::Serializable))).await;
+    let run = once("postgres", &crowd(V2, Some(Variant::Serializable))).await;
     assert!(run.counters["serialization_failures"] > 0, "{run:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_retry_stock_is_left() {
-    let run = once("sqlite", &crowd(V3, Some("no-retry"))).await;
+    let run = once("sqlite", &crowd(V3, Some(Variant::NoRetry))).await;
     assert!(run.audit.undersold > 0 && run.audit.oversold == 0, "{run:?}");
-    assert_eq!((run.promised.as_str(), run.verdict), ("undersells", Verdict::AsPromised));
+    assert_eq!((run.promised.word(), run.verdict), ("undersells", Verdict::AsPromised));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,13 +135,13 @@ async fn the_retry_is_what_sells_out() {
     let no_retries = Plan { shop_args: vec!["--retries".into(), "0".into()], ..crowd(V3, None) };
     let run = once("sqlite", &no_retries).await;
     assert!(run.audit.undersold > 0, "{run:?}");
-    assert_eq!((run.promised.as_str(), &run.verdict), ("holds", &Verdict::NotAsPromised));
+    assert_eq!((run.promised.word(), &run.verdict), ("holds", &Verdict::NotAsPromised));
     assert_eq!(run.counters["give_ups"], run.outcomes["conflict"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_condition_in_the_update_holds_without_a_version() {
-    holds("sqlite", crowd(V3, Some("conditional"))).await;
+    holds("sqlite", crowd(V3, Some(Variant::Conditional))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,7 +154,7 @@ async fn bystanders_of_v2_find_the_pool_waiting_for_a_lock() {
     // Looked at every 20 ms, so it may have been all 15 that did not hold the lock; half of the pool is seen for certain.
     assert!(bystander.lock_waiters.unwrap() >= 8, "{run:?}");
     assert!(bystander.audit.is_sound() && bystander.outcomes["bought"] > 0, "{run:?}");
-    assert_eq!(run.promised, "starves");
+    assert_eq!(run.promised.word(), "starves");
 }
 
 /// Chapter 2's purchase with one thing missing.

@@ -22,14 +22,18 @@ use loadtest::{
         wire::Hold,
     },
     lab::Lab,
-    version::Version::{self, V1, V2, V3},
+    verdict::Verdict,
+    version::{
+        Variant,
+        Version::{self, V1, V2, V3},
+    },
 };
 use serde_json::Value;
 
 const LOST_UPDATE: &str = "A select · B select · A update · B update · A insert · B insert";
 
-fn subject(version: Version, variant: Option<&str>, stock: i64) -> Subject {
-    Subject { version, variant: variant.map(str::to_owned), buyers: 2, stock }
+fn subject(version: Version, variant: Option<Variant>, stock: i64) -> Subject {
+    Subject { version, variant, buyers: 2, stock }
 }
 
 async fn stage(subject: &Subject) -> (Lab, Stage) {
@@ -38,7 +42,7 @@ async fn stage(subject: &Subject) -> (Lab, Stage) {
     (lab, stage)
 }
 
-async fn explore(version: Version, variant: Option<&str>, stock: i64) -> Explored {
+async fn explore(version: Version, variant: Option<Variant>, stock: i64) -> Explored {
     let (lab, stage) = stage(&subject(version, variant, stock)).await;
     let explored = search(&stage, 1000, |_| ()).await.unwrap();
     stage.close(&lab).await.unwrap();
@@ -50,7 +54,7 @@ async fn explore(version: Version, variant: Option<&str>, stock: i64) -> Explore
 }
 
 /// How the schedule of the lost update comes out, and what is said of it.
-async fn lost_update(version: Version, variant: Option<&str>) -> (Played, Vec<String>) {
+async fn lost_update(version: Version, variant: Option<Variant>) -> (Played, Vec<String>) {
     let (lab, stage) = stage(&subject(version, variant, 1)).await;
     let schedule = LOST_UPDATE.parse().unwrap();
     let replayed = replay(&stage, &schedule, 20, |_| ()).await.unwrap();
@@ -70,7 +74,7 @@ fn told(played: &Played) -> [&str; 2] {
 async fn v1_oversells_in_12_of_16_orders_of_events() {
     let v1 = explore(V1, None, 1).await;
     assert_eq!((v1.orders_of_events, v1.oversell, v1.blocked, v1.conflicts), (16, 12, 0, 0));
-    assert_eq!(v1.verdict, "as promised");
+    assert_eq!(v1.verdict, Verdict::AsPromised);
     for order in &v1.orders {
         let looks = order.order.iter().rposition(|step| step.ends_with("select")).unwrap();
         let writes = order.order.iter().position(|step| step.ends_with("update")).unwrap();
@@ -88,7 +92,7 @@ async fn v1_oversells_in_12_of_16_orders_of_events() {
 async fn v2_oversells_in_no_order_and_waits_in_6_of_8() {
     let v2 = explore(V2, None, 1).await;
     assert_eq!((v2.orders_of_events, v2.oversell, v2.undersell, v2.broken, v2.blocked), (8, 0, 0, 0, 6));
-    assert_eq!((v2.verdict.as_str(), v2.shortest), ("as promised", None));
+    assert_eq!((v2.verdict.clone(), v2.shortest), (Verdict::AsPromised, None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,7 +110,7 @@ async fn v3_oversells_in_no_order_and_has_conflicts() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: make test"]
 async fn every_order_comes_out_the_same_when_it_is_played_again() {
-    for (version, variant) in [(V1, None), (V1, Some("transaction")), (V2, None), (V3, None)] {
+    for (version, variant) in [(V1, None), (V1, Some(Variant::Transaction)), (V2, None), (V3, None)] {
         let (lab, stage) = stage(&subject(version, variant, 1)).await;
         let explored = search(&stage, 1000, |_| ()).await.unwrap();
         assert!(explored.orders_of_events >= 8);
@@ -121,29 +125,29 @@ async fn every_order_comes_out_the_same_when_it_is_played_again() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: make test"]
 async fn the_variants_break_as_their_chapters_say() {
-    let transaction = explore(V1, Some("transaction"), 1).await;
+    let transaction = explore(V1, Some(Variant::Transaction), 1).await;
     assert!(transaction.oversell > 0 && transaction.blocked > 0, "{transaction:?}");
-    let process_lock = explore(V2, Some("process-lock"), 1).await;
+    let process_lock = explore(V2, Some(Variant::ProcessLock), 1).await;
     assert_eq!((process_lock.orders_of_events, process_lock.oversell), (16, 12), "each has a lock of its own");
-    let no_retry = explore(V3, Some("no-retry"), 2).await;
+    let no_retry = explore(V3, Some(Variant::NoRetry), 2).await;
     assert_eq!(no_retry.oversell, 0);
     assert!(no_retry.undersell > 0 && no_retry.undersell == no_retry.conflicts, "{no_retry:?}");
     for explored in [transaction, process_lock, no_retry] {
-        assert_eq!(explored.verdict, "as promised", "{}", explored.title());
+        assert_eq!(explored.verdict, Verdict::AsPromised, "{}", explored.title());
         assert!(explored.shortest.is_some());
     }
-    for (version, variant) in [(V2, "serializable"), (V3, "conditional")] {
+    for (version, variant) in [(V2, Variant::Serializable), (V3, Variant::Conditional)] {
         let explored = explore(version, Some(variant), 1).await;
-        assert_eq!((explored.broken, explored.verdict.as_str()), (0, "as promised"), "{variant}");
-        assert_eq!(explored.conflicts > 0, variant == "serializable", "nobody has looked, so nothing was stale");
+        assert_eq!((explored.broken, explored.verdict.clone()), (0, Verdict::AsPromised), "{variant}");
+        assert_eq!(explored.conflicts > 0, variant == Variant::Serializable, "nobody has looked, so nothing was stale");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: make test"]
 async fn a_deadlock_is_seen_and_ends() {
-    let explored = explore(V2, Some("insert-first"), 1).await;
-    assert_eq!((explored.oversell, explored.verdict.as_str()), (0, "as promised"));
+    let explored = explore(V2, Some(Variant::InsertFirst), 1).await;
+    assert_eq!((explored.oversell, explored.verdict.clone()), (0, Verdict::AsPromised));
     let both_insert_first = |order: &&OrderOfEvents| order.order[..2].iter().all(|step| step.ends_with("insert"));
     for order in &explored.orders {
         assert_eq!(order.deadlocks, usize::from(both_insert_first(&order)), "{order:?}");
@@ -202,7 +206,7 @@ async fn the_lost_update_is_lost_in_v1_waits_in_v2_and_conflicts_in_v3() {
 }
 
 async fn lost_update_inserting_first() -> (Played, Vec<String>) {
-    let (lab, stage) = stage(&subject(V2, Some("insert-first"), 1)).await;
+    let (lab, stage) = stage(&subject(V2, Some(Variant::InsertFirst), 1)).await;
     let once = replay::once(&stage, &"A insert · B insert · A select · B select".parse().unwrap()).await.unwrap();
     stage.close(&lab).await.unwrap();
     once

@@ -12,6 +12,8 @@ use loadtest::{
     },
     record::Record,
     text::thousands,
+    verdict::Verdict::AsPromised,
+    version::Version,
 };
 use serde_json::Value;
 
@@ -77,9 +79,9 @@ fn the_orders_of_events_are_those_of_the_figures() {
     for name in files {
         let file = root.join(format!("docs/results/{name}.json"));
         for explored in Explorations::read(&file).unwrap().explored {
-            assert_eq!((explored.verdict.as_str(), explored.not_followed, explored.cut_off), ("as promised", 0, 0));
+            assert_eq!((explored.verdict, explored.not_followed, explored.cut_off), (AsPromised, 0, 0));
             assert_eq!(explored.orders.len(), explored.orders_of_events, "{name}");
-            let limit = if explored.version == "v1-naive" { 10.0 } else { 30.0 };
+            let limit = if explored.version == Version::V1 { 10.0 } else { 30.0 };
             assert!(explored.buyers > 2 || explored.seconds < limit, "{name}: {} s", explored.seconds);
         }
         let printed = Command::new(loadtest()).arg("report").arg(&file).arg("--markdown").output().unwrap();
@@ -140,7 +142,7 @@ fn chapter_6_took_no_forgery() {
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/results/v6-forger.json")).unwrap();
     let record: Record = serde_json::from_str(&text).unwrap();
     let [run] = &record.runs[..] else { panic!("{} runs", record.runs.len()) };
-    assert_eq!((run.version.as_str(), run.instances, run.figure().as_str()), ("v6-production", 2, "0 of 100,000"));
+    assert_eq!((run.version.name(), run.instances, run.figure().as_str()), ("v6-production", 2, "0 of 100,000"));
 }
 
 /// What chapters and cards quote stands in the figures.

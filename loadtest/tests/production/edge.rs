@@ -242,7 +242,7 @@ fn an_office_has_one_address_and_all_of_it_can_buy() {
             let shop_args = shop_args.iter().map(|&arg| arg.to_owned()).collect();
             let plan = Plan { nginx, shop_args, ..Plan::new(Version::V6, None, Scenario::Office) };
             let run = loadtest::run::run(&lab, &plan, Progress::default()).await.unwrap();
-            assert_eq!(run.promised, "holds", "{run:?}");
+            assert_eq!(run.promised.word(), "holds", "{run:?}");
             assert!(run.audit.is_sound() && run.audit.not_conserved == 0, "{run:?}");
             // Each asks at least for the page, two files and the sale.
             assert!(run.nginx.is_none_or(|edge| edge.requests >= 4 * 50), "{:?}", run.nginx);
