@@ -15,6 +15,8 @@ pub mod database;
 pub mod explore;
 /// Servers that die under chapter 6.
 pub mod fault;
+/// Files of figures.
+pub mod file;
 /// What the buyers were told.
 pub mod history;
 /// Servers, databases, folders.

@@ -5,7 +5,7 @@ use std::{fs, process::Command};
 use serde::{Deserialize, Serialize};
 
 /// The machine of a run: client, shops and database share it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Machine {
     /// Of the processor.
     pub model: String,

@@ -1,15 +1,14 @@
-//! The record of runs, as it is written to a file: what was run, on what, and what came of it.
+//! The record of runs: what was run, and what came of it.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::collections::BTreeMap;
 
-use anyhow::{Context, ensure};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     audit::Audit,
     database::Database,
+    file::{Figures, File, Kind},
     history::{Latency, Moment},
-    machine::{Machine, commit},
     promise::{Evidence, Promise},
     scenario::{Measure, Scenario, arrivals::Arrivals, bystander, calibration::Calibration},
     text::thousands,
@@ -17,24 +16,20 @@ use crate::{
     version::{Variant, Version, title},
 };
 
-/// The number that a reader of the file looks at first. It grows when a field changes its meaning or goes.
-pub const SCHEMA: u32 = 1;
-
 /// A file of runs.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Record {
-    /// [`SCHEMA`].
-    pub schema: u32,
-    /// Where.
-    pub machine: Machine,
-    /// Of which commit, `-dirty` if the working tree differed; nothing outside a checkout.
-    pub commit: Option<String>,
-    /// What was typed.
-    pub command: String,
+pub type Record = File<Runs>;
+
+/// Runs, one per stampede.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Runs {
     /// What the order of the buyers was drawn from.
     pub seed: u64,
-    /// One per stampede.
+    /// In the order in which they were played.
     pub runs: Vec<Run>,
+}
+
+impl Figures for Runs {
+    const KIND: Kind = Kind::Runs;
 }
 
 /// One stampede and its audit.
@@ -239,80 +234,11 @@ impl Flood {
     }
 }
 
-impl Record {
-    /// A record of these runs, made here and now.
-    pub fn new(seed: u64, runs: Vec<Run>) -> Record {
-        Record { schema: SCHEMA, machine: Machine::this(), commit: commit(), command: command(), seed, runs }
-    }
-
+impl Runs {
     /// The first run of a version itself in this scenario.
     pub fn run_of(&self, version: Version, scenario: Scenario) -> Option<&Run> {
         self.runs.iter().find(|run| run.version == version && run.variant.is_none() && run.scenario == scenario)
     }
-
-    /// Reads a file that [`Record::write`] has written.
-    ///
-    /// # Errors
-    /// It cannot be read, is cut off, is no such file, or is of a schema that this program does not know.
-    pub fn read(path: &Path) -> anyhow::Result<Record> {
-        read(path)
-    }
-
-    /// Writes it.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn write(&self, path: &Path) -> anyhow::Result<()> {
-        write(self, path)
-    }
-}
-
-/// What was typed. The program's own path says nothing and differs everywhere.
-pub(crate) fn command() -> String {
-    let command = std::iter::once("cargo loadtest".to_owned()).chain(std::env::args().skip(1));
-    command.collect::<Vec<_>>().join(" ")
-}
-
-/// Reads a file of figures, if it is whole and of a schema that this program knows.
-pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
-    read_up_to(SCHEMA, path)
-}
-
-/// The same for figures that have schemas of their own, of which this program knows those up to `newest`.
-pub(crate) fn read_up_to<T: DeserializeOwned>(newest: u32, path: &Path) -> anyhow::Result<T> {
-    #[derive(Deserialize)]
-    struct Any {
-        schema: u32,
-    }
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let no_run_file = || format!("{} is not a whole run file", path.display());
-    let Any { schema } = serde_json::from_str(&text).with_context(no_run_file)?;
-    ensure!(
-        schema <= newest,
-        "{} is of schema {schema}, this program reads {newest}: take a newer one",
-        path.display()
-    );
-    serde_json::from_str(&text).with_context(no_run_file)
-}
-
-/// Writes figures as [`read`] reads them.
-pub(crate) fn write(figures: &impl Serialize, path: &Path) -> anyhow::Result<()> {
-    let text = serde_json::to_string_pretty(figures)? + "\n";
-    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// Finds out before a long run whether its result can be written.
-///
-/// # Errors
-/// The file cannot be written.
-pub fn check_writable(path: &Path) -> anyhow::Result<()> {
-    let new = !path.exists();
-    let opened = fs::OpenOptions::new().create(true).append(true).open(path);
-    opened.with_context(|| format!("cannot write {}", path.display()))?;
-    if new {
-        let _ = fs::remove_file(path); // a run that is broken off is to leave nothing
-    }
-    Ok(())
 }
 
 impl Run {

@@ -34,8 +34,8 @@ const EVERY: Duration = Duration::from_millis(250);
 const AT_MOST_EVERY: Duration = Duration::from_millis(50);
 /// How long somebody who asks for one waits for the next look.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Sales are shown, and carried on with, for so long after their end.
-pub(crate) const AFTERWARDS_MS: i64 = 86_400_000;
+/// Sales are shown, and carried on with, for so long after their end: a day.
+pub(crate) const SHOWN_MS: i64 = 86_400_000;
 
 /// A sale as SQL has it.
 #[derive(Debug, Clone, Serialize, sqlx::FromRow)]
@@ -111,7 +111,7 @@ impl Catalogue {
                              sold < stock or exists (select from orders where sale_id = sales.id and status = 'confirmed')
                                  as units_may_return
                          from sales where closes_at > now_ms() - $1";
-            let query = sqlx::query_as::<_, SaleRow>(query).bind(AFTERWARDS_MS);
+            let query = sqlx::query_as::<_, SaleRow>(query).bind(SHOWN_MS);
             let rows = in_time(query.fetch_all(sql)).await?;
             let sales = rows.into_iter().map(|sale| (sale.id, Arc::new(sale))).collect();
             if let Ok(mut known) = self.sales.write() {

@@ -1,7 +1,6 @@
 //! Chapter 6: the flash sale that a company could start from. SQL is the record, Redis decides who gets a unit, RabbitMQ
 //! carries it from one to the other; any number of instances, and no gap in which a unit or a promise is lost.
 //!
-//! An order goes through five files; read them in this order: `reserve`, `relay`, `worker`, `notify`, `release`.
 //! Run with
 //!
 //! ```text
@@ -9,42 +8,82 @@
 //! ```
 //!
 //! or, with servers of your own (the program says which), `cargo run -p v6-production`.
+//!
+//! # A tour
+//!
+//! The path of an order is five files. Read them in this order:
+//!
+//! 1. `reserve` holds a unit in Redis, or not (`reserve.lua` decides).
+//! 2. `relay` carries the reservation from Redis into the queue.
+//! 3. `worker` turns it into an order in SQL.
+//! 4. `notify` tells the buyer.
+//! 5. `release` sells unpaid units again.
+//!
+//! Then what stands around that path: `gate` says who may buy, `payment` takes the money, `page` is what people see, `upkeep` keeps
+//! Redis in line with SQL. `sql`, `redis_store` and `transport` are the ways to the three servers. `run` puts all of it together.
 
-mod notify; // 4: back to the buyer
-mod relay; // 2: from Redis into the queue
+/// The path of an order, 1: a unit is held in Redis, or not.
+mod reserve;
+
+/// The path of an order, 2: from Redis into the queue.
+mod relay;
+
+/// The path of an order, 3: from the queue into SQL.
+mod worker;
+
+/// The path of an order, 4: back to the buyer.
+mod notify;
+
+/// The path of an order, 5: unpaid units are sold again.
 mod release;
-mod reserve; // 1: a unit is held in Redis, or not
-mod worker; // 3: from the queue into SQL // 5: unpaid units are sold again
 
-/// What this process knows of the sales.
-mod catalogue;
-/// One for all instances.
-mod clock;
-mod config;
-mod error;
-mod gate; // who may buy
-mod headers;
-/// Who may do something alone, and until when.
-mod lease;
-mod observe;
-mod operate;
-mod order_id;
-/// `GET /orders/{order_id}`.
+/// Who may buy.
+mod gate;
+/// `GET /orders` and what an order says of itself.
 mod orders;
+/// The page that people buy at.
 mod page;
+/// What is paid for an order.
 mod payment;
-mod redis_store;
-mod run;
-/// Errors that waiting does not mend.
-mod set_up;
+/// A short address for each sale.
 mod short_link;
 /// The filter before Redis.
 mod sold_out;
+
+/// What this process knows of the sales.
+mod catalogue;
+/// One time for all instances.
+mod clock;
+/// Who may do something alone, and until when.
+mod lease;
+/// What keeps Redis in line with SQL.
+mod upkeep;
+
+/// The way to Redis.
+mod redis_store;
+/// The way to PostgreSQL.
 mod sql;
+/// The way to RabbitMQ.
+mod transport;
+
+/// Settings and commands.
+mod config;
+/// Answers that are no.
+mod error;
+/// Headers that every answer has.
+mod headers;
+/// Metrics and readiness.
+mod observe;
+/// What an operator does beside running the shop.
+mod operate;
+/// An order's number, and what is in it.
+mod order_id;
+/// One process from start to end.
+mod run;
+/// Errors of the set-up, that waiting does not mend.
+mod set_up;
 /// Waiting, starting again, and the pauses between.
 mod supervise;
-mod transport;
-mod upkeep; // what keeps Redis in line with SQL
 
 use std::{ops::Deref, sync::Arc};
 

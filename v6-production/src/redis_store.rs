@@ -20,6 +20,8 @@ use url::Url;
 pub(crate) use self::shared::SharedConnection;
 use crate::order_id::MOST_NUMBERS;
 
+/// How long Redis remembers a sale that is over, for latecomers and for those who look back: two days.
+pub(crate) const KEPT_MS: i64 = 2 * 86_400_000;
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(2);
 /// How long a sale counts as missed after somebody has asked for it.

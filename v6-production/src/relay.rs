@@ -18,7 +18,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::outbox::GROUP;
-pub(crate) use self::outbox::{AFTERWARDS_MS, Entry, Outbox};
+pub(crate) use self::outbox::{Entry, Outbox};
 use crate::{
     catalogue::Catalogue,
     observe::list,

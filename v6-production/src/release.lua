@@ -3,6 +3,7 @@
 --
 -- KEYS  1 sale (hash)  2 held (hash)  3 spent (set)  4 ended (hash)
 -- ARGV  1 channel for news of stock  2 the sale's number  3 how long a path is good (milliseconds)
+--       4 how long Redis remembers a sale that is over (milliseconds)
 --       then for each order: buyer (8 bytes), order's id (8 bytes), 1 if there is a unit to be sold again, 0 if SQL had none for it
 -- Returns how many units are for sale again, or -1 while the sale is closed: it may be about to be made from a picture in which
 -- these orders still hold their units
@@ -10,7 +11,7 @@
 if redis.call('HEXISTS', KEYS[1], 'replid') == 0 then return -1 end
 
 local units = 0
-for n = 4, #ARGV, 3 do
+for n = 5, #ARGV, 3 do
   local held = redis.call('HGET', KEYS[2], ARGV[n])
   -- Another id is a later reservation of the same buyer.
   if held and string.sub(held, 1, 8) == ARGV[n + 1] then
@@ -27,7 +28,7 @@ for n = 4, #ARGV, 3 do
   end
 end
 if redis.call('EXISTS', KEYS[4]) == 1 then
-  redis.call('PEXPIREAT', KEYS[4], redis.call('HGET', KEYS[1], 'closes_at') + 172800000)
+  redis.call('PEXPIREAT', KEYS[4], redis.call('HGET', KEYS[1], 'closes_at') + ARGV[4])
 end
 if units > 0 then
   local stock = redis.call('HINCRBY', KEYS[1], 'stock', units)

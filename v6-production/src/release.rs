@@ -10,7 +10,12 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    catalogue::AFTERWARDS_MS, notify::Notices, observe::list, order_id::OrderId, redis_store::RedisStore, sql::in_time,
+    catalogue::SHOWN_MS,
+    notify::Notices,
+    observe::list,
+    order_id::OrderId,
+    redis_store::{KEPT_MS, RedisStore},
+    sql::in_time,
     supervise,
 };
 
@@ -79,7 +84,7 @@ async fn to_give_back(sql: &PgPool) -> sqlx::Result<Vec<Over>> {
                  where status in ('expired', 'failed') and not given_back
                      and exists (select from sales where sales.id = sale_id and closes_at > now_ms() - $2)
                  order by id limit $1";
-    sqlx::query_as(query).bind(BATCH).bind(AFTERWARDS_MS).fetch_all(sql).await
+    sqlx::query_as(query).bind(BATCH).bind(SHOWN_MS).fetch_all(sql).await
 }
 
 /// First Redis, then the note that it was done: in between, it is done again, and changes nothing. Returns whether all of them
@@ -94,7 +99,7 @@ async fn give_back(sql: &PgPool, redis: &RedisStore, path_ttl: Duration, orders:
         let keys = redis.keys(sale_id);
         let mut call = SCRIPT.key(keys.sale);
         call.key(keys.held).key(keys.spent).key(keys.ended);
-        call.arg(redis.channel("stock")).arg(sale_id).arg(path_ttl.as_millis() as u64);
+        call.arg(redis.channel("stock")).arg(sale_id).arg(path_ttl.as_millis() as u64).arg(KEPT_MS);
         for order in &orders {
             call.arg(&order.buyer_id.to_be_bytes()).arg(&order.id.0.to_be_bytes()).arg(i64::from(order.unit));
         }

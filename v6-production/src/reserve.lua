@@ -5,6 +5,7 @@
 --       4 the sale's number  5 the last order number there is
 --       6 attempts of a buyer in a while  7 the while (milliseconds)  8 buyers who are counted at the same time
 --       9 how long a path is good (milliseconds)  10 1 if this may have been asked before, else 0
+--       11 how long Redis remembers a sale that is over (milliseconds)  12 path numbers in a millisecond
 --       then for each attempt: buyer, request id, path (8 bytes each)
 -- Returns for each attempt: the order's id, or one of the codes below (negative)
 
@@ -29,7 +30,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local base, last_number = tonumber(ARGV[2]), tonumber(ARGV[5])
 local tries, the_while, most_buyers = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local path_lives = tonumber(ARGV[9])
+local path_lives, afterwards, paths_per_ms = tonumber(ARGV[9]), tonumber(ARGV[11]), tonumber(ARGV[12])
 
 -- The buyers' counts are one hash that lives for a while: with it all of them begin anew.
 local left = redis.call('PTTL', KEYS[4])
@@ -76,7 +77,7 @@ local function reserve(buyer, request, path)
   if now >= closes_at then return CLOSED end
 
   -- Too old; or the buyer's unit was bought with it, or one that has been given back.
-  if now >= math.floor(struct.unpack('>I8', path) / 4096) + path_lives then return WRONG_PATH end
+  if now >= math.floor(struct.unpack('>I8', path) / paths_per_ms) + path_lives then return WRONG_PATH end
   if held and string.sub(held, 9, 16) == path then return WRONG_PATH end
   if has_spent and redis.call('SISMEMBER', KEYS[5], buyer .. path) == 1 then return WRONG_PATH end
 
@@ -98,12 +99,12 @@ local function reserve(buyer, request, path)
 end
 
 local answers, before = {}, number
-for n = 11, #ARGV, 3 do
+for n = 13, #ARGV, 3 do
   answers[#answers + 1] = reserve(ARGV[n], ARGV[n + 1], ARGV[n + 2])
 end
--- Of use while the sale is open and two days longer, for latecomers and for those who look back.
+-- Of use while the sale is open and a while longer, for latecomers and for those who look back.
 if number ~= before then
-  redis.call('PEXPIREAT', KEYS[2], closes_at + 172800000)
+  redis.call('PEXPIREAT', KEYS[2], closes_at + afterwards)
   redis.call('PERSIST', KEYS[3]) -- an empty outbox ends with its sale, and an entry does not
 end
 return answers

@@ -31,6 +31,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 pub(crate) use self::{rebuild::Why, seed::seed, stage::Stage, walk::Walk};
 use crate::{
+    catalogue::SHOWN_MS,
     lease::Lease,
     redis_store::RedisStore,
     transport::{Link, Transport},
@@ -60,8 +61,8 @@ pub(crate) struct Upkeep {
 impl Upkeep {
     /// Sales that are not over for a day: of those Redis is to know.
     pub(crate) async fn sales(&self) -> sqlx::Result<Vec<i64>> {
-        let query = "select id from sales where closes_at > now_ms() - 86400000 order by id";
-        sqlx::query_scalar(query).fetch_all(&self.sql).await
+        let query = "select id from sales where closes_at > now_ms() - $1 order by id";
+        sqlx::query_scalar(query).bind(SHOWN_MS).fetch_all(&self.sql).await
     }
 
     /// A connection to RabbitMQ; `None` if it does not answer at once.

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loadtest::{
     explore::{
         explain::explain,
-        figures::{Explorations, Explored},
+        figures::{Explorations, Explored, Searches},
         picture,
         search::search,
         stage::{Stage, Subject},
@@ -93,7 +93,7 @@ fn show(all: &[Explored]) {
 
 fn conclude(destination: &Destination, all: Vec<Explored>) -> anyhow::Result<Exit> {
     let kept = all.iter().all(|explored| explored.verdict != Verdict::NotAsPromised);
-    let file = Explorations::new(all);
+    let file = Explorations::new(Searches { explored: all });
     if let Some(json) = destination.json() {
         file.write(json)?;
     }

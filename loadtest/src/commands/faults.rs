@@ -5,13 +5,13 @@ use clap::ValueEnum;
 use loadtest::{
     fault::{
         Fault,
-        figures::{Faults, REPEATS, Verdict},
+        figures::{self, Faults, REPEATS, Verdict},
         round, table,
     },
+    file::check_writable,
     lab::Lab,
     open_files,
     plan::Plan,
-    record::check_writable,
     services::{Server, Services},
     text::thousands,
     version::Version,
@@ -65,7 +65,7 @@ impl Grid {
                 resumes.with_context(|| format!("cannot go on with {}", file.display()))?;
                 played
             }
-            None => Faults::new(args.seed, Vec::new()),
+            None => Faults::new(figures::Grid { seed: args.seed, faults: Vec::new() }),
         };
         let file = args.resume.as_ref().or(args.json.as_ref()).cloned();
         file.iter().try_for_each(|file| check_writable(file))?;

@@ -5,13 +5,13 @@ use std::{
 
 use clap::ValueEnum;
 use loadtest::{
+    file::check_writable,
     mutant::{
         self, Mutant,
         play::play,
-        table::{Mutants, print},
+        table::{Cells, Mutants, print},
     },
     open_files,
-    record::check_writable,
     scenario::SCENARIOS,
     services,
 };
@@ -44,7 +44,7 @@ pub(crate) async fn mutants(args: cli::Mutants) -> anyhow::Result<Exit> {
             }
         );
         if let Some(file) = &args.json {
-            Mutants::new(cells).write(file)?;
+            Mutants::new(Cells { mutants: cells }).write(file)?;
         }
         Ok(if expected { Exit::AsPromised } else { Exit::PromiseBroken })
     })

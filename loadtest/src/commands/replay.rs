@@ -1,7 +1,7 @@
 use anstream::print;
 use loadtest::{
     explore::{
-        figures::Replays,
+        figures::{Playings, Replays},
         picture, replay,
         schedule::Schedule,
         stage::{Stage, Subject},
@@ -38,7 +38,7 @@ pub(crate) async fn replay(args: Replay) -> anyhow::Result<Exit> {
         }
         println!("{}.", replayed.says());
         let same = replayed.same == replayed.times;
-        let file = Replays::new(vec![replayed]);
+        let file = Replays::new(Playings { replayed: vec![replayed] });
         if let Some(json) = destination.json() {
             file.write(json)?;
         }

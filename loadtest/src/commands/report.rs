@@ -11,9 +11,10 @@ use loadtest::{
         figures::{Explorations, Replays},
     },
     fault::{self, figures::Faults},
+    file::{Kind as Figures, check_writable},
     matrix,
     mutant::{self, table::Mutants},
-    record::{Record, Run, check_writable},
+    record::{Record, Run, Runs},
     report, table,
 };
 
@@ -42,7 +43,7 @@ impl Destination {
     /// Writes what was asked for, says where the report is, and judges the runs: the worst of them counts.
     pub(crate) fn conclude(&self, seed: u64, runs: Vec<Run>) -> anyhow::Result<Exit> {
         let exit = runs.iter().map(Exit::of).max().unwrap_or(Exit::AsPromised);
-        let record = Record::new(seed, runs);
+        let record = Record::new(Runs { seed, runs });
         if matrix::is_one(&record) {
             matrix::print(&record);
         }
@@ -75,36 +76,35 @@ impl Destination {
 }
 
 pub(crate) fn again(args: Again) -> anyhow::Result<Exit> {
-    if let Ok(faults) = Faults::read(&args.file) {
-        ensure!(args.markdown, "{} is of faults: --markdown prints their table", args.file.display());
-        print!("{}", fault::table::markdown(&faults));
-        return Ok(Exit::AsPromised);
-    }
-    if let Ok(mutants) = Mutants::read(&args.file) {
-        ensure!(args.markdown, "{} is of mutants: --markdown prints their table", args.file.display());
-        print!("{}", mutant::table::markdown(&mutants));
-        return Ok(Exit::AsPromised);
-    }
-    if let Ok(explored) = Explorations::read(&args.file) {
-        if args.markdown {
-            print!("{}", explore::table::markdown(&explored));
-            return Ok(Exit::AsPromised);
-        }
-        return again_as(args, &report::explore::explored(&explored));
-    }
-    if let Ok(replays) = Replays::read(&args.file) {
-        ensure!(!args.markdown, "{} is of a schedule, which has no table", args.file.display());
-        return again_as(args, &report::explore::replayed(&replays));
-    }
-    let record = Record::read(&args.file)?;
+    let (file, kind) = (&args.file, Figures::of(&args.file)?);
     if args.markdown {
-        print!("{}", table::markdown(&record));
-        if matrix::is_one(&record) {
-            print!("\n{}", matrix::markdown(&record));
-        }
+        print!("{}", markdown(file, kind)?);
         return Ok(Exit::AsPromised);
     }
-    again_as(args, &report::html(&record))
+    let html = match kind {
+        Figures::Runs => report::html(&Record::read(file)?),
+        Figures::Explored => report::explore::explored(&Explorations::read(file)?),
+        Figures::Replayed => report::explore::replayed(&Replays::read(file)?),
+        Figures::Faults | Figures::Mutants => {
+            bail!("{} is of {kind}: --markdown prints their table", file.display())
+        }
+    };
+    again_as(args, &html)
+}
+
+/// The table of a file, for a README.
+fn markdown(file: &Path, kind: Figures) -> anyhow::Result<String> {
+    Ok(match kind {
+        Figures::Runs => {
+            let record = Record::read(file)?;
+            let matrix = matrix::is_one(&record).then(|| format!("\n{}", matrix::markdown(&record)));
+            table::markdown(&record) + &matrix.unwrap_or_default()
+        }
+        Figures::Faults => fault::table::markdown(&Faults::read(file)?),
+        Figures::Mutants => mutant::table::markdown(&Mutants::read(file)?),
+        Figures::Explored => explore::table::markdown(&Explorations::read(file)?),
+        Figures::Replayed => bail!("{} is of {kind}, which have no table", file.display()),
+    })
 }
 
 fn again_as(args: Again, html: &str) -> anyhow::Result<Exit> {
@@ -135,7 +135,8 @@ fn of_runs(kind: Kind, file: &Path) -> anyhow::Result<String> {
 /// Of the first that the file has.
 fn lanes(file: &Path) -> anyhow::Result<String> {
     let no_order = || format!("{} has no order of events to show", file.display());
-    if let Ok(explored) = Explorations::read(file) {
+    if Figures::of(file)? == Figures::Explored {
+        let explored = Explorations::read(file)?;
         let first = explored.explored.iter().find_map(|one| Some((one.caption(), one.shown.as_ref()?)));
         return first.map(|(caption, shown)| report::lanes::svg(&caption, shown)).with_context(no_order);
     }

@@ -1,31 +1,29 @@
 //! What came of all orders of events, and of a schedule: as it is written to a file.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::{play::Played, step::Mark};
 use crate::{
-    machine::{Machine, commit},
+    file::{Figures, File, Kind},
     promise::Promise,
-    record::{self, SCHEMA},
     verdict::Verdict,
     version::{Variant, Version},
 };
 
 /// A file of what was explored.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Explorations {
-    /// As of a file of runs.
-    pub schema: u32,
-    /// Where.
-    pub machine: Machine,
-    /// Of which commit, `-dirty` if the working tree differed; nothing outside a checkout.
-    pub commit: Option<String>,
-    /// What was typed.
-    pub command: String,
+pub type Explorations = File<Searches>;
+
+/// What was explored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Searches {
     /// Version by version.
     pub explored: Vec<Explored>,
+}
+
+impl Figures for Searches {
+    const KIND: Kind = Kind::Explored;
 }
 
 /// A version, and every order of events there is.
@@ -105,18 +103,17 @@ mod as_schedule {
 }
 
 /// A file of schedules that were played.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Replays {
-    /// As of a file of runs.
-    pub schema: u32,
-    /// Where.
-    pub machine: Machine,
-    /// Of which commit, `-dirty` if the working tree differed; nothing outside a checkout.
-    pub commit: Option<String>,
-    /// What was typed.
-    pub command: String,
+pub type Replays = File<Playings>;
+
+/// Schedules that were played.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Playings {
     /// One schedule on one version.
     pub replayed: Vec<Replayed>,
+}
+
+impl Figures for Playings {
+    const KIND: Kind = Kind::Replayed;
 }
 
 /// A schedule on a version.
@@ -142,54 +139,6 @@ pub struct Replayed {
     pub notes: Vec<String>,
     /// The first time.
     pub played: Played,
-}
-
-impl Explorations {
-    /// A file of these, made here and now.
-    pub fn new(explored: Vec<Explored>) -> Explorations {
-        let (machine, command) = (Machine::this(), record::command());
-        Explorations { schema: SCHEMA, machine, commit: commit(), command, explored }
-    }
-
-    /// Reads a file that [`Explorations::write`] has written.
-    ///
-    /// # Errors
-    /// It cannot be read, is cut off, is no such file, or is of a schema that this program does not know.
-    pub fn read(path: &Path) -> anyhow::Result<Explorations> {
-        record::read(path)
-    }
-
-    /// Writes it.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn write(&self, path: &Path) -> anyhow::Result<()> {
-        record::write(self, path)
-    }
-}
-
-impl Replays {
-    /// A file of these, made here and now.
-    pub fn new(replayed: Vec<Replayed>) -> Replays {
-        let (machine, command) = (Machine::this(), record::command());
-        Replays { schema: SCHEMA, machine, commit: commit(), command, replayed }
-    }
-
-    /// Reads a file that [`Replays::write`] has written.
-    ///
-    /// # Errors
-    /// As [`Explorations::read`].
-    pub fn read(path: &Path) -> anyhow::Result<Replays> {
-        record::read(path)
-    }
-
-    /// Writes it.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn write(&self, path: &Path) -> anyhow::Result<()> {
-        record::write(self, path)
-    }
 }
 
 impl OrderOfEvents {

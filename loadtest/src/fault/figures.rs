@@ -1,38 +1,33 @@
-use std::{collections::BTreeMap, fmt, fs, path::Path};
+use std::{collections::BTreeMap, fmt};
 
-use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::Fault;
 use crate::{
     audit::Audit,
-    machine::{Machine, commit},
+    file::{Figures, File, Kind},
     money::Money,
-    record,
     text::thousands,
 };
 
-/// The number that a reader of the file looks at first. In schema 1 nobody knows whether a fault was in place, and a buyer who
-/// was told `queued` or `sold-out` counted as recovery: all its rounds are invalid.
-pub const SCHEMA: u32 = 2;
 /// How often an invalid round is played again, with another seed.
 pub const REPEATS: usize = 3;
 
-/// A file of faults.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Faults {
-    /// [`SCHEMA`].
-    pub schema: u32,
-    /// Where.
-    pub machine: Machine,
-    /// Of which commit, `-dirty` if the working tree differed; `None` outside a checkout.
-    pub commit: Option<String>,
-    /// What was typed.
-    pub command: String,
+/// A file of faults. In one of schema 1 nobody knows whether a fault was in place, and a buyer who was told `queued` or `sold-out`
+/// counted as recovery: all its rounds are invalid.
+pub type Faults = File<Grid>;
+
+/// Faults and their rounds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Grid {
     /// What the order of the buyers was drawn from; each round adds one.
     pub seed: u64,
     /// Fault by fault.
     pub faults: Vec<Rounds>,
+}
+
+impl Figures for Grid {
+    const KIND: Kind = Kind::Faults;
 }
 
 /// A fault and the rounds in which it struck.
@@ -141,34 +136,7 @@ impl Strike {
     }
 }
 
-impl Faults {
-    /// A file of these, made here and now.
-    pub fn new(seed: u64, faults: Vec<Rounds>) -> Faults {
-        let (machine, command) = (Machine::this(), record::command());
-        Faults { schema: SCHEMA, machine, commit: commit(), command, seed, faults }
-    }
-
-    /// Reads a file that [`Faults::write`] has written.
-    ///
-    /// # Errors
-    /// It cannot be read, is cut off, is no such file, or is of a schema that this program does not know.
-    pub fn read(path: &Path) -> anyhow::Result<Faults> {
-        record::read_up_to(SCHEMA, path)
-    }
-
-    /// Writes it. A file that is there keeps its content until the new one is whole.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn write(&self, path: &Path) -> anyhow::Result<()> {
-        if path.exists() && !path.is_file() {
-            return record::write(self, path); // a terminal or a pipe
-        }
-        let part = path.with_extension("json.part");
-        record::write(self, &part)?;
-        fs::rename(&part, path).with_context(|| format!("cannot write {}", path.display()))
-    }
-
+impl Grid {
     /// The rounds of a fault; none yet if it is new to this file.
     pub fn of(&mut self, fault: Fault) -> &mut Rounds {
         let known = self.faults.iter().position(|rounds| rounds.fault == fault);

@@ -1,7 +1,8 @@
 use anyhow::{bail, ensure};
 
-use super::figures::{Faults, SCHEMA};
+use super::figures::Faults;
 use crate::{
+    file::SCHEMA,
     machine::{Machine, commit},
     plan::Plan,
     text::thousands,
@@ -48,7 +49,7 @@ mod tests {
         audit::Audit,
         fault::{
             Fault,
-            figures::{Round, Strike, Verdict},
+            figures::{Grid, Round, Strike, Verdict},
         },
         version::Version,
     };
@@ -56,7 +57,7 @@ mod tests {
     #[test]
     fn a_grid_goes_on_under_the_same_conditions_only() {
         let plan = Plan { buyers: 4000, stock: 1000, instances: 2, ..Plan::stampede(Version::V6, None) };
-        let mut faults = Faults::new(7, Vec::new());
+        let mut faults = Faults::new(Grid { seed: 7, faults: Vec::new() });
         faults.of(Fault::RedisKilled).rounds.push(Round {
             stock: 1000,
             buyers: 4000,
@@ -78,6 +79,6 @@ mod tests {
         let elsewhere = Faults { commit: Some("abc".into()), ..faults };
         assert!(refused(&elsewhere, &plan, 7).contains("commit abc, here "));
         let old = Faults { schema: 1, ..elsewhere };
-        assert_eq!(refused(&old, &plan, 7), "it is of schema 1, this program writes 2");
+        assert_eq!(refused(&old, &plan, 7), "it is of schema 1, this program writes 3");
     }
 }

@@ -156,7 +156,10 @@ mod tests {
     use super::*;
     use crate::{
         audit::Audit,
-        fault::{Fault, figures::Strike},
+        fault::{
+            Fault,
+            figures::{Grid, Strike},
+        },
     };
 
     #[test]
@@ -173,7 +176,7 @@ mod tests {
             outcomes: BTreeMap::new(),
         };
         let rounds = Rounds { fault: Fault::RedisCut, rounds: vec![round; 4] };
-        let table = markdown(&Faults::new(1, vec![rounds]));
+        let table = markdown(&Faults::new(Grid { seed: 1, faults: vec![rounds] }));
         let row = table.lines().nth(2).unwrap().replace("**", "");
         assert_eq!(row, "| redis-cut | invalid | 0 +4 | - | 1,000 of 1,000 | 0 | 0 | 0 | 0 | - | 0 | 0 | - | - |");
     }

@@ -1,4 +1,4 @@
-use std::{fmt::Write, path::Path};
+use std::fmt::Write;
 
 use anstream::println;
 use anstyle::{AnsiColor, Style};
@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Mutant;
 use crate::{
-    machine::{Machine, commit},
-    record::{self, SCHEMA, command},
+    file::{Figures, File, Kind},
     scenario::{SCENARIOS, Scenario},
 };
 
@@ -42,41 +41,17 @@ impl Cell {
 }
 
 /// A file of mutants.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Mutants {
-    /// As of a file of runs.
-    pub schema: u32,
-    /// Where.
-    pub machine: Machine,
-    /// Of which commit, `-dirty` if the working tree differed; `None` outside a checkout.
-    pub commit: Option<String>,
-    /// What was typed.
-    pub command: String,
-    /// Mutant by mutant, scenario by scenario.
+pub type Mutants = File<Cells>;
+
+/// Mutant by mutant, scenario by scenario.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Cells {
+    /// The table.
     pub mutants: Vec<Cell>,
 }
 
-impl Mutants {
-    /// A file of these, made here and now.
-    pub fn new(mutants: Vec<Cell>) -> Mutants {
-        Mutants { schema: SCHEMA, machine: Machine::this(), commit: commit(), command: command(), mutants }
-    }
-
-    /// Reads a file that [`Mutants::write`] has written.
-    ///
-    /// # Errors
-    /// It cannot be read, is cut off, is no such file, or is of a schema that this program does not know.
-    pub fn read(path: &Path) -> anyhow::Result<Mutants> {
-        record::read(path)
-    }
-
-    /// Writes it.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn write(&self, path: &Path) -> anyhow::Result<()> {
-        record::write(self, path)
-    }
+impl Figures for Cells {
+    const KIND: Kind = Kind::Mutants;
 }
 
 /// Prints the table: a row for each mutant, and in each cell what was noticed first.

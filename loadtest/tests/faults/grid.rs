@@ -18,7 +18,7 @@ use loadtest::{
     audit::Audit,
     fault::{
         self, Fault,
-        figures::{Faults, Round, Rounds, Strike, Verdict},
+        figures::{Faults, Grid, Round, Rounds, Strike, Verdict},
     },
     lab::Lab,
     plan::Plan,
@@ -54,7 +54,7 @@ fn a_fault_has_its_row_and_its_figures() {
     let text = fs::read(folder.path().join("faults.json")).unwrap();
     let record: serde_json::Value = serde_json::from_slice(&text).unwrap();
     let fault = &record["faults"][0];
-    assert_eq!((&record["schema"], &record["seed"], &fault["fault"]), (&2.into(), &1.into(), &"redis-killed".into()));
+    assert_eq!((&record["schema"], &record["seed"], &fault["fault"]), (&3.into(), &1.into(), &"redis-killed".into()));
     assert!(record["machine"]["cores"].as_u64().unwrap() > 0 && record["command"].is_string());
     let round = &fault["rounds"][0];
     assert_eq!((&round["stock"], &round["buyers"], &round["instances"]), (&100.into(), &400.into(), &2.into()));
@@ -151,7 +151,8 @@ fn file_of(path: &Path, fault: Fault, rounds: usize, verdict: Verdict, strike: &
         money: None,
         outcomes: BTreeMap::from([("bought".into(), 100)]),
     };
-    let faults = Faults::new(1, vec![Rounds { fault, rounds: (0..rounds).map(round).collect() }]);
+    let faults =
+        Faults::new(Grid { seed: 1, faults: vec![Rounds { fault, rounds: (0..rounds).map(round).collect() }] });
     Faults { commit: None, ..faults }.write(path).unwrap();
 }
 

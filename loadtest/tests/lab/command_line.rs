@@ -185,8 +185,8 @@ fn a_run_without_servers_writes_its_figures() {
     let record: serde_json::Value = serde_json::from_slice(&fs::read(folder.path().join("run.json")).unwrap()).unwrap();
     let run = &record["runs"][0];
     assert_eq!(
-        (&record["schema"], &run["version"], &run["database"]),
-        (&1.into(), &"v1-naive".into(), &"sqlite".into())
+        (&record["kind"], &run["version"], &run["database"]),
+        (&"runs".into(), &"v1-naive".into(), &"sqlite".into())
     );
     assert!(run["oversold"].as_i64().unwrap() > 0, "{run}");
     assert_eq!(run["orders"].as_i64().unwrap() - 5, run["oversold"].as_i64().unwrap());

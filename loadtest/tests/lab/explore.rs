@@ -343,7 +343,7 @@ fn the_command_prints_a_table_and_a_picture_and_writes_its_figures() {
     assert_eq!(says.matches("LOST UPDATE").count(), 1, "one picture: {says}");
     let text = fs::read(folder.path().join("explored.json")).unwrap();
     let record: Value = serde_json::from_slice(&text).unwrap();
-    assert_eq!((&record["schema"], &record["explored"][0]["version"]), (&1.into(), &"v1-naive".into()));
+    assert_eq!((&record["kind"], &record["explored"][0]["version"]), (&"explored".into(), &"v1-naive".into()));
     let v1 = &record["explored"][0];
     for (figure, expected) in
         [("buyers", 2), ("stock", 1), ("orders_of_events", 16), ("oversell", 12), ("undersell", 0), ("blocked", 0)]
@@ -382,7 +382,7 @@ fn a_schedule_is_replayed_from_its_file() {
     for words in ["v1-naive", "stale read", "lost update", "sold 1 · 2 orders", "oversold by 1"] {
         assert!(svg.contains(words), "{words}: {svg}");
     }
-    assert_refused(&run(folder.path(), "report replayed.json --markdown"), "is of a schedule, which has no table");
+    assert_refused(&run(folder.path(), "report replayed.json --markdown"), "is of schedules, which have no table");
     fs::write(folder.path().join("early.txt"), "A select · B select").unwrap();
     assert_refused(&run(folder.path(), "replay v1 early.txt"), "ends too early: it leaves A at update, B at update");
 }

@@ -30,7 +30,7 @@ fn each_mutant_is_noticed_where_it_has_to_be_and_the_right_shop_holds() {
         .output()
         .unwrap();
     assert!(file.exists(), "{}", String::from_utf8_lossy(&output.stderr));
-    let mutants = Mutants::read(&file).unwrap().mutants;
+    let mutants = Mutants::read(&file).unwrap().figures.mutants;
     assert_eq!(mutants.len(), 11 * SCENARIOS.len());
     let wrong: Vec<_> = mutants.iter().filter(|cell| !cell.is_expected()).collect();
     // Three columns are about time, and this is a debug build on a machine with other things to do. A mutant that nothing

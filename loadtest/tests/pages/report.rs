@@ -68,9 +68,16 @@ async fn a_hostile_file_runs_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let mut record = run(folder.path());
     let hostile = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>\"'&";
-    for field in ["version", "variant", "scenario", "database", "promised", "verdict"] {
+    let written = |record: &Value| {
+        fs::write(folder.path().join("hostile.json"), record.to_string()).unwrap();
+        report(folder.path(), "hostile.json")
+    };
+    for field in ["version", "variant", "scenario", "database", "promised"] {
+        let mut record = record.clone();
         record["runs"][0][field] = hostile.into();
+        assert_eq!(written(&record).0, Some(4), "{field} is one of a few words");
     }
+    record["runs"][0]["verdict"] = hostile.into();
     record["runs"][0]["outcomes"][hostile] = 1.into();
     record["runs"][0]["counters"][hostile] = 1.into();
     record["runs"][0]["shop_args"] = json!([hostile]);
@@ -78,12 +85,11 @@ async fn a_hostile_file_runs_nothing() {
     record["machine"]["system"] = hostile.into();
     record["commit"] = hostile.into();
     record["command"] = hostile.into();
-    fs::write(folder.path().join("hostile.json"), record.to_string()).unwrap();
-    assert_eq!(report(folder.path(), "hostile.json"), (Some(0), String::new()));
+    assert_eq!(written(&record), (Some(0), String::new()));
 
     let browser = Browser::start().await;
     browser.page.goto(&format!("file://{}", folder.path().join("again.html").display())).await.unwrap();
-    assert!(browser.text("h2").await.contains("<script>"));
+    assert!(browser.text("main").await.contains("<script>"));
     let found = browser.script("return [window.hacked ?? null, document.querySelectorAll('script, img').length]").await;
     assert_eq!(found, json!([null, 0]));
 }
@@ -142,10 +148,10 @@ fn two_instances_and_a_restart_are_compared() {
 fn what_is_no_run_file_is_refused_in_a_line() {
     let folder = tempfile::tempdir().unwrap();
     let record = run(folder.path()).to_string();
-    let newer = record.replacen("\"schema\":1", "\"schema\":99", 1);
+    let newer = record.replacen("\"schema\":3", "\"schema\":99", 1);
     for (name, text, what) in [
         ("half.json", &record[..record.len() / 2], "not a whole run file"),
-        ("newer.json", &newer, "is of schema 99, this program reads 1"),
+        ("newer.json", &newer, "is of schema 99, this program reads 3"),
         ("other.json", "{}", "not a whole run file"),
         ("empty.json", "", "not a whole run file"),
     ] {

@@ -7,8 +7,7 @@ use sqlx::{PgExecutor, PgPool};
 use super::session::buyer_id;
 use crate::{
     lease::Lease,
-    redis_store::RedisStore,
-    relay::AFTERWARDS_MS,
+    redis_store::{KEPT_MS, RedisStore},
     sql::in_time,
     upkeep::{Stage, alone},
 };
@@ -63,5 +62,5 @@ pub(crate) async fn tell(sql: &PgPool, redis: &RedisStore, lease: &Lease, sale_i
     let (closes_at, list): (i64, _) = (in_time(closes_at).await?, in_time(list(sql)).await?);
     let stage = Stage::new(redis, lease, sale_id)?;
     stage.denied(&list.buyers).await?;
-    stage.replace_denied(list.denials, closes_at + AFTERWARDS_MS).await
+    stage.replace_denied(list.denials, closes_at + KEPT_MS).await
 }

@@ -6,8 +6,8 @@
 use super::signer::{Signer, from_hex, to_hex};
 use crate::shop::Buyer;
 
-/// Bits below the milliseconds: two that are issued in the same one differ.
-const NONCE_BITS: u32 = 12;
+/// Bits below the milliseconds: two that are issued in the same one differ. SQL and Lua are told.
+pub(crate) const NONCE_BITS: u32 = 12;
 const SIGNATURE: usize = 16;
 
 /// What a ticket is known by: the moment at which it was issued, in milliseconds since 1970, and 12 bits that tell two of the

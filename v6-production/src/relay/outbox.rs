@@ -8,7 +8,7 @@ use redis::{
 
 use crate::{
     order_id::OrderId,
-    redis_store::{RedisStore, numbers},
+    redis_store::{KEPT_MS, RedisStore, numbers},
     transport::Reservation,
 };
 
@@ -22,8 +22,6 @@ const FORMAT: &[u8] = b"r";
 /// A relay that has not beaten for so long is gone, and others take its entries. Early is better than late: taken from a relay
 /// that was only stopped for a while, they are sent twice, which costs nothing.
 const GONE_AFTER: Duration = Duration::from_secs(2);
-/// How long Redis remembers a sale that is over.
-pub(crate) const AFTERWARDS_MS: i64 = 2 * 86_400_000;
 
 static BEAT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("beat.lua")));
 static DONE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("done.lua")));
@@ -39,7 +37,7 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     pub(crate) fn new(redis: &RedisStore, sale_id: i64, closes_at: i64) -> Outbox {
-        Outbox { sale_id, key: redis.keys(sale_id).outbox, ends_at: closes_at + AFTERWARDS_MS }
+        Outbox { sale_id, key: redis.keys(sale_id).outbox, ends_at: closes_at + KEPT_MS }
     }
 
     /// Makes the group of the relays, which a flush removes; if it is there, nothing changes.

@@ -13,8 +13,9 @@ use super::{Attempt, Outcome};
 use crate::{
     catalogue::{Catalogue, SaleRow},
     config::Rules,
+    gate::ticket::NONCE_BITS,
     order_id::{MOST_NUMBERS, OrderId},
-    redis_store::{Failure, RedisStore, failure},
+    redis_store::{Failure, KEPT_MS, RedisStore, failure},
     sold_out::SoldOut,
     supervise::{self, Backoff},
 };
@@ -199,7 +200,9 @@ impl Clerk {
             .arg(rules.frequency_window.as_millis() as u64)
             .arg(rules.frequency_buyers)
             .arg(rules.path_ttl.as_millis() as u64)
-            .arg(i32::from(again));
+            .arg(i32::from(again))
+            .arg(KEPT_MS)
+            .arg(1 << NONCE_BITS);
         for Waiting { attempt: Attempt { buyer, request, path, .. }, .. } in waiting {
             call.arg(&buyer.id.to_be_bytes()).arg(&request.to_be_bytes()).arg(&path.0.to_be_bytes());
         }

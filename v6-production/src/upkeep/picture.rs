@@ -2,11 +2,17 @@ use anyhow::ensure;
 use sqlx::PgPool;
 
 use crate::{
-    gate::deny::{self, DenyList},
+    gate::{
+        deny::{self, DenyList},
+        ticket::NONCE_BITS,
+    },
     lease::Lease,
     order_id::{MOST_EPOCHS, OrderId},
     sql::in_time,
 };
+
+/// No path is good for longer than this, in milliseconds.
+const PATHS_MS: i64 = 3_600_000;
 
 /// A sale as SQL has it at the beginning of an epoch: what Redis is to be made from.
 pub(super) struct Picture {
@@ -59,8 +65,10 @@ impl Picture {
                     where sale_id = $1 and status in ('expired', 'failed') and not given_back";
         in_time(sqlx::query(over).bind(sale_id).execute(&mut *tx)).await?;
         let spent = "select buyer_id, path from orders where sale_id = $1 and status in ('expired', 'failed')
-                     and path >> 12 > now_ms() - 3600000";
-        let spent: Vec<(i64, i64)> = in_time(sqlx::query_as(spent).bind(sale_id).fetch_all(&mut *tx)).await?;
+                     and path >> $2 > now_ms() - $3";
+        let spent: Vec<(i64, i64)> =
+            in_time(sqlx::query_as(spent).bind(sale_id).bind(NONCE_BITS as i32).bind(PATHS_MS).fetch_all(&mut *tx))
+                .await?;
         let ended = "select id, buyer_id, request from orders where sale_id = $1 and status in ('expired', 'failed')";
         let ended: Vec<(OrderId, i64, i64)> = in_time(sqlx::query_as(ended).bind(sale_id).fetch_all(&mut *tx)).await?;
         let denied = in_time(deny::list(&mut *tx)).await?;

@@ -13,8 +13,8 @@ use sqlx::PgPool;
 use super::{Stage, Upkeep, alone, picture::Picture};
 use crate::{
     lease::Lease,
-    redis_store::RedisStore,
-    relay::{AFTERWARDS_MS, Outbox},
+    redis_store::{KEPT_MS, RedisStore},
+    relay::Outbox,
     sql::in_time,
 };
 
@@ -129,6 +129,6 @@ pub(super) async fn write(sql: &PgPool, redis: &RedisStore, lease: &Lease, sale_
     ];
     stage.sale(&numbers).await?;
     stage.sale(&[("replid", replid.as_str())]).await?;
-    stage.replace(closes_at + AFTERWARDS_MS).await?;
+    stage.replace(closes_at + KEPT_MS).await?;
     Ok(Rebuilt { sale_id, epoch, left, held })
 }

@@ -5,7 +5,10 @@ use std::sync::LazyLock;
 use redis::{AsyncCommands, RedisResult, Script};
 
 use super::{Upkeep, alone};
-use crate::{catalogue::SaleRow, redis_store::InRedis, relay::AFTERWARDS_MS};
+use crate::{
+    catalogue::SaleRow,
+    redis_store::{InRedis, KEPT_MS},
+};
 
 static SCRIPT: LazyLock<Script> =
     LazyLock::new(|| Script::new(concat!(include_str!("fence.lua"), include_str!("terms.lua"))));
@@ -29,7 +32,7 @@ impl Upkeep {
         let mut call = SCRIPT.key(keys.fence);
         call.key(keys.sale).key(keys.held).key(keys.spent).key(keys.ended).key(keys.denied);
         call.arg(lease.number()?).arg(sale.epoch).arg(sale.opens_at).arg(sale.closes_at).arg(sale.stock);
-        call.arg(sale.closes_at + AFTERWARDS_MS);
+        call.arg(sale.closes_at + KEPT_MS);
         let told: RedisResult<Option<i64>> = call.invoke_async(&mut self.redis.shared.clone()).await;
         lease.release().await;
         let Some(left) = told? else { return Ok(()) }; // it is being rebuilt, from the same row
