@@ -1,6 +1,6 @@
 # Both run on a fresh machine with Rust, git and make: what is missing is installed first.
 #
-#   make demo    breaks every version and prints the table
+#   make demo    chapter 1 oversells; then breaks every version and prints the table
 #   make test    every test: unit, contract, real services, browser
 #
 .PHONY: help demo test lint book services test-tools results pictures deny clean
@@ -8,7 +8,9 @@
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo: services ## the oversell reproduction over all versions
+demo: ## the oversell reproduction over all versions
+	@cargo run --release -p v1-naive --example oversell
+	@$(MAKE) --no-print-directory services
 	@cargo loadtest demo
 
 # Most tests wait for a server, so two processors are busy with six of them.

@@ -132,7 +132,8 @@ async fn without_retry_stock_is_left() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_retry_is_what_sells_out() {
-    let no_retries = Plan { shop_args: vec!["--retries".into(), "0".into()], ..crowd(V3, None) };
+    // A unit for each buyer, so each conflict leaves one.
+    let no_retries = Plan { stock: 600, shop_args: vec!["--retries".into(), "0".into()], ..crowd(V3, None) };
     let run = once("sqlite", &no_retries).await;
     assert!(run.audit.undersold > 0, "{run:?}");
     assert_eq!((run.promised.word(), &run.verdict), ("holds", &Verdict::NotAsPromised));

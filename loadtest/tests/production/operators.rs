@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::{
     SALE, assert_problem, eventually,
     orders::{Socket, confirmed, heard, watch},
-    production::{Production, address, buy_at, click, log_in, operate_says, queued, request, shared},
+    production::{Production, address, buy_at, click, log_in, operate_says, purchase, queued, request, shared},
 };
 use futures_util::{SinkExt, StreamExt};
 use loadtest::{client::Connection, shop_process::ShopProcess};
@@ -63,6 +63,27 @@ async fn another_window_or_stock_is_in_force_at_once_and_the_sale_goes_on() {
     assert_eq!(ledger.stores.unwrap().sales[&SALE].left, 0);
     let after = in_force - stopped;
     assert!(after < SOON, "closed after {after:?}");
+}
+
+/// The command tells Redis. Who writes into SQL does not.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_denial_by_hand_is_in_force_soon() {
+    let sale = Production::new(shared(), 2).await;
+    let shop = sale.instance(&["--reconcile-every", "0.2"]).await;
+    let cookie = log_in(shop.address, 5956).await;
+    let told = async || purchase(shop.address, SALE, &cookie, None).await.status.as_u16();
+    let insert = sqlx::query("insert into denied (buyer_id, name) values ($1, '5956')");
+    insert.bind(v6_production::buyer_id("5956")).execute(&sale.pool).await.unwrap();
+    let denied = async || {
+        let mut redis = sale.stores.connect().await.unwrap();
+        redis.scard::<_, i64>(sale.stores.key(SALE, "denied")).await.unwrap()
+    };
+    eventually("it is told", async || denied().await == 1).await;
+    assert_eq!(told().await, 403);
+    sqlx::query("delete from denied").execute(&sale.pool).await.unwrap();
+    eventually("it is lifted", async || denied().await == 0).await;
+    assert_eq!(told().await, 202);
 }
 
 #[tokio::test(flavor = "multi_thread")]
