@@ -9,7 +9,7 @@ use crate::{
     plan::Plan,
     promise::Promise,
     record::{Record, Run},
-    scenario::{SCENARIOS, Scenario},
+    scenario::SCENARIOS,
     verdict::Verdict,
     version::VERSIONS,
 };
@@ -53,10 +53,7 @@ pub fn plans(quick: bool) -> Vec<Plan> {
         .filter(has_gate)
         .map(|(version, scenario)| {
             let plan = Plan::new(version, None, scenario);
-            let smaller = std::time::Duration::from_secs(1);
-            // An office of ten would fit into one client's burst.
-            let buyers = if scenario == Scenario::Office { plan.buyers } else { plan.buyers / 5 };
-            if quick { Plan { buyers, lasts: smaller, ..plan } } else { plan }
+            if quick { scenario.rules().quick(plan) } else { plan }
         })
         .collect()
 }
@@ -147,6 +144,7 @@ pub fn markdown(record: &Record) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::Scenario;
 
     #[test]
     fn every_cell_is_played_but_those_without_a_gate() {

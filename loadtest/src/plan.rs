@@ -8,7 +8,7 @@ use crate::{
     lab::FreshDatabase,
     mutant::Mutant,
     promise::{Conditions, Promise, promise},
-    scenario::{Scenario, bystander, flood, office},
+    scenario::Scenario,
     services::nginx,
     stores::Stores,
     text::thousands,
@@ -54,22 +54,22 @@ pub struct Plan {
 impl Plan {
     /// A scenario as the book has it: of a stampede, 10,000 buyers, 100 units, 1,000 connections.
     pub fn new(version: Version, variant: Option<Variant>, scenario: Scenario) -> Plan {
-        Plan {
+        scenario.rules().plan(Plan {
             version,
             variant,
             scenario,
-            buyers: scenario.crowd(),
-            stock: if scenario == Scenario::Flood { flood::PLENTY } else { 100 },
+            buyers: 10_000,
+            stock: 100,
             sales: 1,
-            instances: if scenario == Scenario::TwoInstances { 2 } else { 1 },
+            instances: 1,
             nginx: false,
             connections: 1000,
-            pool: if scenario == Scenario::Flood { flood::POOL } else { 16 },
+            pool: 16,
             lasts: Duration::from_secs(3),
             seed: 1,
             shop_args: Vec::new(),
             mutant: None,
-        }
+        })
     }
 
     /// [`Plan::new`] for a stampede.
@@ -82,15 +82,7 @@ impl Plan {
     /// # Errors
     /// The version has nothing that the scenario could attack, or the scenario has no second instance.
     pub fn check(&self) -> anyhow::Result<()> {
-        let forgeable = self.scenario != Scenario::Forger || self.version.hides_the_address();
-        ensure!(forgeable, "{} has no hidden address that could be forged", self.version);
-        let many = self.scenario != Scenario::TwoInstances || self.instances > 1;
-        ensure!(many, "two-instances needs --instances 2 or more");
-        let can_be_killed = self.scenario != Scenario::Restart || (self.stock > 1 && self.buyers > 1);
-        ensure!(
-            can_be_killed,
-            "restart kills the shop in the middle of its sale: it needs --stock and --buyers of 2 or more"
-        );
+        self.scenario.rules().check(self)?;
         let one_sale = self.sales == 1 || self.scenario.is_a_crowd();
         ensure!(one_sale, "{} is about one sale; --sales is for crowds", self.scenario);
         ensure!(!self.nginx || self.version.needs_stores(), "nginx is part of chapter 6; {} has none", self.version);
@@ -106,19 +98,12 @@ impl Plan {
 
     /// `10,000 buyers`, or whoever it is.
     pub fn who(&self) -> String {
-        let counted = |what| format!("{} {what}", thousands(self.buyers as i64));
-        let plural = |one, many| counted(if self.buyers == 1 { one } else { many });
-        match self.scenario {
-            Scenario::Flood => format!("{} times what the shop can do", flood::TIMES),
-            Scenario::Scalper => format!("one buyer, {}", plural("try", "tries")),
-            Scenario::EarlyBird => plural("try outside the window", "tries outside the window"),
-            Scenario::Forger if self.version.has_sessions() => counted("forged addresses and sessions"),
-            Scenario::Forger => counted("forged addresses"),
-            Scenario::Office => counted("buyers behind one IP address"),
-            Scenario::Stampede | Scenario::Bystander | Scenario::TwoInstances | Scenario::Restart => {
-                plural("buyer", "buyers")
-            }
-        }
+        self.scenario.rules().who(self)
+    }
+
+    /// As many as the plan has of these: `10,000 buyers`, `1 buyer`.
+    pub(crate) fn counted(&self, one: &str, many: &str) -> String {
+        format!("{} {}", thousands(self.buyers as i64), if self.buyers == 1 { one } else { many })
     }
 
     /// What happens, in a sentence.
@@ -139,31 +124,21 @@ impl Plan {
 
     /// Sockets that this needs at the same time.
     pub fn sockets(&self) -> usize {
+        self.scenario.rules().sockets(self)
+    }
+
+    pub(crate) fn sockets_of_a_crowd(&self) -> usize {
         let doors = if self.nginx { 1 } else { self.instances };
-        let crowd = self.connections.min(self.buyers) * doors;
-        match self.scenario {
-            Scenario::Flood => flood::SOCKETS,
-            Scenario::Bystander => crowd + bystander::SOCKETS,
-            Scenario::Office => self.buyers,
-            _ => crowd,
-        }
+        self.connections.min(self.buyers) * doors
     }
 
-    /// Whether there is enough of a crowd, or of an attack, for something to break: more than one who asks at the same time, and
-    /// something to take. What one buyer alone, an empty sale, or an office that fits into one client's burst does is measured.
-    fn contended(&self) -> bool {
-        let stock = self.stock * self.sales as i64;
-        match self.scenario {
-            Scenario::Scalper => self.buyers > 1 && self.stock > 1,
-            Scenario::Office => self.buyers >= office::BUYERS && stock > 0,
-            Scenario::Stampede | Scenario::Bystander | Scenario::TwoInstances | Scenario::Restart => {
-                self.crowded() && self.buyers as i64 > stock
-            }
-            Scenario::Flood | Scenario::EarlyBird | Scenario::Forger => true,
-        }
+    /// Units of all sales together.
+    pub(crate) fn units(&self) -> i64 {
+        self.stock * self.sales as i64
     }
 
-    fn crowded(&self) -> bool {
+    /// Whether so many come at once that they meet.
+    pub(crate) fn crowded(&self) -> bool {
         self.stock > 0 && self.connections.min(self.buyers) >= CROWD
     }
 
@@ -198,7 +173,7 @@ impl Plan {
             scenario: self.scenario,
             instances: self.instances,
             database: database.kind,
-            contended: self.contended(),
+            contended: self.scenario.rules().contended(self),
             crowded: self.crowded(),
         })
     }

@@ -10,7 +10,7 @@ use crate::{
     file::{Figures, File, Kind},
     history::{Latency, Moment},
     promise::{Evidence, Promise},
-    scenario::{Measure, Scenario, arrivals::Arrivals, bystander, calibration::Calibration},
+    scenario::{Measure, Scenario, arrivals::Arrivals, calibration::Calibration},
     text::thousands,
     verdict::Verdict,
     version::{Variant, Version, title},
@@ -275,24 +275,12 @@ impl Run {
 
     /// The scenario's figure in two or three words.
     pub fn figure(&self) -> String {
-        let value = self.measure.as_ref().map_or(0.0, |measure| measure.value);
-        match self.scenario {
-            Scenario::Bystander => {
-                self.bystander.as_ref().map_or(bystander::Outcome::NoAnswer, bystander::Outcome::of).figure()
-            }
-            Scenario::Flood => format!("{:.0} % in time", value * 100.0),
-            Scenario::Scalper => format!("{value} unit{}", if value == 1.0 { "" } else { "s" }),
-            Scenario::EarlyBird => format!("{value} orders"),
-            Scenario::Forger => format!("{value} of {}", thousands(self.forgeries() as i64)),
-            Scenario::Office => format!("{value} of {}", thousands(self.buyers as i64)),
-            Scenario::Stampede | Scenario::TwoInstances | Scenario::Restart => self.crowd_figure(),
-        }
+        self.scenario.rules().figure(self)
     }
 
     /// What is most wrong with a crowd's sale, or how much was sold.
-    fn crowd_figure(&self) -> String {
-        let audit = &self.audit;
-        let turned_away = self.outcomes.get("wrong-path").copied().unwrap_or_default();
+    pub(crate) fn figure_of_a_crowd(&self) -> String {
+        let (audit, turned_away) = (&self.audit, self.told("wrong-path"));
         match () {
             () if audit.oversold > 0 => format!("+{} units", thousands(audit.oversold)),
             () if turned_away > 0 => format!("{} refused", thousands(turned_away as i64)),
@@ -302,22 +290,24 @@ impl Run {
         }
     }
 
+    /// The value of the one figure that the scenario is about.
+    pub(crate) fn measured(&self) -> f64 {
+        self.measure.as_ref().map_or(0.0, |measure| measure.value)
+    }
+
+    /// Buyers who were told this.
+    pub(crate) fn told(&self, kind: &str) -> u64 {
+        self.outcomes.get(kind).copied().unwrap_or_default()
+    }
+
     /// Whether everybody wanted a unit at the same moment.
     pub fn is_a_crowd(&self) -> bool {
         self.scenario.is_a_crowd()
     }
 
-    /// Tries of a forger: those refused, and those that should have been.
-    fn forgeries(&self) -> u64 {
-        let taken = self.measure.as_ref().map_or(0.0, |measure| measure.value) as u64;
-        let refused =
-            ["wrong-path", "unauthenticated"].map(|kind| self.outcomes.get(kind).copied().unwrap_or_default());
-        refused.iter().sum::<u64>() + taken
-    }
-
     /// Buyers who were told yes.
     pub fn told_yes(&self) -> i64 {
-        self.outcomes.get("bought").copied().unwrap_or_default() as i64
+        self.told("bought") as i64
     }
 
     /// The run in a sentence.

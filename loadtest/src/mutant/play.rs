@@ -10,10 +10,7 @@ use crate::{
     lab::Lab,
     plan::Plan,
     promise::Promise,
-    scenario::{
-        SCENARIOS,
-        Scenario::{self, Bystander, Flood},
-    },
+    scenario::{SCENARIOS, Scenario},
     version::Version,
 };
 
@@ -29,7 +26,8 @@ const AGAIN: usize = 2;
 pub async fn play(lab: &Lab, mutants: &[Mutant], done: impl Fn(&Cell)) -> anyhow::Result<Vec<Cell>> {
     let cells = mutants.iter().flat_map(|&mutant| SCENARIOS.map(|scenario| (mutant, scenario)));
     let (slow, quick): (Vec<_>, Vec<_>) = cells.partition(|(mutant, _)| *mutant == Mutant::Slow);
-    let (timed, crowds): (Vec<_>, Vec<_>) = quick.into_iter().partition(|(_, scenario)| is_about_time(*scenario));
+    let (timed, crowds): (Vec<_>, Vec<_>) =
+        quick.into_iter().partition(|(_, scenario)| scenario.rules().is_about_time());
     let play = async |(mutant, scenario)| {
         let cell = cell(lab, mutant, scenario).await;
         cell.inspect(|cell| done(cell))
@@ -47,19 +45,6 @@ pub async fn play(lab: &Lab, mutants: &[Mutant], done: impl Fn(&Cell)) -> anyhow
     let mut cells = slow.into_iter().chain(others).collect::<anyhow::Result<Vec<Cell>>>()?;
     cells.sort_by_key(|cell| (cell.mutant as usize, cell.scenario));
     Ok(cells)
-}
-
-fn is_about_time(scenario: Scenario) -> bool {
-    match scenario {
-        Bystander | Flood => true,
-        Scenario::Stampede
-        | Scenario::Scalper
-        | Scenario::EarlyBird
-        | Scenario::Forger
-        | Scenario::Office
-        | Scenario::TwoInstances
-        | Scenario::Restart => false,
-    }
 }
 
 async fn cell(lab: &Lab, mutant: Mutant, scenario: Scenario) -> anyhow::Result<Cell> {

@@ -5,7 +5,7 @@ use tokio::{sync::watch, task::JoinHandle, time::sleep};
 use v1_naive::shop::sales::Sale;
 
 use super::{
-    Measure, Stage,
+    Measure, Rules, Stage,
     open_loop::{Coming, Visitors, Visits},
 };
 use crate::{
@@ -13,7 +13,8 @@ use crate::{
     history::{Latency, Told, outcomes},
     ledger::Ledger,
     observe,
-    record::Bystander,
+    plan::Plan,
+    record::{Bystander, Run},
 };
 
 /// The times by which a bystander's p99 grows before we say that it starves.
@@ -175,6 +176,23 @@ impl Outcome {
 pub(crate) fn invalid(bystander: &Bystander) -> Option<String> {
     let [alone, beside] = [bystander.arrivals_alone, bystander.arrivals_beside].map(|arrivals| arrivals.invalid());
     alone.map(|why| format!("{why}, alone")).or_else(|| beside.map(|why| format!("{why}, beside the stampede")))
+}
+
+/// Buyers of another sale beside a stampede.
+pub(crate) struct BystanderRules;
+
+impl Rules for BystanderRules {
+    fn is_about_time(&self) -> bool {
+        true
+    }
+
+    fn sockets(&self, plan: &Plan) -> usize {
+        plan.sockets_of_a_crowd() + CONNECTIONS
+    }
+
+    fn figure(&self, run: &Run) -> String {
+        run.bystander.as_ref().map_or(Outcome::NoAnswer, Outcome::of).figure()
+    }
 }
 
 #[cfg(test)]

@@ -2,11 +2,13 @@ use std::time::Instant;
 
 use v1_naive::shop::sales::{Sale, now_ms};
 
-use super::{LONGEST, Measure, Played, Stage, bought, honest::buy_beside};
+use super::{LONGEST, Measure, Played, Rules, Stage, bought, honest::buy_beside};
 use crate::{
     buyer::{buy, open_sale},
     client::Connection,
     history::Told,
+    plan::Plan,
+    record::Run,
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -54,4 +56,29 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
         history: history.into_iter().chain(beside.history).collect(),
         ..Played::default()
     })
+}
+
+/// A script that does not wait for the opening.
+pub(crate) struct EarlyBirdRules;
+
+impl Rules for EarlyBirdRules {
+    fn is_a_crowd(&self) -> bool {
+        false
+    }
+
+    fn plan(&self, stampede: Plan) -> Plan {
+        Plan { buyers: 200, ..stampede }
+    }
+
+    fn who(&self, plan: &Plan) -> String {
+        plan.counted("try outside the window", "tries outside the window")
+    }
+
+    fn contended(&self, _plan: &Plan) -> bool {
+        true
+    }
+
+    fn figure(&self, run: &Run) -> String {
+        format!("{} orders", run.measured())
+    }
 }

@@ -3,19 +3,20 @@ use std::{net::Ipv4Addr, time::Duration};
 use tokio::{sync::watch, time::sleep};
 use v1_naive::shop::sales::Sale;
 
-use super::{Measure, Played, Stage, calibration::Calibration, open_loop::Visitors};
+use super::{Measure, Played, Rules, Stage, calibration::Calibration, open_loop::Visitors};
 use crate::{
     audit::{Demand, Honest},
     history::Latency,
-    record::Flood,
+    plan::Plan,
+    record::{Flood, Run},
 };
 
 /// By what the flood exceeds what the shop can do.
-pub const TIMES: f64 = 5.0;
+const TIMES: f64 = 5.0;
 /// Database connections of the shop: a shop that can do little is flooded by little, and the generator has room.
-pub const POOL: u32 = 1;
+pub(crate) const POOL: u32 = 1;
 /// Units of a sale in a flood: more than anybody can buy, so that every purchase that gets through is work.
-pub const PLENTY: i64 = 1_000_000;
+pub(crate) const PLENTY: i64 = 1_000_000;
 /// No more than that is offered. The generator does 65,000 a second to a shop that does nothing, on two processors; a quarter
 /// of it leaves the shop room to be the slower one.
 const MOST: f64 = 15_000.0;
@@ -113,4 +114,37 @@ pub async fn play(stage: &Stage<'_>, calibration: Calibration, lasts: Duration) 
         invalid,
         ..Played::default()
     })
+}
+
+/// Five times what the shop can do, from a few clients.
+pub(crate) struct FloodRules;
+
+impl Rules for FloodRules {
+    fn is_a_crowd(&self) -> bool {
+        false
+    }
+
+    fn is_about_time(&self) -> bool {
+        true
+    }
+
+    fn plan(&self, stampede: Plan) -> Plan {
+        Plan { stock: PLENTY, pool: POOL, ..stampede }
+    }
+
+    fn who(&self, _plan: &Plan) -> String {
+        format!("{TIMES} times what the shop can do")
+    }
+
+    fn sockets(&self, _plan: &Plan) -> usize {
+        CONNECTIONS + HONEST_CONNECTIONS
+    }
+
+    fn contended(&self, _plan: &Plan) -> bool {
+        true
+    }
+
+    fn figure(&self, run: &Run) -> String {
+        format!("{:.0} % in time", run.measured() * 100.0)
+    }
 }

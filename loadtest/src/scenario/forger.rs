@@ -6,13 +6,16 @@ use md5::{Digest, Md5};
 use tokio::time::sleep;
 use v1_naive::shop::sales::{Sale, now_ms};
 
-use super::{LONGEST, Measure, Played, Stage, honest::buy_beside};
+use super::{LONGEST, Measure, Played, Rules, Stage, honest::buy_beside};
 use crate::{
     buyer::{Next, ask, buy, open_sale},
     client::{Connection, Link},
     history::{Answer, Told},
+    plan::Plan,
+    record::Run,
     sessions,
     text::thousands,
+    version::Version,
 };
 
 /// The forger's connections.
@@ -223,5 +226,49 @@ impl Forger {
         let answer = told.answer.clone();
         self.tried.push((refusal, told));
         answer
+    }
+}
+
+/// Addresses to buy at that nobody gave out.
+pub(crate) struct ForgerRules;
+
+impl Rules for ForgerRules {
+    fn is_a_crowd(&self) -> bool {
+        false
+    }
+
+    fn plan(&self, stampede: Plan) -> Plan {
+        Plan { buyers: 2000, ..stampede }
+    }
+
+    fn who(&self, plan: &Plan) -> String {
+        let what = if plan.version.has_sessions() { "forged addresses and sessions" } else { "forged addresses" };
+        plan.counted(what, what)
+    }
+
+    fn check(&self, plan: &Plan) -> anyhow::Result<()> {
+        ensure!(plan.version.hides_the_address(), "{} has no hidden address that could be forged", plan.version);
+        Ok(())
+    }
+
+    /// Forgeries have to get as far as the gate that is to refuse them, and to expire while we watch; and the honest purchases between
+    /// them are not what is measured.
+    fn shop_args(&self, version: Version) -> Vec<&'static str> {
+        let mut args = version.wide_limits();
+        args.retain(|arg| !arg.starts_with("--frequency"));
+        args.push("--path-ttl=2");
+        args.extend((version == Version::V5).then_some("--retries=100"));
+        args
+    }
+
+    fn contended(&self, _plan: &Plan) -> bool {
+        true
+    }
+
+    /// Of those refused, and those that should have been.
+    fn figure(&self, run: &Run) -> String {
+        let taken = run.measured();
+        let refused: u64 = ["wrong-path", "unauthenticated"].map(|kind| run.told(kind)).iter().sum();
+        format!("{taken} of {}", thousands(refused as i64 + taken as i64))
     }
 }

@@ -45,7 +45,7 @@ use crate::{
     history::{Answer, Told},
     ledger::Ledger,
     plan::Plan,
-    record::{Bystander, Flood, HonestBuyers},
+    record::{Bystander, Flood, HonestBuyers, Run},
     stores::Stores,
     version::Version,
 };
@@ -106,37 +106,86 @@ impl Scenario {
         }
     }
 
-    /// Whether everybody wants a unit at the same moment.
-    pub fn is_a_crowd(self) -> bool {
-        use Scenario::{Bystander, Restart, Stampede, TwoInstances};
-        matches!(self, Stampede | Bystander | TwoInstances | Restart)
+    /// What is particular about it.
+    pub(crate) fn rules(self) -> &'static dyn Rules {
+        match self {
+            Scenario::Stampede => &stampede::StampedeRules,
+            Scenario::Bystander => &bystander::BystanderRules,
+            Scenario::Flood => &flood::FloodRules,
+            Scenario::Scalper => &scalper::ScalperRules,
+            Scenario::EarlyBird => &early_bird::EarlyBirdRules,
+            Scenario::Forger => &forger::ForgerRules,
+            Scenario::Office => &office::OfficeRules,
+            Scenario::TwoInstances => &stampede::TwoInstancesRules,
+            Scenario::Restart => &restart::RestartRules,
+        }
     }
 
-    /// Buyers, or tries of whoever is not honest, unless something else is asked for.
-    pub fn crowd(self) -> usize {
-        match self {
-            Scenario::Scalper => 1000,
-            Scenario::EarlyBird => 200,
-            Scenario::Forger => 2000,
-            Scenario::Office => office::BUYERS,
-            _ => 10_000,
-        }
+    /// What else a version's shop has to be told.
+    pub fn shop_args(self, version: Version) -> Vec<&'static str> {
+        self.rules().shop_args(version)
+    }
+
+    /// Whether everybody wants a unit at the same moment.
+    pub fn is_a_crowd(self) -> bool {
+        self.rules().is_a_crowd()
+    }
+}
+
+/// What is particular about a scenario, in its own file. What it does not say is as in a stampede.
+pub(crate) trait Rules: Sync {
+    /// Whether everybody wants a unit at the same moment.
+    fn is_a_crowd(&self) -> bool {
+        true
+    }
+
+    /// Whether its figure is about time, so that it wants the machine for itself.
+    fn is_about_time(&self) -> bool {
+        false
+    }
+
+    /// The plan as the book has it, made from a stampede's.
+    fn plan(&self, stampede: Plan) -> Plan {
+        stampede
+    }
+
+    /// The same for a quick look.
+    fn quick(&self, plan: Plan) -> Plan {
+        Plan { buyers: plan.buyers / 5, lasts: Duration::from_secs(1), ..plan }
+    }
+
+    /// Who comes: `10,000 buyers`.
+    fn who(&self, plan: &Plan) -> String {
+        plan.counted("buyer", "buyers")
+    }
+
+    /// Whether it can be carried out.
+    ///
+    /// # Errors
+    /// The version has nothing that it could attack, or too few of something were asked for.
+    fn check(&self, _plan: &Plan) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// Sockets that it needs at the same time.
+    fn sockets(&self, plan: &Plan) -> usize {
+        plan.sockets_of_a_crowd()
     }
 
     /// What else the shop has to be told, for the thing itself to be measured and not a limit before it.
-    pub fn shop_args(self, version: Version) -> Vec<&'static str> {
-        match self {
-            // Forgeries have to get as far as the gate that is to refuse them, and to expire while we watch; and the honest
-            // purchases between them are not what is measured.
-            Scenario::Forger => {
-                let mut args = version.wide_limits();
-                args.retain(|arg| !arg.starts_with("--frequency"));
-                args.push("--path-ttl=2");
-                args.extend((version == Version::V5).then_some("--retries=100"));
-                args
-            }
-            _ => Vec::new(),
-        }
+    fn shop_args(&self, _version: Version) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    /// Whether there is enough of a crowd, or of an attack, for something to break: more than one who asks at the same time, and
+    /// something to take. What one buyer alone, or an empty sale, does is measured.
+    fn contended(&self, plan: &Plan) -> bool {
+        plan.crowded() && plan.buyers as i64 > plan.units()
+    }
+
+    /// Its figure in two or three words.
+    fn figure(&self, run: &Run) -> String {
+        run.figure_of_a_crowd()
     }
 }
 
@@ -260,4 +309,15 @@ pub(crate) async fn at_once<T>(
         requests += sent;
     }
     Ok((all, requests))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_columns_are_all_scenarios_in_their_order() {
+        assert_eq!(SCENARIOS, Scenario::value_variants());
+        assert!(SCENARIOS.iter().enumerate().all(|(column, scenario)| *scenario as usize == column));
+    }
 }

@@ -5,15 +5,18 @@ use hyper::{Method, StatusCode, header::RETRY_AFTER};
 use tokio::time::{Instant, sleep, sleep_until};
 use v1_naive::shop::sales::Sale;
 
-use super::{Measure, Played, Stage};
+use super::{Measure, Played, Rules, Stage};
 use crate::{
     buyer::{Next, STEPS, link_in, references, send, understand, wait_in_queue},
     client::{Connection, Link, Reply},
     history::{Answer, Told},
+    plan::Plan,
+    record::Run,
+    text::thousands,
 };
 
 /// Buyers in the office.
-pub const BUYERS: usize = 50;
+const BUYERS: usize = 50;
 /// The address that the office's router has, and everybody behind it.
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 50);
 /// Everybody opens the page within this time.
@@ -135,4 +138,38 @@ fn come_back_after(reply: &Reply) -> Option<Duration> {
     let nothing_was_done = matches!(understand(reply), Next::Told(Answer::Refused(_)));
     let seconds = reply.headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
     (busy && nothing_was_done).then(|| Duration::from_secs(seconds).max(SHORTEST))
+}
+
+/// Fifty honest buyers behind one address.
+pub(crate) struct OfficeRules;
+
+impl Rules for OfficeRules {
+    fn is_a_crowd(&self) -> bool {
+        false
+    }
+
+    fn plan(&self, stampede: Plan) -> Plan {
+        Plan { buyers: BUYERS, ..stampede }
+    }
+
+    /// An office of ten would fit into one client's burst.
+    fn quick(&self, plan: Plan) -> Plan {
+        plan
+    }
+
+    fn who(&self, plan: &Plan) -> String {
+        plan.counted("buyer behind one IP address", "buyers behind one IP address")
+    }
+
+    fn sockets(&self, plan: &Plan) -> usize {
+        plan.buyers
+    }
+
+    fn contended(&self, plan: &Plan) -> bool {
+        plan.buyers >= BUYERS && plan.units() > 0
+    }
+
+    fn figure(&self, run: &Run) -> String {
+        format!("{} of {}", run.measured(), thousands(run.buyers as i64))
+    }
 }

@@ -1,7 +1,8 @@
+use anyhow::ensure;
 use tokio::sync::watch;
 
-use super::stampede::Progress;
-use crate::shop_process::ShopProcess;
+use super::{Rules, stampede::Progress};
+use crate::{plan::Plan, shop_process::ShopProcess};
 
 /// Buyers who may come before the shop is killed: as many as half of the `stock`, so that the sale cannot be decided by then.
 pub fn first_wave(stock: i64) -> usize {
@@ -23,4 +24,17 @@ pub async fn strike(
     shop.kill_and_start_again().await?;
     gate.send_replace(usize::MAX);
     Ok(())
+}
+
+/// A stampede, and the shop killed in the middle.
+pub(crate) struct RestartRules;
+
+impl Rules for RestartRules {
+    fn check(&self, plan: &Plan) -> anyhow::Result<()> {
+        ensure!(
+            plan.stock > 1 && plan.buyers > 1,
+            "restart kills the shop in the middle of its sale: it needs --stock and --buyers of 2 or more"
+        );
+        Ok(())
+    }
 }

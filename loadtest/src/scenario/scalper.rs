@@ -2,11 +2,13 @@ use std::{net::Ipv4Addr, time::Instant};
 
 use v1_naive::shop::sales::Sale;
 
-use super::{LONGEST, Measure, Played, Stage, bought, honest::buy_beside, told};
+use super::{LONGEST, Measure, Played, Rules, Stage, bought, honest::buy_beside, told};
 use crate::{
     buyer::{buy, open_sale},
     client::Connection,
     history::Told,
+    plan::Plan,
+    record::Run,
 };
 
 /// The buyer who wants everything.
@@ -61,4 +63,30 @@ async fn script(stage: &Stage<'_>, start: Instant) -> anyhow::Result<(Vec<Told>,
         history.push(Told { buyer_id: SCALPER, sale_id: stage.sale, wanted, answered: start.elapsed(), answer });
     }
     Ok((history, requests))
+}
+
+/// One buyer who wants everything.
+pub(crate) struct ScalperRules;
+
+impl Rules for ScalperRules {
+    fn is_a_crowd(&self) -> bool {
+        false
+    }
+
+    fn plan(&self, stampede: Plan) -> Plan {
+        Plan { buyers: 1000, ..stampede }
+    }
+
+    fn who(&self, plan: &Plan) -> String {
+        format!("one buyer, {}", plan.counted("try", "tries"))
+    }
+
+    fn contended(&self, plan: &Plan) -> bool {
+        plan.buyers > 1 && plan.stock > 1
+    }
+
+    fn figure(&self, run: &Run) -> String {
+        let units = run.measured();
+        format!("{units} unit{}", if units == 1.0 { "" } else { "s" })
+    }
 }

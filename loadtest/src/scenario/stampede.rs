@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use futures_util::stream::{FuturesUnordered, TryStreamExt};
 use tokio::{
     sync::{Semaphore, mpsc, watch},
@@ -18,11 +18,15 @@ use tokio::{
 use v1_naive::shop::sales::now_ms;
 
 pub use super::progress::Progress;
-use super::waiting_room::{Waiting, WaitingRoom};
+use super::{
+    Rules,
+    waiting_room::{Waiting, WaitingRoom},
+};
 use crate::{
     buyer::{Next, ask, click, open_page, open_sale},
     client::{Connection, Link},
     history::{Answer, Told},
+    plan::Plan,
 };
 
 /// Connections that are being opened at the same time, so that no listen queue overflows before the sale has begun.
@@ -261,5 +265,24 @@ impl Tab {
             }
         }
         history
+    }
+}
+
+/// All buyers at once.
+pub(crate) struct StampedeRules;
+
+impl Rules for StampedeRules {}
+
+/// The same on two processes.
+pub(crate) struct TwoInstancesRules;
+
+impl Rules for TwoInstancesRules {
+    fn plan(&self, stampede: Plan) -> Plan {
+        Plan { instances: 2, ..stampede }
+    }
+
+    fn check(&self, plan: &Plan) -> anyhow::Result<()> {
+        ensure!(plan.instances > 1, "two-instances needs --instances 2 or more");
+        Ok(())
     }
 }
