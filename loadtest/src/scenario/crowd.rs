@@ -32,6 +32,7 @@ pub async fn play(
     let sales: Vec<i64> = (stage.sale..).take(plan.sales).collect();
     stage.put_up(&sales.iter().map(|&sale| Sale::open(sale, plan.stock)).collect::<Vec<_>>()).await?;
     let stock = plan.stock * plan.sales as i64;
+    let [is_watched, is_struck] = [Scenario::Bystander, Scenario::Restart].map(|scenario| plan.scenario == scenario);
     let (let_in, gate) = watch::channel(restart::first_wave(stock));
     let crowd = Crowd {
         shops: stage.shops.to_vec(),
@@ -40,23 +41,19 @@ pub async fn play(
         connections: plan.connections,
         seed: plan.seed,
         opens_the_page: plan.nginx,
-        gate: (plan.scenario == Scenario::Restart).then_some(gate),
+        gate: is_struck.then_some(gate),
     };
-    let watched = match plan.scenario {
-        Scenario::Bystander => {
-            let server = lab.admin().map(|admin| (admin.clone(), database.name().to_owned()));
-            Some(Beside::begin(stage, server).await?)
-        }
-        _ => None,
-    };
+    let mut watched = None;
+    if is_watched {
+        let server = lab.admin().map(|admin| (admin.clone(), database.name().to_owned()));
+        watched = Some(Beside::begin(stage, server).await?);
+    }
     let strike = async {
-        match plan.scenario {
-            Scenario::Restart => {
-                let struck = restart::strike(&mut shops[0], stock, progress.clone(), let_in);
-                struck.await.context("the shop does not come back")
-            }
-            _ => Ok(()),
+        if is_struck {
+            let struck = restart::strike(&mut shops[0], stock, progress.clone(), let_in);
+            struck.await.context("the shop does not come back")?;
         }
+        anyhow::Ok(())
     };
     // Whichever fails ends the other, which would wait for it.
     let (stampede, ()) = tokio::try_join!(stampede::run(&crowd, progress.clone(), at_barrier), strike)?;
@@ -64,11 +61,9 @@ pub async fn play(
         Some(watched) => Some(watched.end(stage).await?),
         None => None,
     };
-    let cut_off = match plan.scenario {
-        // Only the first wave can have had a request under way when the shop was killed.
-        Scenario::Restart => told(&stampede.history, "unknown").min(restart::first_wave(stock)),
-        _ => 0,
-    };
+    // Only the first wave can have had a request under way when the shop was killed.
+    let first_wave = if is_struck { restart::first_wave(stock) } else { 0 };
+    let cut_off = told(&stampede.history, "unknown").min(first_wave);
     Ok(Played {
         demand: Demand { may_go_without: cut_off as i64, ..Demand::default() },
         history: stampede.history,
