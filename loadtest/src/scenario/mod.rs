@@ -24,6 +24,8 @@ pub mod open_loop;
 pub mod progress;
 /// The shop killed in the middle.
 pub mod restart;
+/// What is particular about a scenario.
+mod rules;
 /// One buyer who wants everything.
 pub mod scalper;
 /// All buyers at once.
@@ -40,12 +42,13 @@ use sqlx::AnyPool;
 use url::Url;
 use v1_naive::shop::sales::Sale;
 
+pub(crate) use self::rules::Rules;
 use crate::{
     audit::Demand,
     history::{Answer, Told},
     ledger::Ledger,
     plan::Plan,
-    record::{Bystander, Flood, HonestBuyers, Run},
+    record::{Bystander, Flood, HonestBuyers},
     stores::Stores,
     version::Version,
 };
@@ -129,63 +132,6 @@ impl Scenario {
     /// Whether everybody wants a unit at the same moment.
     pub fn is_a_crowd(self) -> bool {
         self.rules().is_a_crowd()
-    }
-}
-
-/// What is particular about a scenario, in its own file. What it does not say is as in a stampede.
-pub(crate) trait Rules: Sync {
-    /// Whether everybody wants a unit at the same moment.
-    fn is_a_crowd(&self) -> bool {
-        true
-    }
-
-    /// Whether its figure is about time, so that it wants the machine for itself.
-    fn is_about_time(&self) -> bool {
-        false
-    }
-
-    /// The plan as the book has it, made from a stampede's.
-    fn plan(&self, stampede: Plan) -> Plan {
-        stampede
-    }
-
-    /// The same for a quick look.
-    fn quick(&self, plan: Plan) -> Plan {
-        Plan { buyers: plan.buyers / 5, lasts: Duration::from_secs(1), ..plan }
-    }
-
-    /// Who comes: `10,000 buyers`.
-    fn who(&self, plan: &Plan) -> String {
-        plan.counted("buyer", "buyers")
-    }
-
-    /// Whether it can be carried out.
-    ///
-    /// # Errors
-    /// The version has nothing that it could attack, or too few of something were asked for.
-    fn check(&self, _plan: &Plan) -> anyhow::Result<()> {
-        Ok(())
-    }
-
-    /// Sockets that it needs at the same time.
-    fn sockets(&self, plan: &Plan) -> usize {
-        plan.sockets_of_a_crowd()
-    }
-
-    /// What else the shop has to be told, for the thing itself to be measured and not a limit before it.
-    fn shop_args(&self, _version: Version) -> Vec<&'static str> {
-        Vec::new()
-    }
-
-    /// Whether there is enough of a crowd, or of an attack, for something to break: more than one who asks at the same time, and
-    /// something to take. What one buyer alone, or an empty sale, does is measured.
-    fn contended(&self, plan: &Plan) -> bool {
-        plan.crowded() && plan.buyers as i64 > plan.units()
-    }
-
-    /// Its figure in two or three words.
-    fn figure(&self, run: &Run) -> String {
-        run.figure_of_a_crowd()
     }
 }
 

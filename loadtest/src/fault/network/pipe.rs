@@ -1,0 +1,145 @@
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::SeqCst},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::watch,
+    time::sleep,
+};
+
+use super::{Counts, Direction, Host, MOST_HELD, Rules, contains};
+
+pub(super) async fn accept(
+    listener: TcpListener,
+    server: Arc<Mutex<Host>>,
+    mut rules: watch::Receiver<Rules>,
+    counts: Arc<Counts>,
+) {
+    loop {
+        let client = tokio::select! {
+            client = listener.accept() => client,
+            () = dropped(&mut rules) => return,
+        };
+        let Ok((client, _)) = client else { continue };
+        if rules.borrow().refuse {
+            continue; // closed as it is dropped
+        }
+        let number = counts.opened.fetch_add(1, SeqCst);
+        let pipe = Pipe { number, rules: rules.clone(), counts: counts.clone() };
+        let server = server.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let counts = counts.clone();
+        tokio::spawn(async move {
+            counts.open.fetch_add(1, SeqCst);
+            connection(client, server, pipe).await;
+            counts.open.fetch_sub(1, SeqCst);
+        });
+    }
+}
+
+async fn dropped(rules: &mut watch::Receiver<Rules>) {
+    while rules.changed().await.is_ok() {}
+}
+
+async fn connection(client: TcpStream, server: Host, pipe: Pipe) {
+    let Ok(server) = TcpStream::connect(server).await else { return };
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    if let Ok(address) = server.local_addr() {
+        pipe.counts.ports().insert(pipe.number, address.port());
+    }
+    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+    let (up, down, mut rules) = (pipe.clone(), pipe.clone(), pipe.rules.clone());
+    let forward = async {
+        // When one direction breaks, the other one is closed as well.
+        let up = up.forward(from_client, to_server, Direction::ToServer);
+        tokio::try_join!(up, down.forward(from_server, to_client, Direction::ToClient))
+    };
+    tokio::select! {
+        _ = forward => {}
+        _ = rules.wait_for(|rules| pipe.number < rules.cut_below) => {}
+    }
+    pipe.counts.held().retain(|(number, _), _| *number != pipe.number);
+    pipe.counts.ports().remove(&pipe.number);
+}
+
+/// One connection's number, and what is to be done with its bytes.
+#[derive(Clone)]
+struct Pipe {
+    number: usize,
+    rules: watch::Receiver<Rules>,
+    counts: Arc<Counts>,
+}
+
+impl Counts {
+    pub(super) fn ports(&self) -> MutexGuard<'_, BTreeMap<usize, u16>> {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn held(&self) -> MutexGuard<'_, BTreeMap<(usize, Direction), Vec<u8>>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pipe {
+    async fn forward(
+        mut self,
+        mut from: OwnedReadHalf,
+        mut to: OwnedWriteHalf,
+        direction: Direction,
+    ) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        loop {
+            // The end of a stream waits as bytes do: whoever is silent does not say that it has gone.
+            let mut end = from.read_buf(&mut bytes).await? == 0;
+            let delay = self.rules.borrow().delay;
+            sleep(delay).await;
+            if end {
+                self.has_ended(direction);
+            }
+            end |= self.hold(&mut from, &mut bytes, direction).await?;
+            to.write_all(&bytes).await?;
+            self.counts.held().remove(&(self.number, direction));
+            bytes.clear();
+            if end {
+                return to.shutdown().await;
+            }
+        }
+    }
+
+    /// Waits until bytes may pass, and gathers meanwhile what comes behind them; returns whether that was the end.
+    async fn hold(&mut self, from: &mut OwnedReadHalf, bytes: &mut Vec<u8>, direction: Direction) -> io::Result<bool> {
+        let mut end = false;
+        while self.holds(bytes, direction) {
+            self.counts.held().insert((self.number, direction), bytes.clone());
+            tokio::select! {
+                passes = self.rules.changed() => passes.map_err(|_| io::ErrorKind::BrokenPipe)?, // the network is gone
+                more = from.read_buf(bytes), if !end && bytes.len() < MOST_HELD => {
+                    end = more.map_or(true, |n| n == 0);
+                    if end {
+                        self.has_ended(direction);
+                    }
+                }
+            }
+        }
+        Ok(end)
+    }
+
+    /// A connection that the server has closed comes from no port any more, as the server sees it.
+    fn has_ended(&self, direction: Direction) {
+        if direction == Direction::ToClient {
+            self.counts.ports().remove(&self.number);
+        }
+    }
+
+    fn holds(&self, bytes: &[u8], direction: Direction) -> bool {
+        let rules = self.rules.borrow();
+        let request = |part: &Arc<[u8]>| direction == Direction::ToServer && contains(bytes, part);
+        rules.hold || self.number < rules.lost_below || rules.hold_request.as_ref().is_some_and(request)
+    }
+}

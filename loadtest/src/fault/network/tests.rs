@@ -1,0 +1,102 @@
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{sleep, timeout},
+};
+
+use super::*;
+
+/// A server that sends back what it gets, and counts those who have gone.
+async fn echo() -> (Url, watch::Receiver<usize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("tcp://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let (gone, seen) = watch::channel(0);
+    let gone = Arc::new(gone);
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let gone = gone.clone();
+            tokio::spawn(async move {
+                let (mut from, mut to) = client.split();
+                let _ = tokio::io::copy(&mut from, &mut to).await;
+                gone.send_modify(|gone| *gone += 1);
+            });
+        }
+    });
+    (url, seen)
+}
+
+async fn says(stream: &mut TcpStream, byte: u8) -> Option<u8> {
+    stream.write_all(&[byte]).await.ok()?;
+    timeout(Duration::from_millis(300), stream.read_u8()).await.ok()?.ok()
+}
+
+#[tokio::test]
+async fn a_silent_network_tells_nobody_anything() {
+    let (url, mut gone) = echo().await;
+    let network = Network::to(&url).await.unwrap();
+    let mut old = TcpStream::connect(network.address).await.unwrap();
+    assert_eq!(says(&mut old, 1).await, Some(1));
+    network.silence();
+    assert_eq!(says(&mut old, 2).await, None);
+    drop(old); // its host is lost, and the server does not hear of it
+    assert!(timeout(Duration::from_millis(300), gone.changed()).await.is_err());
+    assert!(network.is_holding() && network.holds(&[2]));
+    network.restore();
+    timeout(Duration::from_secs(10), gone.wait_for(|gone| *gone == 1)).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_gives_a_lost_connection_up_is_known_to_and_its_client_hears_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("tcp://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let network = Network::to(&url).await.unwrap();
+    let mut client = TcpStream::connect(network.address).await.unwrap();
+    let (server, _) = listener.accept().await.unwrap();
+    let seen = async {
+        while network.ports().is_empty() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), seen).await.unwrap();
+    assert_eq!(network.lost_at_server(), 0, "it is not lost");
+    network.lose_open_connections();
+    assert_eq!(network.lost_at_server(), 1);
+    drop(server);
+    let gone = async {
+        while network.lost_at_server() > 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), gone).await.unwrap();
+    assert!(timeout(Duration::from_millis(300), client.read_u8()).await.is_err());
+}
+
+#[tokio::test]
+async fn what_is_lost_stays_lost_and_what_is_new_works() {
+    let (url, gone) = echo().await;
+    let network = Network::to(&url).await.unwrap();
+    let mut old = TcpStream::connect(network.address).await.unwrap();
+    assert_eq!(says(&mut old, 1).await, Some(1));
+    network.lose_open_connections();
+    let mut new = TcpStream::connect(network.address).await.unwrap();
+    assert_eq!((says(&mut old, 2).await, says(&mut new, 3).await), (None, Some(3)));
+    assert_eq!(network.ports().len(), 2, "the server has both");
+    network.restore();
+    assert_eq!((says(&mut old, 2).await, *gone.borrow()), (None, 0));
+    network.hold_request(&[7]);
+    assert_eq!((says(&mut new, 6).await, says(&mut new, 7).await), (Some(6), None));
+    assert!(network.holds(&[7]));
+    let mut third = TcpStream::connect(network.address).await.unwrap();
+    assert_eq!(says(&mut third, 8).await, Some(8));
+    network.refuse();
+    let mut refused = TcpStream::connect(network.address).await.unwrap();
+    assert_eq!((says(&mut refused, 4).await, says(&mut third, 5).await), (None, Some(5)));
+    network.cut();
+    assert_eq!(timeout(Duration::from_secs(10), new.read(&mut [0])).await.unwrap().unwrap_or(0), 0);
+    let cut = async {
+        while network.holds(&[7]) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(10), cut).await.expect("what was cut waits no more");
+}
