@@ -4,7 +4,7 @@ mod shops;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use loadtest::{explore::stage::MOST_BUYERS, fault::Fault, lab::Backend, services::Server, version::Version};
+use loadtest::{explore::scheduler::MOST_BUYERS, fault::Fault, lab::Backend, services::Server, version::Version};
 
 pub(crate) use self::shops::{Nginx, Provider, Run, Serve};
 

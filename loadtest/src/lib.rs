@@ -11,6 +11,8 @@ pub mod buyer;
 pub mod client;
 /// Where the shops keep their rows.
 pub mod database;
+/// What a run has for itself: a database, keys and queues, shops.
+mod deployment;
 /// Every order of events.
 pub mod explore;
 /// Servers that die under chapter 6.
@@ -55,8 +57,6 @@ pub mod scenario;
 pub mod services;
 /// What browsers keep for the buyers.
 pub mod sessions;
-/// What a run has for itself.
-mod set;
 /// Shops as child processes.
 pub mod shop_process;
 /// Redis and the queue.

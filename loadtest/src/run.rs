@@ -10,6 +10,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::{
     audit::audit_for,
+    deployment::{Deployment, addresses},
     history::{Answer, Latency, outcomes, oversold_after, timeline},
     lab::{FreshDatabase, Lab},
     ledger::Ledger,
@@ -23,7 +24,6 @@ use crate::{
         crowd, early_bird, flood, forger, office, scalper,
         stampede::Progress,
     },
-    set::{Set, addresses},
     verdict::Verdict,
 };
 
@@ -44,15 +44,15 @@ pub async fn run(lab: &Lab, plan: &Plan, progress: Progress) -> anyhow::Result<R
         Scenario::Flood => calibration::capacity(lab).await?,
         _ => Calibration::default(),
     };
-    let mut set = Set::build(lab, plan).await?;
-    let watched = watch_play(lab, plan, &mut set, calibration, progress).await;
+    let mut deployment = Deployment::build(lab, plan).await?;
+    let watched = watch_play(lab, plan, &mut deployment, calibration, progress).await;
     // Stopped before the audit: whoever was given up by a buyer may still be writing.
-    set.stop_shops().await;
+    deployment.stop_shops().await;
     let run = match watched {
-        Ok(watched) => conclude(plan, &set, watched).await,
+        Ok(watched) => conclude(plan, &deployment, watched).await,
         Err(error) => Err(error),
     };
-    set.remove(lab).await?;
+    deployment.remove(lab).await?;
     run
 }
 
@@ -68,12 +68,12 @@ struct Watched {
 async fn watch_play(
     lab: &Lab,
     plan: &Plan,
-    set: &mut Set,
+    deployment: &mut Deployment,
     calibration: Calibration,
     progress: Progress,
 ) -> anyhow::Result<Watched> {
-    let (doors, nginx) = (set.doors(), set.nginx.as_ref().map(|nginx| nginx.address));
-    let Set { database, stores, pool, shops, .. } = set;
+    let (doors, nginx) = (deployment.doors(), deployment.nginx.as_ref().map(|nginx| nginx.address));
+    let Deployment { database, stores, pool, shops, .. } = deployment;
     let addresses = addresses(shops);
     let stores = stores.as_ref();
     let stage = Stage { shops: &doors, pool, database: &database.url, stores, plan, sale: FIRST_SALE };
@@ -108,14 +108,14 @@ async fn watch_play(
 }
 
 /// The audit and the verdict.
-async fn conclude(plan: &Plan, set: &Set, watched: Watched) -> anyhow::Result<Run> {
+async fn conclude(plan: &Plan, deployment: &Deployment, watched: Watched) -> anyhow::Result<Run> {
     let Watched { played, counters, nginx, statements, generator_share } = watched;
     let Played { history, requests, elapsed, .. } = played;
-    let database = &set.database;
-    let ledger = Ledger::read(&set.pool, set.stores.as_ref(), &played.sales).await?;
+    let database = &deployment.database;
+    let ledger = Ledger::read(&deployment.pool, deployment.stores.as_ref(), &played.sales).await?;
     let audit = audit_for(&history, &ledger, &played.demand);
-    let reservations = match set.stores {
-        Some(_) => observe::reservations(&set.pool, &played.sales, played.began_at).await?,
+    let reservations = match deployment.stores {
+        Some(_) => observe::reservations(&deployment.pool, &played.sales, played.began_at).await?,
         None => None,
     };
     let measure = played.measure.or_else(|| plan.scenario.is_a_crowd().then(|| crowd::measure(&audit, &history)));

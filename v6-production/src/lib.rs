@@ -131,7 +131,7 @@ pub(crate) struct Parts {
     over_tls: bool,
     /// None: straight to the address.
     puzzles: Option<Puzzles>,
-    desk: reserve::Desk,
+    batches: reserve::Batches,
     sold_out: Arc<sold_out::SoldOut>,
     health: observe::Health,
     sql: PgPool,

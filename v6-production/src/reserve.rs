@@ -3,7 +3,7 @@
 //! When it breaks: no answer from Redis is asked for again under the same request id, which finds what was done.
 
 /// Attempts on their way to Redis, many per call.
-mod desk;
+mod batches;
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-pub(crate) use self::desk::Desk;
+pub(crate) use self::batches::Batches;
 use crate::{
     App,
     error::Error,
@@ -114,7 +114,7 @@ pub(crate) async fn handler(
     let key = idempotency_key(&headers)?;
     let request = key.map_or_else(|| fastrand::i64(..), |key| hash(buyer, key));
     let began = Instant::now();
-    let outcome = app.desk.ask(Attempt { sale_id, buyer, request, path, again: key.is_some() }).await;
+    let outcome = app.batches.ask(Attempt { sale_id, buyer, request, path, again: key.is_some() }).await;
     metrics::histogram!("reserve_seconds").record(began.elapsed());
     metrics::counter!("attempts_total", "outcome" => outcome.word()).increment(1);
     match outcome {

@@ -23,7 +23,7 @@ use crate::{
     payment::{Provider, outbox},
     redis_store::RedisStore,
     relay, release,
-    reserve::Desk,
+    reserve::Batches,
     routes,
     shop::{sales::Sale, serve, stop_signal},
     sold_out::SoldOut,
@@ -149,10 +149,10 @@ fn open(
 ) -> App {
     let (sql, redis) = (servers.sql.clone(), servers.redis.clone());
     let (catalogue, sold_out) = (Catalogue::new(), Arc::new(SoldOut::default()));
-    let (desk, at_the_desk) =
-        Desk::open(redis.clone(), catalogue.clone(), sold_out.clone(), config.rules, stop.clone());
+    let (batches, calling) =
+        Batches::open(redis.clone(), catalogue.clone(), sold_out.clone(), config.rules, stop.clone());
     let (lookups, looking_up) = Lookups::open(sql.clone(), stop.clone());
-    aside.spawn(at_the_desk);
+    aside.spawn(calling);
     aside.spawn(looking_up);
     let app = App(Arc::new(Parts {
         catalogue,
@@ -161,7 +161,7 @@ fn open(
         over_tls: config.mode == Mode::Production,
         puzzles: (config.rules.puzzle == Puzzle::On)
             .then_some(Puzzles { good_for: config.rules.path_ttl, wrong_answers: config.rules.frequency_buyers }),
-        desk,
+        batches,
         sold_out,
         lookups,
         page_versions: Versions::default(),

@@ -8,8 +8,8 @@ use loadtest::{
         explain::explain,
         figures::{Explorations, Explored, Searches},
         picture,
+        scheduler::{Scheduler, Subject},
         search::search,
-        stage::{Stage, Subject},
         table,
     },
     lab::{Backend, Lab},
@@ -68,12 +68,12 @@ pub(crate) fn progress(says: &str) -> ProgressBar {
 async fn one(lab: &Lab, subject: &Subject, most: usize) -> anyhow::Result<Explored> {
     let says = format!("{}: every order of events of {} buyers", subject.title(), subject.buyers);
     let bar = progress(&says);
-    let stage = Stage::build(lab, subject).await?;
-    let explored = search(&stage, most, |so_far| {
+    let scheduler = Scheduler::build(lab, subject).await?;
+    let explored = search(&scheduler, most, |so_far| {
         bar.set_message(format!("{says}: {}", thousands(so_far.orders_of_events as i64)));
     })
     .await?;
-    stage.close(lab).await?;
+    scheduler.close(lab).await?;
     bar.finish_and_clear();
     Ok(explored)
 }

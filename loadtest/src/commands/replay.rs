@@ -4,7 +4,7 @@ use loadtest::{
         figures::{Playings, Replays},
         picture, replay,
         schedule::Schedule,
-        stage::{Stage, Subject},
+        scheduler::{Scheduler, Subject},
     },
     report,
 };
@@ -27,10 +27,10 @@ pub(crate) async fn replay(args: Replay) -> anyhow::Result<Exit> {
     in_lab(&with_a_wire(args.database)?, async |lab| {
         let says = format!("{}: {} statements of {} buyers", subject.title(), schedule.turns.len(), subject.buyers);
         let bar = progress(&says);
-        let stage = Stage::build(lab, &subject).await?;
+        let scheduler = Scheduler::build(lab, &subject).await?;
         let shown = |n: usize| bar.set_message(format!("{says}: {n} of {times}"));
-        let replayed = replay::replay(&stage, &schedule, times as usize, shown).await?;
-        stage.close(lab).await?;
+        let replayed = replay::replay(&scheduler, &schedule, times as usize, shown).await?;
+        scheduler.close(lab).await?;
         bar.finish_and_clear();
         print!("{}", picture::text(&replayed.caption(), &replayed.played));
         for note in &replayed.notes {

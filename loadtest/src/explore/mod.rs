@@ -4,7 +4,7 @@
 //! with one connection, and that connection leads through a wire of ours, which keeps each statement back until it is
 //! let go.
 //!
-//! To follow one order, read `play` and from there `stage` (what it is played on), `proxy` (the held wire), `settle` (when
+//! To follow one order, read `play` and from there `scheduler` (what it is played on), `proxy` (the held wire), `settle` (when
 //! do all stand still?) and `step` (what is written down). `search` plays all of them, `replay` one that somebody wrote.
 
 /// What happened, in words.
@@ -23,12 +23,12 @@ mod proxy;
 pub mod replay;
 /// A schedule as text.
 pub mod schedule;
+/// Database, wires and instances.
+pub mod scheduler;
 /// Every order of events.
 pub mod search;
 /// When do all stand still?
 pub mod settle;
-/// Database, wires and instances.
-pub mod stage;
 /// What a statement is called, reads and writes.
 pub mod statement;
 /// A line of the picture.

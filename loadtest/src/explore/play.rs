@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use tokio::{task::JoinSet, time::timeout};
 
 use super::{
+    scheduler::{SALE, Scheduler},
     settle::{Place, Still},
-    stage::{SALE, Stage},
     step::{Event, Mark, Row, Step, letter, mark},
     wire::{Done, Hold, Wire},
 };
@@ -61,14 +61,14 @@ impl Played {
 
 /// A play under way.
 struct Play<'a> {
-    stage: &'a Stage,
+    scheduler: &'a Scheduler,
     before: Row,
     order: Vec<String>,
     steps: Vec<Step>,
     waiting: Vec<bool>,
 }
 
-impl Stage {
+impl Scheduler {
     /// Plays one order of events: whenever all stand still, `choose` says whose held statement goes next.
     ///
     /// # Errors
@@ -89,7 +89,7 @@ impl Stage {
     async fn turns(&self, mut choose: impl AsyncFnMut(Scene<'_>) -> anyhow::Result<usize>) -> anyhow::Result<Played> {
         let before = self.row().await?;
         let (order, steps, waiting) = (Vec::new(), Vec::new(), vec![false; self.subject.buyers]);
-        let mut play = Play { stage: self, before, order, steps, waiting };
+        let mut play = Play { scheduler: self, before, order, steps, waiting };
         let (mut released, mut cut_off) = (None, false);
         let answers: Vec<Answer> = loop {
             let still = self.settle().await?;
@@ -178,7 +178,7 @@ impl Stage {
 impl Play<'_> {
     /// Writes down what has happened since `released` was let go.
     async fn note(&mut self, released: Option<usize>, still: &Still) -> anyhow::Result<()> {
-        let row = self.stage.row().await?;
+        let row = self.scheduler.row().await?;
         let met = self.steps.last().map_or(self.before, |step| step.row);
         if let Some(n) = released {
             let circle = still.circle.iter().find(|wait| wait.0 == n).map(|wait| &wait.1);
@@ -217,7 +217,7 @@ impl Play<'_> {
     }
 
     fn waits(&mut self, n: usize, by: &[usize], row: Row) {
-        let wires = self.stage.wires.borrow();
+        let wires = self.scheduler.wires.borrow();
         let statement = wires[n].running.as_ref().or(wires[n].done.first().map(|done| &done.statement));
         let Some(statement) = statement else { return };
         self.steps.push(Step::waits(n, statement.shown(), statement.word, by, row));
@@ -226,7 +226,7 @@ impl Play<'_> {
 
     fn take(&self, n: usize) -> Vec<Done> {
         let mut done = Vec::new();
-        self.stage.wires.send_modify(|wires| done = std::mem::take(&mut wires[n].done));
+        self.scheduler.wires.send_modify(|wires| done = std::mem::take(&mut wires[n].done));
         done
     }
 }

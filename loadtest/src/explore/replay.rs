@@ -9,8 +9,8 @@ use super::{
     figures::Replayed,
     play::{Played, Scene},
     schedule::{Schedule, Turn},
+    scheduler::Scheduler,
     settle::Place,
-    stage::Stage,
     step::{Event, Mark, Step, letter},
 };
 use crate::history::Answer;
@@ -18,26 +18,26 @@ use crate::history::Answer;
 /// Plays a schedule, `times` times.
 ///
 /// # Errors
-/// As [`Stage::play`]; or the schedule is not one of this version, and nothing that happened explains it.
+/// As [`Scheduler::play`]; or the schedule is not one of this version, and nothing that happened explains it.
 pub async fn replay(
-    stage: &Stage,
+    scheduler: &Scheduler,
     schedule: &Schedule,
     times: usize,
     mut shown: impl FnMut(usize),
 ) -> anyhow::Result<Replayed> {
     let begun = Instant::now();
-    let (first, notes) = once(stage, schedule).await?;
+    let (first, notes) = once(scheduler, schedule).await?;
     let mut same = 1;
     for n in 1..times {
         shown(n);
-        let (next, _) = once(stage, schedule).await?;
+        let (next, _) = once(scheduler, schedule).await?;
         same += usize::from(next == first);
     }
     Ok(Replayed {
-        version: stage.subject.version,
-        variant: stage.subject.variant,
-        buyers: stage.subject.buyers,
-        stock: stage.subject.stock,
+        version: scheduler.subject.version,
+        variant: scheduler.subject.variant,
+        buyers: scheduler.subject.buyers,
+        stock: scheduler.subject.stock,
         schedule: schedule.to_string(),
         times,
         same,
@@ -51,9 +51,9 @@ pub async fn replay(
 ///
 /// # Errors
 /// As [`replay`].
-pub async fn once(stage: &Stage, schedule: &Schedule) -> anyhow::Result<(Played, Vec<String>)> {
+pub async fn once(scheduler: &Scheduler, schedule: &Schedule) -> anyhow::Result<(Played, Vec<String>)> {
     let mut follow = Follow { turns: schedule.turns.iter().enumerate(), notes: Vec::new(), ended: false };
-    let played = stage.play(schedule.hold(), async |scene| follow.next(&scene)).await?;
+    let played = scheduler.play(schedule.hold(), async |scene| follow.next(&scene)).await?;
     let Follow { turns, mut notes, .. } = follow;
     for (n, turn) in turns {
         let told = played.told.get(&letter(turn.buyer)).cloned().unwrap_or_default();

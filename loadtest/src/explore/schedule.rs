@@ -5,7 +5,7 @@ use std::{fmt, fs::File, io::Read, path::Path, str::FromStr};
 
 use anyhow::{Context, bail, ensure};
 
-use super::{stage::MOST_BUYERS, statement::WORDS, step::letter, wire::Hold};
+use super::{scheduler::MOST_BUYERS, statement::WORDS, step::letter, wire::Hold};
 
 /// Bytes of a schedule that is read; what does not end before is none.
 const LONGEST: u64 = 64 * 1024;

@@ -9,8 +9,8 @@ use anyhow::ensure;
 use super::{
     figures::Explored,
     play::{Played, Scene},
+    scheduler::Scheduler,
     settle::Place,
-    stage::Stage,
     wire::Hold,
 };
 
@@ -25,13 +25,13 @@ struct Choice {
 /// Plays every order of events, `most` at most; `shown` is told of each.
 ///
 /// # Errors
-/// As [`Stage::play`]; or the same choices have led elsewhere than before.
-pub async fn search(stage: &Stage, most: usize, mut shown: impl FnMut(&Explored)) -> anyhow::Result<Explored> {
-    let mut explored = Explored::of(&stage.subject);
+/// As [`Scheduler::play`]; or the same choices have led elsewhere than before.
+pub async fn search(scheduler: &Scheduler, most: usize, mut shown: impl FnMut(&Explored)) -> anyhow::Result<Explored> {
+    let mut explored = Explored::of(&scheduler.subject);
     let (mut choices, begun) = (Vec::new(), Instant::now());
     loop {
         let mut depth = 0;
-        let played = stage.play(Hold::All, async |scene| choose(&mut choices, &mut depth, &scene)).await?;
+        let played = scheduler.play(Hold::All, async |scene| choose(&mut choices, &mut depth, &scene)).await?;
         explored.add(played);
         shown(&explored);
         while choices.last_mut().is_some_and(Choice::is_exhausted) {
@@ -53,10 +53,10 @@ pub async fn search(stage: &Stage, most: usize, mut shown: impl FnMut(&Explored)
 /// Plays an order again, by who was let go when.
 ///
 /// # Errors
-/// As [`Stage::play`]; or it leads elsewhere.
-pub async fn again(stage: &Stage, order: &[String]) -> anyhow::Result<Played> {
+/// As [`Scheduler::play`]; or it leads elsewhere.
+pub async fn again(scheduler: &Scheduler, order: &[String]) -> anyhow::Result<Played> {
     let mut next = order.iter();
-    let played = stage.play(Hold::All, async |scene| {
+    let played = scheduler.play(Hold::All, async |scene| {
         let step = next.next().map(String::as_str).unwrap_or_default();
         let held = |(n, place): (usize, &Place)| match place {
             Place::Held(word) if format!("{} {word}", super::step::letter(n)) == step => Some(n),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use tokio::time::{Instant, timeout};
 
-use super::{stage::Stage, step::letter, wire::Wire};
+use super::{scheduler::Scheduler, step::letter, wire::Wire};
 use crate::history::Answer;
 
 /// How long a statement may be away before the database is asked whether it waits for a lock; and how often then.
@@ -42,7 +42,7 @@ enum Now {
     Thinks,
 }
 
-impl Stage {
+impl Scheduler {
     /// Waits until all stand still.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use super::{
     figures::{Explored, OrderOfEvents, Replayed},
     play::Played,
-    stage::Subject,
+    scheduler::Subject,
     step::Mark,
 };
 use crate::{

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     audit::audit,
+    deployment::{Deployment, addresses},
     history::{Told, outcomes},
     lab::Lab,
     ledger::Ledger,
@@ -35,7 +36,6 @@ use crate::{
         stampede::{self, Crowd},
     },
     services::Services,
-    set::{Set, addresses},
 };
 
 /// The sale.
@@ -68,7 +68,7 @@ pub async fn round(
     doors: impl AsyncFnOnce(Vec<SocketAddr>) -> Vec<SocketAddr>,
 ) -> anyhow::Result<Round> {
     let mut links = Vec::new();
-    let mut set = Set::build_with(lab, plan, async |args| {
+    let mut deployment = Deployment::build_with(lab, plan, async |args| {
         if fault.is_about_money() {
             args.push(PAY_WITHIN.into());
         }
@@ -78,20 +78,20 @@ pub async fn round(
         Ok(())
     })
     .await?;
-    let played = play(&mut set, &links, (&lab.loadtest, services), fault, plan, progress, doors).await;
-    set.stop_shops().await; // before the audit: whoever was given up by a buyer may still be writing
+    let played = play(&mut deployment, &links, (&lab.loadtest, services), fault, plan, progress, doors).await;
+    deployment.stop_shops().await; // before the audit: whoever was given up by a buyer may still be writing
     let round = match played {
-        Ok((history, heard, strike)) => conclude(fault, plan, &set, (&history, &heard), strike).await,
+        Ok((history, heard, strike)) => conclude(fault, plan, &deployment, (&history, &heard), strike).await,
         Err(error) => Err(error),
     };
-    let removed = set.remove(lab).await;
+    let removed = deployment.remove(lab).await;
     let round = round?; // the first error is the one that counts
     removed.map(|()| round)
 }
 
 /// The sale and the strike.
 async fn play(
-    set: &mut Set,
+    deployment: &mut Deployment,
     links: &[Links],
     keeper: (&Path, &mut Services),
     fault: Fault,
@@ -101,8 +101,8 @@ async fn play(
 ) -> anyhow::Result<(Vec<Told>, Vec<Heard>, Strike)> {
     let come = Come::of(plan);
     let (let_in, gate) = watch::channel(come.first);
-    let (pool, addresses) = (set.pool.clone(), addresses(&set.shops));
-    let mut target = Target::new(keeper, set, links, (SALE, plan.seed), (&let_in, come.before)).await?;
+    let (pool, addresses) = (deployment.pool.clone(), addresses(&deployment.shops));
+    let mut target = Target::new(keeper, deployment, links, (SALE, plan.seed), (&let_in, come.before)).await?;
     let stores = target.stores;
     stores.put_up(target.database, &[Sale::open(SALE, plan.stock)]).await?;
     fault.prepare(&mut target).await?;
@@ -247,21 +247,21 @@ async fn strike(
 async fn conclude(
     fault: Fault,
     plan: &Plan,
-    set: &Set,
+    deployment: &Deployment,
     (history, heard): (&[Told], &[Heard]),
     strike: Strike,
 ) -> anyhow::Result<Round> {
-    let mut ledger = Ledger::read(&set.pool, set.stores.as_ref(), &[SALE]).await?;
-    let money = match &set.stores {
+    let mut ledger = Ledger::read(&deployment.pool, deployment.stores.as_ref(), &[SALE]).await?;
+    let money = match &deployment.stores {
         Some(stores) if fault.is_about_money() => {
             let entries = Remote::new(&stores.provider).entries().await?;
             let ours: Vec<_> = entries.into_iter().filter(|one| one.reference.starts_with(&stores.namespace)).collect();
-            Some(money::audit(&ours, &money::orders(&set.pool, SALE).await?, heard))
+            Some(money::audit(&ours, &money::orders(&deployment.pool, SALE).await?, heard))
         }
         _ => None,
     };
-    if let (Some(stores), Some(seen)) = (&set.stores, &mut ledger.stores) {
-        seen.unfinished -= stores.repeated(&set.pool, SALE).await?;
+    if let (Some(stores), Some(seen)) = (&deployment.stores, &mut ledger.stores) {
+        seen.unfinished -= stores.repeated(&deployment.pool, SALE).await?;
     }
     let audit = audit(history, &ledger);
     Ok(Round {

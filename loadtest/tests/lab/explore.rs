@@ -15,9 +15,9 @@ use loadtest::{
         figures::{Explored, OrderOfEvents},
         play::{Played, Scene},
         replay::{self, replay},
+        scheduler::{Scheduler, Subject},
         search::{again, search},
         settle::Place,
-        stage::{Stage, Subject},
         step::{Event, Mark},
         wire::Hold,
     },
@@ -36,16 +36,16 @@ fn subject(version: Version, variant: Option<Variant>, stock: i64) -> Subject {
     Subject { version, variant, buyers: 2, stock }
 }
 
-async fn stage(subject: &Subject) -> (Lab, Stage) {
+async fn scheduler(subject: &Subject) -> (Lab, Scheduler) {
     let lab = lab("postgres").await;
-    let stage = Stage::build(&lab, subject).await.unwrap();
-    (lab, stage)
+    let scheduler = Scheduler::build(&lab, subject).await.unwrap();
+    (lab, scheduler)
 }
 
 async fn explore(version: Version, variant: Option<Variant>, stock: i64) -> Explored {
-    let (lab, stage) = stage(&subject(version, variant, stock)).await;
-    let explored = search(&stage, 1000, |_| ()).await.unwrap();
-    stage.close(&lab).await.unwrap();
+    let (lab, scheduler) = scheduler(&subject(version, variant, stock)).await;
+    let explored = search(&scheduler, 1000, |_| ()).await.unwrap();
+    scheduler.close(&lab).await.unwrap();
     assert_eq!((explored.not_followed, explored.cut_off), (0, 0), "every order, to its end");
     assert_eq!(explored.orders.len(), explored.orders_of_events);
     let different: std::collections::HashSet<_> = explored.orders.iter().map(|order| &order.order).collect();
@@ -55,10 +55,10 @@ async fn explore(version: Version, variant: Option<Variant>, stock: i64) -> Expl
 
 /// How the schedule of the lost update comes out, and what is said of it.
 async fn lost_update(version: Version, variant: Option<Variant>) -> (Played, Vec<String>) {
-    let (lab, stage) = stage(&subject(version, variant, 1)).await;
+    let (lab, scheduler) = scheduler(&subject(version, variant, 1)).await;
     let schedule = LOST_UPDATE.parse().unwrap();
-    let replayed = replay(&stage, &schedule, 20, |_| ()).await.unwrap();
-    stage.close(&lab).await.unwrap();
+    let replayed = replay(&scheduler, &schedule, 20, |_| ()).await.unwrap();
+    scheduler.close(&lab).await.unwrap();
     assert_eq!((replayed.times, replayed.same), (20, 20), "each time the same: {replayed:?}");
     (replayed.played, replayed.notes)
 }
@@ -111,14 +111,14 @@ async fn v3_oversells_in_no_order_and_has_conflicts() {
 #[ignore = "needs PostgreSQL: make test"]
 async fn every_order_comes_out_the_same_when_it_is_played_again() {
     for (version, variant) in [(V1, None), (V1, Some(Variant::Transaction)), (V2, None), (V3, None)] {
-        let (lab, stage) = stage(&subject(version, variant, 1)).await;
-        let explored = search(&stage, 1000, |_| ()).await.unwrap();
+        let (lab, scheduler) = scheduler(&subject(version, variant, 1)).await;
+        let explored = search(&scheduler, 1000, |_| ()).await.unwrap();
         assert!(explored.orders_of_events >= 8);
         for order in explored.orders.iter().rev() {
-            let played = again(&stage, &order.order).await.unwrap();
+            let played = again(&scheduler, &order.order).await.unwrap();
             assert_eq!(OrderOfEvents::of(&played), *order, "{version}");
         }
-        stage.close(&lab).await.unwrap();
+        scheduler.close(&lab).await.unwrap();
     }
 }
 
@@ -163,9 +163,9 @@ async fn a_deadlock_is_seen_and_ends() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: make test"]
 async fn three_buyers_of_two_units_are_bounded() {
-    let (lab, stage) = stage(&Subject { buyers: 3, ..subject(V1, None, 2) }).await;
-    let explored = search(&stage, 40, |_| ()).await.unwrap();
-    stage.close(&lab).await.unwrap();
+    let (lab, scheduler) = scheduler(&Subject { buyers: 3, ..subject(V1, None, 2) }).await;
+    let explored = search(&scheduler, 40, |_| ()).await.unwrap();
+    scheduler.close(&lab).await.unwrap();
     assert_eq!(explored.orders_of_events, 40);
     assert!(explored.not_followed > 0 && explored.oversell > 0, "{explored:?}");
     assert!(explored.says().contains("branches not followed"), "{}", explored.says());
@@ -206,16 +206,16 @@ async fn the_lost_update_is_lost_in_v1_waits_in_v2_and_conflicts_in_v3() {
 }
 
 async fn lost_update_inserting_first() -> (Played, Vec<String>) {
-    let (lab, stage) = stage(&subject(V2, Some(Variant::InsertFirst), 1)).await;
-    let once = replay::once(&stage, &"A insert · B insert · A select · B select".parse().unwrap()).await.unwrap();
-    stage.close(&lab).await.unwrap();
+    let (lab, scheduler) = scheduler(&subject(V2, Some(Variant::InsertFirst), 1)).await;
+    let once = replay::once(&scheduler, &"A insert · B insert · A select · B select".parse().unwrap()).await.unwrap();
+    scheduler.close(&lab).await.unwrap();
     once
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: make test"]
 async fn a_schedule_of_another_version_that_nothing_explains_is_refused() {
-    let (lab, stage) = stage(&subject(V1, None, 1)).await;
+    let (lab, scheduler) = scheduler(&subject(V1, None, 1)).await;
     for (text, why) in [
         ("A update · A select", "turn 1 of the schedule is `A update`, but A is at select"),
         ("A select · B select · A update", "ends too early: it leaves A at insert, B at update"),
@@ -224,51 +224,51 @@ async fn a_schedule_of_another_version_that_nothing_explains_is_refused() {
         ("A select · B select · A update · B update · A insert · B insert · B insert", "all is over: it never ends"),
         ("A select · A commit · B select", "turn 2 of the schedule is `A commit`, but A is at update"),
     ] {
-        let refused = replay::once(&stage, &text.parse().unwrap()).await.unwrap_err().to_string();
+        let refused = replay::once(&scheduler, &text.parse().unwrap()).await.unwrap_err().to_string();
         assert!(refused.contains(why), "{text}: {refused}");
-        // And the stage is as good as new.
-        let (played, _) = replay::once(&stage, &LOST_UPDATE.parse().unwrap()).await.unwrap();
+        // And the scheduler is as good as new.
+        let (played, _) = replay::once(&scheduler, &LOST_UPDATE.parse().unwrap()).await.unwrap();
         assert_eq!(played.audit.oversold, 1);
     }
-    stage.close(&lab).await.unwrap();
+    scheduler.close(&lab).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: make test"]
 async fn what_is_held_has_not_reached_the_database() {
-    let (lab, stage) = stage(&subject(V1, None, 1)).await;
+    let (lab, scheduler) = scheduler(&subject(V1, None, 1)).await;
     let mut seen = Vec::new();
     let first_held = |scene: &Scene| scene.places.iter().position(|place| matches!(place, Place::Held(_))).unwrap();
     let watch = async |scene: Scene<'_>| {
         let held = scene.places.iter().filter(|place| matches!(place, Place::Held(_))).count();
-        let row = stage.row().await?;
+        let row = scheduler.row().await?;
         seen.push((held, row.sold, row.orders));
         Ok(first_held(&scene))
     };
-    stage.play(Hold::All, watch).await.unwrap();
+    scheduler.play(Hold::All, watch).await.unwrap();
     assert_eq!(seen, [(2, 0, 0), (2, 0, 0), (2, 1, 0), (1, 1, 1)], "A alone, then B");
-    stage.close(&lab).await.unwrap();
+    scheduler.close(&lab).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: make test"]
 async fn a_connection_that_is_lost_in_the_middle_is_said() {
-    let (lab, stage) = stage(&subject(V1, None, 1)).await;
+    let (lab, scheduler) = scheduler(&subject(V1, None, 1)).await;
     let admin = lab.admin().unwrap();
     let terminate = "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = $1 and pid = $2";
     let cut = async |scene: Scene<'_>| {
         if scene.steps.len() == 2 {
-            let pid = stage.pids()[1].unwrap();
-            sqlx::query(terminate).bind(stage.database()).bind(pid).execute(admin).await?;
+            let pid = scheduler.pids()[1].unwrap();
+            sqlx::query(terminate).bind(scheduler.database()).bind(pid).execute(admin).await?;
         }
         Ok(scene.steps.len() % 2)
     };
-    let lost = stage.play(Hold::All, cut).await.unwrap_err().to_string();
+    let lost = scheduler.play(Hold::All, cut).await.unwrap_err().to_string();
     assert_eq!(lost, "buyer B has lost the connection to the database in the middle");
     // The shop connects again, and the next order is played.
-    let (played, _) = replay::once(&stage, &LOST_UPDATE.parse().unwrap()).await.unwrap();
+    let (played, _) = replay::once(&scheduler, &LOST_UPDATE.parse().unwrap()).await.unwrap();
     assert_eq!(played.audit.oversold, 1);
-    stage.close(&lab).await.unwrap();
+    scheduler.close(&lab).await.unwrap();
 }
 
 fn run(folder: &Path, args: &str) -> Output {

@@ -10,9 +10,9 @@ use url::Url;
 
 use super::replica::Replica;
 use crate::{
+    deployment::Deployment,
     fault::links::Links,
     services::{Server, Services},
-    set::Set,
     shop_process::ShopProcess,
     stores::Stores,
 };
@@ -59,12 +59,12 @@ impl<'a> Target<'a> {
     /// What the shop stands on, before it is struck. `let_in` lets buyers in, `before` of them until the fault is in place.
     pub(in crate::fault) async fn new(
         (loadtest, services): (&'a Path, &'a mut Services),
-        set: &'a mut Set,
+        deployment: &'a mut Deployment,
         links: &'a [Links],
         (sale, round): (i64, u64),
         (let_in, before): (&'a watch::Sender<usize>, usize),
     ) -> anyhow::Result<Target<'a>> {
-        let Set { database, stores, shops, pool, .. } = set;
+        let Deployment { database, stores, shops, pool, .. } = deployment;
         let stores = stores.as_ref().context("only chapter 6 has servers that can be struck")?;
         let redis = stores.connect().await?;
         Ok(Target {

@@ -74,7 +74,7 @@ impl Subject {
 }
 
 /// A database, and instances behind held wires.
-pub struct Stage {
+pub struct Scheduler {
     /// What is played here.
     pub subject: Subject,
     pub(crate) wires: Wires,
@@ -87,12 +87,12 @@ pub struct Stage {
     _proxies: JoinSet<()>,
 }
 
-impl Stage {
+impl Scheduler {
     /// Builds it. Every instance sells once before, so that no statement is being prepared when it counts.
     ///
     /// # Errors
     /// The lab has no PostgreSQL, or something does not start.
-    pub async fn build(lab: &Lab, subject: &Subject) -> anyhow::Result<Stage> {
+    pub async fn build(lab: &Lab, subject: &Subject) -> anyhow::Result<Scheduler> {
         subject.check()?;
         ensure!(lab.has_postgres(), "SQLite has no wire to hold: orders of events are played on PostgreSQL");
         let database = lab.fresh_database().await?;
@@ -111,10 +111,10 @@ impl Stage {
         let has_version = sqlx::query("select version from sales").fetch_optional(&pool).await.is_ok();
         Sale::open(SALE, 1).insert(&pool).await?;
         let link = Arc::new(open_sale(&mut Connection::open(shops[0].address).await?, SALE).await?);
-        let stage =
-            Stage { subject: subject.clone(), wires, shops, link, pool, has_version, database, _proxies: proxies };
-        stage.warm_up().await?;
-        Ok(stage)
+        let scheduler =
+            Scheduler { subject: subject.clone(), wires, shops, link, pool, has_version, database, _proxies: proxies };
+        scheduler.warm_up().await?;
+        Ok(scheduler)
     }
 
     /// Every instance says yes once and no once.

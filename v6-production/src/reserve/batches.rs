@@ -34,7 +34,7 @@ const NEARLY_FULL: f64 = 0.5;
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../reserve.lua")));
 
 /// Where attempts queue for Redis. An attempt that is sent there outlives its buyer: who hangs up then takes nothing back.
-pub(crate) struct Desk {
+pub(crate) struct Batches {
     queue: mpsc::Sender<Waiting>,
 }
 
@@ -65,30 +65,30 @@ impl Drop for Counted {
     }
 }
 
-/// What stands behind a desk.
-struct Clerk {
+/// What calls Redis for a batch.
+struct Caller {
     redis: RedisStore,
     catalogue: Arc<Catalogue>,
     sold_out: Arc<SoldOut>,
     rules: Rules,
 }
 
-impl Desk {
-    /// A desk, and the work behind it, until `stop`: by then all attempts are answered.
+impl Batches {
+    /// A line for attempts, and the work behind it, until `stop`: by then all attempts are answered.
     pub(crate) fn open(
         redis: RedisStore,
         catalogue: Arc<Catalogue>,
         sold_out: Arc<SoldOut>,
         rules: Rules,
         stop: CancellationToken,
-    ) -> (Desk, impl Future<Output = ()>) {
+    ) -> (Batches, impl Future<Output = ()>) {
         let (queue, attempts) = mpsc::channel(rules.waiting as usize);
-        let (attempts, clerk) = (Mutex::new(attempts), Arc::new(Clerk { redis, catalogue, sold_out, rules }));
+        let (attempts, caller) = (Mutex::new(attempts), Arc::new(Caller { redis, catalogue, sold_out, rules }));
         let work = async move {
-            let (attempts, clerk) = (&attempts, &clerk);
-            supervise::keep("desk", &stop, || async { serve(&mut *attempts.lock().await, clerk).await }).await;
+            let (attempts, caller) = (&attempts, &caller);
+            supervise::keep("batches", &stop, || async { serve(&mut *attempts.lock().await, caller).await }).await;
         };
-        (Desk { queue }, work)
+        (Batches { queue }, work)
     }
 
     /// Tries to hold a unit. The same request may be tried again and holds one unit.
@@ -113,33 +113,33 @@ fn refuses(taken: f64, dice: f64) -> bool {
     dice < (taken - NEARLY_FULL) / (1.0 - NEARLY_FULL)
 }
 
-async fn serve(attempts: &mut mpsc::Receiver<Waiting>, clerk: &Arc<Clerk>) -> anyhow::Result<()> {
+async fn serve(attempts: &mut mpsc::Receiver<Waiting>, caller: &Arc<Caller>) -> anyhow::Result<()> {
     let calls = Arc::new(Semaphore::new(CALLS));
     loop {
         // First the permit, then the attempts: those who come while all calls are under way go together.
         let permit = calls.clone().acquire_owned().await?;
         let mut batch = Vec::with_capacity(BATCH);
-        ensure!(attempts.recv_many(&mut batch, BATCH).await > 0, "the desk is gone");
-        let clerk = clerk.clone();
+        ensure!(attempts.recv_many(&mut batch, BATCH).await > 0, "there is nobody to ask for");
+        let caller = caller.clone();
         tokio::spawn(async move {
             let _under_way = Counted::in_gauge("reserve_calls_under_way");
             let mut sales: HashMap<i64, Vec<Waiting>> = HashMap::new();
             // A unit that a buyer has not asked Redis for is for those who are still there.
             for waiting in batch.into_iter().filter(|waiting| !waiting.answer.is_closed()) {
                 let Attempt { sale_id, again, .. } = waiting.attempt;
-                match clerk.sold_out.is(sale_id) && !again {
+                match caller.sold_out.is(sale_id) && !again {
                     true => waiting.answer(Outcome::SoldOut),
                     false => sales.entry(sale_id).or_default().push(waiting),
                 }
             }
-            let each = sales.into_iter().map(|(sale_id, waiting)| clerk.call(sale_id, waiting));
+            let each = sales.into_iter().map(|(sale_id, waiting)| caller.call(sale_id, waiting));
             futures_util::future::join_all(each).await;
             drop(permit);
         });
     }
 }
 
-impl Clerk {
+impl Caller {
     /// Asks for attempts on one sale, until there is an answer or too much time has passed.
     async fn call(&self, sale_id: i64, waiting: Vec<Waiting>) {
         let began = Instant::now();

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What a run has for itself.
-pub(crate) struct Set {
+pub(crate) struct Deployment {
     pub(crate) database: FreshDatabase,
     pub(crate) stores: Option<Stores>,
     pub(crate) pool: AnyPool,
@@ -21,10 +21,10 @@ pub(crate) struct Set {
     pub(crate) nginx: Option<ShopProcess>,
 }
 
-impl Set {
+impl Deployment {
     /// A fresh database, and as many instances as the plan has.
-    pub(crate) async fn build(lab: &Lab, plan: &Plan) -> anyhow::Result<Set> {
-        Set::build_with(lab, plan, async |_| Ok(())).await
+    pub(crate) async fn build(lab: &Lab, plan: &Plan) -> anyhow::Result<Deployment> {
+        Deployment::build_with(lab, plan, async |_| Ok(())).await
     }
 
     /// The same. Before an instance is started, `change` may change its arguments.
@@ -32,7 +32,7 @@ impl Set {
         lab: &Lab,
         plan: &Plan,
         mut change: impl AsyncFnMut(&mut Vec<String>) -> anyhow::Result<()>,
-    ) -> anyhow::Result<Set> {
+    ) -> anyhow::Result<Deployment> {
         let database = lab.fresh_database().await?;
         let stores = if plan.version.needs_stores() { Some(lab.fresh_stores(&database).await?) } else { None };
         let mut shops = Vec::new();
@@ -52,7 +52,7 @@ impl Set {
             false => None,
         };
         let pool = database.connect().await?;
-        Ok(Set { database, stores, pool, shops, nginx })
+        Ok(Deployment { database, stores, pool, shops, nginx })
     }
 
     /// Where buyers come in.
