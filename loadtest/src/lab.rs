@@ -57,6 +57,8 @@ pub struct Lab {
     pub loadtest: PathBuf,
     /// A folder for logs and SQLite files, removed with the lab.
     pub folder: TempDir,
+    /// Whether others work in this process, so that its processor time is not the generator's: as in tests.
+    pub(crate) shares_process: bool,
     /// Purchases a second that a small shop answers on this machine, once it has been measured.
     pub capacity: OnceCell<Calibration>,
     server: Option<Server>,
@@ -140,9 +142,14 @@ impl Lab {
         Ok(Lab { stores: OnceCell::new_with(Some(stores)), ..lab })
     }
 
+    /// The same lab in a process in which others work, too.
+    pub fn in_shared_process(self) -> Lab {
+        Lab { shares_process: true, ..self }
+    }
+
     fn with(loadtest: PathBuf, folder: TempDir, server: Option<Server>) -> Lab {
         let (capacity, stores) = (OnceCell::new(), OnceCell::new());
-        Lab { loadtest, folder, capacity, server, stores, made: Mutex::default() }
+        Lab { loadtest, folder, shares_process: false, capacity, server, stores, made: Mutex::default() }
     }
 
     /// Opens a lab on PostgreSQL if it is installed, else on SQLite.

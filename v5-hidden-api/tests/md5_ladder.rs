@@ -8,12 +8,8 @@ use md5::{
 };
 use v5_hidden_api::{Config, gate::path::Paths};
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn bytes(hex: &str) -> [u8; 16] {
-    std::array::from_fn(|n| u8::from_str_radix(&hex[2 * n..2 * n + 2], 16).unwrap())
+fn bytes(digits: &str) -> [u8; 16] {
+    hex::decode(digits).unwrap().try_into().unwrap()
 }
 
 /// The first rung: a hash of what everybody knows. It looks random and is not.
@@ -21,7 +17,7 @@ mod ids {
     use super::*;
 
     pub(crate) fn path(buyer: i64, sale: i64) -> String {
-        hex(&Md5::digest(format!("{buyer}-{sale}")))
+        hex::encode(Md5::digest(format!("{buyer}-{sale}")))
     }
 }
 
@@ -30,7 +26,7 @@ fn rung_1_anybody_computes_it() {
     let (victim, sale) = (7, 42);
     let given_out = ids::path(victim, sale);
     // The attacker has the two numbers, and an hour before the sale opens.
-    let computed = hex(&Md5::digest(format!("{victim}-{sale}")));
+    let computed = hex::encode(Md5::digest(format!("{victim}-{sale}")));
     assert_eq!(computed, given_out);
 }
 
@@ -40,14 +36,14 @@ mod classic {
     use super::*;
 
     pub(crate) fn path(buyer: i64, sale: i64) -> String {
-        hex(&Md5::digest(format!("{}!AW#", buyer + sale)))
+        hex::encode(Md5::digest(format!("{}!AW#", buyer + sale)))
     }
 }
 
 #[test]
 fn rung_2_one_buyers_path_is_anothers() {
     assert_eq!(classic::path(1, 4), classic::path(2, 3), "buyer 1 at sale 4 has the path of buyer 2 at sale 3");
-    let computed = hex(&Md5::digest("49!AW#"));
+    let computed = hex::encode(Md5::digest("49!AW#"));
     assert_eq!(computed, classic::path(7, 42), "and whoever has read the source computes it");
 }
 
@@ -59,7 +55,7 @@ mod secret_prefix {
     const SECRET: &[u8] = b"nobody knows these 32 odd bytes!!";
 
     pub(crate) fn sign(message: &[u8]) -> String {
-        hex(&Md5::new().chain_update(SECRET).chain_update(message).finalize())
+        hex::encode(Md5::new().chain_update(SECRET).chain_update(message).finalize())
     }
 
     /// What a shop does with such a path: checks it, and sells of the sale that the message names. As everywhere, a key that
@@ -86,7 +82,7 @@ fn hash_on(hash: &str, length: usize, more: &[u8]) -> String {
     state[..16].copy_from_slice(&bytes(hash));
     state[16..24].copy_from_slice(&(length as u64 / 64).to_le_bytes());
     let taken_up = Md5::deserialize(&state).expect("a state of MD5");
-    hex(&taken_up.chain_update(more).finalize())
+    hex::encode(taken_up.chain_update(more).finalize())
 }
 
 /// A path for `message` and what was added to it, from the path of `message` alone, if the secret has `secret` bytes.
@@ -152,7 +148,7 @@ fn no_path_tells_the_next() {
 #[test]
 fn these_are_the_functions_that_the_names_say() {
     use hmac::{Hmac, KeyInit, Mac};
-    assert_eq!(hex(&Md5::digest("message digest")), "f96b697d7cb7938d525a2f31aaf161d0");
+    assert_eq!(hex::encode(Md5::digest("message digest")), "f96b697d7cb7938d525a2f31aaf161d0");
     let mac = Hmac::<Md5>::new_from_slice(b"Jefe").unwrap().chain_update("what do ya want for nothing?");
-    assert_eq!(hex(&mac.finalize().into_bytes()), "750c783e6ab0b503eaa86e310a5db738");
+    assert_eq!(hex::encode(mac.finalize().into_bytes()), "750c783e6ab0b503eaa86e310a5db738");
 }

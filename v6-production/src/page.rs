@@ -45,7 +45,7 @@ struct File {
 
 impl File {
     fn new(ending: &str, text: &'static str) -> File {
-        let hash: String = Sha256::digest(text)[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hex::encode(&Sha256::digest(text)[..8]);
         let name = format!("page.{hash}.{ending}");
         File { content_type: content_type(&name), name, text }
     }

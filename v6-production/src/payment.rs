@@ -25,7 +25,6 @@ use self::{
 use crate::{
     App,
     error::Error,
-    gate::signer::{from_hex, to_hex},
     notify::Notices,
     order_id::OrderId,
     orders::{self, OrderPath},
@@ -135,7 +134,7 @@ async fn begin(
                   where $7 > (select count(*) from payments where order_id = $3 and idempotency_key <> $2)
                   on conflict (buyer_id, idempotency_key) do nothing returning *";
     let insert = sqlx::query_as(insert).bind(buyer.id).bind(key).bind(order_id);
-    let insert = insert.bind(to_hex(&app.signer.sign("payment", &asked)));
+    let insert = insert.bind(hex::encode(app.signer.sign("payment", &asked)));
     let insert = insert.bind(app.provider.new_reference()).bind(TAKEN.as_millis() as i64);
     if let Some(payment) = in_time(insert.bind(MOST_PAYMENTS).fetch_optional(&app.sql)).await? {
         return Ok((payment, amount, true));
@@ -145,7 +144,7 @@ async fn begin(
     let again = sqlx::query_as(again).bind(buyer.id).bind(key).bind(TAKEN.as_millis() as i64);
     let payment: Option<Payment> = in_time(again.fetch_optional(&app.sql)).await?;
     let payment = payment.ok_or(Error::TooManyPayments)?;
-    let same = from_hex(&payment.request).is_some_and(|known| app.signer.verify("payment", &asked, &known));
+    let same = hex::decode(&payment.request).is_ok_and(|known| app.signer.verify("payment", &asked, &known));
     if same { Ok((payment, amount, false)) } else { Err(Error::KeyReused) }
 }
 

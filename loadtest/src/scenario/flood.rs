@@ -14,9 +14,9 @@ use crate::{
 /// By what the flood exceeds what the shop can do.
 const TIMES: f64 = 5.0;
 /// Database connections of the shop: a shop that can do little is flooded by little, and the generator has room.
-pub(crate) const POOL: u32 = 1;
+pub const POOL: u32 = 1;
 /// Units of a sale in a flood: more than anybody can buy, so that every purchase that gets through is work.
-pub(crate) const PLENTY: i64 = 1_000_000;
+pub const PLENTY: i64 = 1_000_000;
 /// No more than that is offered. The generator does 65,000 a second to a shop that does nothing, on two processors; a quarter
 /// of it leaves the shop room to be the slower one.
 const MOST: f64 = 15_000.0;

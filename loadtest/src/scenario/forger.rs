@@ -108,7 +108,7 @@ impl Forger {
                 1 => format!("{}!AW#", buyer + sale),
                 _ => fastrand::u128(..).to_string(),
             };
-            let mut path: String = Md5::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+            let mut path = hex::encode(Md5::digest(text));
             if self.tried.len() % 2 == 1 {
                 path = format!("{:016x}{path}", now_ms() << 12); // as chapter 6 writes them
             }

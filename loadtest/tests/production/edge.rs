@@ -218,7 +218,7 @@ async fn a_run_behind_nginx_is_as_promised_and_says_what_nginx_kept_away() {
         nginx: true,
         ..Plan::stampede(Version::V6, None)
     };
-    let lab_of_six = Lab::on(sale.lab.loadtest.clone(), shared()).await.unwrap();
+    let lab_of_six = Lab::on(sale.lab.loadtest.clone(), shared()).await.unwrap().in_shared_process();
     let run = loadtest::run::run(&lab_of_six, &plan, Progress::default()).await.unwrap();
     assert_eq!((&run.verdict, run.audit.orders, run.audit.oversold), (&Verdict::AsPromised, 50, 0));
     let nginx = run.nginx.unwrap();
@@ -238,7 +238,7 @@ fn an_office_has_one_address_and_all_of_it_can_buy() {
     // A runtime for each, because buyers keep their sessions in one: who comes again has logged in already.
     let office = |nginx, shop_args: &[&str]| {
         Runtime::new().unwrap().block_on(async {
-            let lab = Lab::on(loadtest(), shared()).await.unwrap();
+            let lab = Lab::on(loadtest(), shared()).await.unwrap().in_shared_process();
             let shop_args = shop_args.iter().map(|&arg| arg.to_owned()).collect();
             let plan = Plan { nginx, shop_args, ..Plan::new(Version::V6, None, Scenario::Office) };
             let run = loadtest::run::run(&lab, &plan, Progress::default()).await.unwrap();

@@ -82,7 +82,7 @@ pub async fn lab(database: &str) -> Lab {
         }
         _ => Backend::Sqlite,
     };
-    Lab::open(loadtest(), &backend).await.unwrap()
+    Lab::open(loadtest(), &backend).await.unwrap().in_shared_process()
 }
 
 /// A version with one sale, and a pool to look behind its back.

@@ -58,7 +58,7 @@ impl Paths {
         getrandom::fill(&mut nonce).map_err(|_| Error::Overloaded)?;
         self.nonces.insert(now, (sale_id, buyer_id), nonce).map_err(|_| Error::Overloaded)?;
         let path = self.sign(sale_id, buyer_id, nonce).finalize().into_bytes();
-        Ok(path.iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hex::encode(path))
     }
 
     /// Takes the path back. Whether it was this buyer's, for this sale, is still good, and comes for the first time.

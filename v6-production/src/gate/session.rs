@@ -13,10 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{
-    path,
-    signer::{Signer, from_hex, to_hex},
-};
+use super::{path, signer::Signer};
 use crate::{
     App,
     error::Error,
@@ -30,14 +27,14 @@ const COOKIE: &str = "session";
 /// `buyer.end.signature`
 fn issue(signer: &Signer, buyer_id: i64, now: i64) -> String {
     let ends = now + LASTS_MS;
-    format!("{buyer_id}.{ends}.{}", to_hex(&signer.sign("session", &[buyer_id, ends])))
+    format!("{buyer_id}.{ends}.{}", hex::encode(signer.sign("session", &[buyer_id, ends])))
 }
 
 /// Whose session that is, if it is one of ours and has not ended.
 fn check(signer: &Signer, session: &str, now: i64) -> Option<Buyer> {
     let mut parts = session.splitn(3, '.');
     let (id, ends) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-    let signature = from_hex(parts.next()?)?;
+    let signature = hex::decode(parts.next()?).ok()?;
     let ours = signature.len() == 32 && signer.verify("session", &[id, ends], &signature);
     (ours && now < ends).then_some(Buyer { id })
 }

@@ -41,18 +41,6 @@ fn over(key: &Hmac<Sha256>, purpose: &str, numbers: &[i64]) -> Hmac<Sha256> {
         .fold(key.clone().chain_update(purpose).chain_update([0]), |mac, number| mac.chain_update(number.to_be_bytes()))
 }
 
-/// Two hex digits for each byte.
-pub(crate) fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Bytes from hex digits, and from nothing else.
-pub(crate) fn from_hex(hex: &str) -> Option<Vec<u8>> {
-    let digit = |c: u8| char::from(c).to_digit(16);
-    hex.len().is_multiple_of(2).then_some(())?;
-    hex.as_bytes().chunks_exact(2).map(|pair| Some((digit(pair[0])? * 16 + digit(pair[1])?) as u8)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,14 +73,5 @@ mod tests {
             }
         }
         assert!(!steps[3].verify("session", &[7], &steps[0].sign("session", &[7])), "the old one is gone");
-    }
-
-    #[test]
-    fn hex_is_read_back_and_nothing_else_is() {
-        let bytes = [0, 1, 0x7f, 0xff];
-        assert_eq!(from_hex(&to_hex(&bytes)).unwrap(), bytes);
-        for wrong in ["0", "0g", "é", "+1", " 1"] {
-            assert_eq!(from_hex(wrong), None, "{wrong}");
-        }
     }
 }

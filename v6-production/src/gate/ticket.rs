@@ -3,7 +3,7 @@
 //! It is signed and not remembered, unlike chapter 5's paths: so each instance knows the tickets of all others, a restart forgets
 //! none, and whoever asks for many takes no memory.
 
-use super::signer::{Signer, from_hex, to_hex};
+use super::signer::Signer;
 use crate::shop::Buyer;
 
 /// Bits below the milliseconds: two that are issued in the same one differ. SQL and Lua are told.
@@ -29,12 +29,12 @@ pub(crate) fn number(now: i64) -> TicketId {
 /// 48 hex digits: the id and its signature. The same again for the same.
 pub(crate) fn issue(signer: &Signer, purpose: &str, id: TicketId, sale_id: i64, buyer: Buyer) -> String {
     let signature = signer.sign(purpose, &[id.0, sale_id, buyer.id]);
-    to_hex(&id.0.to_be_bytes()) + &to_hex(&signature[..SIGNATURE])
+    hex::encode(id.0.to_be_bytes()) + &hex::encode(&signature[..SIGNATURE])
 }
 
 /// Which ticket that is, if one of us has made it for this purpose, buyer and sale. It may be too old, and used.
 pub(crate) fn check(signer: &Signer, purpose: &str, ticket: &str, sale_id: i64, buyer: Buyer) -> Option<TicketId> {
-    let bytes = from_hex(ticket)?;
+    let bytes = hex::decode(ticket).ok()?;
     let (id, signature) = bytes.split_at_checked(8)?;
     let id = i64::from_be_bytes(id.try_into().ok()?);
     let ours = signature.len() == SIGNATURE && signer.verify(purpose, &[id, sale_id, buyer.id], signature);
