@@ -3,17 +3,15 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     extract::{Request, State},
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::Response,
 };
 
 use super::{
     Gates, Rules,
     expiring::{Expiring, Full},
+    refused::Refused,
 };
-use crate::{
-    rate_limit::Refusal,
-    shop::{Buyer, Error},
-};
+use crate::shop::Buyer;
 
 /// How often each buyer has asked since the buyer's count began.
 pub(super) struct Frequency {
@@ -47,11 +45,9 @@ pub async fn layer(
     buyer: Buyer,
     request: Request,
     next: Next,
-) -> Result<Response, Response> {
-    match gates.frequency.count(gates.clock.now_ms(), buyer.id) {
-        Ok(None) => {}
-        Ok(Some(wait)) => return Err(Refusal::TooFast(wait).into_response()),
-        Err(Full) => return Err(Error::Overloaded.into_response()),
+) -> Result<Response, Refused> {
+    if let Some(wait) = gates.frequency.count(gates.clock.now_ms(), buyer.id)? {
+        return Err(Refused::TooOften(wait));
     }
     metrics::counter!("passed_frequency_total").increment(1);
     Ok(next.run(request).await)

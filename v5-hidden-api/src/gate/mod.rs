@@ -20,6 +20,8 @@ pub mod frequency;
 pub mod one_order;
 /// The address to buy at, made anew for each buyer.
 pub mod path;
+/// Why a gate lets nobody through.
+pub mod refused;
 /// From the opening to the close.
 pub mod window;
 

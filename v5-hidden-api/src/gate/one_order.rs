@@ -1,14 +1,10 @@
 use anyhow::Context;
-use axum::{
-    Extension,
-    extract::State,
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::{Extension, extract::State};
 
+use super::refused::Refused;
 use crate::{
     purchase::{self, PurchasePath},
-    shop::{Buyer, Error, Path, Placed, Shop, problem},
+    shop::{Buyer, Error, Path, Placed, Shop},
 };
 
 /// The gate itself: the database refuses a second order. No process can forget it, and none has to ask first.
@@ -26,11 +22,9 @@ pub async fn handler(
     retry: Extension<v3_optimistic::Retry>,
     path: Path<PurchasePath>,
     buyer: Buyer,
-) -> Result<Placed, Response> {
+) -> Result<Placed, Refused> {
     purchase::handler(shop, retry, path, buyer).await.map_err(|error| match error {
-        Error::Internal(sqlx::Error::Database(cause)) if cause.is_unique_violation() => {
-            problem(StatusCode::CONFLICT, "limit-reached", "one unit for each buyer, and you have yours")
-        }
-        error => error.into_response(),
+        Error::Internal(sqlx::Error::Database(cause)) if cause.is_unique_violation() => Refused::LimitReached,
+        error => error.into(),
     })
 }

@@ -10,7 +10,7 @@ use axum::{
     Extension, Json,
     extract::{Request, State},
     http::{
-        HeaderValue, StatusCode,
+        HeaderValue,
         header::{CACHE_CONTROL, REFERRER_POLICY},
     },
     middleware::Next,
@@ -21,8 +21,8 @@ use md5::Md5;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{BUY, Gates, Mode, Rules, SalePath, expiring::Expiring};
-use crate::shop::{Buyer, Error, Path, problem};
+use super::{BUY, Gates, Mode, Rules, SalePath, expiring::Expiring, refused::Refused};
+use crate::shop::{Buyer, Error, Path};
 
 /// For learning. Whoever reads this can make every path, so it is refused for selling.
 const DEMO_SECRET: &str = "everybody who reads the source of chapter 5 knows this";
@@ -63,9 +63,12 @@ impl Paths {
 
     /// Takes the path back. Whether it was this buyer's, for this sale, is still good, and comes for the first time.
     pub fn redeem(&self, now: i64, sale_id: i64, buyer_id: i64, path: &str) -> bool {
-        let Some(path) = digits(path) else { return false };
+        let mut sent = [0; 16];
+        if hex::decode_to_slice(path, &mut sent).is_err() {
+            return false;
+        }
         // `verify` takes as long for a path that is nearly right as for any other.
-        let right = |nonce: &[u8; 16]| self.sign(sale_id, buyer_id, *nonce).verify(&path.into()).is_ok();
+        let right = |nonce: &[u8; 16]| self.sign(sale_id, buyer_id, *nonce).verify(&sent.into()).is_ok();
         self.nonces.take(now, &(sale_id, buyer_id), right).is_some()
     }
 
@@ -73,17 +76,6 @@ impl Paths {
     fn sign(&self, sale_id: i64, buyer_id: i64, nonce: [u8; 16]) -> Hmac<Md5> {
         self.keyed.clone().chain_update(sale_id.to_be_bytes()).chain_update(buyer_id.to_be_bytes()).chain_update(nonce)
     }
-}
-
-/// 16 bytes from 32 hex digits, and from nothing else.
-fn digits(path: &str) -> Option<[u8; 16]> {
-    let path: &[u8; 32] = path.as_bytes().try_into().ok()?;
-    let mut bytes = [0; 16];
-    for (byte, pair) in bytes.iter_mut().zip(path.chunks_exact(2)) {
-        let digit = |c: u8| char::from(c).to_digit(16);
-        *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
-    }
-    Some(bytes)
 }
 
 /// `POST /sales/{sale_id}/path`: the address to buy at, for the buyer who asks.
@@ -117,17 +109,12 @@ pub async fn layer(
     buyer: Buyer,
     request: Request,
     next: Next,
-) -> Result<Response, Response> {
+) -> Result<Response, Refused> {
     if !gates.paths.redeem(gates.clock.now_ms(), sale_id, buyer.id, &path) {
-        return Err(wrong());
+        return Err(Refused::WrongPath);
     }
     metrics::counter!("passed_path_total").increment(1);
     Ok(next.run(request).await)
-}
-
-/// 404 `wrong-path`: made up, somebody else's, used, too old, or for a sale that does not exist.
-pub(super) fn wrong() -> Response {
-    problem(StatusCode::NOT_FOUND, "wrong-path", "this is no address to buy at; ask for a new one")
 }
 
 /// Neither a cache nor the next site is to learn the address.

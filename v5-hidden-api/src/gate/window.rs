@@ -5,14 +5,13 @@ use std::{
 
 use axum::{
     extract::{Request, State},
-    http::StatusCode,
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use tokio::sync::Mutex;
 
-use super::{Gates, SalePath, path};
-use crate::shop::{Error, Path, problem};
+use super::{Gates, SalePath, refused::Refused};
+use crate::shop::{Error, Path};
 
 /// For how many milliseconds the sales' times are believed without another look.
 const FRESH_MS: i64 = 1000;
@@ -74,15 +73,14 @@ pub async fn layer(
     Path(SalePath { sale_id }): Path<SalePath>,
     request: Request,
     next: Next,
-) -> Result<Response, Response> {
-    let window = gates.window(sale_id).await.map_err(IntoResponse::into_response)?;
-    let (opens_at, closes_at) = window.ok_or_else(path::wrong)?;
+) -> Result<Response, Refused> {
+    let (opens_at, closes_at) = gates.window(sale_id).await?.ok_or(Refused::WrongPath)?;
     let now = gates.clock.now_ms();
     if now < opens_at {
-        return Err(problem(StatusCode::FORBIDDEN, "not-open", "the sale has not opened yet"));
+        return Err(Refused::NotOpen);
     }
     if now >= closes_at {
-        return Err(problem(StatusCode::GONE, "closed", "the sale is over"));
+        return Err(Refused::Closed);
     }
     metrics::counter!("passed_window_total").increment(1);
     Ok(next.run(request).await)
