@@ -112,7 +112,7 @@ async fn reserve(stores: &Stores, per_call: i64) -> anyhow::Result<f64> {
     let data =
         info.lines().find_map(|line| line.strip_prefix("master_replid:")).context("no master_replid")?.to_owned();
     let key = |what: &str| format!("{}:{{bench}}:{what}", stores.namespace);
-    let keys = ["sale", "held", "outbox", "tries", "spent", "denied"].map(key);
+    let keys = ["sale", "held", "outbox", "tries", "spent", "denied", "ended"].map(key);
     let mut make = redis::pipe();
     make.del(&keys).ignore();
     let fields =
@@ -129,7 +129,7 @@ async fn reserve(stores: &Stores, per_call: i64) -> anyhow::Result<f64> {
                 call.key(key);
             }
             call.arg(1).arg(8_623_489_024_i64).arg("bench").arg(1).arg(33_554_431).arg(6).arg(10_000).arg(10_000_000);
-            call.arg(60_000).arg(0);
+            call.arg(60_000).arg(0).arg(2 * 86_400_000).arg(1 << 12);
             for buyer in first..first + per_call {
                 call.arg(&buyer.to_be_bytes())
                     .arg(&buyer.to_be_bytes())

@@ -72,7 +72,7 @@ impl Notices {
             let told: redis::RedisResult<()> =
                 self.0.shared.clone().set_ex(self.0.mark(name), 1, MARKED.as_secs()).await;
             if let Err(error) = told {
-                tracing::debug!("mark {name}: {error}");
+                tracing::debug!("mark {name}: {error}"); // it comes again
             }
         }
     }

@@ -201,6 +201,7 @@ fn carry(config: &Config, servers: Servers, app: App, aside: &Aside) -> JoinSet<
     let mut tasks = JoinSet::new();
     tasks.spawn_on(relay::run(redis.clone(), transport, app.catalogue.clone(), stop.clone()), on);
     tasks.spawn_on(worker.clone().run(), on);
+    tasks.spawn_on(worker.clone().run_later(), on);
     tasks.spawn_on(worker.run_dead_letters(), on);
     tasks.spawn_on(outbox::run(sql.clone(), app.provider.clone(), Notices(redis.clone()), stop.clone()), on);
     tasks.spawn_on(release::run(sql, redis, config.rules.path_ttl, stop.clone()), on);

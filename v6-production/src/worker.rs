@@ -15,6 +15,7 @@ use lapin::{
     types::FieldTable,
 };
 use sqlx::PgPool;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::place::{Placed, place};
@@ -33,6 +34,9 @@ use crate::{
 /// Messages that RabbitMQ hands over before the first is acknowledged, and messages in one transaction.
 const PREFETCH: u16 = 16;
 const MESSAGES: usize = 8;
+/// How often one looks for messages that were set aside, and at how many.
+const LATER_EVERY: Duration = Duration::from_secs(10);
+const LATER_AT_ONCE: u32 = 1000;
 
 /// What turns reservations into orders.
 #[derive(Clone)]
@@ -50,10 +54,9 @@ impl Worker {
         let this = &self;
         supervise::keep("worker", &self.stop, || async move {
             let link = this.transport.connect().await?;
-            this.take_up_again(&link).await?;
             let mut batches = consume(&link, &this.transport.orders).await?.ready_chunks(MESSAGES);
             while let Some(Some(batch)) = this.stop.run_until_cancelled(batches.next()).await {
-                this.work(&link, batch.into_iter().collect::<lapin::Result<_>>()?).await?;
+                this.work(batch.into_iter().collect::<lapin::Result<_>>()?).await?;
             }
             if !this.stop.is_cancelled() {
                 bail!("RabbitMQ hung up");
@@ -76,9 +79,12 @@ impl Worker {
                         bad if bad.is_empty() => None,
                         bad => Some(Message::reservations(&bad)?),
                     },
-                    Ok(Content::Mark(_)) => None,
+                    Ok(Content::Mark(name)) => {
+                        this.notices.marks(&[name]).await;
+                        None
+                    }
                     Ok(Content::Later(kind)) => {
-                        this.set_aside(&link, &letter, &kind).await?;
+                        this.set_aside(&letter, &kind).await?;
                         continue;
                     }
                     Err(_) => Some(Message::from(&letter)),
@@ -100,11 +106,25 @@ impl Worker {
         .await;
     }
 
+    /// Looks now and then for messages that older workers have set aside.
+    pub(crate) async fn run_later(self) {
+        let this = &self;
+        supervise::keep("later messages", &self.stop, || async move {
+            let link = this.transport.connect().await?;
+            while !this.stop.is_cancelled() {
+                this.take_up_again(&link).await?;
+                let _ = this.stop.run_until_cancelled(sleep(LATER_EVERY)).await;
+            }
+            Ok(())
+        })
+        .await;
+    }
+
     /// What older workers have set aside, and this one reads, goes back into the queue; the rest stays.
     async fn take_up_again(&self, link: &Link) -> anyhow::Result<()> {
         let later = &self.transport.later;
         let mut stays = Vec::new();
-        for _ in 0..link.waiting(later).await? {
+        for _ in 0..link.waiting(later).await?.min(LATER_AT_ONCE) {
             let getting = link.channel.basic_get(later.as_str().into(), BasicGetOptions::default());
             let Some(message) = in_time(getting).await? else { break };
             if matches!(read(&message.properties, &message.data), Ok(Content::Later(_))) {
@@ -121,7 +141,7 @@ impl Worker {
     }
 
     /// Commit, then acknowledge, then notify. What cannot be placed as a whole goes to the dead letters as a whole.
-    async fn work(&self, link: &Link, batch: Vec<Delivery>) -> anyhow::Result<()> {
+    async fn work(&self, batch: Vec<Delivery>) -> anyhow::Result<()> {
         let (mut reservations, mut marks, mut read_all) = (Vec::new(), Vec::new(), Ok(()));
         let mut these = Vec::with_capacity(batch.len());
         for delivery in batch {
@@ -129,7 +149,7 @@ impl Worker {
                 Ok(Content::Reservations(some)) => reservations.extend(some),
                 Ok(Content::Mark(name)) => marks.push(name),
                 Ok(Content::Later(kind)) => {
-                    self.set_aside(link, &delivery, &kind).await?;
+                    self.set_aside(&delivery, &kind).await?;
                     continue;
                 }
                 Err(error) => read_all = Err(error),
@@ -161,10 +181,12 @@ impl Worker {
         Ok(())
     }
 
-    /// While a new version comes and the old one goes, both work at one queue.
-    async fn set_aside(&self, link: &Link, delivery: &Delivery, kind: &str) -> anyhow::Result<()> {
+    /// While a new version comes and the old one goes, both work at one queue. A connection of its own: one that publishes says nothing
+    /// more while RabbitMQ takes no messages.
+    async fn set_aside(&self, delivery: &Delivery, kind: &str) -> anyhow::Result<()> {
         tracing::warn!("a message of kind {kind} waits in {} for a newer version", self.transport.later);
         metrics::counter!("set_aside_total").increment(1);
+        let link = self.transport.connect().await?;
         link.publish(&self.transport.later, &Message::from(delivery)).await?;
         in_time(delivery.ack(BasicAckOptions::default())).await?;
         Ok(())

@@ -17,8 +17,8 @@ use crate::{
 
 /// How often the files of other versions are read at most, whatever somebody asks for.
 const AT_MOST_EVERY: Duration = Duration::from_secs(1);
-/// How long the files of a version stay that is not started any more.
-const KEPT: Duration = Duration::from_secs(7 * 86_400);
+/// Files that stay, the newest: of twenty versions.
+const KEPT: i64 = 40;
 
 /// The files of all versions of late, as they were read the last time.
 #[derive(Default)]
@@ -31,8 +31,9 @@ pub(crate) async fn leave(sql: &PgPool) -> anyhow::Result<()> {
                   select *, now_ms() from unnest($1::text[], $2::text[])
                   on conflict (name) do update set started_at = excluded.started_at";
     in_time(sqlx::query(insert).bind(&names[..]).bind(&texts[..]).execute(sql)).await?;
-    let old = sqlx::query("delete from page_files where started_at < now_ms() - $1").bind(KEPT.as_millis() as i64);
-    in_time(old.execute(sql)).await?;
+    let old =
+        "delete from page_files where name not in (select name from page_files order by started_at desc limit $1)";
+    in_time(sqlx::query(old).bind(KEPT).execute(sql)).await?;
     Ok(())
 }
 

@@ -14,7 +14,8 @@ const VERSION: i64 = 4;
 /// How long the tables may take to be made.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const SCHEMA: [&str; 23] = [
+/// The tables as they were up to version 3, and what that changed in older ones.
+const SCHEMA: [&str; 19] = [
     "create table if not exists sales (
         id bigint primary key,
         name text not null,
@@ -87,10 +88,15 @@ const SCHEMA: [&str; 23] = [
     )",
     "create table if not exists oversold_shop ( -- whose keys and queues belong to these rows
         one bool primary key default true check (one),
-        namespace text not null,
-        denials bigint not null default 0 -- changes of the deny list: whoever has a copy sees that it is an old one
+        namespace text not null
     )",
-    "alter table oversold_shop add column if not exists denials bigint not null default 0", // since version 4
+    "create table if not exists oversold_schema (version bigint primary key)",
+];
+
+/// What version 4 adds. Only what is missing runs: an index that is there would lock its table all the same, in the middle of a sale.
+const SINCE_4: [&str; 4] = [
+    // Changes of the deny list: whoever has a copy sees that it is an old one.
+    "alter table oversold_shop add column if not exists denials bigint not null default 0",
     "create or replace function count_denial() returns trigger language plpgsql
         as $$ begin update oversold_shop set denials = denials + 1; return null; end $$",
     "create or replace trigger denials after insert or update or delete or truncate on denied
@@ -100,7 +106,6 @@ const SCHEMA: [&str; 23] = [
         text text not null,
         started_at bigint not null
     )",
-    "create table if not exists oversold_schema (version bigint primary key)",
 ];
 
 /// Makes the tables, unless this version of them is there. `if not exists` alone is not enough: `create index` locks its table
@@ -121,7 +126,8 @@ pub(super) async fn make(pool: &PgPool) -> anyhow::Result<()> {
         tx.execute("select pg_advisory_xact_lock(5318006)").await?;
         if !is_made(&mut tx).await? {
             is_ours(&mut tx).await?;
-            for statement in SCHEMA {
+            let old = version(&mut tx).await? < 3;
+            for statement in SCHEMA.into_iter().filter(|_| old).chain(SINCE_4) {
                 tx.execute(statement).await?;
             }
             let insert = "insert into oversold_schema (version) values ($1) on conflict do nothing";
@@ -151,14 +157,17 @@ pub(super) async fn claim(pool: &PgPool, namespace: &str) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Looks into the catalogue, which locks nothing.
 async fn is_made(sql: &mut PgConnection) -> sqlx::Result<bool> {
+    Ok(version(sql).await? >= VERSION)
+}
+
+/// The newest version of the tables that was made here; 0 if there are none. Looks into the catalogue, which locks nothing.
+async fn version(sql: &mut PgConnection) -> sqlx::Result<i64> {
     let known = "select to_regclass('oversold_schema') is not null";
     if !sqlx::query_scalar::<_, bool>(known).fetch_one(&mut *sql).await? {
-        return Ok(false);
+        return Ok(0);
     }
-    let made = "select exists (select from oversold_schema where version = $1)";
-    sqlx::query_scalar(made).bind(VERSION).fetch_one(sql).await
+    sqlx::query_scalar("select coalesce(max(version), 0) from oversold_schema").fetch_one(sql).await
 }
 
 /// Refuses tables of the same name that are not this chapter's, for example another chapter's.

@@ -13,6 +13,8 @@ const AT_MOST: Duration = Duration::from_secs(10);
 /// Between two looks; longer while RabbitMQ is away.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const CONNECT_EVERY: Duration = Duration::from_millis(500);
+/// How often a mark is sent that has not come back.
+const MARK_EVERY: Duration = Duration::from_secs(1);
 /// Looks in a row that find nothing more to wait for: what a worker has in its hands is not in the queue.
 const LOOKS: u32 = 6;
 
@@ -40,18 +42,23 @@ impl Upkeep {
     /// queue when a worker has it.
     async fn drain_through(&self, link: &Link) -> anyhow::Result<()> {
         let name = format!("{:016x}", fastrand::u64(..));
-        let (mut nothing, mut is_sent, mut is_back) = (0, false, false);
+        let (mut nothing, mut is_back, mut sent) = (0, false, None::<Instant>);
+        let mut publisher = None; // A connection that publishes says nothing more while RabbitMQ takes no messages.
         while nothing < LOOKS {
             sleep(LOOK_EVERY).await;
             let [orders, dead] = self.in_queues(link).await?;
-            if orders > 0 && !is_sent {
-                is_sent = true;
-                // A RabbitMQ that takes no messages may still give some out.
-                if let Ok(sent) = timeout(A_MOMENT, link.publish(&self.transport.orders, &Message::mark(&name))).await {
-                    sent?;
+            // Again and again: a mark can be lost, or a worker has it that knows none.
+            if orders > 0 && !is_back && sent.is_none_or(|at| at.elapsed() >= MARK_EVERY) {
+                sent = Some(Instant::now());
+                if publisher.is_none() {
+                    publisher = self.link().await;
+                }
+                if let Some(publisher) = &publisher {
+                    let mark = Message::mark(&name);
+                    let _ = timeout(MARK_EVERY, publisher.publish(&self.transport.orders, &mark)).await;
                 }
             }
-            is_back = is_back || is_sent && self.redis.shared.clone().exists(self.redis.mark(&name)).await?;
+            is_back = is_back || sent.is_some() && self.redis.shared.clone().exists(self.redis.mark(&name)).await?;
             nothing = if dead == 0 && (is_back || orders == 0) { nothing + 1 } else { 0 };
         }
         Ok(())

@@ -15,6 +15,7 @@ use crate::{
     catalogue::{Catalogue, SaleRow},
     lease::Lease,
     shop::sales::now_ms,
+    sql::in_time,
     supervise,
     transport::Link,
 };
@@ -88,6 +89,7 @@ impl Upkeep {
     /// Side by side: one that has to wait keeps no other sale closed. The queue is drained once for all of them: from a sale that
     /// Redis has lost, nothing more comes into it.
     async fn rebuild_all(&self, catalogue: &HashMap<i64, Arc<SaleRow>>, mut lost: Vec<i64>) {
+        self.forget_found(&mut lost).await;
         if lost.is_empty() {
             return;
         }
@@ -106,6 +108,21 @@ impl Upkeep {
                 Err(error) => tracing::warn!("{error:#}; trying again"),
             }
         }
+    }
+
+    /// Those that have been rebuilt since the catalogue was read are not lost.
+    async fn forget_found(&self, lost: &mut Vec<i64>) {
+        if lost.is_empty() {
+            return;
+        }
+        let query = sqlx::query_as("select id, epoch from sales where id = any($1)").bind(&lost[..]);
+        let Ok(rows) = in_time(query.fetch_all(&self.sql)).await else { return };
+        let rows: Vec<(i64, i64)> = rows;
+        let ids: Vec<i64> = rows.iter().map(|(id, _)| *id).collect();
+        let Ok(known) = self.redis.epochs(&ids).await else { return };
+        let found: HashSet<i64> =
+            rows.iter().zip(known).filter(|((_, epoch), known)| epoch == known).map(|((id, _), _)| *id).collect();
+        lost.retain(|sale_id| !found.contains(sale_id));
     }
 
     /// The sales that buyers have asked for of late, and could not be sold from.

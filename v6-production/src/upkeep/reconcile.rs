@@ -105,11 +105,15 @@ impl Upkeep {
         let first = OrderId::base(sale_id, epoch);
         let last = OrderId(first.0 + number.unwrap_or_default());
         let is_late = self.missing_for(walk, first, last).await? >= self.place_after;
-        let whole = all || is_late || held.max(sold) <= PART as i64;
+        let all = all || is_late;
+        let whole = all || held.max(sold) <= PART as i64;
         if whole {
             (found.sold, found.active) = self.active(sale_id).await?;
         }
-        self.compare_each(&mut found, walk, whole).await?;
+        let is_placed = self.compare_each(&mut found, walk, whole, all).await?;
+        if is_late && is_placed {
+            self.step_over(walk, last).await?;
+        }
         metrics::counter!("reservations_placed_total").increment(found.placed.len() as u64);
         Ok(found)
     }
@@ -128,8 +132,9 @@ impl Upkeep {
         told
     }
 
-    /// A lock that somebody holds for long, or a database that is away, is no reason to stop looking after other sales.
-    pub(super) async fn place_all(&self, reservations: &[Reservation], found: &mut Findings) {
+    /// A lock that somebody holds for long, or a database that is away, is no reason to stop looking after other sales. Returns
+    /// whether all are placed.
+    pub(super) async fn place_all(&self, reservations: &[Reservation], found: &mut Findings) -> bool {
         for reservations in reservations.chunks(BATCH) {
             match self.place(reservations).await {
                 Ok(placed) => {
@@ -138,10 +143,11 @@ impl Upkeep {
                 }
                 Err(error) => {
                     tracing::warn!("sale {}: {} reservations wait: {error}", found.sale_id, reservations.len());
-                    return;
+                    return false;
                 }
             }
         }
+        true
     }
 }
 

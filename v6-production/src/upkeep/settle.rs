@@ -54,7 +54,9 @@ impl Upkeep {
             // What is no reservation stays, for the relay to park.
             let (placed, reservations): (Vec<Entry>, Vec<Reservation>) =
                 entries.into_iter().filter_map(|entry| outbox.reservation(&entry).map(|one| (entry, one))).unzip();
-            self.place(&reservations).await?;
+            if !reservations.is_empty() {
+                self.place(&reservations).await?;
+            }
             outbox.done(&mut redis, &placed).await?;
         }
         let mut cursor = 0;
@@ -63,7 +65,9 @@ impl Upkeep {
             let unknown = self.unknown(&held).await?.into_iter();
             let missing: Vec<Reservation> =
                 unknown.filter(|(_, known)| known.is_to_be_placed()).map(|(one, _)| one).collect();
-            self.place(&missing).await?;
+            if !missing.is_empty() {
+                self.place(&missing).await?;
+            }
             if cursor == 0 {
                 return Ok(());
             }

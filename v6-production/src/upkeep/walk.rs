@@ -18,24 +18,20 @@ pub(crate) struct Walk {
     cursor: u64,
     /// Behind this order.
     order: OrderId,
-    /// Orders of this epoch are numbered in turn. SQL has all of them up to this one.
+    /// Orders of this epoch are numbered in turn. SQL has all of them up to this one, but for those that were looked for in vain.
     numbered: OrderId,
+    /// The last one of them that SQL was seen to have.
+    seen: OrderId,
     /// The first number that it lacks, and since when.
     missing: Option<(OrderId, Instant)>,
-}
-
-impl Walk {
-    /// Back to the beginning.
-    fn start_again(&mut self) {
-        (self.cursor, self.order) = (0, OrderId::default());
-    }
 }
 
 impl Upkeep {
     /// How long SQL has lacked an order of whose number it should know: up to `last`, the last one that Redis has given.
     pub(super) async fn missing_for(&self, walk: &mut Walk, first: OrderId, last: OrderId) -> sqlx::Result<Duration> {
-        if walk.numbered < first {
-            walk.numbered = first;
+        // Another epoch, or a PostgreSQL that was restored without its last commits.
+        if !(first..=last).contains(&walk.numbered) || (walk.seen > first && !self.has(walk.seen).await?) {
+            (walk.numbered, walk.seen) = (first, first);
         }
         while walk.numbered < last {
             let query = "select id from orders where id > $1 and id <= $2 order by id limit $3";
@@ -43,7 +39,10 @@ impl Upkeep {
             let known: Vec<OrderId> = in_time(query.fetch_all(&self.sql)).await?;
             let mut expected = walk.numbered.0 + 1..;
             let in_turn = known.iter().take_while(|id| expected.next() == Some(id.0)).count();
-            walk.numbered.0 += in_turn as i64;
+            if in_turn > 0 {
+                walk.numbered = known[in_turn - 1];
+                walk.seen = walk.numbered;
+            }
             if in_turn < STEP {
                 break;
             }
@@ -55,17 +54,44 @@ impl Upkeep {
         Ok(walk.missing.map_or(Duration::ZERO, |(_, since)| since.elapsed()))
     }
 
+    async fn has(&self, order_id: OrderId) -> sqlx::Result<bool> {
+        let query = sqlx::query_scalar("select exists (select from orders where id = $1)").bind(order_id);
+        in_time(query.fetch_one(&self.sql)).await
+    }
+
+    /// All of the sale has been looked at for the numbers that SQL lacks, and what was found is placed. Those that are missing now never
+    /// come, and nobody looks for them again.
+    pub(super) async fn step_over(&self, walk: &mut Walk, last: OrderId) -> sqlx::Result<()> {
+        let next = "select min(id) from orders where id > $1 and id <= $2";
+        let next = sqlx::query_scalar(next).bind(walk.numbered).bind(last).fetch_one(&self.sql);
+        let next: Option<OrderId> = in_time(next).await?;
+        walk.numbered = next.map_or(OrderId(walk.numbered.0 + 1), |next| OrderId(next.0 - 1).max(walk.numbered));
+        walk.missing = None;
+        Ok(())
+    }
+
     /// In the order in which a reservation goes, so that none slips by: first those in Redis, then the orders.
-    pub(super) async fn compare_each(&self, found: &mut Findings, walk: &mut Walk, whole: bool) -> anyhow::Result<()> {
-        let at_most = if whole { usize::MAX } else { PART };
+    /// `whole` is all reservations, `all` is all orders as well: there may be many more that have ended. Returns whether all that was to
+    /// be placed is.
+    pub(super) async fn compare_each(
+        &self,
+        found: &mut Findings,
+        walk: &mut Walk,
+        whole: bool,
+        all: bool,
+    ) -> anyhow::Result<bool> {
+        let most = |all: bool| if all { usize::MAX } else { PART };
         if whole {
-            walk.start_again();
+            walk.cursor = 0;
+        }
+        if all {
+            walk.order = OrderId::default();
         }
         let (seconds, micros): (i64, i64) = redis::cmd("TIME").query_async(&mut self.redis.shared.clone()).await?;
         let old = seconds * 1000 + micros / 1000 - self.place_after.as_millis() as i64;
         metrics::counter!("reconcile_looks_total").increment(1);
         let (mut compared, mut to_be_placed) = (0, Vec::new());
-        while compared < at_most {
+        while compared < most(whole) {
             let held = self.held(found.sale_id, &mut walk.cursor).await?;
             compared += held.len();
             to_be_placed.extend(self.compare_held(&held, found, old).await?);
@@ -75,7 +101,7 @@ impl Upkeep {
         }
         metrics::counter!("reconcile_reservations_total").increment(compared as u64);
         let mut compared = 0;
-        while compared < at_most {
+        while compared < most(all) {
             let orders = self.compare_orders(found, walk).await?;
             compared += orders;
             if orders < STEP {
@@ -84,8 +110,7 @@ impl Upkeep {
             }
         }
         metrics::counter!("reconcile_orders_total").increment(compared as u64);
-        self.place_all(&to_be_placed, found).await;
-        Ok(())
+        Ok(self.place_all(&to_be_placed, found).await)
     }
 
     /// Counts reservations whose orders have given their units back, and returns those that SQL should have heard of by now.
