@@ -125,7 +125,7 @@ fn a_place_in_the_queue_that_leads_nowhere_is_a_lost_promise() {
 fn a_place_in_the_queue_that_leads_to_a_no_is_a_late_reject() {
     let audit = found((5, 1), &[(1, 7)], &[(7, bought(1)), (8, refused("failed")), (9, refused("sold-out"))]);
     assert_eq!((audit.late_rejects, audit.lost_promises, audit.is_sound()), (1, 0, true));
-    assert_eq!(found((5, 1), &[(1, 8)], &[(8, refused("failed"))]).phantom_orders, 1, "no is no");
+    assert_eq!(found((5, 1), &[(1, 8)], &[(8, refused("failed"))]).phantom_orders, 1, "a failed order is a refusal");
 }
 
 #[test]

@@ -2,7 +2,7 @@ use super::{Verdict::*, *};
 
 const STOCK: i64 = 100;
 
-/// A strike that was in place when so many units were sold, and recovered after so long.
+/// A strike with this number of units sold when it was in place, and this time to recover.
 fn strike(sold: usize, confirmed_ms: Option<f64>) -> Strike {
     Strike { in_place_ms: Some(5.0), sold, mended_ms: Some(9.0), confirmed_ms, ..Strike::default() }
 }
