@@ -29,9 +29,12 @@ impl Arrivals {
         self.planned - self.dropped
     }
 
-    /// Why no figure of these visitors counts; `None` if nearly all of them came when they were due.
+    /// Why no figure of these visitors counts; `None` if there were any, and nearly all of them came when they were due.
     pub fn invalid(&self) -> Option<String> {
-        let missed = (self.dropped + self.late) as f64 / self.planned.max(1) as f64;
+        if self.planned == 0 {
+            return Some("the run ended before the first visitor was due".into());
+        }
+        let missed = (self.dropped + self.late) as f64 / self.planned as f64;
         (missed > TOLERATED)
             .then(|| format!("{:.1} % of the visitors came late or found no connection", missed * 100.0))
     }
@@ -66,6 +69,7 @@ mod tests {
             assert_eq!(why, "1.3 % of the visitors came late or found no connection");
         }
         assert!(arrivals(300, 0).invalid().is_some(), "nobody could ask");
+        assert!(Arrivals::default().invalid().unwrap().contains("before the first visitor"));
     }
 
     #[test]
