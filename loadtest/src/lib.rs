@@ -47,8 +47,8 @@ pub mod promise;
 pub mod provider;
 /// What is written to a file.
 pub mod record;
-/// The HTML report.
-pub mod report;
+/// Tables, pictures, the report.
+pub mod render;
 /// One run from end to end.
 pub mod run;
 /// What a version is put through.
@@ -61,11 +61,9 @@ pub mod sessions;
 pub mod shop_process;
 /// Redis and the queue.
 pub mod stores;
-/// The table in the terminal.
-pub mod table;
-/// Numbers as people read them.
-pub mod text;
 /// How a run is judged.
 pub mod verdict;
 /// The versions by name.
 pub mod version;
+
+pub use render::text;

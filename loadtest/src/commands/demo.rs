@@ -1,9 +1,9 @@
 use loadtest::{
     matrix, open_files,
     plan::Plan,
+    render::runs,
     scenario::Scenario,
     services::Server,
-    table,
     version::{VERSIONS, Variant, Version},
 };
 
@@ -27,12 +27,12 @@ pub(crate) async fn demo(args: Demo) -> anyhow::Result<Exit> {
             println!("{lacking}.");
         }
         println!("{}", Plan::stampede(Version::V1, None).describe());
-        table::head();
+        runs::head();
         let mut runs = Vec::new();
         for plan in plans(lab.has_postgres()).into_iter().filter(|plan| lab.lacks_for(plan.version).is_none()) {
             let plan = Plan { seed: args.seed, ..plan };
             let run = run_with_progress(lab, &plan, "").await?;
-            table::row(&run);
+            runs::row(&run);
             runs.push(run);
         }
         println!();

@@ -7,13 +7,11 @@ use loadtest::{
     explore::{
         explain::explain,
         figures::{Explorations, Explored, Searches},
-        picture,
         scheduler::{Scheduler, Subject},
         search::search,
-        table,
     },
     lab::{Backend, Lab},
-    report,
+    render::{interleavings as table, page, picture},
     text::thousands,
     verdict::Verdict,
 };
@@ -97,6 +95,6 @@ fn conclude(destination: &Destination, all: Vec<Explored>) -> anyhow::Result<Exi
     if let Some(json) = destination.json() {
         file.write(json)?;
     }
-    destination.write_report(&report::explore::explored(&file))?;
+    destination.write_report(&page::interleavings::explored(&file))?;
     Ok(if kept { Exit::AsPromised } else { Exit::PromiseBroken })
 }

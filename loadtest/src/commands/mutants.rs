@@ -8,8 +8,8 @@ use loadtest::{
     file::check_writable,
     mutant::{
         self, Mutant,
+        figures::{Cells, Mutants, print},
         play::play,
-        table::{Cells, Mutants, print},
     },
     open_files,
     scenario::SCENARIOS,

@@ -2,11 +2,11 @@ use anstream::print;
 use loadtest::{
     explore::{
         figures::{Playings, Replays},
-        picture, replay,
+        replay,
         schedule::Schedule,
         scheduler::{Scheduler, Subject},
     },
-    report,
+    render::{page, picture},
 };
 
 use super::{
@@ -42,7 +42,7 @@ pub(crate) async fn replay(args: Replay) -> anyhow::Result<Exit> {
         if let Some(json) = destination.json() {
             file.write(json)?;
         }
-        destination.write_report(&report::explore::replayed(&file))?;
+        destination.write_report(&page::interleavings::replayed(&file))?;
         Ok(if same { Exit::AsPromised } else { Exit::PromiseBroken })
     })
     .await

@@ -6,16 +6,13 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use loadtest::{
-    explore::{
-        self,
-        figures::{Explorations, Replays},
-    },
-    fault::{self, figures::Faults},
+    explore::figures::{Explorations, Replays},
+    fault::figures::Faults,
     file::{Kind as Figures, check_writable},
     matrix,
-    mutant::{self, table::Mutants},
+    mutant::figures::{self, Mutants},
     record::{Record, Run, Runs},
-    report, table,
+    render::{faults, interleavings, page, runs, svg},
 };
 
 use super::Exit;
@@ -50,7 +47,7 @@ impl Destination {
         if let Some(file) = &self.json {
             record.write(file)?;
         }
-        self.write_report(&report::html(&record))?;
+        self.write_report(&page::html(&record))?;
         Ok(exit)
     }
 
@@ -82,9 +79,9 @@ pub(crate) fn again(args: Again) -> anyhow::Result<Exit> {
         return Ok(Exit::AsPromised);
     }
     let html = match kind {
-        Figures::Runs => report::html(&Record::read(file)?),
-        Figures::Explored => report::explore::explored(&Explorations::read(file)?),
-        Figures::Replayed => report::explore::replayed(&Replays::read(file)?),
+        Figures::Runs => page::html(&Record::read(file)?),
+        Figures::Explored => page::interleavings::explored(&Explorations::read(file)?),
+        Figures::Replayed => page::interleavings::replayed(&Replays::read(file)?),
         Figures::Faults | Figures::Mutants => {
             bail!("{} is of {kind}: --markdown prints their table", file.display())
         }
@@ -98,11 +95,11 @@ fn markdown(file: &Path, kind: Figures) -> anyhow::Result<String> {
         Figures::Runs => {
             let record = Record::read(file)?;
             let matrix = matrix::is_one(&record).then(|| format!("\n{}", matrix::markdown(&record)));
-            table::markdown(&record) + &matrix.unwrap_or_default()
+            runs::markdown(&record) + &matrix.unwrap_or_default()
         }
-        Figures::Faults => fault::table::markdown(&Faults::read(file)?),
-        Figures::Mutants => mutant::table::markdown(&Mutants::read(file)?),
-        Figures::Explored => explore::table::markdown(&Explorations::read(file)?),
+        Figures::Faults => faults::markdown(&Faults::read(file)?),
+        Figures::Mutants => figures::markdown(&Mutants::read(file)?),
+        Figures::Explored => interleavings::markdown(&Explorations::read(file)?),
         Figures::Replayed => bail!("{} is of {kind}, which have no table", file.display()),
     })
 }
@@ -125,9 +122,9 @@ fn of_runs(kind: Kind, file: &Path) -> anyhow::Result<String> {
     let record = Record::read(file)?;
     ensure!(!record.runs.is_empty(), "{} has no runs", file.display());
     Ok(match kind {
-        Kind::Ladder => report::ladder::svg(&record),
-        Kind::Matrix => report::matrix::svg(&record),
-        Kind::Funnel => report::funnel::svg(&record),
+        Kind::Ladder => svg::ladder::svg(&record),
+        Kind::Matrix => svg::matrix::svg(&record),
+        Kind::Funnel => svg::funnel::svg(&record),
         Kind::Lanes => bail!("lanes are of an order of events"),
     })
 }
@@ -138,9 +135,9 @@ fn lanes(file: &Path) -> anyhow::Result<String> {
     if Figures::of(file)? == Figures::Explored {
         let explored = Explorations::read(file)?;
         let first = explored.explored.iter().find_map(|one| Some((one.caption(), one.shown.as_ref()?)));
-        return first.map(|(caption, shown)| report::lanes::svg(&caption, shown)).with_context(no_order);
+        return first.map(|(caption, shown)| svg::lanes::svg(&caption, shown)).with_context(no_order);
     }
     let replays = Replays::read(file)?;
     let first = replays.replayed.first().with_context(no_order)?;
-    Ok(report::lanes::svg(&first.caption(), &first.played))
+    Ok(svg::lanes::svg(&first.caption(), &first.played))
 }

@@ -13,8 +13,6 @@ pub mod explain;
 pub mod figures;
 /// Messages of PostgreSQL's protocol.
 mod frames;
-/// It as text.
-pub mod picture;
 /// One order of events.
 pub mod play;
 /// The held wire.
@@ -33,8 +31,6 @@ pub mod settle;
 pub mod statement;
 /// A line of the picture.
 pub mod step;
-/// All of them in a table.
-pub mod table;
 /// How many of which.
 mod tally;
 /// What is known of each wire.

@@ -17,8 +17,6 @@ pub mod resume;
 mod round;
 /// What is done, whether it worked, and what undoes it.
 mod strike;
-/// The table of faults.
-pub mod table;
 
 use std::fmt;
 

@@ -4,7 +4,7 @@ use futures_util::{StreamExt, stream};
 
 use super::{
     Mutant,
-    table::{Cell, Colour},
+    figures::{Cell, Colour},
 };
 use crate::{
     lab::Lab,

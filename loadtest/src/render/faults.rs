@@ -3,8 +3,11 @@ use std::fmt::Write;
 use anstream::println;
 use anstyle::{AnsiColor, Style};
 
-use super::figures::{Faults, Round, Rounds, Verdict};
-use crate::{money::Money, text::thousands};
+use super::text::thousands;
+use crate::{
+    fault::figures::{Faults, Round, Rounds, Verdict},
+    money::Money,
+};
 
 const HEADS: [&str; 14] = [
     "fault",

@@ -1,9 +1,9 @@
 use std::fmt::Write;
 
+use crate::render::text::thousands;
 use crate::{
     record::{Record, Run},
     scenario::Scenario,
-    text::thousands,
     version::VERSIONS,
 };
 

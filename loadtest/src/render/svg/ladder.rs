@@ -1,10 +1,9 @@
 use std::fmt::Write;
 
-use super::escape;
+use super::{super::text::thousands, escape};
 use crate::{
     record::{Record, Run},
     scenario::Scenario,
-    text::thousands,
     version::Version,
 };
 

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use anstream::println;
 use anstyle::{AnsiColor, Style};
 
-use super::figures::{Explorations, Explored};
-use crate::text::thousands;
+use super::text::thousands;
+use crate::explore::figures::{Explorations, Explored};
 
 const HEADS: [&str; 9] =
     ["version", "buyers", "stock", "orders of events", "oversell", "undersell", "conflicts", "waits", "deadlocks"];

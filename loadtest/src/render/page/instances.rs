@@ -1,8 +1,7 @@
-use super::units;
+use super::{super::text::thousands, units};
 use crate::{
     record::{Record, Run},
     scenario::Scenario,
-    text::thousands,
     version::Version,
 };
 

@@ -1,13 +1,12 @@
 use std::fmt::Write;
 
-use super::{escape, lanes, page};
-use crate::{
-    explore::{
-        explain::explain,
-        figures::{Explorations, Explored, Replayed, Replays},
-        table,
-    },
-    text::thousands,
+use super::{
+    super::{interleavings as table, svg::lanes, text::thousands},
+    escape, page,
+};
+use crate::explore::{
+    explain::explain,
+    figures::{Explorations, Explored, Replayed, Replays},
 };
 
 const LEAD: &str = "<p class=\"lead\">Two or three buyers, each with an instance of its own, and every order in which their SQL \

@@ -1,8 +1,10 @@
 use std::fmt::Write;
 
-use super::escape;
+use super::{
+    super::picture::{notice, row, says},
+    escape,
+};
 use crate::explore::{
-    picture::{notice, row, says},
     play::Played,
     step::{Event, Step, letter},
 };

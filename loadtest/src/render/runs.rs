@@ -10,9 +10,10 @@ use crate::{
     matrix,
     record::{Latencies, Record, Run},
     scenario::Scenario,
-    text::thousands,
     verdict::Verdict,
 };
+
+use super::text::thousands;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();

@@ -1,31 +1,24 @@
 //! The report: one HTML file for somebody who never saw the terminal. No network, light and dark, charts as inline SVG.
 
-/// The charts of one run.
-mod chart;
-/// Every order of events, and one of them.
-pub mod explore;
-/// How far the requests of a stampede get.
-pub mod funnel;
 /// Chapters 5 and 6 on two instances, and restarted.
 mod instances;
-/// The ladder of the versions, as a picture of its own.
-pub mod ladder;
-/// One order of events: a lane for each buyer and one for the row.
-pub mod lanes;
-/// Versions against scenarios.
-pub mod matrix;
+/// Every order of events, and one of them.
+pub mod interleavings;
 
 use std::fmt::Write;
 
+use super::{
+    svg::{chart, funnel, matrix},
+    text::thousands,
+};
 use crate::{
     machine::Machine,
     record::{Bystander, Record, Run},
     scenario::Scenario,
-    text::thousands,
     verdict::Verdict,
 };
 
-const STYLE: &str = include_str!("report.css");
+const STYLE: &str = include_str!("page.css");
 
 /// The whole file.
 pub fn html(record: &Record) -> String {
@@ -230,6 +223,6 @@ fn bystanders(bystander: &Bystander) -> String {
 }
 
 /// Makes text of a run file harmless: somebody else may have written it.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
 }

@@ -1,7 +1,7 @@
 use std::fmt::Write;
 
-use super::escape;
-use crate::{history::Latency, record::Run, text::thousands};
+use super::{super::text::thousands, escape};
+use crate::{history::Latency, record::Run};
 
 /// The drawing area, in the units of the pictures.
 const WIDTH: f64 = 720.0;
@@ -9,7 +9,7 @@ const LEFT: f64 = 130.0;
 const RIGHT: f64 = 600.0;
 
 /// Orders that were told to buyers, over time, against the stock; the moment of overselling marked.
-pub(super) fn orders(run: &Run) -> String {
+pub(in crate::render) fn orders(run: &Run) -> String {
     let (Some(last), true) = (run.timeline.last(), run.sales == 1) else { return String::new() };
     let (top, bottom) = (24.0, 220.0);
     let most = (run.stock.max(last.bought) as f64 * 1.08).max(1.0);
@@ -60,7 +60,7 @@ pub(super) fn orders(run: &Run) -> String {
 }
 
 /// What buyers were told, what the database holds, and what it says that it holds.
-pub(super) fn told_and_held(run: &Run) -> String {
+pub(in crate::render) fn told_and_held(run: &Run) -> String {
     let audit = &run.audit;
     let bars = [
         ("stock", run.stock, "good"),
@@ -89,7 +89,7 @@ pub(super) fn told_and_held(run: &Run) -> String {
 }
 
 /// From the opening to the answer, for each kind of answer: a bar from the median to the 99th percentile.
-pub(super) fn latency(run: &Run) -> String {
+pub(in crate::render) fn latency(run: &Run) -> String {
     let rows: Vec<(&str, &Latency)> = [("bought", &run.latency_ms.bought), ("refused", &run.latency_ms.refused)]
         .into_iter()
         .filter_map(|(name, latency)| Some((name, latency.as_ref()?)))

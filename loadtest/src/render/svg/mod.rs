@@ -1,0 +1,14 @@
+//! Pictures: alone in a file, or as a part of the report.
+
+/// The charts of one run.
+pub(super) mod chart;
+/// How far the requests of a stampede get.
+pub mod funnel;
+/// The ladder of the versions, as a picture of its own.
+pub mod ladder;
+/// One order of events: a lane for each buyer and one for the row.
+pub mod lanes;
+/// Versions against scenarios.
+pub mod matrix;
+
+pub(super) use super::page::escape;
