@@ -1,3 +1,4 @@
+use anstream::print;
 use loadtest::{
     matrix, open_files,
     plan::Plan,
@@ -27,12 +28,12 @@ pub(crate) async fn demo(args: Demo) -> anyhow::Result<Exit> {
             println!("{lacking}.");
         }
         println!("{}", Plan::stampede(Version::V1, None).describe());
-        runs::head();
+        print!("{}", runs::table([]).terminal());
         let mut runs = Vec::new();
         for plan in plans(lab.has_postgres()).into_iter().filter(|plan| lab.lacks_for(plan.version).is_none()) {
             let plan = Plan { seed: args.seed, ..plan };
             let run = run_with_progress(lab, &plan, "").await?;
-            runs::row(&run);
+            print!("{}", runs::table([&run]).lines());
             runs.push(run);
         }
         println!();

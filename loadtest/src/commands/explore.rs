@@ -11,7 +11,7 @@ use loadtest::{
         search::search,
     },
     lab::{Backend, Lab},
-    render::{interleavings as table, page, picture},
+    render::{interleavings, page, picture},
     text::thousands,
     verdict::Verdict,
 };
@@ -28,11 +28,11 @@ pub(crate) async fn explore(args: Explore) -> anyhow::Result<Exit> {
     subjects.iter().try_for_each(Subject::check)?;
     let destination = Destination::new(args.output)?;
     in_lab(&with_a_wire(args.database)?, async |lab| {
-        table::head();
+        print!("{}", interleavings::table([]).terminal());
         let mut all = Vec::new();
         for subject in &subjects {
             let explored = one(lab, subject, args.orders as usize).await?;
-            table::row(&explored);
+            print!("{}", interleavings::table([&explored]).lines());
             all.push(explored);
         }
         show(&all);

@@ -1,5 +1,6 @@
 use std::{path::PathBuf, pin::pin};
 
+use anstream::print;
 use anyhow::Context;
 use clap::ValueEnum;
 use loadtest::{
@@ -12,7 +13,7 @@ use loadtest::{
     lab::Lab,
     open_files,
     plan::Plan,
-    render::faults as table,
+    render::faults,
     services::{Server, Services},
     text::thousands,
     version::Version,
@@ -80,7 +81,7 @@ impl Grid {
         let plan = &self.plan;
         open_files::allow(plan.sockets())?;
         println!("{}, {} units, {} instances of {}", plan.who(), thousands(plan.stock), plan.instances, plan.version);
-        table::head();
+        print!("{}", faults::table([]).terminal());
         let mut ground = None; // a file that has everything needs no servers
         for (place, fault) in self.chosen.clone().into_iter().enumerate() {
             while let Some(turn) = self.played.of(fault).next(self.rounds) {
@@ -90,9 +91,9 @@ impl Grid {
                 };
                 self.play_one(lab, services, fault, place, turn).await?;
             }
-            table::row(self.played.of(fault));
+            print!("{}", faults::table([&*self.played.of(fault)]).lines());
         }
-        table::legend();
+        println!("{}", faults::LEGEND);
         Ok(self.played.verdict().into())
     }
 

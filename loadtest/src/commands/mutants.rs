@@ -3,15 +3,17 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
+use anstream::print;
 use clap::ValueEnum;
 use loadtest::{
     file::check_writable,
     mutant::{
         self, Mutant,
-        figures::{Cells, Mutants, print},
+        figures::{Cells, Mutants},
         play::play,
     },
     open_files,
+    render::mutants,
     scenario::SCENARIOS,
     services,
 };
@@ -33,7 +35,10 @@ pub(crate) async fn mutants(args: cli::Mutants) -> anyhow::Result<Exit> {
             eprintln!("[{}/{all}] {} in {}", played.fetch_add(1, Relaxed) + 1, cell.mutant, cell.scenario);
         })
         .await?;
-        print(&cells);
+        print!("{}", mutants::table(&cells).terminal());
+        for cell in cells.iter().filter(|cell| !cell.is_expected()) {
+            println!("{} in {}: came out {}", cell.mutant, cell.scenario, cell.words());
+        }
         let expected = cells.iter().all(|cell| cell.is_expected());
         println!(
             "{}",

@@ -10,9 +10,10 @@ use loadtest::{
     fault::figures::Faults,
     file::{Kind as Figures, check_writable},
     matrix,
-    mutant::figures::{self, Mutants},
+    mutant::figures::Mutants,
     record::{Record, Run, Runs},
-    render::{faults, interleavings, page, runs, svg},
+    render::{self, faults, interleavings, mutants, page, runs, svg},
+    scenario::Scenario,
 };
 
 use super::Exit;
@@ -42,12 +43,15 @@ impl Destination {
         let exit = runs.iter().map(Exit::of).max().unwrap_or(Exit::AsPromised);
         let record = Record::new(Runs { seed, runs });
         if matrix::is_one(&record) {
-            matrix::print(&record);
+            anstream::print!("{}", render::matrix::table(&record).terminal());
+            for (run, reason) in record.runs.iter().filter_map(|run| Some((run, run.verdict.invalid()?))) {
+                println!("invalid: {}: {reason}. It says nothing about the version; run it again.", run.title());
+            }
         }
         if let Some(file) = &self.json {
             record.write(file)?;
         }
-        self.write_report(&page::html(&record))?;
+        self.write_report(&page::runs::report(&record))?;
         Ok(exit)
     }
 
@@ -79,14 +83,15 @@ pub(crate) fn again(args: Again) -> anyhow::Result<Exit> {
         return Ok(Exit::AsPromised);
     }
     let html = match kind {
-        Figures::Runs => page::html(&Record::read(file)?),
+        Figures::Runs => page::runs::report(&Record::read(file)?),
         Figures::Explored => page::interleavings::explored(&Explorations::read(file)?),
         Figures::Replayed => page::interleavings::replayed(&Replays::read(file)?),
         Figures::Faults | Figures::Mutants => {
             bail!("{} is of {kind}: --markdown prints their table", file.display())
         }
     };
-    again_as(args, &html)
+    Destination::new(Output { json: None, report: args.report })?.write_report(&html)?;
+    Ok(Exit::AsPromised)
 }
 
 /// The table of a file, for a README.
@@ -94,39 +99,34 @@ fn markdown(file: &Path, kind: Figures) -> anyhow::Result<String> {
     Ok(match kind {
         Figures::Runs => {
             let record = Record::read(file)?;
-            let matrix = matrix::is_one(&record).then(|| format!("\n{}", matrix::markdown(&record)));
-            runs::markdown(&record) + &matrix.unwrap_or_default()
+            if !matrix::is_one(&record) {
+                return Ok(runs::table(&record.runs).markdown());
+            }
+            // The other runs stand in the matrix.
+            let stampedes = record.runs.iter().filter(|run| run.scenario == Scenario::Stampede);
+            format!("{}\n{}", runs::table(stampedes).markdown(), render::matrix::table(&record).markdown())
         }
-        Figures::Faults => faults::markdown(&Faults::read(file)?),
-        Figures::Mutants => figures::markdown(&Mutants::read(file)?),
-        Figures::Explored => interleavings::markdown(&Explorations::read(file)?),
+        Figures::Faults => faults::table(&Faults::read(file)?.faults).markdown(),
+        Figures::Mutants => mutants::table(&Mutants::read(file)?.mutants).markdown(),
+        Figures::Explored => interleavings::table(&Explorations::read(file)?.explored).markdown(),
         Figures::Replayed => bail!("{} is of {kind}, which have no table", file.display()),
     })
 }
 
-fn again_as(args: Again, html: &str) -> anyhow::Result<Exit> {
-    Destination::new(Output { json: None, report: args.report })?.write_report(html)?;
-    Ok(Exit::AsPromised)
-}
-
 pub(crate) fn picture(args: &Picture) -> anyhow::Result<Exit> {
-    let svg = match args.kind {
-        Kind::Lanes => lanes(&args.file)?,
-        kind => of_runs(kind, &args.file)?,
+    let of_runs = |picture: fn(&Record) -> String| {
+        let record = Record::read(&args.file)?;
+        ensure!(!record.runs.is_empty(), "{} has no runs", args.file.display());
+        Ok(picture(&record))
     };
-    fs::write(&args.svg, svg).with_context(|| format!("cannot write {}", args.svg.display()))?;
+    let picture = match args.kind {
+        Kind::Ladder => of_runs(svg::ladder::svg),
+        Kind::Matrix => of_runs(svg::matrix::svg),
+        Kind::Funnel => of_runs(svg::funnel::svg),
+        Kind::Lanes => lanes(&args.file),
+    };
+    fs::write(&args.svg, picture?).with_context(|| format!("cannot write {}", args.svg.display()))?;
     Ok(Exit::AsPromised)
-}
-
-fn of_runs(kind: Kind, file: &Path) -> anyhow::Result<String> {
-    let record = Record::read(file)?;
-    ensure!(!record.runs.is_empty(), "{} has no runs", file.display());
-    Ok(match kind {
-        Kind::Ladder => svg::ladder::svg(&record),
-        Kind::Matrix => svg::matrix::svg(&record),
-        Kind::Funnel => svg::funnel::svg(&record),
-        Kind::Lanes => bail!("lanes are of an order of events"),
-    })
 }
 
 /// Of the first that the file has.

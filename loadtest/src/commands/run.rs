@@ -1,4 +1,5 @@
-use loadtest::{open_files, plan::Plan, render::runs as table, version::Version};
+use anstream::print;
+use loadtest::{open_files, plan::Plan, render::runs, version::Version};
 
 use super::{Exit, in_lab, report::Destination, run_with_progress};
 use crate::cli::Run;
@@ -9,13 +10,13 @@ pub(crate) async fn run(args: Run) -> anyhow::Result<Exit> {
     open_files::allow(plans.iter().map(Plan::sockets).max().unwrap_or_default())?;
     in_lab(&args.database, async |lab| {
         println!("{}", plans[0].describe());
-        table::head();
+        print!("{}", runs::table([]).terminal());
         let mut runs = Vec::new();
         for round in 0..u64::from(args.rounds) {
             for plan in &plans {
                 let plan = Plan { seed: args.seed + round, ..plan.clone() };
                 let run = run_with_progress(lab, &plan, "").await?;
-                table::row(&run);
+                print!("{}", runs::table([&run]).lines());
                 runs.push(run);
             }
         }

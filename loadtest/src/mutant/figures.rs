@@ -1,13 +1,9 @@
-use std::fmt::Write;
-
-use anstream::println;
-use anstyle::{AnsiColor, Style};
 use serde::{Deserialize, Serialize};
 
 use super::Mutant;
 use crate::{
     file::{Figures, File, Kind},
-    scenario::{SCENARIOS, Scenario},
+    scenario::Scenario,
 };
 
 /// What a scenario says of a mutant.
@@ -38,6 +34,14 @@ impl Cell {
     pub fn is_expected(&self) -> bool {
         self.mutant.has_to_be_noticed(self.scenario) == (self.colour == Colour::Red)
     }
+
+    /// `holds`, or what was noticed first.
+    pub fn words(&self) -> String {
+        match self.colour {
+            Colour::Green => "holds".into(),
+            Colour::Red => self.noticed.first().cloned().unwrap_or_else(|| "red".into()),
+        }
+    }
 }
 
 /// A file of mutants.
@@ -52,53 +56,4 @@ pub struct Cells {
 
 impl Figures for Cells {
     const KIND: Kind = Kind::Mutants;
-}
-
-/// Prints the table: a row for each mutant, and in each cell what was noticed first.
-pub fn print(cells: &[Cell]) {
-    let bold = Style::new().bold();
-    let columns: String = SCENARIOS.iter().map(|scenario| format!("{scenario:<15}")).collect();
-    println!("{bold}{:<18}{columns}{bold:#}", "");
-    for row in cells.chunk_by(|a, b| a.mutant == b.mutant) {
-        let mut text = format!("{:<18}", row[0].mutant);
-        for cell in row {
-            let style = AnsiColor::on_default(match cell.colour {
-                Colour::Green => AnsiColor::Green,
-                Colour::Red => AnsiColor::Red,
-            });
-            let _ = write!(text, "{style}{:<15}{style:#}", cell.words());
-        }
-        println!("{text}");
-    }
-    for cell in cells.iter().filter(|cell| !cell.is_expected()) {
-        println!("{bold}{} in {}: came out {}{bold:#}", cell.mutant, cell.scenario, cell.words());
-    }
-}
-
-/// The same for the book.
-pub fn markdown(mutants: &Mutants) -> String {
-    let mut table = String::from("| shop |");
-    SCENARIOS.iter().for_each(|scenario| table += &format!(" {scenario} |"));
-    table += "\n|---|";
-    SCENARIOS.iter().for_each(|_| table += "---|");
-    for row in mutants.mutants.chunk_by(|a, b| a.mutant == b.mutant) {
-        let _ = write!(table, "\n| {} |", row[0].mutant);
-        for cell in row {
-            let _ = match cell.colour {
-                Colour::Green => write!(table, " {} |", cell.words()),
-                Colour::Red => write!(table, " **{}** |", cell.words()),
-            };
-        }
-    }
-    table + "\n"
-}
-
-impl Cell {
-    /// `holds`, or what was noticed first.
-    fn words(&self) -> String {
-        match self.colour {
-            Colour::Green => "holds".into(),
-            Colour::Red => self.noticed.first().cloned().unwrap_or_else(|| "red".into()),
-        }
-    }
 }

@@ -1,48 +1,43 @@
-use std::fmt::Write;
+//! The table of faults.
 
-use anstream::println;
-use anstyle::{AnsiColor, Style};
-
-use super::text::thousands;
-use crate::{
-    fault::figures::{Faults, Round, Rounds, Verdict},
-    money::Money,
+use super::{
+    table::{Cell, Mark, Row, Shows, Table, count, left, right, unwanted},
+    text::thousands,
 };
+use crate::fault::figures::{Round, Rounds, Verdict};
 
-const HEADS: [&str; 14] = [
-    "fault",
-    "verdict",
-    "rounds",
-    "struck at",
-    "sold of stock",
-    "oversold",
-    "lost",
-    "leaked",
-    "undersold",
-    "money",
-    "late rejects",
-    "unknown",
-    "recovered ms",
-    "once up ms",
+const COLUMNS: [Shows<Rounds>; 14] = [
+    (left("fault", 28), |rounds| rounds.fault.into()),
+    (left("verdict", 7), |rounds| Cell::from(rounds.verdict()).marked(mark(rounds.verdict()))),
+    (right("rounds", 6), played),
+    (right("struck at", 9), struck_at),
+    (right("sold of stock", 18), sold_of_stock),
+    (right("oversold", 8), |rounds| unwanted(rounds.sum(|audit| audit.oversold))),
+    (right("lost", 4), |rounds| unwanted(rounds.sum(|audit| audit.lost_promises))),
+    (right("leaked", 6), |rounds| unwanted(rounds.sum(|audit| audit.not_conserved + audit.unfinished))),
+    (right("undersold", 9), |rounds| unwanted(rounds.sum(|audit| audit.undersold))),
+    (right("money", 5), money),
+    (right("late rejects", 12), |rounds| count(rounds.sum(|audit| audit.late_rejects))),
+    (right("unknown", 7), |rounds| count(rounds.sum(|audit| audit.unknown))),
+    (right("recovered ms", 15), |rounds| times(rounds, rounds.times(|strike| strike.confirmed_ms))),
+    (right("once up ms", 15), |rounds| times(rounds, rounds.times(|strike| strike.confirmed_after_mended_ms))),
 ];
 
-/// Prints the heads of the columns.
-pub fn head() {
-    let bold = Style::new().bold();
-    println!("{bold}{}{bold:#}", line(&HEADS.map(str::to_owned)));
+/// A row for each fault in the colour of its verdict, and below it the rounds that broke a promise.
+pub fn table<'a>(faults: impl IntoIterator<Item = &'a Rounds>) -> Table {
+    let row = |rounds: &Rounds| {
+        let broken = rounds.rounds.iter().filter(|round| round.verdict == Verdict::Broken);
+        let notes = broken.map(|round| format!("seed {}: {}", round.seed, says(round))).collect();
+        Row { mark: mark(rounds.verdict()), notes, ..Row::of(&COLUMNS, rounds) }
+    };
+    Table::new(COLUMNS.map(|(column, _)| column), faults.into_iter().map(row))
 }
 
-/// Prints a fault in the colour of its verdict, and below it the rounds that broke a promise.
-pub fn row(rounds: &Rounds) {
-    let style = AnsiColor::on_default(match rounds.verdict() {
-        Verdict::Clean => AnsiColor::Green,
-        Verdict::Broken => AnsiColor::Red,
-        Verdict::Invalid => AnsiColor::Yellow,
-    });
-    println!("{style}{}{style:#}", line(&cells(rounds)));
-    let dim = Style::new().dimmed();
-    for round in rounds.rounds.iter().filter(|round| round.verdict == Verdict::Broken) {
-        println!("{dim}  seed {}: {}{dim:#}", round.seed, says(round));
+fn mark(verdict: Verdict) -> Mark {
+    match verdict {
+        Verdict::Clean => Mark::Good,
+        Verdict::Broken => Mark::Bad,
+        Verdict::Invalid => Mark::Invalid,
     }
 }
 
@@ -74,72 +69,47 @@ fn says(round: &Round) -> String {
 }
 
 /// What the columns mean.
-pub fn legend() {
-    println!(
-        "rounds: struck in time, + invalid ones, which were played again. struck at: units sold at most when the fault was in place; \
-         a round is invalid unless half of the stock was left.\n\
-         leaked: units that SQL, Redis and the queues do not agree about. undersold: units left though buyers wanted one. money: orders, \
-         cards and answers of payments that do not agree; where buyers pay, a quarter cancels and a quarter lets its order expire, so units \
-         come back. late rejects: told `queued`, then `failed`; only where Redis loses data may there be any: redis-flushed, -emptied, -cut and -failback, \
-         leader-lost and -stopped.\n\
-         recovered: from the strike until an order is confirmed whose buyer asked after it, median / worst. once up: the same from when \
-         what broke was up again."
-    );
-}
+pub const LEGEND: &str = "\
+rounds: struck in time, + invalid ones, which were played again. struck at: units sold at most when the fault was in place; \
+a round is invalid unless half of the stock was left.
+leaked: units that SQL, Redis and the queues do not agree about. undersold: units left though buyers wanted one. money: orders, \
+cards and answers of payments that do not agree; where buyers pay, a quarter cancels and a quarter lets its order expire, so units \
+come back. late rejects: told `queued`, then `failed`; only where Redis loses data may there be any: redis-flushed, -emptied, -cut and -failback, \
+leader-lost and -stopped.
+recovered: from the strike until an order is confirmed whose buyer asked after it, median / worst. once up: the same from when \
+what broke was up again.";
 
-/// The same table for a README.
-pub fn markdown(faults: &Faults) -> String {
-    let mut table = format!("| {} |\n|---|---|{}\n", HEADS.join(" | "), "--:|".repeat(HEADS.len() - 2));
-    for rounds in &faults.faults {
-        let bold = |cell: String| match rounds.verdict() {
-            Verdict::Clean => cell,
-            Verdict::Broken | Verdict::Invalid => format!("**{cell}**"),
-        };
-        let _ = writeln!(table, "| {} |", cells(rounds).map(bold).join(" | "));
-    }
-    table
-}
-
-fn line(cells: &[String; HEADS.len()]) -> String {
-    let [fault, verdict, rounds, struck, sold, oversold, lost, leaked, undersold, money, late, unknown, recovered, up] =
-        cells;
-    format!(
-        "{fault:<28} {verdict:<7} {rounds:>6} {struck:>9} {sold:>18} {oversold:>8} {lost:>4} {leaked:>6} {undersold:>9} {money:>5} \
-         {late:>12} {unknown:>7} {recovered:>15} {up:>15}"
-    )
-}
-
-fn cells(rounds: &Rounds) -> [String; HEADS.len()] {
+fn played(rounds: &Rounds) -> Cell {
     let struck = rounds.struck().count();
-    let invalid = rounds.rounds.len() - struck;
-    let played = if invalid == 0 { struck.to_string() } else { format!("{struck} +{invalid}") };
+    match rounds.rounds.len() - struck {
+        0 => struck.into(),
+        invalid => format!("{struck} +{invalid}").into(),
+    }
+}
+
+fn struck_at(rounds: &Rounds) -> Cell {
     let in_place = rounds.rounds.iter().filter(|round| round.strike.in_place_ms.is_some());
+    range(in_place.map(|round| round.strike.sold as i64)).into()
+}
+
+fn sold_of_stock(rounds: &Rounds) -> Cell {
     let stock = rounds.rounds.first().map_or(0, |round| round.stock);
-    let sold = range(rounds.rounds.iter().map(|round| round.audit.orders));
+    format!("{} of {}", range(rounds.rounds.iter().map(|round| round.audit.orders)), thousands(stock)).into()
+}
+
+/// `-` where nobody paid.
+fn money(rounds: &Rounds) -> Cell {
+    let money: Vec<_> = rounds.rounds.iter().filter_map(|round| round.money.as_ref()).collect();
+    match money.as_slice() {
+        [] => "-".into(),
+        paid => unwanted(paid.iter().flat_map(|money| money.faults()).map(|(n, _)| n).sum()),
+    }
+}
+
+/// Median and worst; `-` if no round was struck in time.
+fn times(rounds: &Rounds, times: [Option<f64>; 2]) -> Cell {
     let ms = |ms: Option<f64>| ms.map_or("never".into(), |ms| thousands(ms.round() as i64));
-    let times = |times: [Option<f64>; 2]| if struck == 0 { "-".into() } else { times.map(ms).join(" / ") };
-    [
-        rounds.fault.to_string(),
-        rounds.verdict().to_string(),
-        played,
-        range(in_place.map(|round| round.strike.sold as i64)),
-        format!("{sold} of {}", thousands(stock)),
-        thousands(rounds.sum(|audit| audit.oversold)),
-        thousands(rounds.sum(|audit| audit.lost_promises)),
-        thousands(rounds.sum(|audit| audit.not_conserved + audit.unfinished)),
-        thousands(rounds.sum(|audit| audit.undersold)),
-        match rounds.rounds.iter().any(|round| round.money.is_some()) {
-            true => {
-                let wrong = rounds.rounds.iter().flat_map(|round| &round.money).flat_map(Money::faults);
-                thousands(wrong.map(|(n, _)| n).sum())
-            }
-            false => "-".into(),
-        },
-        thousands(rounds.sum(|audit| audit.late_rejects)),
-        thousands(rounds.sum(|audit| audit.unknown)),
-        times(rounds.times(|strike| strike.confirmed_ms)),
-        times(rounds.times(|strike| strike.confirmed_after_mended_ms)),
-    ]
+    if rounds.struck().count() == 0 { "-".into() } else { times.map(ms).join(" / ").into() }
 }
 
 /// `3`, `3..5`, or `-` if there are none.
@@ -159,10 +129,7 @@ mod tests {
     use super::*;
     use crate::{
         audit::Audit,
-        fault::{
-            Fault,
-            figures::{Grid, Strike},
-        },
+        fault::{Fault, figures::Strike},
     };
 
     #[test]
@@ -179,8 +146,8 @@ mod tests {
             outcomes: BTreeMap::new(),
         };
         let rounds = Rounds { fault: Fault::RedisCut, rounds: vec![round; 4] };
-        let table = markdown(&Faults::new(Grid { seed: 1, faults: vec![rounds] }));
-        let row = table.lines().nth(2).unwrap().replace("**", "");
+        let table = table([&rounds]).markdown();
+        let row = table.lines().nth(2).unwrap().replace('*', "");
         assert_eq!(row, "| redis-cut | invalid | 0 +4 | - | 1,000 of 1,000 | 0 | 0 | 0 | 0 | - | 0 | 0 | - | - |");
     }
 }

@@ -1,73 +1,30 @@
 //! The table of what was explored.
 
-use std::fmt::Write;
+use super::table::{Mark, Row, Shows, Table, count, left, right, unwanted};
+use crate::explore::figures::Explored;
 
-use anstream::println;
-use anstyle::{AnsiColor, Style};
+const COLUMNS: [Shows<Explored>; 9] = [
+    (left("version", 32), |explored| explored.title().into()),
+    (right("buyers, units", 13), |explored| format!("{}, {}", explored.buyers, explored.stock).into()),
+    (right("orders", 6), |explored| count(explored.orders_of_events as i64)),
+    (right("oversell", 8), |explored| unwanted(explored.oversell as i64)),
+    (right("undersell", 9), |explored| unwanted(explored.undersell as i64)),
+    (right("conflicts", 9), |explored| count(explored.conflicts as i64)),
+    (right("waits", 6), |explored| count(explored.blocked as i64)),
+    (right("deadlocks", 9), |explored| count(explored.deadlocks as i64)),
+    (left("verdict", 0).not_in_markdown(), |explored| format!("{}, {}", explored.promised, explored.verdict).into()),
+];
 
-use super::text::thousands;
-use crate::explore::figures::{Explorations, Explored};
-
-const HEADS: [&str; 9] =
-    ["version", "buyers", "stock", "orders of events", "oversell", "undersell", "conflicts", "waits", "deadlocks"];
-
-/// Prints the heads of the columns.
-pub fn head() {
-    let bold = Style::new().bold();
-    println!("{bold}{}{bold:#}", line(&HEADS.map(str::to_owned)));
-}
-
-/// Prints a version: red if an order of events breaks anything, else green; and below it, in words, what the row says.
-pub fn row(explored: &Explored) {
-    let style = AnsiColor::on_default(if explored.is_broken() { AnsiColor::Red } else { AnsiColor::Green });
-    println!("{style}{}{style:#}", line(&cells(explored)));
-    let dim = Style::new().dimmed();
-    println!("{dim}  {}{dim:#}", explored.says());
-    if let Some(order) = &explored.shortest {
-        println!("{dim}  the shortest that breaks: {}{dim:#}", order.join(" · "));
-    }
-}
-
-/// The same table for the book, whose pages are narrow.
-pub fn markdown(file: &Explorations) -> String {
-    let mut table = String::from(
-        "| version | buyers, units | orders | oversell | undersell | conflicts | waits | deadlocks |\n\
-         |---|--:|--:|--:|--:|--:|--:|--:|\n",
-    );
-    for explored in &file.explored {
-        let [title, buyers, stock, orders, broken @ ..] = cells(explored);
-        let bold = |(n, cell): (usize, String)| if n < 2 && cell != "0" { format!("**{cell}**") } else { cell };
-        let broken: Vec<_> = broken.into_iter().enumerate().map(bold).collect();
-        let _ = writeln!(table, "| {title} | {buyers}, {stock} | {orders} | {} |", broken.join(" | "));
-    }
-    table
-}
-
-fn line(cells: &[String; HEADS.len()]) -> String {
-    let [title, rest @ ..] = cells;
-    let [buyers, stock, orders, oversell, undersell, conflicts, waits, deadlocks] = rest;
-    format!(
-        "{title:<32} {buyers:>6} {stock:>5} {orders:>16} {oversell:>8} {undersell:>9} {conflicts:>9} {waits:>6} {deadlocks:>9}"
-    )
-}
-
-/// As the columns have them; also for the report.
-pub(crate) fn cells(explored: &Explored) -> [String; HEADS.len()] {
-    let count = |n: usize| thousands(n as i64);
-    [
-        explored.title(),
-        count(explored.buyers),
-        thousands(explored.stock),
-        count(explored.orders_of_events),
-        count(explored.oversell),
-        count(explored.undersell),
-        count(explored.conflicts),
-        count(explored.blocked),
-        count(explored.deadlocks),
-    ]
-}
-
-/// The heads of the columns.
-pub(crate) fn heads() -> [&'static str; HEADS.len()] {
-    HEADS
+/// The table of these versions; below each in the terminal, in words, what the row says.
+pub fn table<'a>(explored: impl IntoIterator<Item = &'a Explored>) -> Table {
+    let row = |explored: &Explored| {
+        let shortest = explored.shortest.as_ref();
+        let shortest = shortest.map(|order| format!("the shortest that breaks: {}", order.join(" · ")));
+        Row {
+            mark: if explored.is_broken() { Mark::Bad } else { Mark::Good },
+            notes: [explored.says()].into_iter().chain(shortest).collect(),
+            ..Row::of(&COLUMNS, explored)
+        }
+    };
+    Table::new(COLUMNS.map(|(column, _)| column), explored.into_iter().map(row))
 }

@@ -1,100 +1,44 @@
-//! The table in the terminal: a row per run as it ends, and below it, in words, what the row says.
+//! The table of runs: in the terminal a row per run as it ends, and below it, in words, what the row says.
 
-use std::fmt::Write;
+use super::table::{Cell, Mark, Row, Shows, Table, count, left, right, unwanted};
+use crate::{history::Latency, record::Run, verdict::Verdict};
 
-use anstream::println;
-use anstyle::{AnsiColor, Style};
+const COLUMNS: [Shows<Run>; 13] = [
+    (left("version", 32), |run| run.title().into()),
+    (left("database", 8).not_in_markdown(), |run| run.database.into()),
+    (right("requests", 8).not_in_markdown(), |run| count(run.requests as i64)),
+    (right("told yes", 8), |run| count(run.told_yes())),
+    (right("orders", 7), |run| count(run.audit.orders)),
+    (right("`sold`", 6), |run| count(run.audit.sold)),
+    (right("oversold", 8), |run| unwanted(run.audit.oversold)),
+    (right("undersold", 9), |run| unwanted(run.audit.undersold)),
+    (right("lost", 5), |run| unwanted(run.audit.lost_promises)),
+    (right("requests/s", 10), |run| count(run.requests_per_second as i64)),
+    (right("yes p50 / p99 ms", 16), |run| latency(run.latency_ms.bought.as_ref())),
+    (right("no p50 / p99 ms", 15), |run| latency(run.latency_ms.refused.as_ref())),
+    (left("verdict", 0), |run| format!("{}, {}", run.promised, run.verdict).into()),
+];
 
-use crate::{
-    history::Latency,
-    matrix,
-    record::{Latencies, Record, Run},
-    scenario::Scenario,
-    verdict::Verdict,
-};
-
-use super::text::thousands;
-
-const BOLD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
-
-/// Prints the heads of the columns.
-pub fn head() {
-    println!(
-        "{BOLD}{:<32} {:<8} {:>8} {:>8} {:>7} {:>6} {:>8} {:>9} {:>5} {:>7} {:>15} {:>15}{BOLD:#}",
-        "version",
-        "database",
-        "requests",
-        "told yes",
-        "orders",
-        "sold",
-        "oversold",
-        "undersold",
-        "lost",
-        "req/s",
-        "yes p50/p99",
-        "no p50/p99"
-    );
-}
-
-/// Prints a run: red if stock or promises were broken, green if all held, yellow if it says nothing.
-pub fn row(run: &Run) {
-    let audit = &run.audit;
-    let style = AnsiColor::on_default(match run.verdict {
-        Verdict::Invalid(_) => AnsiColor::Yellow,
-        _ if run.is_broken() => AnsiColor::Red,
-        _ => AnsiColor::Green,
-    });
-    let (yes, no) = latencies(&run.latency_ms);
-    println!(
-        "{style}{:<32} {:<8} {:>8} {:>8} {:>7} {:>6} {:>8} {:>9} {:>5} {:>7} {yes:>15} {no:>15}{style:#}",
-        run.title(),
-        run.database,
-        thousands(run.requests as i64),
-        thousands(run.told_yes()),
-        thousands(audit.orders),
-        thousands(audit.sold),
-        thousands(audit.oversold),
-        thousands(audit.undersold),
-        thousands(audit.lost_promises),
-        thousands(run.requests_per_second as i64),
-    );
-    println!("{DIM}  {}{DIM:#}", run.says());
-}
-
-fn latencies(latency: &Latencies) -> (String, String) {
-    let show = |latency: &Option<_>| match latency {
-        None => "–".to_owned(),
-        Some(Latency { p50, p99, .. }) => format!("{p50:.0} / {p99:.0}"),
+/// The table of these runs. In the report, each row leads to its run.
+pub fn table<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Table {
+    let row = |(n, run): (usize, &Run)| Row {
+        mark: mark(&run.verdict, run.is_broken()),
+        notes: vec![run.says()],
+        link: Some(format!("#run-{n}")),
+        ..Row::of(&COLUMNS, run)
     };
-    (show(&latency.bought), show(&latency.refused))
+    Table::new(COLUMNS.map(|(column, _)| column), runs.into_iter().enumerate().map(row))
 }
 
-/// The same table for a README. Beside a matrix, only the stampedes: the rest stands there.
-pub fn markdown(record: &Record) -> String {
-    let mut table = String::from(
-        "| version | told yes | orders | `sold` | oversold | undersold | lost | requests/s | yes p50 / p99 ms | no p50 / p99 ms | verdict |\n\
-         |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|\n",
-    );
-    let all = !matrix::is_one(record);
-    for run in record.runs.iter().filter(|run| all || run.scenario == Scenario::Stampede) {
-        let audit = &run.audit;
-        let units = |n: i64| if n > 0 { format!("**{}**", thousands(n)) } else { "0".into() };
-        let (yes, no) = latencies(&run.latency_ms);
-        let _ = writeln!(
-            table,
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {yes} | {no} | {}, {} |",
-            run.title(),
-            thousands(run.told_yes()),
-            thousands(audit.orders),
-            thousands(audit.sold),
-            units(audit.oversold),
-            units(audit.undersold),
-            units(audit.lost_promises),
-            thousands(run.requests_per_second as i64),
-            run.promised,
-            run.verdict,
-        );
+/// Broken or not, promised or not; or invalid.
+pub(super) fn mark(verdict: &Verdict, is_broken: bool) -> Mark {
+    match (verdict, is_broken) {
+        (Verdict::Invalid(_), _) => Mark::Invalid,
+        (_, true) => Mark::Bad,
+        (_, false) => Mark::Good,
     }
-    table
+}
+
+fn latency(latency: Option<&Latency>) -> Cell {
+    latency.map_or("–".into(), |Latency { p50, p99, .. }| format!("{p50:.0} / {p99:.0}").into())
 }
