@@ -114,30 +114,30 @@ fn markdown(file: &Path, kind: Figures) -> anyhow::Result<String> {
 }
 
 pub(crate) fn picture(args: &Picture) -> anyhow::Result<Exit> {
-    let of_runs = |picture: fn(&Record) -> String| {
+    let of_runs = |picture: fn(&Record) -> svg::Picture| {
         let record = Record::read(&args.file)?;
         ensure!(!record.runs.is_empty(), "{} has no runs", args.file.display());
         Ok(picture(&record))
     };
     let picture = match args.kind {
-        Kind::Ladder => of_runs(svg::ladder::svg),
-        Kind::Matrix => of_runs(svg::matrix::svg),
-        Kind::Funnel => of_runs(svg::funnel::svg),
+        Kind::Ladder => of_runs(svg::ladder::picture),
+        Kind::Matrix => of_runs(svg::matrix::picture),
+        Kind::Funnel => of_runs(svg::funnel::picture),
         Kind::Lanes => lanes(&args.file),
     };
-    fs::write(&args.svg, picture?).with_context(|| format!("cannot write {}", args.svg.display()))?;
+    fs::write(&args.svg, picture?.file()).with_context(|| format!("cannot write {}", args.svg.display()))?;
     Ok(Exit::AsPromised)
 }
 
 /// Of the first that the file has.
-fn lanes(file: &Path) -> anyhow::Result<String> {
+fn lanes(file: &Path) -> anyhow::Result<svg::Picture> {
     let no_order = || format!("{} has no order of events to show", file.display());
     if Figures::of(file)? == Figures::Explored {
         let explored = Explorations::read(file)?;
         let first = explored.explored.iter().find_map(|one| Some((one.caption(), one.shown.as_ref()?)));
-        return first.map(|(caption, shown)| svg::lanes::svg(&caption, shown)).with_context(no_order);
+        return first.map(|(caption, shown)| svg::lanes::picture(&caption, shown)).with_context(no_order);
     }
     let replays = Replays::read(file)?;
     let first = replays.replayed.first().with_context(no_order)?;
-    Ok(svg::lanes::svg(&first.caption(), &first.played))
+    Ok(svg::lanes::picture(&first.caption(), &first.played))
 }

@@ -1,4 +1,4 @@
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::{page, words};
 use crate::{
@@ -88,7 +88,7 @@ fn schedule(replayed: &Replayed) -> Markup {
 
 fn figure(title: &str, played: &Played, lines: &[String]) -> Markup {
     html! {
-        .wide { (PreEscaped(lanes::svg(title, played))) }
+        .wide { (lanes::picture(title, played)) }
         ul { @for line in lines { li { (line) } } }
     }
 }

@@ -9,6 +9,7 @@ pub mod runs;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::svg;
 use crate::file::File;
 
 /// A page of this title, and below it how its figures were made.
@@ -23,7 +24,7 @@ fn page<F>(file: &File<F>, title: &str, body: &Markup, about: &str) -> String {
                 meta name="color-scheme" content="light dark";
                 title { "Oversold: " (title.to_lowercase()) }
                 link rel="icon" href="data:,";
-                style { (PreEscaped(include_str!("page.css"))) }
+                style { (PreEscaped(svg::STYLE)) (PreEscaped(include_str!("page.css"))) }
             }
             body { main {
                 h1 { (title) }

@@ -1,4 +1,4 @@
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::{instances, page, words};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     record::{Bystander, Record, Run},
     render::{
         runs::{mark, table},
-        svg::{self, chart},
+        svg::{self, Picture, chart},
         table::{Cell, Row, Table, count, left, right},
         text::thousands,
     },
@@ -36,14 +36,14 @@ pub fn report(record: &Record) -> String {
 
 /// What shows several versions at a glance.
 fn pictures(record: &Record) -> Markup {
-    let section = |class, title, about, picture: String| {
-        html! { section class=(class) { h2 { (title) } p { (about) } .wide { (PreEscaped(picture)) } } }
+    let section = |class, title, about, picture: Picture| {
+        html! { section class=(class) { h2 { (title) } p { (about) } .wide { (picture) } } }
     };
     let matrix = "Rows are versions, columns are what they were put through. Green held, red broke; as promised, unless it says not.";
     let funnel = "Of the requests of a stampede, how many were left after each gate. Asking for the hidden address comes before.";
     html! {
-        (section("matrix", "What holds, what breaks", matrix, svg::matrix::svg(record)))
-        (section("funnel", "How far a request gets", funnel, svg::funnel::svg(record)))
+        (section("matrix", "What holds, what breaks", matrix, svg::matrix::picture(record)))
+        (section("funnel", "How far a request gets", funnel, svg::funnel::picture(record)))
     }
 }
 
@@ -93,10 +93,10 @@ fn details(run: &Run) -> Markup {
         p { (words(&run.says())) "." }
         p.soft { (conditions(run)) }
         @if run.is_a_crowd() {
-            (PreEscaped(chart::orders(run)))
-            (PreEscaped(chart::told_and_held(run)))
+            (chart::orders(run))
+            (chart::told_and_held(run))
         }
-        (PreEscaped(chart::latency(run)))
+        (chart::latency(run))
         details { summary { "Every answer" } (answers(run).html()) }
         @if let Some(bystander) = &run.bystander {
             h3 { "Buyers of another sale" }

@@ -1,20 +1,16 @@
-use std::fmt::Write;
+use maud::html;
 
-use crate::render::text::thousands;
+use super::{Picture, rect, text};
 use crate::{
     record::{Record, Run},
+    render::text::thousands,
     scenario::Scenario,
     version::VERSIONS,
 };
 
-const WIDTH: f64 = 760.0;
 const LEFT: f64 = 250.0;
 const RIGHT: f64 = 680.0;
 const BAR: f64 = 22.0;
-
-const STYLE: &str = ".funnel text{font:14px system-ui,sans-serif;fill:#1c1b1a}.funnel .soft{fill:#67625c}.funnel .head{font-weight:700}\
-    .funnel .bar{fill:#2c5f9e}.funnel .sql{fill:#b3261e}\
-    @media (prefers-color-scheme:dark){.funnel text{fill:#f2eee8}.funnel .soft{fill:#aaa39a}.funnel .bar{fill:#8fbcf2}.funnel .sql{fill:#ff8a7a}}";
 
 /// What the shops count at their gates, and the words for it, in the order of the gates.
 const GATES: [(&str, &str); 6] = [
@@ -27,7 +23,7 @@ const GATES: [(&str, &str); 6] = [
 ];
 
 /// How many requests of a stampede were left after each gate; the last number is what reached SQL.
-pub fn stages(run: &Run) -> Vec<(&'static str, u64)> {
+fn stages(run: &Run) -> Vec<(&'static str, u64)> {
     let mut stages = match run.nginx {
         // The whole visit, from opening the page on; without nginx in front, only the attempts count.
         Some(nginx) => vec![
@@ -43,37 +39,26 @@ pub fn stages(run: &Run) -> Vec<(&'static str, u64)> {
     stages
 }
 
-/// The stampede of each version as a funnel, as SVG.
-pub fn svg(record: &Record) -> String {
+/// The stampede of each version as a funnel.
+pub fn picture(record: &Record) -> Picture {
     let runs = VERSIONS.iter().filter_map(|&version| record.run_of(version, Scenario::Stampede));
-    let runs: Vec<_> = runs.collect();
-    let most = runs.iter().map(|run| run.requests).max().unwrap_or_default().max(1) as f64;
-    let (mut svg, mut y) = (String::new(), 6.0);
-    for run in runs {
-        let stages = stages(run);
-        let _ = write!(svg, "<text class=\"head\" x=\"4\" y=\"{:.1}\">{}</text>", y + 16.0, run.version);
+    let runs: Vec<_> = runs.map(|run| (run.version, stages(run))).collect();
+    let most = runs.iter().flat_map(|(_, stages)| stages).map(|stage| stage.1).max().unwrap_or_default().max(1) as f64;
+    let (mut parts, mut y) = (Vec::new(), 6.0);
+    for (version, stages) in &runs {
+        parts.push(text("head", 4.0, y + 16.0, version.name()));
         for (n, (words, requests)) in stages.iter().enumerate() {
             let width = (*requests as f64 / most * (RIGHT - LEFT)).max(1.0);
-            let class = if n + 1 == stages.len() { "sql" } else { "bar" };
-            let _ = write!(
-                svg,
-                "<text class=\"soft\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{words}</text>\
-                 <rect class=\"{class}\" x=\"{LEFT}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"{:.1}\"/>\
-                 <text x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-                LEFT - 8.0,
-                y + 16.0,
-                y + 2.0,
-                BAR - 5.0,
-                LEFT + width + 8.0,
-                y + 16.0,
-                thousands(*requests as i64)
-            );
+            let class = if n + 1 == stages.len() { "bar bad" } else { "bar" };
+            parts.push(html! {
+                (text("soft end", LEFT - 8.0, y + 16.0, words))
+                (rect(class, LEFT, y + 2.0, width, BAR - 5.0, 0.0))
+                (text("", LEFT + width + 8.0, y + 16.0, thousands(*requests as i64)))
+            });
             y += BAR;
         }
         y += 14.0;
     }
-    format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"funnel\" viewBox=\"0 0 {WIDTH} {y}\" role=\"img\" \
-         aria-label=\"How far the requests of a stampede get, version by version\"><style>{STYLE}</style>{svg}</svg>\n"
-    )
+    let label = "How far the requests of a stampede get, version by version".into();
+    Picture { class: "funnel", label, width: 760.0, height: y, body: html! { @for part in parts { (part) } } }
 }
