@@ -65,5 +65,3 @@ pub mod stores;
 pub mod verdict;
 /// The versions by name.
 pub mod version;
-
-pub use render::text;

@@ -8,10 +8,10 @@ use crate::{
     lab::FreshDatabase,
     mutant::Mutant,
     promise::{Conditions, Promise, promise},
+    render::text::thousands,
     scenario::Scenario,
     services::nginx,
     stores::Stores,
-    text::thousands,
     version::{Variant, Version, title},
 };
 

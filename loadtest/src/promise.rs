@@ -9,8 +9,8 @@ use crate::{
     audit::Audit,
     database::Database,
     record::{Bystander, HonestBuyers},
+    render::text::thousands,
     scenario::{Measure, SCENARIOS, Scenario},
-    text::thousands,
     version::{Variant, Version},
 };
 

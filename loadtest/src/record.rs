@@ -13,8 +13,8 @@ use crate::{
     file::{Figures, File, Kind},
     history::{Latency, Moment},
     promise::{Evidence, Promise},
+    render::text::thousands,
     scenario::{Measure, Scenario, arrivals::Arrivals, calibration::Calibration},
-    text::thousands,
     verdict::Verdict,
     version::{Variant, Version, title},
 };

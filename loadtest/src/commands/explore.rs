@@ -11,8 +11,7 @@ use loadtest::{
         search::search,
     },
     lab::{Backend, Lab},
-    render::{interleavings, page, picture},
-    text::thousands,
+    render::{interleavings, page, picture, text::thousands},
     verdict::Verdict,
 };
 

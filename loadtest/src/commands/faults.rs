@@ -13,9 +13,8 @@ use loadtest::{
     lab::Lab,
     open_files,
     plan::Plan,
-    render::faults,
+    render::{faults, text::thousands},
     services::{Server, Services},
-    text::thousands,
     version::Version,
 };
 use v1_naive::shop::stop_signal;

@@ -13,8 +13,8 @@ use crate::{
         Promise::{self, Breaks, Deadlocks, Holds, MayBreak, NoGate, Oversells, Starves, Undersells},
         promise,
     },
+    render::text::thousands,
     scenario::Scenario,
-    text::thousands,
     verdict::Verdict,
     version::title,
 };

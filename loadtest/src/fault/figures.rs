@@ -7,7 +7,7 @@ use crate::{
     audit::Audit,
     file::{Figures, File, Kind},
     money::Money,
-    text::thousands,
+    render::text::thousands,
 };
 
 /// How often an invalid round is played again, with another seed.

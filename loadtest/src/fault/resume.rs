@@ -5,7 +5,7 @@ use crate::{
     file::SCHEMA,
     machine::{Machine, commit},
     plan::Plan,
-    text::thousands,
+    render::text::thousands,
 };
 
 impl Faults {

@@ -1,5 +1,5 @@
 use super::{Bystander, Edge, Flood, HonestBuyers, Reservations, Run};
-use crate::text::thousands;
+use crate::render::text::thousands;
 
 impl Bystander {
     /// Bystanders whom the generator missed, in words; empty if there are none.

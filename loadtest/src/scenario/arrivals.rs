@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::thousands;
+use crate::render::text::thousands;
 
 /// A request that leaves later than this after it was due is late. The flood asks for a decision within 500 ms: a fifth of that
 /// spent in the generator would already show in the figure.

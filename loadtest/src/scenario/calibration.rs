@@ -12,8 +12,8 @@ use crate::{
     client::Connection,
     history::Answer,
     lab::Lab,
+    render::text::thousands,
     shop_process::ShopProcess,
-    text::thousands,
     version::Version,
 };
 

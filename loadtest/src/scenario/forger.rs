@@ -13,8 +13,8 @@ use crate::{
     history::{Answer, Told},
     plan::Plan,
     record::Run,
+    render::text::thousands,
     sessions,
-    text::thousands,
     version::Version,
 };
 

@@ -12,7 +12,7 @@ use crate::{
     history::{Answer, Told},
     plan::Plan,
     record::Run,
-    text::thousands,
+    render::text::thousands,
 };
 
 /// Buyers in the office.

@@ -11,7 +11,7 @@ use loadtest::{
         figures::{Faults, Verdict},
     },
     record::Record,
-    text::thousands,
+    render::text::thousands,
     verdict::Verdict::AsPromised,
     version::Version,
 };
