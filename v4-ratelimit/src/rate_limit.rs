@@ -11,6 +11,8 @@ pub mod buckets;
 pub mod client;
 /// The first two questions, which can be asked alone.
 pub mod client_limit;
+/// Why a request is refused.
+mod refusal;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -22,18 +24,18 @@ use std::{
 use axum::{
     Router,
     extract::{ConnectInfo, Request, State},
-    http::{HeaderValue, StatusCode, header::RETRY_AFTER},
     middleware::{Next, from_fn_with_state},
-    response::{IntoResponse, Response},
+    response::Response,
 };
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock};
+use governor::{DefaultDirectRateLimiter, RateLimiter, clock::Clock};
 use tokio::{
     sync::{Mutex, Semaphore},
     time::{sleep, timeout},
 };
 
-use self::client_limit::{ClientLimit, ClientLimits};
-use crate::shop::{Shop, config::seconds, problem};
+use self::client_limit::{ClientLimit, ClientLimits, quota, rate};
+pub use self::refusal::Refusal;
+use crate::shop::{Shop, config::seconds};
 
 /// What is let through.
 #[derive(Debug, Clone, clap::Args)]
@@ -83,15 +85,6 @@ struct Queue {
     /// Handed on in the order of asking.
     turn: Mutex<()>,
     timeout: Duration,
-}
-
-/// Why a request does not get through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// 403 `blocked`.
-    Blocked,
-    /// 429 `rate-limited`; there is a token after this time.
-    TooFast(Duration),
 }
 
 impl RateLimit {
@@ -164,30 +157,4 @@ pub async fn layer(
     limit.admit(limit.clients.client(peer, request.headers())).await?;
     metrics::counter!("passed_rate_limit_total").increment(1);
     Ok(next.run(request).await)
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        match self {
-            Refusal::Blocked => problem(StatusCode::FORBIDDEN, "blocked", "your address is on the block list"),
-            Refusal::TooFast(wait) => {
-                let mut response = problem(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "too many requests; wait");
-                // Whole seconds, and never one too early.
-                let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
-                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-                response
-            }
-        }
-    }
-}
-
-fn quota(rate: NonZeroU32, burst: NonZeroU32) -> Quota {
-    Quota::per_second(rate).allow_burst(burst)
-}
-
-fn rate(text: &str) -> Result<NonZeroU32, String> {
-    match text.parse::<NonZeroU32>() {
-        Ok(n) if n.get() <= 10_000_000 => Ok(n),
-        _ => Err("whole numbers from 1 to 10,000,000 are taken".into()),
-    }
 }

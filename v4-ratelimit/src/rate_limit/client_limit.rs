@@ -11,9 +11,10 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use governor::Quota;
 use ipnet::IpNet;
 
-use super::{Refusal, block_list::BlockList, buckets::ClientBuckets, client, quota, rate};
+use super::{block_list::BlockList, buckets::ClientBuckets, client, refusal::Refusal};
 
 /// What is let through of each client.
 #[derive(Debug, Clone, clap::Args)]
@@ -109,4 +110,15 @@ pub async fn layer(
 ) -> Result<Response, Refusal> {
     limit.admit(limit.client(peer, request.headers()))?;
     Ok(next.run(request).await)
+}
+
+pub(super) fn quota(rate: NonZeroU32, burst: NonZeroU32) -> Quota {
+    Quota::per_second(rate).allow_burst(burst)
+}
+
+pub(super) fn rate(text: &str) -> Result<NonZeroU32, String> {
+    match text.parse::<NonZeroU32>() {
+        Ok(n) if n.get() <= 10_000_000 => Ok(n),
+        _ => Err("whole numbers from 1 to 10,000,000 are taken".into()),
+    }
 }
