@@ -7,9 +7,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Json, extract::State, http::header, response::IntoResponse};
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde::Serialize;
 use sqlx::PgPool;
 use tokio::{
     sync::{Notify, watch},
@@ -17,16 +15,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    App,
-    error::Error,
-    gate::session,
-    headers::FOR_A_SECOND,
-    shop::{self, Path},
-    short_link,
-    sql::in_time,
-    supervise,
-};
+use crate::{error::Error, shop, sql::in_time, supervise};
 
 /// How old what we know may become.
 const EVERY: Duration = Duration::from_millis(250);
@@ -71,10 +60,9 @@ impl Catalogue {
         self.sales.read().map(|sales| sales.clone()).unwrap_or_default()
     }
 
-    /// What is said of a sale of which nothing is left.
-    pub(crate) fn sold_out(&self, sale_id: i64) -> Error {
-        let units_may_return = self.all().get(&sale_id).is_none_or(|sale| sale.units_may_return);
-        Error::SoldOut { units_may_return }
+    /// Whether a sold-out sale may have units again; true for a sale that is not known.
+    pub(crate) fn units_may_return(&self, sale_id: i64) -> bool {
+        self.all().get(&sale_id).is_none_or(|sale| sale.units_may_return)
     }
 
     /// One of them; who asks for one that is not known waits for a new look, which all such share.
@@ -124,19 +112,4 @@ impl Catalogue {
         };
         supervise::keep("sales", stop, look).await;
     }
-}
-
-#[derive(Deserialize)]
-pub(crate) struct SalePath {
-    pub(crate) sale_id: i64,
-}
-
-/// `GET /sales/{sale_id}`: the same for everybody, so that an edge can keep it. The way to a unit begins with the session.
-pub(crate) async fn show(app: State<App>, Path(path): Path<SalePath>) -> Result<impl IntoResponse, Error> {
-    let sale = app.catalogue.find(path.sale_id).await?;
-    let mut body = json!(*sale);
-    body["server_time"] = app.clock.now_ms().into();
-    body["buy"] = json!({ "method": "POST", "href": session::step(sale.id) });
-    body["link"] = short_link::href(sale.id).into();
-    Ok(([(header::CACHE_CONTROL, FOR_A_SECOND)], Json(body)))
 }

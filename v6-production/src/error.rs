@@ -5,10 +5,11 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-
 use serde_json::{Value, json};
+use v4_ratelimit::rate_limit::Refusal;
 
 use crate::{
+    links,
     order_id::OrderId,
     shop::{self, problem},
 };
@@ -18,6 +19,8 @@ use crate::{
 pub(crate) enum Error {
     /// What earlier chapters say, too.
     Shop(shop::Error),
+    /// 403 `blocked` or 429 `rate-limited`, by chapter 4's limit.
+    Limit(Refusal),
     /// 409 `sold-out`: no unit is left. Whether some may come back, because they are not paid for.
     SoldOut {
         /// Whether some may.
@@ -66,6 +69,7 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         match self {
             Error::Shop(error) => error.into_response(),
+            Error::Limit(refusal) => refusal.into_response(),
             Error::SoldOut { units_may_return } => {
                 let detail = match units_may_return {
                     true => "no unit is left now; those that are not paid for come back",
@@ -74,9 +78,9 @@ impl IntoResponse for Error {
                 with(StatusCode::CONFLICT, "sold-out", detail, json!({ "units_may_return": units_may_return }))
             }
             Error::LimitReached(order_id) => {
-                let order = order_id.map(|OrderId(id)| {
-                    let href = format!("/orders/{id}");
-                    json!({ "order_id": id, "watch": format!("{href}/watch"), "order": { "method": "GET", "href": href } })
+                let order = order_id.map(|id| {
+                    let [href, watch] = [links::ORDER, links::WATCH].map(|pattern| links::order(pattern, id));
+                    json!({ "order_id": id, "watch": watch, "order": { "method": "GET", "href": href } })
                 });
                 with(StatusCode::CONFLICT, "limit-reached", "one unit for each buyer", order.unwrap_or_default())
             }
@@ -137,6 +141,12 @@ fn later(response: Response) -> Response {
 fn after(mut response: Response, seconds: u64) -> Response {
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Error::Limit(refusal)
+    }
 }
 
 impl From<shop::Error> for Error {

@@ -4,9 +4,9 @@ use anyhow::{bail, ensure};
 use sqlx::PgPool;
 
 use crate::{
-    Command, Config, DenyArgs, SeedArgs, Which,
-    gate::deny,
-    notify::Notices,
+    config::{Command, Config, DenyArgs, SeedArgs, Which},
+    gate::session::buyer_id,
+    notify::notices::Notices,
     order_id::OrderId,
     payment::outbox,
     redis_store::RedisStore,
@@ -14,7 +14,7 @@ use crate::{
     shop::sales::{Sale, now_ms},
     sql::{self, in_time},
     transport::Transport,
-    upkeep::{Upkeep, Walk, Why, seed},
+    upkeep::{Upkeep, deny, rebuild::Why, seed::seed, walk::Walk},
 };
 
 /// The three of them.
@@ -103,7 +103,8 @@ async fn reconcile(config: &Config, which: &Which) -> anyhow::Result<()> {
 async fn deny(config: &Config, args: &DenyArgs) -> anyhow::Result<()> {
     let upkeep = Servers::connect(config).await?.upkeep(config);
     let sales = upkeep.sales().await?;
-    deny::deny(&upkeep.sql, &upkeep.redis, &sales, args.name.trim(), args.lift).await
+    let name = args.name.trim();
+    deny::deny(&upkeep.sql, &upkeep.redis, &sales, (buyer_id(name), name), args.lift).await
 }
 
 /// The order ends now. The money follows: an instance that carries sees to it.

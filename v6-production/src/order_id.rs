@@ -33,6 +33,11 @@ impl OrderId {
     }
 }
 
+/// Orders as one field of a log line. One line for many orders is cheap, and each order can still be found.
+pub(crate) fn list(orders: &[OrderId]) -> String {
+    orders.iter().map(|order| order.0.to_string()).collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

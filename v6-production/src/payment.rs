@@ -2,10 +2,10 @@
 //! is charged, and only then is the order `paid`. Every request carries an idempotency key, so that asking twice pays once.
 //! What is begun here and not finished, `outbox` finishes.
 
-/// What is still to be done at the provider.
+/// A payment is written down before the provider is called.
+mod begin;
 pub(crate) mod outbox;
-/// Who takes the money.
-mod provider;
+pub(crate) mod provider;
 
 use axum::{
     Json,
@@ -17,25 +17,21 @@ use axum::{
 use serde::Deserialize;
 use serde_json::json;
 
-pub(crate) use self::provider::Provider;
 use self::{
-    outbox::{Answer, Owes, Payment, TAKEN},
+    begin::New,
+    outbox::{Answer, Owes, Payment},
     provider::Failure,
 };
 use crate::{
-    App,
+    app::App,
     error::Error,
-    notify::Notices,
+    idempotency,
+    links::OrderPath,
+    notify::notices::Notices,
     order_id::OrderId,
-    orders::{self, OrderPath},
-    reserve::idempotency_key,
+    orders,
     shop::{Buyer, Path},
-    sql::in_time,
 };
-
-/// Payments that one order may see, or a few more if they begin in the same moment. Each is a row, and anybody can think of
-/// another key.
-const MOST_PAYMENTS: i64 = 20;
 
 /// What a payment says.
 #[derive(Deserialize)]
@@ -57,7 +53,7 @@ pub(crate) async fn handler(
     body: Bytes,
 ) -> Result<Response, Error> {
     let key =
-        idempotency_key(&headers)?.ok_or_else(|| Error::invalid("a payment needs an Idempotency-Key"))?.to_owned();
+        idempotency::key(&headers)?.ok_or_else(|| Error::invalid("a payment needs an Idempotency-Key"))?.to_owned();
     let body: Body =
         serde_json::from_slice(&body).map_err(|_| Error::invalid("a payment is a JSON object with a card"))?;
     let card = body.card.replace(' ', "");
@@ -121,31 +117,21 @@ async fn begin(
     key: &str,
     card: &str,
 ) -> Result<(Payment, i64, bool), Error> {
-    let owned =
-        "select price_cents from orders join sales on sales.id = sale_id where orders.id = $1 and buyer_id = $2";
-    let owned = sqlx::query_scalar(owned).bind(order_id).bind(buyer.id).fetch_optional(&app.sql);
-    let Some(amount) = in_time(owned).await? else {
-        orders::find(app, order_id, buyer).await?; // not found, most likely
+    let Some(amount) = begin::amount(&app.sql, order_id, buyer).await? else {
+        orders::find(app, order_id, buyer).await?; // this fails, unless the order is queued
         return Err(Error::Conflict("the order is not confirmed yet"));
     };
     let asked = request(order_id, card);
-    let insert = "insert into payments (buyer_id, idempotency_key, order_id, request, reference, owes, next_at)
-                  select $1, $2, $3, $4, $5, 'authorise', now_ms() + $6
-                  where $7 > (select count(*) from payments where order_id = $3 and idempotency_key <> $2)
-                  on conflict (buyer_id, idempotency_key) do nothing returning *";
-    let insert = sqlx::query_as(insert).bind(buyer.id).bind(key).bind(order_id);
-    let insert = insert.bind(hex::encode(app.signer.sign("payment", &asked)));
-    let insert = insert.bind(app.provider.new_reference()).bind(TAKEN.as_millis() as i64);
-    if let Some(payment) = in_time(insert.bind(MOST_PAYMENTS).fetch_optional(&app.sql)).await? {
-        return Ok((payment, amount, true));
-    }
-    let again = "update payments set next_at = case when owes = 'authorise' then now_ms() + $3 else next_at end
-                 where buyer_id = $1 and idempotency_key = $2 returning *";
-    let again = sqlx::query_as(again).bind(buyer.id).bind(key).bind(TAKEN.as_millis() as i64);
-    let payment: Option<Payment> = in_time(again.fetch_optional(&app.sql)).await?;
-    let payment = payment.ok_or(Error::TooManyPayments)?;
+    let new = New {
+        buyer,
+        key,
+        order_id,
+        request: hex::encode(app.signer.sign("payment", &asked)),
+        reference: app.provider.new_reference(),
+    };
+    let (payment, is_first) = begin::begin(&app.sql, &new).await?.ok_or(Error::TooManyPayments)?;
     let same = hex::decode(&payment.request).is_ok_and(|known| app.signer.verify("payment", &asked, &known));
-    if same { Ok((payment, amount, false)) } else { Err(Error::KeyReused) }
+    if is_first || same { Ok((payment, amount, is_first)) } else { Err(Error::KeyReused) }
 }
 
 /// What is asked, as numbers to be signed. A card's number is kept nowhere: a plain hash of it could be searched for, since all but a
@@ -162,8 +148,7 @@ pub(crate) async fn callback(
     if !reference.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(StatusCode::NO_CONTENT); // none of ours
     }
-    let update = "update payments set next_at = 0 where reference = $1 and owes = 'authorise'";
-    in_time(sqlx::query(update).bind(reference).execute(&app.sql)).await?;
+    outbox::hurry(&app.sql, &reference).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -186,19 +171,13 @@ pub(crate) async fn cancel(
     if standing.status == "queued" {
         return Err(Error::Conflict("the order is not confirmed yet"));
     }
-    let canceled = async {
-        let mut tx = app.sql.begin().await?;
-        let ended = outbox::end(&mut tx, order_id, "confirmed", outbox::CANCELED).await?;
-        tx.commit().await?;
-        Ok(ended)
-    };
-    if in_time(canceled).await? {
+    if outbox::cancel(&app.sql, order_id).await? {
         tracing::info!(order = order_id.0, buyer = buyer.id, "canceled");
         Notices(app.redis.clone()).orders(&[order_id]).await;
     }
     let standing = orders::find(&app, order_id, buyer).await?;
     match standing.reason.as_deref() {
-        Some(outbox::CANCELED) => Ok(Json(standing.show(order_id, &app.clock)).into_response()),
+        Some(outbox::CANCELED) => Ok(Json(orders::body(order_id, &standing, &app.clock)).into_response()),
         _ if standing.status == "paid" => Err(Error::Conflict("the order is paid")),
         _ if standing.status == "confirmed" => Err(Error::Conflict("a payment is under way")),
         _ => Err(Error::Closed("the order has ended")),

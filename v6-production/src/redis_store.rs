@@ -1,5 +1,7 @@
 //! The way to Redis: names of keys, connections, and what its errors mean.
 
+/// What an error says about the command that was sent.
+mod failure;
 /// One connection for all requests.
 mod shared;
 
@@ -8,7 +10,7 @@ use std::{pin::Pin, time::Duration};
 use anyhow::{Context, bail, ensure};
 use futures_util::StreamExt;
 use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, Msg, RedisError, RedisResult, ServerErrorKind, Value,
+    AsyncConnectionConfig, Client, Msg, RedisResult, Value,
     aio::{ConnectionManagerConfig, MultiplexedConnection, PubSubSink, PubSubStream},
 };
 use tokio::{
@@ -17,7 +19,8 @@ use tokio::{
 };
 use url::Url;
 
-pub(crate) use self::shared::SharedConnection;
+pub(crate) use self::failure::{Failure, failure};
+use self::shared::SharedConnection;
 use crate::order_id::MOST_NUMBERS;
 
 /// How long Redis remembers a sale that is over, for latecomers and for those who look back: two days.
@@ -242,30 +245,4 @@ impl Listener {
             }
         }
     }
-}
-
-/// What an error says about the command that was sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Failure {
-    /// Redis has refused it: it is starting, a replica, full, or asks who we are. Nothing was done.
-    Refused,
-    /// No answer, or none that says what was done.
-    Unanswered,
-}
-
-/// Reads an error. A script is refused by its first write, before it has done anything.
-pub(crate) fn failure(error: &RedisError) -> Failure {
-    let refused = match error.kind() {
-        ErrorKind::AuthenticationFailed => true,
-        ErrorKind::Server(ServerErrorKind::ResponseError | ServerErrorKind::ExecAbort) => is_read_only(error),
-        ErrorKind::Server(_) => true,
-        _ => matches!(error.code(), Some("OOM" | "MISCONF" | "NOREPLICAS" | "NOAUTH" | "BUSY")),
-    };
-    if refused { Failure::Refused } else { Failure::Unanswered }
-}
-
-/// Whether Redis is a replica, and so takes no writes. Before version 7, a script's error has this in its text.
-fn is_read_only(error: &RedisError) -> bool {
-    error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
-        || error.detail().is_some_and(|detail| detail.contains("READONLY"))
 }

@@ -4,7 +4,7 @@
 //! so a reservation may be sent twice, and never not at all. A relay that stops leaves its entries as one that dies does.
 
 /// Redis's side: who has which entry in hand.
-mod outbox;
+pub(crate) mod outbox;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -17,12 +17,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::outbox::GROUP;
-pub(crate) use self::outbox::{Entry, Outbox};
+use self::outbox::{Entry, GROUP, Outbox};
 use crate::{
     catalogue::Catalogue,
-    observe::list,
-    order_id::OrderId,
+    order_id::{OrderId, list},
     redis_store::RedisStore,
     supervise,
     transport::{Link, Reservation, Transport, message::Message},

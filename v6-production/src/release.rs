@@ -11,9 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     catalogue::SHOWN_MS,
-    notify::Notices,
-    observe::list,
-    order_id::OrderId,
+    notify::notices::Notices,
+    order_id::{OrderId, list},
     redis_store::{KEPT_MS, RedisStore},
     sql::in_time,
     supervise,

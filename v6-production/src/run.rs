@@ -10,27 +10,27 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use v1_naive::shop::serve::{conclude, listen, start_log};
 
 use crate::{
-    App, Config, Mode, Parts, Puzzle,
+    app::{App, Parts},
     catalogue::Catalogue,
     clock::Clock,
-    config::Urls,
+    config::{Config, Mode, Puzzle, Urls},
     gate::{limits::Limits, puzzle::Puzzles, signer::Signer},
-    notify::{Notices, Watchers},
-    observe::{self, Health},
+    health::{self, Health},
+    notify::{notices::Notices, watchers::Watchers},
     operate::{Servers, operate},
-    orders::Lookups,
-    page::{self, versions::Versions},
-    payment::{Provider, outbox},
+    orders::lookups::Lookups,
+    page::versions::{self, Versions},
+    payment::{outbox, provider::Provider},
     redis_store::RedisStore,
     relay, release,
-    reserve::Batches,
-    routes,
+    reserve::batches::Batches,
+    routes::routes,
     shop::{sales::Sale, serve, stop_signal},
     sold_out::SoldOut,
     sql,
     supervise::{count_panics, wait_for},
     transport::Transport,
-    upkeep::seed,
+    upkeep::seed::seed,
     worker::Worker,
 };
 
@@ -59,25 +59,27 @@ async fn run(config: &Config) -> anyhow::Result<()> {
     }
     let limits = Limits::new(&config.clients, &config.sessions)?;
     let mut stopped = std::pin::pin!(stop_signal()?);
-    let aside = Aside::open()?;
+    let background = Background::open()?;
     let servers = tokio::select! {
-        servers = aside.spawn(connect(config.clone(), urls)) => servers??,
+        servers = background.spawn(connect(config.clone(), urls)) => servers??,
         () = &mut stopped => return Ok(()),
     };
     servers.redis.check_durability().await;
     let clock = Clock::new(&servers.redis, &servers.sql).await.context("the time")?;
 
     let stop = CancellationToken::new();
-    let app = open(config, &servers, signer, clock, stop.clone(), &aside);
-    aside.spawn(observe::follow(app.clone(), servers.clone(), config.role, stop.clone()));
-    let carrying = if config.role.carries() { carry(config, servers, app.clone(), &aside) } else { JoinSet::new() };
+    let app = open(config, &servers, signer, clock, stop.clone(), &background);
+    let health = Arc::new(Health::default());
+    background.spawn(health::follow(health.clone(), app.clone(), servers.transport.clone(), config.role));
+    let carrying =
+        if config.role.carries() { carry(config, servers, app.clone(), &background) } else { JoinSet::new() };
     let (tasks, provider) = (app.tasks.clone(), app.provider.clone());
     let listener = listen(config.shop.listen).await?;
     let at = || format!("http://{}/", listener.local_addr().ok()?).parse().ok();
     if let Some(shop) = config.callback_url.clone().or_else(at) {
         provider.may_call(shop);
     }
-    serve(listener, routes(app, limits, config), stopped).await;
+    serve(listener, routes(app, health, limits, config), stopped).await;
     // No request comes any more. What is under way behind them is finished, or is found by the next instance.
     stop.cancel();
     tasks.close();
@@ -93,12 +95,12 @@ async fn run(config: &Config) -> anyhow::Result<()> {
 
 /// A runtime for all but the requests themselves. On theirs, a step of an order would stand in line behind a thousand requests
 /// that are about to be refused, and an order has ten steps.
-struct Aside(Option<Runtime>);
+struct Background(Option<Runtime>);
 
-impl Aside {
-    fn open() -> anyhow::Result<Aside> {
-        let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("aside").enable_all().build()?;
-        Ok(Aside(Some(runtime)))
+impl Background {
+    fn open() -> anyhow::Result<Background> {
+        let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("background").enable_all().build()?;
+        Ok(Background(Some(runtime)))
     }
 
     fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
@@ -110,7 +112,7 @@ impl Aside {
     }
 }
 
-impl Drop for Aside {
+impl Drop for Background {
     fn drop(&mut self) {
         // A runtime may not wait for another one's tasks.
         if let Some(runtime) = self.0.take() {
@@ -129,7 +131,7 @@ async fn connect(config: Config, urls: Urls) -> anyhow::Result<Servers> {
     let redis = wait_for("Redis", redis).await?;
     let transport = Transport::new(&urls.amqp, &config.namespace);
     wait_for("RabbitMQ", || transport.connect()).await?;
-    wait_for("PostgreSQL", || page::versions::leave(&sql)).await?;
+    wait_for("PostgreSQL", || versions::leave(&sql)).await?;
     // For learning. Who sells has put up a sale, and it is not this one.
     if config.mode == Mode::Demo {
         let first = Sale::first(&config.shop);
@@ -145,15 +147,15 @@ fn open(
     signer: Signer,
     clock: Clock,
     stop: CancellationToken,
-    aside: &Aside,
+    background: &Background,
 ) -> App {
     let (sql, redis) = (servers.sql.clone(), servers.redis.clone());
     let (catalogue, sold_out) = (Catalogue::new(), Arc::new(SoldOut::default()));
     let (batches, calling) =
         Batches::open(redis.clone(), catalogue.clone(), sold_out.clone(), config.rules, stop.clone());
     let (lookups, looking_up) = Lookups::open(sql.clone(), stop.clone());
-    aside.spawn(calling);
-    aside.spawn(looking_up);
+    background.spawn(calling);
+    background.spawn(looking_up);
     let app = App(Arc::new(Parts {
         catalogue,
         clock,
@@ -165,7 +167,6 @@ fn open(
         sold_out,
         lookups,
         page_versions: Versions::default(),
-        health: Health::default(),
         sql,
         redis,
         watchers: Watchers::default(),
@@ -174,23 +175,23 @@ fn open(
         tasks: TaskTracker::new(),
     }));
     let of = app.clone();
-    aside.spawn(async move { of.catalogue.follow(&of.sql, &of.stop).await });
+    background.spawn(async move { of.catalogue.follow(&of.sql, &of.stop).await });
     let of = app.clone();
-    aside.spawn(async move { of.clock.follow(&of.redis, &of.sql, &of.stop).await });
+    background.spawn(async move { of.clock.follow(&of.redis, &of.sql, &of.stop).await });
     let of = app.clone();
-    aside.spawn(async move { of.sold_out.listen(&of.redis, &of.stop).await });
+    background.spawn(async move { of.sold_out.listen(&of.redis, &of.stop).await });
     let of = app.clone();
-    aside.spawn(async move { of.watchers.listen(&of.redis, &of.sql, &of.stop).await });
+    background.spawn(async move { of.watchers.listen(&of.redis, &of.sql, &of.stop).await });
     let of = app.clone();
-    aside.spawn(async move { of.watchers.look_up(&of.sql, &of.stop).await });
+    background.spawn(async move { of.watchers.look_up(&of.sql, &of.stop).await });
     app
 }
 
 /// Relay, worker, release and upkeep, until told to stop.
-fn carry(config: &Config, servers: Servers, app: App, aside: &Aside) -> JoinSet<()> {
+fn carry(config: &Config, servers: Servers, app: App, background: &Background) -> JoinSet<()> {
     let upkeep = servers.upkeep(config);
     let Servers { sql, redis, transport } = servers;
-    let (stop, on) = (app.stop.clone(), aside.handle());
+    let (stop, on) = (app.stop.clone(), background.handle());
     let worker = Worker {
         sql: sql.clone(),
         transport: transport.clone(),

@@ -2,19 +2,7 @@
 //!
 //! No table: the code is the sale's number, mixed up, and every instance can undo that. It hides nothing; a sale is public.
 
-use axum::{
-    extract::State,
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
-};
-use serde::Deserialize;
-
-use crate::{
-    App,
-    error::Error,
-    order_id::MOST_SALES,
-    shop::{self, Path},
-};
+use crate::order_id::MOST_SALES;
 
 /// Crockford's base 32: no I, L, O, which look like digits, and no U.
 const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -43,21 +31,14 @@ const fn inverse(odd: i64) -> i64 {
     inverse
 }
 
-/// Where the link is answered.
-pub(crate) const LINK: &str = "/s/{code}";
-
-/// The short address of a sale.
-pub(crate) fn href(sale_id: i64) -> String {
-    LINK.replace("{code}", &code(sale_id))
-}
-
-fn code(sale_id: i64) -> String {
+/// The code of a sale.
+pub(crate) fn code(sale_id: i64) -> String {
     let mixed = times(sale_id, FACTOR);
     (0..LENGTH).rev().map(|place| DIGITS[(mixed >> (5 * place) & 31) as usize] as char).collect()
 }
 
 /// The number behind a code, read as Crockford says: small letters are large ones, O is 0, I and L are 1.
-fn sale_id(code: &str) -> Option<i64> {
+pub(crate) fn sale_id(code: &str) -> Option<i64> {
     if code.len() != LENGTH {
         return None;
     }
@@ -71,22 +52,6 @@ fn sale_id(code: &str) -> Option<i64> {
         Some(number << 5 | digit as i64)
     })?;
     Some(times(mixed, INVERSE))
-}
-
-/// What a short address names.
-#[derive(Deserialize)]
-pub(crate) struct ShortPath {
-    code: String,
-}
-
-/// `GET /s/{code}`: on to the page of that sale.
-///
-/// # Errors
-/// 404 `not-found`: no code, or that of no sale.
-pub(crate) async fn follow(app: State<App>, Path(ShortPath { code }): Path<ShortPath>) -> Result<Response, Error> {
-    let sale_id = sale_id(&code).ok_or(Error::Shop(shop::Error::NotFound))?;
-    let sale = app.catalogue.find(sale_id).await?;
-    Ok((StatusCode::FOUND, [(header::LOCATION, format!("/?sale={}", sale.id))]).into_response())
 }
 
 #[cfg(test)]

@@ -10,44 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{
-    extract::{Request, State},
-    http::Method,
-    middleware::Next,
-    response::{IntoResponse, Response},
-};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    App, headers, observe,
-    redis_store::RedisStore,
-    reserve::{BUY, KEY},
-    supervise,
-};
+use crate::{redis_store::RedisStore, supervise};
 
 /// How long it is believed.
 const LAPSES: Duration = Duration::from_secs(1);
-
-/// Refuses an attempt at a sale that is sold out, before a route is looked for. Who brings a key may be asking again after an
-/// answer that was lost, and only Redis knows what that was.
-pub(crate) async fn layer(State(app): State<App>, request: Request, next: Next) -> Response {
-    let sale_id = (request.method() == Method::POST).then(|| sale_of(request.uri().path())).flatten();
-    let may_be_asking_again = request.headers().contains_key(KEY);
-    let Some(sale_id) = sale_id.filter(|&sale_id| !may_be_asking_again && app.sold_out.is(sale_id)) else {
-        return next.run(request).await;
-    };
-    metrics::counter!("filtered_total").increment(1);
-    let mut response = app.catalogue.sold_out(sale_id).into_response();
-    observe::count(BUY, response.status());
-    headers::add(response.headers_mut(), app.over_tls);
-    response
-}
-
-/// The sale that an address to buy at is of.
-fn sale_of(path: &str) -> Option<i64> {
-    let (sale_id, _) = path.strip_prefix("/sales/")?.split_once("/purchase/")?;
-    sale_id.parse().ok()
-}
 
 /// Sales that are sold out, as far as this process knows.
 #[derive(Default)]

@@ -1,35 +1,37 @@
-//! What keeps Redis in line with SQL, whatever became of it. Nobody waits for this while all is well.
+//! Keeps Redis consistent with SQL, whatever was lost. While all is well, no request waits for it.
 
-/// What is only in the queue gets into SQL.
+/// The deny list and its copies in Redis.
+pub(crate) mod deny;
+/// Waits until the workers have emptied the queue.
 mod drain;
-/// The reservations that Redis holds.
+/// The result of a comparison.
+mod findings;
+/// The reservations in Redis.
 mod held;
-/// Who does it by itself: one instance of all.
+/// The loop that one instance, the leader, runs.
 mod keeper;
-/// A sale as SQL has it.
+/// A snapshot of a sale in SQL.
 mod picture;
-/// Redis rebuilt from SQL.
-mod rebuild;
-/// Redis, outbox, queue and SQL laid side by side.
+/// Rebuilds a sale in Redis from SQL.
+pub(crate) mod rebuild;
+/// Compares Redis, outbox, queue and SQL.
 mod reconcile;
-/// A new sale.
-mod seed;
-/// What only Redis knows gets into SQL.
+/// Creates a sale.
+pub(crate) mod seed;
+/// Writes to SQL what only Redis knows.
 mod settle;
-/// Written beside, then put in place at once.
+/// Writes to a sale in Redis that carry a fencing token.
 mod stage;
-/// Window and stock of a sale that is on.
+/// Copies a changed window or stock to Redis.
 mod terms;
 /// How far a sale has been compared.
-mod walk;
+pub(crate) mod walk;
 
-use std::{sync::LazyLock, time::Duration};
+use std::time::Duration;
 
-use redis::{RedisResult, Script};
 use sqlx::PgPool;
 use tokio::time::{Instant, sleep, timeout};
 
-pub(crate) use self::{rebuild::Why, seed::seed, stage::Stage, walk::Walk};
 use crate::{
     catalogue::SHOWN_MS,
     lease::Lease,
@@ -41,8 +43,6 @@ use crate::{
 const A_MOMENT: Duration = Duration::from_secs(2);
 /// How often we look whether a lease is free.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-
-static SUSPEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("upkeep/suspend.lua")));
 
 /// What upkeep works on.
 #[derive(Clone)]
@@ -81,9 +81,4 @@ pub(crate) async fn alone(sql: &PgPool, sale_id: i64, patience: Duration) -> sql
         }
         sleep(LOOK_EVERY).await;
     }
-}
-
-/// Closes a sale in Redis until it is rebuilt, unless it is in a later epoch already. Anybody may, who finds that Redis is wrong.
-pub(crate) async fn suspend(redis: &RedisStore, sale_id: i64, epoch: i64) -> RedisResult<()> {
-    SUSPEND.key(redis.keys(sale_id).sale).arg(epoch).invoke_async(&mut redis.shared.clone()).await
 }

@@ -3,9 +3,9 @@
 //! When it breaks: before the commit nothing has happened, after it the message comes again and finds its orders there.
 
 /// From reservations to rows.
-mod place;
+pub(crate) mod place;
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use anyhow::bail;
 use futures_util::StreamExt;
@@ -14,21 +14,22 @@ use lapin::{
     options::{BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicNackOptions, BasicQosOptions},
     types::FieldTable,
 };
+use redis::{RedisResult, Script};
 use sqlx::PgPool;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::place::{Placed, place};
+use self::place::{Placed, place};
 use crate::{
-    notify::Notices,
+    notify::notices::Notices,
     order_id::OrderId,
+    redis_store::RedisStore,
     sql::is_fault_of_data,
     supervise::{self, Backoff},
     transport::{
         Link, Reservation, Transport, in_time,
         message::{Content, Message, read},
     },
-    upkeep,
 };
 
 /// Messages that RabbitMQ hands over before the first is acknowledged, and messages in one transaction.
@@ -37,6 +38,8 @@ const MESSAGES: usize = 8;
 /// How often one looks for messages that were set aside, and at how many.
 const LATER_EVERY: Duration = Duration::from_secs(10);
 const LATER_AT_ONCE: u32 = 1000;
+
+static SUSPEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("worker/suspend.lua")));
 
 /// What turns reservations into orders.
 #[derive(Clone)]
@@ -237,7 +240,7 @@ impl Worker {
     async fn suspend_collided(&self, placed: &Placed) {
         for one in &placed.collided {
             let (sale_id, epoch) = (one.order_id.sale_id(), one.order_id.epoch());
-            if let Err(error) = upkeep::suspend(&self.notices.0, sale_id, epoch).await {
+            if let Err(error) = suspend(&self.notices.0, sale_id, epoch).await {
                 tracing::warn!("sale {sale_id} is not closed: {error}");
             }
         }
@@ -252,4 +255,9 @@ async fn consume(link: &Link, queue: &str) -> anyhow::Result<lapin::Consumer> {
         link.channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await
     };
     in_time(consuming).await
+}
+
+/// Closes a sale in Redis until it is rebuilt, unless it is in a later epoch already. Anybody may, who finds that Redis is wrong.
+async fn suspend(redis: &RedisStore, sale_id: i64, epoch: i64) -> RedisResult<()> {
+    SUSPEND.key(redis.keys(sale_id).sale).arg(epoch).invoke_async(&mut redis.shared.clone()).await
 }

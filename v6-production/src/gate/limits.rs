@@ -1,5 +1,5 @@
-//! How many requests a client may make. Before the login a client is an IP address, and an office has one for everybody in it: that
-//! limit is wide. After the login it is a session, and that one is a person's.
+//! Rate limits. Before the login a client is an IP address, which a whole office may share, so that limit is high. After the
+//! login a client is a session, which belongs to one person.
 
 use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
@@ -7,11 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use axum::{
-    extract::{ConnectInfo, Request, State},
-    middleware::Next,
-    response::Response,
-};
+use axum::http::HeaderMap;
 use v4_ratelimit::rate_limit::{
     Refusal,
     client_limit::{ClientLimit, ClientLimits},
@@ -19,10 +15,10 @@ use v4_ratelimit::rate_limit::{
 
 use crate::shop::Buyer;
 
-/// What is let through of each session.
+/// The rate limit of each session.
 #[derive(Debug, Clone, clap::Args)]
 pub struct SessionLimits {
-    /// Steps on the way to a unit that one buyer may ask for in a second, once logged in
+    /// Requests a second that one logged-in buyer may make on the way to a unit
     #[arg(long, env = "SESSION_RATE", value_name = "SESSION_RATE", default_value = "5")]
     pub session_rate: NonZeroU32,
 
@@ -31,14 +27,14 @@ pub struct SessionLimits {
     pub session_burst: NonZeroU32,
 }
 
-/// Both limits: chapter 4's, twice.
+/// Both limits. Each is chapter 4's limit for one client.
 pub(crate) struct Limits {
     by_address: Arc<ClientLimit>,
     by_session: Arc<ClientLimit>,
 }
 
 impl Limits {
-    /// Full buckets.
+    /// Limits with full buckets.
     ///
     /// # Errors
     /// The block list cannot be read.
@@ -46,33 +42,23 @@ impl Limits {
         let of_sessions = ClientLimits {
             client_rate: sessions.session_rate,
             client_burst: sessions.session_burst,
-            block_list: None, // of addresses
+            block_list: None, // it lists IP addresses
             ..clients.clone()
         };
         Ok(Arc::new(Limits { by_address: ClientLimit::new(clients)?, by_session: ClientLimit::new(&of_sessions)? }))
     }
-}
 
-/// In front of the steps on the way to a unit.
-///
-/// # Errors
-/// The client's address is on the block list, or its bucket is empty.
-pub(crate) async fn layer(
-    State(limits): State<Arc<Limits>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Refusal> {
-    let client = limits.by_address.client(peer, request.headers());
-    match request.extensions().get::<Buyer>() {
-        None => limits.by_address.admit(client)?,
-        Some(buyer) => {
-            if limits.by_address.is_blocked(client) {
-                return Err(Refusal::Blocked);
-            }
-            // Chapter 4 counts by address, and of an IPv6 address by its first half: there stands the buyer's number.
-            limits.by_session.admit(IpAddr::V6(Ipv6Addr::from_bits((buyer.id as u128) << 64)))?;
+    /// Takes a token from the bucket of this session; without a session, from the bucket of this IP address.
+    ///
+    /// # Errors
+    /// The client's IP address is on the block list, or the bucket is empty.
+    pub(super) fn admit(&self, peer: SocketAddr, headers: &HeaderMap, buyer: Option<Buyer>) -> Result<(), Refusal> {
+        let client = self.by_address.client(peer, headers);
+        let Some(buyer) = buyer else { return self.by_address.admit(client) };
+        if self.by_address.is_blocked(client) {
+            return Err(Refusal::Blocked);
         }
+        // Chapter 4 counts by IP address, and IPv6 addresses by their first 64 bits: the buyer's number goes there.
+        self.by_session.admit(IpAddr::V6(Ipv6Addr::from_bits((buyer.id as u128) << 64)))
     }
-    Ok(next.run(request).await)
 }

@@ -1,54 +1,43 @@
 use std::time::Duration;
 
-use axum::{
-    extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
-    middleware::Next,
-    response::Response,
-};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::{error::Error, reserve::KEY};
+use crate::{error::Error, idempotency};
 
-/// The sites from which browsers may use this one beside itself, as `https://shop.example`.
-#[derive(Debug, Clone)]
-pub(crate) struct Origins(pub(crate) std::sync::Arc<[String]>);
+/// How long a browser may cache the answer to a CORS preflight request.
+const FOR_AN_HOUR: Duration = Duration::from_secs(3600);
 
-/// Refuses what another site has a browser do: it would come with the session's cookie, and not with the buyer's will.
+/// Refuses a request that another site's page had the browser send (cross-site request forgery): it would carry the session
+/// cookie without the buyer's consent.
 ///
-/// A browser says in `Origin` whose page is asking, with every `POST` and every WebSocket. Who says nothing is no browser, and
-/// has no cookie that another site could make use of.
+/// A browser names the page's origin in `Origin` with every `POST` and every WebSocket. A client without `Origin` is not a
+/// browser, and has no cookie that another site could abuse.
 ///
 /// # Errors
 /// 403 `cross-site`.
-pub(crate) async fn layer(State(origins): State<Origins>, request: Request, next: Next) -> Result<Response, Error> {
-    match is_ours(&origins, request.method(), request.headers()) {
-        true => Ok(next.run(request).await),
-        false => Err(Error::CrossSite),
-    }
+pub(super) fn check(origins: &[String], method: &Method, headers: &HeaderMap) -> Result<(), Error> {
+    if is_ours(origins, method, headers) { Ok(()) } else { Err(Error::CrossSite) }
 }
 
-/// Tells browsers what pages of those sites may do here. Without it a browser lets no page read an answer of another site.
-pub(crate) fn cors(origins: &Origins) -> CorsLayer {
-    let sites = origins.0.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+/// The CORS layer: allows pages of these origins to call this shop and to read its answers.
+pub(crate) fn cors(origins: &[String]) -> CorsLayer {
+    let sites = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(sites))
         .allow_credentials(true)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([header::CONTENT_TYPE, HeaderName::from_static(KEY)])
+        .allow_headers([header::CONTENT_TYPE, HeaderName::from_static(idempotency::HEADER)])
         .expose_headers([header::LOCATION, header::RETRY_AFTER])
         .max_age(FOR_AN_HOUR)
 }
 
-/// How long a browser may remember that.
-const FOR_AN_HOUR: Duration = Duration::from_secs(3600);
-
-fn is_ours(origins: &Origins, method: &Method, headers: &HeaderMap) -> bool {
+fn is_ours(origins: &[String], method: &Method, headers: &HeaderMap) -> bool {
     let mut named = headers.get_all(header::ORIGIN).iter();
     let Some(origin) = named.next() else {
-        // An old browser; or one that was told by another site not to say.
+        // An old browser, or one that another site's page told to omit the header.
         let elsewhere = headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site");
-        return !elsewhere || (method == Method::GET && is_a_visit(headers));
+        return !elsewhere || (method == Method::GET && is_navigation(headers));
     };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     match origin.to_str() {
@@ -56,14 +45,14 @@ fn is_ours(origins: &Origins, method: &Method, headers: &HeaderMap) -> bool {
         Ok(origin) => {
             let (_, site) = origin.split_once("://").unwrap_or_default();
             host.is_some_and(|host| !host.is_empty() && site.eq_ignore_ascii_case(host))
-                || origins.0.iter().any(|ours| ours.eq_ignore_ascii_case(origin))
+                || origins.iter().any(|ours| ours.eq_ignore_ascii_case(origin))
         }
         Err(_) => false,
     }
 }
 
-/// Somebody has clicked a link to us on another site, which changes nothing.
-fn is_a_visit(headers: &HeaderMap) -> bool {
+/// Whether a person followed a link to this shop from another site, which changes nothing.
+fn is_navigation(headers: &HeaderMap) -> bool {
     headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate")
         && headers.get("sec-fetch-dest").is_some_and(|dest| dest == "document")
 }
@@ -77,7 +66,7 @@ mod tests {
     }
 
     fn asks(method: Method, origins: &[&str], headers: &[(&'static str, &str)]) -> bool {
-        let origins = Origins(origins.iter().map(|&one| one.to_owned()).collect());
+        let origins: Vec<String> = origins.iter().map(|&one| one.to_owned()).collect();
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());

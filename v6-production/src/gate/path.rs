@@ -1,5 +1,5 @@
-//! The address to buy at: a ticket for one buyer and one sale, good for a while and for one unit. What is remembered of it, in
-//! Redis, is the one that a unit was bought with.
+//! The hidden path of a purchase: a ticket for one buyer and one sale. It expires after `PATH_TTL`, and buys one unit. Redis
+//! remembers only the paths that units were bought with.
 
 use axum::{
     Json,
@@ -10,51 +10,58 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    puzzle,
+    puzzle::{Puzzle, Puzzles},
     signer::Signer,
     ticket::{self, TicketId},
 };
 use crate::{
-    App,
-    catalogue::SalePath,
+    app::App,
     error::Error,
-    reserve::BUY,
-    shop::{Buyer, Path},
+    links::{self, SalePath},
+    shop::{self, Buyer, Path},
 };
 
-/// Where one is asked for.
-pub(crate) const ASK: &str = "/sales/{sale_id}/path";
 const PURPOSE: &str = "path";
+const WHY: &str = "It spreads the crowd over some seconds. It is no security: a program adds, too.";
 
-/// Where that is.
-pub(crate) fn href(sale_id: i64) -> String {
-    ASK.replace("{sale_id}", &sale_id.to_string())
-}
-
-/// The step after a login: the way to an address, or at once the puzzle that would be asked there.
-pub(crate) fn step(app: &App, sale_id: i64, buyer: Buyer) -> Value {
+/// The step after a login: the puzzle if the sale is open and has units, else the link that asks for the path.
+pub(super) fn step(app: &App, sale_id: i64, buyer: Buyer) -> Value {
     let now = app.clock.now_ms();
     let is_open = app.catalogue.all().get(&sale_id).is_some_and(|sale| (sale.opens_at..sale.closes_at).contains(&now));
     match app.puzzles.is_some() && is_open && !app.sold_out.is(sale_id) {
-        true => puzzle::ask(&app.signer, now, sale_id, buyer),
-        false => json!({ "method": "POST", "href": href(sale_id) }),
+        true => ask_puzzle(app, now, sale_id, buyer),
+        false => links::post(&links::path(sale_id)),
     }
 }
 
-/// Which path that is, if one of us has made it for this buyer and sale. Whether it is still good, only Redis can say.
+/// A new puzzle for this buyer, as a step on the way to a unit.
+fn ask_puzzle(app: &App, now: i64, sale_id: i64, buyer: Buyer) -> Value {
+    let Puzzle { ticket, a, b } = Puzzle::new(&app.signer, now, sale_id, buyer);
+    let mut step = links::ask(&links::puzzle(sale_id, &ticket), "answer", &format!("What is {a} + {b}?"));
+    step["why"] = WHY.into();
+    step
+}
+
+/// The id of a path; `None` if it was not made for this buyer and sale. It may be expired or used: only Redis knows.
 pub(crate) fn check(signer: &Signer, path: &str, sale_id: i64, buyer: Buyer) -> Option<TicketId> {
     ticket::check(signer, PURPOSE, path, sale_id, buyer)
 }
 
-/// What comes with the question.
+/// The query of a request for a path.
 #[derive(Deserialize)]
 pub(crate) struct With {
-    /// The puzzle that the body has the answer to.
+    /// The puzzle that the body answers.
     puzzle: Option<String>,
 }
 
-/// `POST /sales/{sale_id}/path`: the address to buy at, for the buyer who asks, while the sale is open; or, where there is one,
-/// the puzzle in front of it, whose answer goes to the same place.
+/// The body of an answer to a puzzle.
+#[derive(Deserialize)]
+struct Answer {
+    answer: String,
+}
+
+/// `POST /sales/{sale_id}/path`: returns the purchase link of this buyer while the sale is open. If puzzles are on, a request
+/// without an answer gets a puzzle, whose answer goes to the same route.
 ///
 /// # Errors
 /// 400 `invalid-request`: a puzzle without an answer; 401 `unauthenticated`, 403 `not-open` and `wrong-answer`, 404 `not-found`,
@@ -74,18 +81,43 @@ pub(crate) async fn handler(
     if now >= sale.closes_at {
         return Err(Error::Closed("the sale is over"));
     }
-    // The filter lapses when nobody tries to buy; what SQL has counted does not.
+    // The sold-out flag expires when no purchase renews it. The counter in SQL does not.
     if app.sold_out.is(sale_id) || sale.sold >= sale.stock {
         metrics::counter!("filtered_total").increment(1);
-        return Err(app.catalogue.sold_out(sale_id));
+        return Err(Error::SoldOut { units_may_return: app.catalogue.units_may_return(sale_id) });
     }
     let Query(with) = with.map_err(|_| Error::invalid("a puzzle has 48 hex digits"))?;
     let id = match (&app.puzzles, with.puzzle) {
         (None, _) => ticket::number(now),
-        (Some(_), None) => return Ok(Json(json!({ "buy": puzzle::ask(&app.signer, now, sale_id, buyer) }))),
-        (Some(puzzles), Some(puzzle)) => puzzles.solve(&app, &puzzle, sale_id, buyer, &body).await?,
+        (Some(_), None) => return Ok(Json(json!({ "buy": ask_puzzle(&app, now, sale_id, buyer) }))),
+        (Some(puzzles), Some(puzzle)) => solve(&app, puzzles, &puzzle, sale_id, buyer, &body).await?,
     };
     let path = ticket::issue(&app.signer, PURPOSE, id, sale_id, buyer);
-    let href = BUY.replace("{sale_id}", &sale_id.to_string()).replace("{path}", &path);
-    Ok(Json(json!({ "buy": { "method": "POST", "href": href } })))
+    Ok(Json(json!({ "buy": links::post(&links::purchase(sale_id, &path)) })))
+}
+
+/// The id of the path behind a puzzle, if the answer is right.
+async fn solve(
+    app: &App,
+    puzzles: &Puzzles,
+    puzzle: &str,
+    sale_id: i64,
+    buyer: Buyer,
+    body: &[u8],
+) -> Result<TicketId, Error> {
+    let answer: Answer =
+        serde_json::from_slice(body).map_err(|_| Error::invalid("an answer is a JSON object with an answer"))?;
+    let opened = puzzles.open(&app.signer, app.clock.now_ms(), puzzle, sale_id, buyer);
+    let (id, solution) = opened.ok_or(Error::WrongAnswer)?;
+    if answer.answer.trim() == solution.to_string() {
+        return Ok(id);
+    }
+    match puzzles.note_wrong(&app.redis, id, sale_id, buyer).await {
+        Ok(true) => Err(Error::WrongAnswer),
+        Ok(false) => Err(shop::Error::Overloaded.into()),
+        Err(error) => {
+            tracing::debug!("puzzle: {error}");
+            Err(Error::Unavailable("Redis is away"))
+        }
+    }
 }

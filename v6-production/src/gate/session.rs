@@ -1,12 +1,11 @@
-//! Who is buying: a signed cookie. The login itself is a stand-in, a name without a password; that the cookie cannot be
-//! made by anybody else, and ends, is real.
+//! Who the buyer is: a signed cookie. The login is a stand-in, a name without a password. The cookie is real: only this shop can
+//! issue it, and it expires.
 
 use axum::{
     Json,
     body::Bytes,
-    extract::{Query, Request, State, rejection::QueryRejection},
+    extract::{Query, State, rejection::QueryRejection},
     http::{HeaderMap, header},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
@@ -15,22 +14,23 @@ use sha2::{Digest, Sha256};
 
 use super::{path, signer::Signer};
 use crate::{
-    App,
+    app::App,
     error::Error,
+    links,
     shop::{self, Buyer},
 };
 
-/// How long a session lasts.
+/// How long a session lasts: 12 hours, in milliseconds.
 const LASTS_MS: i64 = 12 * 3_600_000;
 const COOKIE: &str = "session";
 
-/// `buyer.end.signature`
+/// A session as the cookie's value: `buyer.expiry.signature`.
 fn issue(signer: &Signer, buyer_id: i64, now: i64) -> String {
     let ends = now + LASTS_MS;
     format!("{buyer_id}.{ends}.{}", hex::encode(signer.sign("session", &[buyer_id, ends])))
 }
 
-/// Whose session that is, if it is one of ours and has not ended.
+/// The buyer of a session; `None` if its signature is wrong or it has expired.
 fn check(signer: &Signer, session: &str, now: i64) -> Option<Buyer> {
     let mut parts = session.splitn(3, '.');
     let (id, ends) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
@@ -39,13 +39,9 @@ fn check(signer: &Signer, session: &str, now: i64) -> Option<Buyer> {
     (ours && now < ends).then_some(Buyer { id })
 }
 
-/// Fills in the [`Buyer`] that handlers take, from the cookie and from nothing else.
-pub(crate) async fn layer(app: State<App>, mut request: Request, next: Next) -> Response {
-    let session = cookie(request.headers());
-    if let Some(buyer) = session.and_then(|session| check(&app.signer, session, app.clock.now_ms())) {
-        request.extensions_mut().insert(buyer);
-    }
-    next.run(request).await
+/// The buyer of a request, from the cookie alone; `None` if there is no valid session.
+pub(super) fn buyer(app: &App, headers: &HeaderMap) -> Option<Buyer> {
+    check(&app.signer, cookie(headers)?, app.clock.now_ms())
 }
 
 fn cookie(headers: &HeaderMap) -> Option<&str> {
@@ -54,28 +50,23 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
     pairs.find(|(name, _)| *name == COOKIE).map(|(_, session)| session)
 }
 
-/// The first step to a unit of a sale.
-pub(crate) fn step(sale_id: i64) -> String {
-    format!("/session?sale={sale_id}")
-}
-
-/// What the address of a login may say: the sale to go on to.
+/// The query of a login: the sale to continue with.
 #[derive(Deserialize)]
 pub(crate) struct Then {
     sale: Option<i64>,
 }
 
-/// What a login says.
+/// The body of a login.
 #[derive(Deserialize)]
 pub(crate) struct Login {
     name: String,
 }
 
-/// `POST /session?sale=1`: logs in under a name, and gives the next step. Without a name it asks for one, unless there is a
-/// session already.
+/// `POST /session?sale=1`: logs in under the name in the body, and returns the next step to a unit of the sale. With an empty
+/// body and no session, it asks for a name.
 ///
 /// # Errors
-/// 400 `invalid-request`: no name, or one that is too long.
+/// 400 `invalid-request`: the name is empty or longer than 100 bytes, or `sale` is not a number.
 pub(crate) async fn log_in(
     app: State<App>,
     then: Result<Query<Then>, QueryRejection>,
@@ -91,9 +82,7 @@ pub(crate) async fn log_in(
         return Ok(match session {
             Ok(buyer) => Json(next(buyer.id)).into_response(),
             Err(_) => {
-                let ask = json!([{ "name": "name", "prompt": "Your name" }]);
-                let href = then.sale.map_or_else(|| "/session".into(), step);
-                Json(json!({ "buy": { "method": "POST", "href": href, "ask": ask } })).into_response()
+                Json(json!({ "buy": links::ask(&links::session(then.sale), "name", "Your name") })).into_response()
             }
         });
     }
@@ -110,7 +99,8 @@ pub(crate) async fn log_in(
     Ok(([(header::SET_COOKIE, cookie)], Json(next(buyer_id))).into_response())
 }
 
-/// The same name is the same buyer, without a table of buyers: 53 bits of a hash, which JavaScript can hold.
+/// The id of the buyer with this name: 53 bits of a hash, which is the largest integer that JavaScript holds exactly. No table of
+/// buyers is needed.
 pub fn buyer_id(name: &str) -> i64 {
     let hash = Sha256::digest(name.as_bytes());
     let first = u64::from_be_bytes(hash[..8].try_into().unwrap_or_default());

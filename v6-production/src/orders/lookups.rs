@@ -5,7 +5,7 @@ use sqlx::PgPool;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{Recorded, Standing, recorded};
+use super::record::{Recorded, Standing, recorded};
 use crate::{error::Error, order_id::OrderId, shop::Buyer, supervise};
 
 /// Questions that may wait. One more is refused.

@@ -3,17 +3,11 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use axum::{extract::State, response::Response};
 use sqlx::PgPool;
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{FILES, FilePath, answer, content_type, own};
-use crate::{
-    App,
-    error::Error,
-    shop::{self, Path},
-    sql::in_time,
-};
+use super::files::FILES;
+use crate::sql::in_time;
 
 /// How often the files of other versions are read at most, whatever somebody asks for.
 const AT_MOST_EVERY: Duration = Duration::from_secs(1);
@@ -37,26 +31,15 @@ pub(crate) async fn leave(sql: &PgPool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `GET /static/{file}`, in whichever version.
-///
-/// # Errors
-/// 404 `not-found`, 503 `overloaded`.
-pub(crate) async fn file(app: State<App>, Path(FilePath { file }): Path<FilePath>) -> Result<Response, Error> {
-    match own(&file) {
-        Some(answer) => Ok(answer),
-        None => app.page_versions.find(&app.sql, &file).await,
-    }
-}
-
 impl Versions {
-    async fn find(&self, sql: &PgPool, name: &str) -> Result<Response, Error> {
+    /// The text of a file of any version; `None` if no recent version has it.
+    pub(super) async fn find(&self, sql: &PgPool, name: &str) -> sqlx::Result<Option<String>> {
         let (read_at, files) = &mut *self.0.lock().await;
         if !files.contains_key(name) && read_at.is_none_or(|at| at.elapsed() >= AT_MOST_EVERY) {
             let query = sqlx::query_as("select name, text from page_files").fetch_all(sql);
             let read: Vec<(String, String)> = in_time(query).await?;
             (*read_at, *files) = (Some(Instant::now()), read.into_iter().collect());
         }
-        let text = files.get(name).ok_or(Error::Shop(shop::Error::NotFound))?;
-        Ok(answer(content_type(name), text.clone()))
+        Ok(files.get(name).cloned())
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::provider::{Provider, Standing, Step};
-use crate::{notify::Notices, order_id::OrderId, sql::in_time, supervise};
+use crate::{notify::notices::Notices, order_id::OrderId, sql::in_time, supervise};
 
 /// For so long a payment is left to the request that has begun it, or to the instance that has taken it: longer than two calls to
 /// the provider and what is written then take.
@@ -244,7 +244,7 @@ async fn why_not(tx: &mut PgConnection, payment: &Payment) -> sqlx::Result<Optio
 
 /// Ends an order that holds a unit, if it has this status and no payment has taken it: its unit is sold again. Returns whether
 /// it was so.
-pub(super) async fn end(tx: &mut PgConnection, order_id: OrderId, from: &str, reason: &str) -> sqlx::Result<bool> {
+async fn end(tx: &mut PgConnection, order_id: OrderId, from: &str, reason: &str) -> sqlx::Result<bool> {
     let update = "update orders set status = 'failed', reason = $3 where id = $1 and status = $2 and paid_with is null";
     let update = sqlx::query(update).bind(order_id).bind(from).bind(reason);
     if update.execute(&mut *tx).await?.rows_affected() == 0 {
@@ -253,6 +253,23 @@ pub(super) async fn end(tx: &mut PgConnection, order_id: OrderId, from: &str, re
     let update = sqlx::query("update sales set sold = sold - 1 where id = $1").bind(order_id.sale_id());
     update.execute(tx).await?;
     Ok(true)
+}
+
+/// Cancels an order that no payment has taken; false if it is not such an order.
+pub(super) async fn cancel(sql: &PgPool, order_id: OrderId) -> sqlx::Result<bool> {
+    in_time(async {
+        let mut tx = sql.begin().await?;
+        let ended = end(&mut tx, order_id, "confirmed", CANCELED).await?;
+        tx.commit().await?;
+        Ok(ended)
+    })
+    .await
+}
+
+/// Has the provider asked about an authorisation at the next look.
+pub(super) async fn hurry(sql: &PgPool, reference: &str) -> sqlx::Result<()> {
+    let update = "update payments set next_at = 0 where reference = $1 and owes = 'authorise'";
+    in_time(sqlx::query(update).bind(reference).execute(sql)).await.map(drop)
 }
 
 /// Gives back what was taken for an order, and sells its unit again. Returns whether there was a paid order; asked again, it

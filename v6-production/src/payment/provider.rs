@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 use url::Url;
 
-use crate::order_id::OrderId;
+use crate::{links, order_id::OrderId};
 
 /// How long a call may take. A provider that is silent says nothing at all.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -121,9 +121,7 @@ impl Provider {
     ) -> Result<Standing, Failure> {
         let mut body =
             json!({ "reference": reference, "order_id": order_id, "amount_cents": amount_cents, "card": card });
-        if let Some(callback) =
-            self.callback.get().and_then(|shop| shop.join(&format!("/payments/{reference}/callback")).ok())
-        {
+        if let Some(callback) = self.callback.get().and_then(|shop| shop.join(&links::callback(reference)).ok()) {
             body["callback"] = callback.as_str().into();
         }
         let standing = self.call(Method::POST, "/authorisations", Some(body)).await?;

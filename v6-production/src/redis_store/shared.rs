@@ -7,7 +7,7 @@ use redis::{
 };
 use tokio::sync::watch;
 
-use super::is_read_only;
+use super::failure::is_read_only;
 
 /// One connection for all requests: many questions under way on it at once.
 ///

@@ -9,7 +9,7 @@ use redis::{RedisResult, Script};
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{Attempt, Outcome};
+use super::attempt::{Attempt, Outcome};
 use crate::{
     catalogue::{Catalogue, SaleRow},
     config::Rules,

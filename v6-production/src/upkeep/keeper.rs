@@ -10,7 +10,7 @@ use redis::{AsyncCommands, RedisResult};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{Upkeep, Walk, Why, reconcile::Findings};
+use super::{Upkeep, findings::Findings, rebuild::Why, walk::Walk};
 use crate::{
     catalogue::{Catalogue, SaleRow},
     lease::Lease,

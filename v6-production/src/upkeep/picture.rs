@@ -1,11 +1,9 @@
 use anyhow::ensure;
 use sqlx::PgPool;
 
+use super::deny::{self, DenyList};
 use crate::{
-    gate::{
-        deny::{self, DenyList},
-        ticket::NONCE_BITS,
-    },
+    gate::ticket::NONCE_BITS,
     lease::Lease,
     order_id::{MOST_EPOCHS, OrderId},
     sql::in_time,

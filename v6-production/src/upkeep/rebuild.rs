@@ -10,11 +10,11 @@ use anyhow::Context;
 use redis::{AsyncCommands, RedisResult};
 use sqlx::PgPool;
 
-use super::{Stage, Upkeep, alone, picture::Picture};
+use super::{Upkeep, alone, picture::Picture, stage::Stage};
 use crate::{
     lease::Lease,
     redis_store::{KEPT_MS, RedisStore},
-    relay::Outbox,
+    relay::outbox::Outbox,
     sql::in_time,
 };
 
@@ -113,11 +113,11 @@ pub(super) async fn write(sql: &PgPool, redis: &RedisStore, lease: &Lease, sale_
     let held = active.len() as i64;
     let left = stock - held;
 
-    let stage = Stage::new(redis, lease, sale_id)?;
-    stage.held(&active).await?;
-    stage.spent(&spent).await?;
-    stage.ended(&ended).await?;
-    stage.denied(&denied.buyers).await?;
+    let writer = Stage::new(redis, lease, sale_id)?;
+    writer.held(&active).await?;
+    writer.spent(&spent).await?;
+    writer.ended(&ended).await?;
+    writer.denied(&denied.buyers).await?;
     let numbers = [
         ("epoch", epoch),
         ("stock", left),
@@ -127,8 +127,8 @@ pub(super) async fn write(sql: &PgPool, redis: &RedisStore, lease: &Lease, sale_
         ("opens_at", opens_at),
         ("closes_at", closes_at),
     ];
-    stage.sale(&numbers).await?;
-    stage.sale(&[("replid", replid.as_str())]).await?;
-    stage.replace(closes_at + KEPT_MS).await?;
+    writer.sale(&numbers).await?;
+    writer.sale(&[("replid", replid.as_str())]).await?;
+    writer.replace(closes_at + KEPT_MS).await?;
     Ok(Rebuilt { sale_id, epoch, left, held })
 }

@@ -2,14 +2,14 @@ use std::collections::HashMap;
 
 use redis::AsyncCommands;
 
-use super::Upkeep;
+use super::{Upkeep, findings::Findings};
 use crate::{
-    notify::Notices,
+    notify::notices::Notices,
     order_id::OrderId,
-    relay::{Entry, Outbox},
+    relay::outbox::{Entry, Outbox},
     sql::in_time,
     transport::Reservation,
-    worker::{Placed, place},
+    worker::place::{Placed, place},
 };
 
 /// Reservations in one transaction.
@@ -79,6 +79,24 @@ impl Upkeep {
         let placed = place(&self.sql, reservations, self.pay_within).await?;
         Notices(self.redis.clone()).orders(&placed.orders()).await;
         Ok(placed)
+    }
+
+    /// A lock that somebody holds for long, or a database that is away, is no reason to stop looking after other sales. Returns
+    /// whether all are placed.
+    pub(super) async fn place_all(&self, reservations: &[Reservation], found: &mut Findings) -> bool {
+        for reservations in reservations.chunks(BATCH) {
+            match self.place(reservations).await {
+                Ok(placed) => {
+                    found.collided += placed.collided.len();
+                    found.placed.extend(placed.new_orders());
+                }
+                Err(error) => {
+                    tracing::warn!("sale {}: {} reservations wait: {error}", found.sale_id, reservations.len());
+                    return false;
+                }
+            }
+        }
+        true
     }
 
     /// Those of these reservations that do not stand in SQL as they should, and what does.

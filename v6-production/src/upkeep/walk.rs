@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Upkeep, reconcile::Findings, settle::Known};
+use super::{Upkeep, findings::Findings, settle::Known};
 use crate::{order_id::OrderId, sql::in_time, transport::Reservation};
 
 /// Reservations and orders that one look compares. A sale that has no more is compared as a whole each time.

@@ -5,7 +5,12 @@ use std::{
 
 use sqlx::{PgPool, Postgres, Transaction};
 
-use crate::{observe::list, order_id::OrderId, orders::RESERVATION_LOST, sql::in_time, transport::Reservation};
+use crate::{
+    order_id::{OrderId, list},
+    orders::record::RESERVATION_LOST,
+    sql::in_time,
+    transport::Reservation,
+};
 
 /// Turns reservations into orders, in one transaction. Those that SQL refuses, because no unit is left or their buyer has one,
 /// whatever Redis said, become orders that `failed`. Those that are orders already change nothing.

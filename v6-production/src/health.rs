@@ -1,0 +1,148 @@
+//! Whether this process can do its work: which servers answer, and which sales are closed. Looked up every second.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
+
+use anyhow::Context;
+use redis::pipe;
+use sqlx::PgPool;
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    app::App,
+    config::Role,
+    relay::outbox::Entry,
+    supervise,
+    transport::{Link, Transport},
+};
+
+/// How often the servers are asked.
+const EVERY: Duration = Duration::from_secs(1);
+/// How long a server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Which servers this process misses, and which sales Redis has closed.
+#[derive(Default)]
+pub(crate) struct Health(RwLock<Vec<&'static str>>, RwLock<Vec<i64>>);
+
+impl Health {
+    pub(crate) fn missing(&self) -> Vec<&'static str> {
+        self.0.read().map(|missing| missing.clone()).unwrap_or_default()
+    }
+
+    /// Sales from which nothing is sold before they are rebuilt.
+    pub(crate) fn closed_sales(&self) -> Vec<i64> {
+        self.1.read().map(|closed| closed.clone()).unwrap_or_default()
+    }
+
+    fn set_closed_sales(&self, closed: Vec<i64>) {
+        metrics::gauge!("closed_sales").set(closed.len() as f64);
+        if let Ok(mut known) = self.1.write() {
+            *known = closed;
+        }
+    }
+
+    fn set(&self, missing: Vec<&'static str>) {
+        if let Ok(mut known) = self.0.write() {
+            if *known != missing {
+                match missing.as_slice() {
+                    [] => tracing::info!("all servers answer"),
+                    missing => tracing::warn!("no answer from {}", missing.join(", ")),
+                }
+            }
+            *known = missing;
+        }
+    }
+}
+
+/// Tries again and again what this role needs of each server, a write included: a replica answers, too.
+pub(crate) async fn follow(health: Arc<Health>, app: App, transport: Transport, role: Role) {
+    let asked = &Mutex::new(None);
+    let (health, app, transport, stop) = (&health, &app, &transport, &app.stop);
+    supervise::keep("readiness", stop, || async {
+        let rabbitmq = async { if role.carries() { queues(transport, asked).await } else { Ok(()) } };
+        let (sql, redis, rabbitmq) = tokio::join!(
+            timeout(PATIENCE, sql(&app.sql, role)),
+            timeout(PATIENCE, redis(health, app)),
+            timeout(PATIENCE, rabbitmq)
+        );
+        let answers = [
+            ("PostgreSQL", sql.is_ok_and(|answer| answer.is_ok())),
+            ("Redis", redis.is_ok_and(|answer| answer.is_ok())),
+            ("RabbitMQ", rabbitmq.is_ok_and(|answer| answer.is_ok())),
+        ];
+        health.set(answers.into_iter().filter(|(_, answers)| !answers).map(|(server, _)| server).collect());
+        let _ = stop.run_until_cancelled(sleep(EVERY)).await;
+        Ok(())
+    })
+    .await;
+}
+
+async fn sql(sql: &PgPool, role: Role) -> anyhow::Result<()> {
+    // A write that changes no row: refused all the same where nothing may be written.
+    let ask = if role.carries() { "update leases set number = number where false" } else { "select 1" };
+    sqlx::query(ask).execute(sql).await?;
+    metrics::gauge!("pool_connections").set(f64::from(sql.size()));
+    metrics::gauge!("pool_idle").set(sql.num_idle() as f64);
+    Ok(())
+}
+
+/// How many reservations wait for a relay, and for how long the first of them.
+async fn redis(health: &Health, app: &App) -> anyhow::Result<()> {
+    app.redis.try_write().await?;
+    let sales = app.catalogue.all();
+    let mut read = pipe();
+    read.ping().ignore();
+    for &sale in sales.keys() {
+        let outbox = app.redis.keys(sale).outbox;
+        read.xlen(&outbox).xrange_count(&outbox, "-", "+", 1);
+    }
+    let found: Vec<redis::Value> = read.query_async(&mut app.redis.shared.clone()).await?;
+    let (mut entries, mut oldest) = (0, None);
+    for outbox in found.chunks_exact(2) {
+        let (length, first): (u64, Vec<Entry>) =
+            (redis::from_redis_value_ref(&outbox[0])?, redis::from_redis_value_ref(&outbox[1])?);
+        entries += length;
+        oldest = oldest.into_iter().chain(first.first().and_then(Entry::written_at)).min();
+    }
+    let age = oldest.map_or(0, |since| (app.clock.now_ms() - since).max(0));
+    metrics::gauge!("outbox_entries").set(entries as f64);
+    metrics::gauge!("outbox_oldest_seconds").set(age as f64 / 1000.0);
+    closed_sales(health, app).await
+}
+
+/// Which sales Redis has closed: those that it does not have in the epoch that SQL says.
+async fn closed_sales(health: &Health, app: &App) -> anyhow::Result<()> {
+    let sales = app.catalogue.all();
+    let mut numbers: Vec<i64> = sales.keys().copied().collect();
+    numbers.sort_unstable();
+    let epochs = app.redis.epochs(&numbers).await?;
+    let closed = numbers.iter().zip(epochs).filter(|(sale_id, epoch)| *epoch == 0 || sales[sale_id].epoch != *epoch);
+    health.set_closed_sales(closed.map(|(sale_id, _)| *sale_id).collect());
+    Ok(())
+}
+
+/// The connection that RabbitMQ is asked on, and whether it has answered the last time.
+type Asked = Mutex<Option<(Arc<Link>, bool)>>;
+
+/// How many messages wait for a worker, and whether RabbitMQ takes more.
+async fn queues(transport: &Transport, asked: &Asked) -> anyhow::Result<()> {
+    let kept = || asked.lock().unwrap_or_else(PoisonError::into_inner);
+    let last = kept().clone();
+    let link = match last {
+        // One that is blocked cannot be closed, and those that were given up would pile up.
+        Some((link, answered)) if answered || link.is_blocked() => link,
+        _ => Arc::new(transport.connect().await?),
+    };
+    *kept() = Some((link.clone(), false)); // we may be broken off while we wait
+    link.try_publish().await?;
+    let Transport { orders, dead, parked, later, .. } = transport;
+    for (name, queue) in [("orders", orders), ("dead", dead), ("parked", parked), ("later", later)] {
+        let waiting = link.waiting(queue).await.context("RabbitMQ")?;
+        metrics::gauge!("queue_messages", "queue" => name).set(waiting);
+    }
+    *kept() = Some((link, true));
+    Ok(())
+}
