@@ -4,6 +4,8 @@
 pub(crate) mod deny;
 /// Waits until the workers have emptied the queue.
 mod drain;
+/// Writes to a sale in Redis that carry a fencing token.
+mod fenced_writer;
 /// The result of a comparison.
 mod findings;
 /// The reservations in Redis.
@@ -20,8 +22,6 @@ mod reconcile;
 pub(crate) mod seed;
 /// Writes to SQL what only Redis knows.
 mod settle;
-/// Writes to a sale in Redis that carry a fencing token.
-mod stage;
 /// Copies a changed window or stock to Redis.
 mod terms;
 /// How far a sale has been compared.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::{PgExecutor, PgPool};
 
-use super::{alone, stage::Stage};
+use super::{alone, fenced_writer::FencedWriter};
 use crate::{
     lease::Lease,
     redis_store::{KEPT_MS, RedisStore},
@@ -59,7 +59,7 @@ pub(super) async fn list(sql: impl PgExecutor<'_>) -> sqlx::Result<DenyList> {
 pub(super) async fn copy(sql: &PgPool, redis: &RedisStore, lease: &Lease, sale_id: i64) -> anyhow::Result<()> {
     let closes_at = sqlx::query_scalar("select closes_at from sales where id = $1").bind(sale_id).fetch_one(sql);
     let (closes_at, list): (i64, _) = (in_time(closes_at).await?, in_time(list(sql)).await?);
-    let writer = Stage::new(redis, lease, sale_id)?;
+    let writer = FencedWriter::new(redis, lease, sale_id)?;
     writer.denied(&list.buyers).await?;
     writer.replace_denied(list.denials, closes_at + KEPT_MS).await
 }

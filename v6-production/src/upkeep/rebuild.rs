@@ -10,7 +10,7 @@ use anyhow::Context;
 use redis::{AsyncCommands, RedisResult};
 use sqlx::PgPool;
 
-use super::{Upkeep, alone, picture::Picture, stage::Stage};
+use super::{Upkeep, alone, fenced_writer::FencedWriter, picture::Picture};
 use crate::{
     lease::Lease,
     redis_store::{KEPT_MS, RedisStore},
@@ -66,7 +66,7 @@ impl Upkeep {
         if why == Why::Lost && epoch > 0 && self.redis.epochs(&[sale_id]).await? == [epoch] {
             return Ok(None);
         }
-        let (known, number) = Stage::new(&self.redis, lease, sale_id)?.close().await?;
+        let (known, number) = FencedWriter::new(&self.redis, lease, sale_id)?.close().await?;
         if let (Some(known), Some(1..)) = (known, number)
             && known > epoch
         {
@@ -113,7 +113,7 @@ pub(super) async fn write(sql: &PgPool, redis: &RedisStore, lease: &Lease, sale_
     let held = active.len() as i64;
     let left = stock - held;
 
-    let writer = Stage::new(redis, lease, sale_id)?;
+    let writer = FencedWriter::new(redis, lease, sale_id)?;
     writer.held(&active).await?;
     writer.spent(&spent).await?;
     writer.ended(&ended).await?;

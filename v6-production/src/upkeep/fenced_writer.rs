@@ -25,18 +25,18 @@ static DENIALS: LazyLock<Script> =
     LazyLock::new(|| Script::new(concat!(include_str!("fence.lua"), include_str!("denials.lua"))));
 
 /// A sale's keys, and those that are going to replace them.
-pub(crate) struct Stage<'a> {
+pub(crate) struct FencedWriter<'a> {
     redis: &'a RedisStore,
     lease: &'a Lease,
     keys: SaleKeys,
     staged: SaleKeys,
 }
 
-impl Stage<'_> {
+impl FencedWriter<'_> {
     /// A stage of one lease. Its keys carry the lease's number, so no two holders share one.
-    pub(crate) fn new<'a>(redis: &'a RedisStore, lease: &'a Lease, sale_id: i64) -> anyhow::Result<Stage<'a>> {
+    pub(crate) fn new<'a>(redis: &'a RedisStore, lease: &'a Lease, sale_id: i64) -> anyhow::Result<FencedWriter<'a>> {
         let staged = redis.staged_keys(sale_id, lease.number()?);
-        Ok(Stage { redis, lease, keys: redis.keys(sale_id), staged })
+        Ok(FencedWriter { redis, lease, keys: redis.keys(sale_id), staged })
     }
 
     /// Takes the sale off admission. Returns the epoch it had in Redis, and the number of its last order.
@@ -79,7 +79,7 @@ impl Stage<'_> {
 
     /// Puts all five in their place, the sale as the last: with its epoch, admission is on again.
     pub(crate) async fn replace(&self, expires_at: i64) -> anyhow::Result<()> {
-        let Stage { keys, staged, .. } = self;
+        let FencedWriter { keys, staged, .. } = self;
         let pairs = [
             [&staged.held, &keys.held],
             [&staged.spent, &keys.spent],
