@@ -1,5 +1,5 @@
-//! Chapter 1's oversell in the smallest program that shows it: the shop, an embedded database, and buyers who all click at once.
-//! `make demo` shows this first, because it is built in a minute; the load test, which counts everything, takes longer.
+//! The smallest program that shows chapter 1's oversell: the shop, an embedded database, and 2000 buyers who click at once.
+//! `make demo` runs it first, because it builds in a minute. The load test measures more, and takes longer to build.
 //!
 //! ```text
 //! cargo run --profile quick -p v1-naive --example oversell
@@ -51,7 +51,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// For a terminal; plain text elsewhere.
+/// Red and bold on a terminal, plain text elsewhere.
 fn red(text: &str) -> String {
     match std::io::IsTerminal::is_terminal(&std::io::stdout()) {
         true => format!("\x1b[1;31m{text}\x1b[0m"),

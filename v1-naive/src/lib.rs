@@ -1,4 +1,4 @@
-//! Chapter 1: the flash sale everybody writes first. It oversells.
+//! Chapter 1: the flash sale that most people write first. It oversells.
 //!
 //! Read [`purchase`]; leave [`shop`] for later. Run with
 //!
@@ -9,28 +9,28 @@
 
 /// The lesson: one file, one function.
 pub mod purchase;
-/// What is around it, shared by all chapters.
+/// The shop around the purchase, which all chapters share.
 pub mod shop;
-/// The trap: a remedy that is none.
+/// The trap of this chapter: a transaction, which does not help.
 pub mod variants;
 
 use axum::{Router, middleware::from_fn};
 use shop::{Shop, header_login};
 
-/// Chapter 1's settings: the shop's, and the choice of a variant.
+/// Chapter 1's settings: those of the shop, and the variant.
 #[derive(Debug, Clone, clap::Parser)]
 #[command(version, about = "The naive flash sale: it oversells")]
 pub struct Config {
-    /// The shop's.
+    /// The shop's settings.
     #[command(flatten)]
     pub shop: shop::Config,
 
-    /// Sell the way of a variant instead
+    /// Use this variant of the purchase
     #[arg(long, env = "VARIANT", value_name = "VARIANT")]
     pub variant: Option<Variant>,
 }
 
-/// Another `purchase` in the place of the taught one.
+/// A variant that replaces the taught `purchase`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Variant {
     /// The same steps inside one read committed transaction: still oversells

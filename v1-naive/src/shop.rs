@@ -1,24 +1,24 @@
-//! The shop around the purchase: plumbing that all chapters share and no chapter is about.
+//! The shop around the purchase: configuration, database, errors and server, which all chapters share.
 //!
-//! Read `../purchase.rs` first and come back when you wonder how a request gets there. Then, in this order:
+//! Read `purchase.rs` first. Then read these modules, in this order, to see how a request gets there:
 
-/// Who is buying: the `Buyer` extractor, and the header that stands in for a login.
+/// The `Buyer` extractor, and a header that stands in for a login.
 pub mod buyer;
-/// Every setting, its default, and how a wrong one is refused.
+/// The settings, their defaults, and how a wrong value is reported.
 pub mod config;
-/// The connection pool and the schema, the same for embedded SQLite and for PostgreSQL.
+/// The connection pool and the schema, for embedded SQLite and for PostgreSQL.
 pub mod database;
-/// One error type; every refusal is an RFC 9457 problem document.
+/// The error type. Every refusal is a problem document (RFC 9457).
 pub mod error;
-/// What every request passes: a limit on its body and on its time, and a trace.
+/// Limits on the body and on the time of every request.
 pub mod limits;
-/// `GET /orders/{order_id}`, and the answer to a purchase that succeeded.
+/// `GET /orders/{order_id}`, and the answer to a successful purchase.
 pub mod orders;
-/// `GET /`: the page that people buy at.
+/// `GET /`: the sale page.
 pub mod page;
-/// `GET /sales/{sale_id}`.
+/// `GET /sales/{sale_id}`: one sale.
 pub mod sales;
-/// The accept loop, and `run`, which every chapter's `main.rs` calls.
+/// The accept loop, and `run`, which the `main.rs` of every chapter calls.
 pub mod serve;
 
 use std::sync::Arc;
@@ -43,25 +43,25 @@ pub use self::{
     serve::{SET_UP, run, serve, stop_signal},
 };
 
-/// Buckets for what takes time, and for how many there were at once.
+/// Histogram buckets for durations in seconds, and for batch sizes.
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 const SIZES: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 1000.0, 4000.0];
 
-/// What a handler needs: the state of every router in chapters 1 to 5. Cheap to clone.
+/// The state of every router in chapters 1 to 5. Cheap to clone.
 #[derive(Clone)]
 pub struct Shop {
-    /// The connections. First come, first served: waiters get one in the order in which they asked.
+    /// The connection pool. Waiters get a connection in the order in which they asked.
     pub pool: AnyPool,
     /// Which database is behind the pool, for the few statements that differ.
     pub database: Database,
-    /// The first link of a sale, with `{sale_id}` to be filled in: where a buyer's first `POST` goes.
+    /// The route of a buyer's first `POST`, with `{sale_id}` to be filled in. A sale links to it.
     pub buy: &'static str,
     limits: Limits,
     _temporary: Option<Arc<TempDir>>,
 }
 
 impl Shop {
-    /// Connects, makes the schema, and puts sale 1 up if it is not there yet.
+    /// Connects, creates the schema, and creates sale 1 if it does not exist.
     ///
     /// # Errors
     /// The database does not answer (the message names its URL without the password), or refuses the schema.
@@ -74,7 +74,7 @@ impl Shop {
         Ok(Shop { pool, database, buy, limits: config.into(), _temporary: temporary.map(Arc::new) })
     }
 
-    /// Joins a chapter's purchase routes with the read-only ones and closes the router.
+    /// Adds the read-only routes to a chapter's purchase routes, and completes the router with [`close`].
     pub fn router(self, purchase: Router<Shop>) -> Router {
         let pool = self.pool.clone();
         let gauges = move || {
@@ -90,8 +90,8 @@ impl Shop {
     }
 }
 
-/// Closes a router: health, metrics, a problem document for what is not there, and the limits in front of it all. `gauges`
-/// is called before each look at the metrics.
+/// Completes a router: adds health and metrics routes, problem documents for unknown routes and methods, and the limits of every
+/// request. `gauges` is called before the metrics are rendered.
 pub fn close<S: Clone + Send + Sync + 'static>(
     routes: Router<S>,
     limits: Limits,
@@ -108,34 +108,34 @@ pub fn close<S: Clone + Send + Sync + 'static>(
         .fallback(async || Error::NotFound)
         .method_not_allowed_fallback(async || Error::method_not_allowed())
         .layer(middleware::from_fn_with_state(limits, limits::limit))
-        // Without its line per 5xx: a shop that refuses a crowd as overloaded must not write a log about it.
+        // Without a log line for each 5xx answer: an overloaded shop must not also log every refusal.
         .layer(tower_http::trace::TraceLayer::new_for_http().make_span_with(span).on_failure(()))
 }
 
-/// The log names the route and not the address: an address can carry a secret.
+/// The log contains the route and not the URL, because a URL can contain a secret.
 fn span(request: &Request) -> tracing::Span {
     let route = request.extensions().get().map_or("none", MatchedPath::as_str);
     tracing::debug_span!("request", method = %request.method(), route)
 }
 
-/// The process's counters. Installed once; a second shop in the same process (as in tests) counts into the same.
+/// The metrics of this process. Installed once: a second shop in the same process, as in tests, uses the same metrics.
 fn recorder() -> PrometheusHandle {
     static RECORDER: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
     let install = || {
-        // Counted into buckets: unlike quantiles, those of several instances can be added up.
+        // Histograms, because the buckets of several instances can be added up. Quantiles cannot.
         let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS);
         let builder =
             builder.and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_orders".into()), &SIZES));
-        let recorder = builder.unwrap_or_default().build_recorder(); // an error is no buckets at all
+        let recorder = builder.unwrap_or_default().build_recorder(); // an error means that the list of buckets is empty
         let handle = recorder.handle();
-        // Fails only if a program that embeds the shop has a recorder of its own; then that one counts.
+        // Fails only if a program that embeds the shop has its own recorder. Then that one is used.
         let _ = metrics::set_global_recorder(recorder);
         handle
     };
     RECORDER.get_or_init(install).clone()
 }
 
-/// `axum`'s path extractor, refusing as a problem document.
+/// `axum`'s path extractor. It refuses a wrong path with a problem document.
 #[derive(FromRequestParts)]
 #[from_request(via(axum::extract::Path), rejection(Error))]
 pub struct Path<T>(pub T);

@@ -1,4 +1,4 @@
-//! The trap of this chapter: what looks like a remedy and is none.
+//! The trap of this chapter: a change that looks like a solution and is none.
 
 /// `--variant transaction`: the same four steps inside one read committed transaction. Still oversells.
 pub mod transaction;

@@ -1,4 +1,4 @@
-//! Chapter 2: one buyer at a time, by a lock on the row of the sale.
+//! Chapter 2: a lock on the sale's row lets one buyer in at a time.
 //!
 //! Read [`purchase`], or `diff v1-naive/src/purchase.rs v2-pessimistic/src/purchase.rs`. Run with
 //!
@@ -9,7 +9,7 @@
 
 /// The lesson: one file, one function.
 pub mod purchase;
-/// The traps: three other places to put a lock.
+/// The traps of this chapter: three other ways to lock.
 pub mod variants;
 
 pub use v1_naive::shop;
@@ -20,26 +20,26 @@ use shop::{Database, Shop, header_login};
 
 /// Chapter 2's settings.
 #[derive(Debug, Clone, clap::Parser)]
-#[command(version, about = "The flash sale behind a row lock: it holds, and everybody waits")]
+#[command(version, about = "The flash sale with a row lock: it does not oversell, and buyers wait for each other")]
 pub struct Config {
-    /// The shop's.
+    /// The shop's settings.
     #[command(flatten)]
     pub shop: shop::Config,
 
-    /// Milliseconds a buyer waits for the row before the answer is `conflict` (PostgreSQL)
+    /// Milliseconds a purchase waits for the row's lock before it is refused as `conflict` (PostgreSQL)
     #[arg(long, env = "LOCK_TIMEOUT_MS", value_name = "LOCK_TIMEOUT_MS", default_value_t = 2000,
           value_parser = clap::value_parser!(u32).range(1..=60_000))]
     pub lock_timeout_ms: u32,
 
-    /// Sell the way of a variant instead
+    /// Use this variant of the purchase
     #[arg(long, env = "VARIANT", value_name = "VARIANT")]
     pub variant: Option<Variant>,
 }
 
-/// Another `purchase` in the place of the taught one.
+/// A variant that replaces the taught `purchase`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Variant {
-    /// A mutex in this process, as Java's `synchronized`: oversells with two instances
+    /// A mutex in this process, like Java's `synchronized`: oversells with two instances
     ProcessLock,
     /// Insert the order first, lock later: deadlocks (PostgreSQL)
     InsertFirst,
@@ -50,7 +50,7 @@ pub enum Variant {
 /// The shop with chapter 2's purchase.
 ///
 /// # Errors
-/// See [`Shop::open`]; and a variant that SQLite cannot play is refused.
+/// See [`Shop::open`]. On SQLite, the variants `insert-first` and `serializable` are refused.
 pub async fn app(config: &Config) -> anyhow::Result<Router> {
     let shop = Shop::open(&with_lock_timeout(config), purchase::BUY).await?;
     let purchase = match config.variant {
@@ -65,7 +65,7 @@ pub async fn app(config: &Config) -> anyhow::Result<Router> {
     Ok(shop.router(purchase).layer(from_fn(header_login)))
 }
 
-/// Has every PostgreSQL connection begin with the time-out. SQLite's wait is its busy timeout, 5 s.
+/// Sets `lock_timeout` on every PostgreSQL connection. On SQLite the limit is its busy timeout, 5 s.
 fn with_lock_timeout(config: &Config) -> shop::Config {
     let mut shop = config.shop.clone();
     if let Some(url) = shop.database_url.as_mut().filter(|url| url.starts_with("postgres")) {

@@ -1,28 +1,28 @@
-//! Chapter 2, the one file to read: lock the row, look, update, take the order, let go.
+//! Chapter 2, the one file to read: lock the row, read the counter, compare, write it back, insert the order, commit.
 //!
-//! The lock is the row's, not the process's: whoever sells this sale, in whichever instance, waits here.
+//! The lock belongs to the row and not to the process, so buyers of this sale wait for each other in all instances.
 
 use axum::{Router, extract::State, routing::post};
 use serde::Deserialize;
 
 use crate::shop::{Buyer, Database, Error, Path, Placed, Shop};
 
-/// The address to buy at.
+/// The route of a purchase.
 pub const BUY: &str = "/sales/{sale_id}/purchase";
 
-/// What the address names.
+/// The sale in a purchase URL.
 #[derive(Deserialize)]
 pub struct PurchasePath {
     /// The sale's id.
     pub sale_id: i64,
 }
 
-/// Mounts the purchase.
+/// The purchase as a router.
 pub fn routes() -> Router<Shop> {
     Router::new().route(BUY, post(handler))
 }
 
-/// `POST /sales/{sale_id}/purchase`: one unit for the buyer who asks.
+/// `POST /sales/{sale_id}/purchase`: sells one unit to this buyer.
 pub async fn handler(shop: State<Shop>, Path(path): Path<PurchasePath>, buyer: Buyer) -> Result<Placed, Error> {
     purchase(&shop, path.sale_id, buyer.id).await.map(Placed)
 }
@@ -31,12 +31,12 @@ pub async fn handler(shop: State<Shop>, Path(path): Path<PurchasePath>, buyer: B
 pub async fn purchase(shop: &Shop, sale_id: i64, buyer_id: i64) -> Result<i64, Error> {
     let (begin, lock) = match shop.database {
         Database::Postgres => ("begin", "select stock, sold from sales where id = $1 for update"),
-        // SQLite has no row locks: its one lock is the whole database, taken here instead of at the select.
+        // SQLite has no row locks. Its only lock is for the whole database, and `begin immediate` takes it.
         Database::Sqlite => ("begin immediate", "select stock, sold from sales where id = $1"),
     };
     let mut tx = shop.pool.begin_with(begin).await?;
 
-    // Waits until nobody else holds the row, `lock_timeout` at most (then: `conflict`), and reads what they left.
+    // Waits for the row's lock, at most `lock_timeout` (then: `conflict`), and reads the last committed values.
     let (stock, sold): (i64, i64) =
         sqlx::query_as(lock).bind(sale_id).fetch_optional(&mut *tx).await?.ok_or(Error::NotFound)?;
 
@@ -53,7 +53,7 @@ pub async fn purchase(shop: &Shop, sale_id: i64, buyer_id: i64) -> Result<i64, E
         .fetch_one(&mut *tx)
         .await?;
 
-    // Lets go of the row; only now do others see the unit gone.
+    // The commit releases the lock. Only now do others see the new counter.
     tx.commit().await?;
     Ok(order_id)
 }

@@ -1,4 +1,4 @@
-//! Chapter 3: no lock; a version column tells whether anybody was faster.
+//! Chapter 3: no lock. A version column shows whether another buyer was faster.
 //!
 //! Read [`purchase`], or `diff v2-pessimistic/src/purchase.rs v3-optimistic/src/purchase.rs`. Run with
 //!
@@ -9,11 +9,11 @@
 
 /// The lesson: one file, one function.
 pub mod purchase;
-/// How often a buyer tries again, and when.
+/// Retries after a conflict, and the waits between them.
 mod retry;
-/// The column that the chapter is about.
+/// Adds the version column.
 mod schema;
-/// Its neighbours: without the retry, without the version.
+/// Two variants: without retries, and without a version.
 pub mod variants;
 
 pub use retry::Retry;
@@ -25,27 +25,27 @@ use shop::header_login;
 
 /// Chapter 3's settings.
 #[derive(Debug, Clone, clap::Parser)]
-#[command(version, about = "The flash sale with a version column: nobody waits, many try again")]
+#[command(version, about = "The flash sale with a version column: nobody waits for a lock, many retry")]
 pub struct Config {
-    /// The shop's.
+    /// The shop's settings.
     #[command(flatten)]
     pub shop: shop::Config,
 
-    /// What a buyer does after a conflict.
+    /// Retries after a conflict.
     #[command(flatten)]
     pub retry: Retry,
 
-    /// Sell the way of a variant instead
+    /// Use this variant of the purchase
     #[arg(long, env = "VARIANT", value_name = "VARIANT")]
     pub variant: Option<Variant>,
 }
 
-/// Another `purchase` in the place of the taught one.
+/// A variant that replaces the taught `purchase`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Variant {
-    /// The first conflict is the answer: undersells
+    /// A conflict is not retried: undersells
     NoRetry,
-    /// The condition in the update itself, no version: holds
+    /// The condition is part of the update, without a version: does not oversell
     Conditional,
 }
 

@@ -1,7 +1,7 @@
-//! Chapter 3, the one file to read: look without a lock, and write only if nobody wrote in between.
+//! Chapter 3, the one file to read: read without a lock, and write only if nobody else wrote in between (compare-and-swap).
 //!
-//! The version is the proof: every write raises it, so an update that names the version it read changes no row once
-//! anybody was faster. Then the buyer looks again, after a while that grows and that chance decides.
+//! Every write raises the row's version. An update names the version that it read, and changes no row if another buyer was
+//! faster. Then the purchase is tried again, after a random wait that grows with each attempt.
 
 use axum::{Extension, Router, extract::State, routing::post};
 use serde::Deserialize;
@@ -9,22 +9,22 @@ use serde::Deserialize;
 use crate::Retry;
 use crate::shop::{Buyer, Error, Path, Placed, Shop};
 
-/// The address to buy at.
+/// The route of a purchase.
 pub const BUY: &str = "/sales/{sale_id}/purchase";
 
-/// What the address names.
+/// The sale in a purchase URL.
 #[derive(Deserialize)]
 pub struct PurchasePath {
     /// The sale's id.
     pub sale_id: i64,
 }
 
-/// Mounts the purchase.
+/// The purchase as a router.
 pub fn routes() -> Router<Shop> {
     Router::new().route(BUY, post(handler))
 }
 
-/// `POST /sales/{sale_id}/purchase`: one unit for the buyer who asks.
+/// `POST /sales/{sale_id}/purchase`: sells one unit to this buyer.
 pub async fn handler(
     shop: State<Shop>,
     retry: Extension<Retry>,
@@ -47,7 +47,7 @@ pub async fn purchase(shop: &Shop, retry: &Retry, sale_id: i64, buyer_id: i64) -
     Err(Error::Conflict)
 }
 
-/// One attempt at it: `None` if somebody else bought in between.
+/// One attempt at a purchase; `None` if another buyer was faster.
 async fn try_once(shop: &Shop, sale_id: i64, buyer_id: i64) -> Result<Option<i64>, Error> {
     let look = "select stock, sold, version from sales where id = $1";
     let (stock, sold, version): (i64, i64, i64) =
@@ -57,7 +57,7 @@ async fn try_once(shop: &Shop, sale_id: i64, buyer_id: i64) -> Result<Option<i64
         return Err(Error::SoldOut);
     }
 
-    // Compare and swap: one row if nobody bought since we looked, else none.
+    // Compare-and-swap: changes one row if nobody bought since the select, else none.
     let swap = "update sales set sold = $2, version = version + 1 where id = $1 and version = $3";
     let mut tx = shop.pool.begin().await?;
     let swapped = sqlx::query(swap).bind(sale_id).bind(sold + 1).bind(version).execute(&mut *tx).await?;

@@ -1,6 +1,6 @@
 use crate::shop::{self, Shop};
 
-/// A shop whose sales have a version, for this chapter and for those that build on its purchase.
+/// Opens a shop whose sales have a version column, for this chapter and for the later ones that use its purchase.
 ///
 /// # Errors
 /// See [`Shop::open`].
@@ -10,7 +10,7 @@ pub async fn open(config: &shop::Config, buy: &'static str) -> anyhow::Result<Sh
     Ok(shop)
 }
 
-/// Adds the column that the whole chapter is about, unless this database has it.
+/// Adds the version column, unless the database has it already.
 async fn add_version(shop: &Shop) -> sqlx::Result<()> {
     let probe = || sqlx::query("select version from sales").fetch_optional(&shop.pool);
     if probe().await.is_ok() {
@@ -18,7 +18,7 @@ async fn add_version(shop: &Shop) -> sqlx::Result<()> {
     }
     let statement = "alter table sales add column version bigint not null default 0";
     match shop.database.make(&shop.pool, &[statement]).await {
-        // Another instance that starts at the same time was faster.
+        // Another instance, started at the same time, has added it.
         Err(_) if probe().await.is_ok() => Ok(()),
         done => done,
     }

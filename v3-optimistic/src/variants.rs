@@ -1,6 +1,6 @@
-//! Two neighbours of this chapter: one step too few, and one column too few that turns out not to be needed.
+//! Two variants of this chapter: one without retries, which undersells, and one without the version column, which works.
 
-/// `--variant conditional`: the condition in the update itself. Holds, without a version.
+/// `--variant conditional`: the condition is part of the update. Does not oversell, without a version.
 pub mod conditional;
-/// `--variant no-retry`: the first conflict is the answer. Stock stays unsold.
+/// `--variant no-retry`: a conflict is not retried. Stock stays unsold.
 pub mod no_retry;

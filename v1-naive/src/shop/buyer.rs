@@ -7,10 +7,10 @@ use axum::{
 
 use super::Error;
 
-/// Who is buying. Handlers take it as an argument; a layer in front has found out.
+/// The buyer of a request. Handlers take it as an argument; a layer in front of them has set it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Buyer {
-    /// Positive.
+    /// The buyer's id, a positive number.
     pub id: i64,
 }
 
@@ -22,11 +22,10 @@ impl<S: Sync> FromRequestParts<S> for Buyer {
     }
 }
 
-/// Takes the buyer from the header `x-buyer-id`. It stands in for a login: anybody can be anybody, so that a lesson
-/// on stock needs no lesson on sessions.
+/// Takes the buyer from the header `x-buyer-id`. The header stands in for a login and proves nothing. Chapter 6 has sessions.
 ///
 /// # Errors
-/// The header is there but is no positive number.
+/// The header is not a positive number.
 pub async fn header_login(mut request: Request, next: Next) -> Result<Response, Error> {
     if let Some(header) = request.headers().get("x-buyer-id") {
         let id = header.to_str().ok().and_then(|id| id.parse().ok()).filter(|id| *id > 0);

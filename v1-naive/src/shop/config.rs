@@ -16,7 +16,7 @@ pub struct Config {
     pub listen: SocketAddr,
 
     /// postgres://user:password@host:port/name or sqlite:///path/file.db?mode=rwc
-    /// [default: an embedded SQLite file that goes when the shop stops]
+    /// [default: an embedded SQLite file that is deleted when the shop stops]
     #[arg(long, env = "DATABASE_URL", value_name = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
 
@@ -25,11 +25,11 @@ pub struct Config {
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub pool_size: u32,
 
-    /// Seconds a request waits for a connection before it is refused as overloaded
+    /// Seconds a request waits for a database connection before it is refused as overloaded
     #[arg(long, env = "POOL_TIMEOUT", value_name = "POOL_TIMEOUT", default_value = "20", value_parser = seconds)]
     pub pool_timeout: Duration,
 
-    /// Seconds a request may take altogether
+    /// Seconds a request may take in total
     #[arg(long, env = "REQUEST_TIMEOUT", value_name = "REQUEST_TIMEOUT", default_value = "30", value_parser = seconds)]
     pub request_timeout: Duration,
 
@@ -42,7 +42,7 @@ pub struct Config {
     #[arg(long, env = "RUST_LOG", value_name = "RUST_LOG", default_value = "info,sqlx=error")]
     pub log: String,
 
-    /// Units in sale 1, which the shop puts up when it starts on an empty database
+    /// Stock of sale 1, which the shop creates when it starts with an empty database
     #[arg(long, env = "STOCK", value_name = "STOCK", default_value_t = 100)]
     pub stock: u32,
 
@@ -56,9 +56,9 @@ pub struct Config {
 }
 
 impl Config {
-    /// The URL to connect to. Without one, a temporary file that is removed with the returned folder.
+    /// The database URL. Without a setting, it is a temporary file, which is removed with the returned folder.
     ///
-    /// Parsed here and not by clap, which would print a refused value with its password.
+    /// The setting is parsed here and not by clap, which would print a refused value with its password.
     pub(super) fn database_url(&self) -> anyhow::Result<(Url, Option<TempDir>)> {
         let Some(text) = &self.database_url else {
             let folder = tempfile::Builder::new().prefix("oversold-").tempdir().context("no temporary folder")?;
@@ -71,7 +71,7 @@ impl Config {
     }
 }
 
-/// The URL of a SQLite file, made when it is not there.
+/// The URL of a SQLite file, which is created if it does not exist.
 ///
 /// # Errors
 /// The path is not absolute.
@@ -84,7 +84,7 @@ pub fn sqlite_url(path: &Path) -> anyhow::Result<Url> {
     Ok(url)
 }
 
-/// The URL as it may be printed: without its password.
+/// The URL without its password, for messages.
 pub fn redacted(url: &Url) -> String {
     let mut url = url.clone();
     if url.password().is_some() {
@@ -94,10 +94,10 @@ pub fn redacted(url: &Url) -> String {
     url.into()
 }
 
-/// Reads a time in seconds, fractions allowed.
+/// Parses a duration in seconds, with fractions.
 ///
 /// # Errors
-/// It is no number, or out of range.
+/// It is not a number between 0.001 and 3600.
 pub fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {
         Ok(seconds) if (0.001..=3600.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
@@ -105,20 +105,20 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Reads the command line and the environment; see [`parse_from`].
+/// Parses the command line and the environment; see [`parse_from`].
 pub fn parse<C: Parser>() -> C {
     parse_from(std::env::args_os())
 }
 
-/// Reads settings from `args`, the program's name first, and the environment. A wrong value ends the program with
-/// [`SET_UP`] and one line that names the key.
+/// Parses settings from `args`, whose first item is the program's name, and from the environment. A wrong value ends the program
+/// with exit code [`SET_UP`] and one line that names the setting.
 pub fn parse_from<C: Parser, A: Into<OsString> + Clone>(args: impl IntoIterator<Item = A>) -> C {
     C::try_parse_from(args).unwrap_or_else(|error| {
         if !error.use_stderr() {
             error.exit(); // --help and --version
         }
         let message = error.to_string();
-        // clap closes with paragraphs on usage; a wrong value is said in its first.
+        // clap names the wrong value in the first paragraph, and explains the usage in the others.
         eprintln!("{}", message.split("\n\n").next().unwrap_or(&message));
         exit(i32::from(SET_UP))
     })

@@ -6,12 +6,12 @@ use url::Url;
 
 use super::config::{Config, redacted};
 
-/// The database behind the pool. Statements use `$1` placeholders, `bigint` and `text`, which both understand.
+/// The database behind the pool. Statements use `$1` placeholders, `bigint` and `text`, which both databases understand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Database {
-    /// A server; read committed unless a transaction says otherwise.
+    /// A server. Transactions are read committed unless they say otherwise.
     Postgres,
-    /// A file in this process; every transaction is serializable, and there is one write lock: the whole database.
+    /// A file, opened by this process. Every transaction is serializable, and one write lock covers the whole database.
     Sqlite,
 }
 
@@ -26,7 +26,7 @@ pub(super) async fn connect(url: &Url, config: &Config) -> anyhow::Result<(AnyPo
         .after_connect(move |connection, _| {
             Box::pin(async move {
                 if database == Database::Sqlite {
-                    // Readers go on while one writes; a commit survives a crash of the process, not of the machine.
+                    // Readers do not wait for a writer. A commit survives a crash of the process, but not of the machine.
                     connection.execute("pragma journal_mode = wal; pragma synchronous = normal").await?;
                 }
                 Ok(())
@@ -37,7 +37,7 @@ pub(super) async fn connect(url: &Url, config: &Config) -> anyhow::Result<(AnyPo
     Ok((pool, database))
 }
 
-/// Tries one connection, because a pool would go on trying a server that is not there until its time-out.
+/// Tries one connection. The pool would retry an unreachable server until its time-out.
 async fn probe(url: &Url) -> anyhow::Result<()> {
     let hint = "start one with `cargo loadtest services`, or unset DATABASE_URL for embedded SQLite";
     let no_answer = || format!("no database at {}: {hint}", redacted(url));
@@ -49,17 +49,17 @@ async fn probe(url: &Url) -> anyhow::Result<()> {
 }
 
 impl Database {
-    /// Runs statements that make or change tables, one process at a time.
+    /// Runs statements that create or change tables, in one transaction, and in one process at a time.
     ///
     /// # Errors
-    /// A statement fails; none has then taken effect.
+    /// A statement fails. Then none of them has an effect.
     pub async fn make(self, pool: &AnyPool, statements: &[&'static str]) -> sqlx::Result<()> {
         let mut tx = match self {
             Database::Postgres => pool.begin().await?,
             Database::Sqlite => pool.begin_with("begin immediate").await?,
         };
         if self == Database::Postgres {
-            // `if not exists` alone lets two processes that start together collide. The number is this schema's own.
+            // `if not exists` alone fails when two processes start together. The lock's number stands for this schema.
             tx.execute("select pg_advisory_xact_lock(5318008)").await?;
         }
         for &statement in statements {
@@ -68,10 +68,10 @@ impl Database {
         tx.commit().await
     }
 
-    /// Refuses a table `orders` that asks for more than this shop writes: it is another program's.
+    /// Refuses a table `orders` that requires columns which this shop does not write: it belongs to another program.
     ///
     /// # Errors
-    /// It is, or the database's.
+    /// There is such a table, or the database fails.
     pub(super) async fn check(self, pool: &AnyPool) -> anyhow::Result<()> {
         if self == Database::Postgres {
             let query = "select count(*) from pg_attribute
@@ -87,7 +87,7 @@ impl Database {
         Ok(())
     }
 
-    /// `sold` is a counter that each chapter keeps in its own way; the orders are the truth it is held against.
+    /// The table of sales. Each chapter updates the counter `sold` in its own way. The audit compares it with the orders.
     pub(super) fn sales(self) -> &'static str {
         "create table if not exists sales (
             id bigint primary key,
@@ -100,7 +100,7 @@ impl Database {
         )"
     }
 
-    /// One order is one unit. Nothing here forbids too many of them: that is the purchase's business.
+    /// The table of orders. One order is one unit. No constraint limits their number: that is the purchase's task.
     pub(super) fn orders(self) -> &'static str {
         match self {
             Database::Postgres => {
@@ -113,7 +113,7 @@ impl Database {
             }
             Database::Sqlite => {
                 "create table if not exists orders (
-                    id integer primary key, -- a bigint that counts by itself
+                    id integer primary key, -- a bigint that SQLite assigns
                     sale_id bigint not null references sales (id),
                     buyer_id bigint not null,
                     status text not null default 'confirmed'

@@ -5,24 +5,24 @@ use axum::{
 };
 use serde_json::json;
 
-/// Why a request gets no for an answer. Each becomes a problem document (RFC 9457) with a stable `type`.
+/// Why a request is refused. Each variant becomes a problem document (RFC 9457) with a stable `type`.
 #[derive(Debug)]
 pub enum Error {
-    /// 4xx `invalid-request`: nobody could understand it. Changes nothing.
+    /// 4xx `invalid-request`: the request is malformed. Nothing was changed.
     InvalidRequest(StatusCode, String),
-    /// 401 `unauthenticated`: it does not say who is buying.
+    /// 401 `unauthenticated`: the request does not name its buyer.
     Unauthenticated,
-    /// 404 `not-found`: no such thing, or not yours.
+    /// 404 `not-found`: it does not exist, or it belongs to another buyer.
     NotFound,
-    /// 409 `sold-out`.
+    /// 409 `sold-out`: no unit is left.
     SoldOut,
-    /// 409 `conflict`: somebody else was at the same row; nothing was changed, trying again is right.
+    /// 409 `conflict`: another purchase changed the same row. Nothing was changed; the request may be repeated.
     Conflict,
-    /// 503 `overloaded` with `Retry-After`: no database connection came free in time; nothing was changed.
+    /// 503 `overloaded` with `Retry-After`: no database connection was free in time. Nothing was changed.
     Overloaded,
-    /// 504 `timed-out`: the time ran out half-way, and nobody knows what was changed. Not a no.
+    /// 504 `timed-out`: the request took too long. It is unknown whether anything was changed.
     TimedOut,
-    /// 500 `internal`: a fault of ours; its cause goes to the log. Not a no either.
+    /// 500 `internal`: an error in this program; the log has its cause. It is unknown whether anything was changed.
     Internal(sqlx::Error),
 }
 
@@ -72,13 +72,13 @@ impl From<sqlx::Error> for Error {
             return if matches!(error, sqlx::Error::PoolTimedOut) { Error::Overloaded } else { Error::Internal(error) };
         };
         let counter = match cause.code().as_deref() {
-            // PostgreSQL. The second is what it says when the time-out fires just as the lock is granted.
+            // PostgreSQL's lock time-out. The second code comes when the time-out fires just as the lock is granted.
             Some("55P03" | "57014") => "lock_timeouts_total",
             Some("40P01") => "deadlocks_total",
             Some("40001") => "serialization_failures_total",
-            // SQLite: the lock did not come free in time, or what was read has changed since.
+            // SQLite: the lock was not free in time, or the data has changed since it was read.
             Some("5" | "517") => "database_busy_total",
-            // An order for a sale that does not exist.
+            // The order is for a sale that does not exist.
             _ if cause.is_foreign_key_violation() => return Error::NotFound,
             _ => return Error::Internal(error),
         };

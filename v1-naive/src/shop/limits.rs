@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::{Config, Error};
 
-/// How large a body may be, and how long a request may take.
+/// The largest body in bytes, and the longest time of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     body: usize,
@@ -24,7 +24,7 @@ impl From<&Config> for Limits {
     }
 }
 
-/// Reads the whole body before anything else happens, so that a slow or endless client holds no database connection.
+/// Reads the whole body first, so that a slow or endless client holds no database connection.
 pub(super) async fn limit(State(limits): State<Limits>, request: Request, next: Next) -> Result<Response, Error> {
     let (parts, body) = request.into_parts();
     let refuse = |status, detail: &str| Error::InvalidRequest(status, detail.into());

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Buyer, Error, Path, Shop};
 
-/// The answer to a purchase that succeeded: `201` with the order's id and address.
+/// The answer to a successful purchase: 201 with the order's id and URL.
 #[derive(Debug)]
 pub struct Placed(
     /// The order's id.
@@ -29,7 +29,7 @@ pub(super) struct OrderPath {
     order_id: i64,
 }
 
-/// Somebody else's order is as unknown as one that does not exist.
+/// `GET /orders/{order_id}`: an order of this buyer. Another buyer's order is answered like one that does not exist.
 pub(super) async fn show(
     State(shop): State<Shop>,
     Path(path): Path<OrderPath>,

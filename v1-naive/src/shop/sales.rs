@@ -7,44 +7,44 @@ use sqlx::AnyPool;
 
 use super::{Config, Error, Path, Shop};
 
-/// A sale as it is put up: one item, few of it, for a while.
+/// A sale: one item, a limited stock, and a time window.
 #[derive(Debug, Clone, Serialize)]
 pub struct Sale {
-    /// Chosen by whoever puts it up.
+    /// The sale's id, chosen by whoever creates it.
     pub id: i64,
-    /// What is sold.
+    /// The item's name.
     pub name: String,
-    /// What one unit costs.
+    /// The price of one unit, in cents.
     pub price_cents: i64,
-    /// Units at the start.
+    /// Units for sale in total.
     pub stock: i64,
-    /// Units sold, as the sale's row says.
+    /// Units sold, by the counter in the sale's row.
     pub sold: i64,
-    /// From then, in milliseconds since 1970.
+    /// The sale opens at this time, in milliseconds since 1970.
     pub opens_at: i64,
-    /// Until then, exclusive.
+    /// The sale is open before this time, in milliseconds since 1970.
     pub closes_at: i64,
 }
 
 impl Sale {
-    /// Sale 1, as the settings have it.
+    /// Sale 1, from the settings.
     pub fn first(config: &Config) -> Sale {
         let opens_at = now_ms() + i64::from(config.opens_in) * 1000;
         let closes_at = opens_at + i64::from(config.open_for) * 1000;
         Sale { id: 1, stock: config.stock.into(), opens_at, closes_at, ..Sale::open(1, 0) }
     }
 
-    /// A sale that is open now, for an hour.
+    /// A sale that is open from now on, for an hour.
     pub fn open(id: i64, stock: i64) -> Sale {
         let opens_at = now_ms();
         let name = "Mechanical keyboard, last year's".into();
         Sale { id, name, price_cents: 100, stock, sold: 0, opens_at, closes_at: opens_at + 3_600_000 }
     }
 
-    /// Puts the sale up, unless its id is taken.
+    /// Creates the sale, unless a sale with its id exists.
     ///
     /// # Errors
-    /// The database's.
+    /// The database fails.
     pub async fn insert(&self, pool: &AnyPool) -> sqlx::Result<()> {
         let statement = "insert into sales (id, name, price_cents, stock, sold, opens_at, closes_at)
                          values ($1, $2, $3, $4, $5, $6, $7) on conflict (id) do nothing";
@@ -59,6 +59,7 @@ pub(super) struct SalePath {
     sale_id: i64,
 }
 
+/// `GET /sales/{sale_id}`: one sale, with the link to buy it.
 pub(super) async fn show(State(shop): State<Shop>, Path(path): Path<SalePath>) -> Result<Json<Value>, Error> {
     let query =
         sqlx::query_as("select id, name, price_cents, stock, sold, opens_at, closes_at from sales where id = $1");

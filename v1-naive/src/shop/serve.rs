@@ -27,13 +27,13 @@ use super::Config;
 /// The exit code of a program that could not start.
 pub const SET_UP: u8 = 4;
 
-/// How long a connection may take to send the head of a request, and may idle between two: slow clients are cheap to
-/// make and must be cheap to lose.
+/// How long a connection may take to send the head of a request, and how long it may be idle between two requests. A client that
+/// is slower is disconnected.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long requests under way may take to finish once the shop is told to stop.
+/// How long requests under way may take to finish after the shop is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Runs a chapter's shop until Ctrl-C or SIGTERM. Prints `listening on http://…` when buyers may come.
+/// Runs a chapter's shop until Ctrl-C or SIGTERM. Prints `listening on http://…` when it accepts connections.
 pub async fn run(config: &Config, app: impl Future<Output = anyhow::Result<Router>>) -> ExitCode {
     let running = async {
         start_log(&config.log);
@@ -45,7 +45,7 @@ pub async fn run(config: &Config, app: impl Future<Output = anyhow::Result<Route
     conclude(running.await)
 }
 
-/// The exit code of a program that ran, or could not start; says why.
+/// The exit code for a result. An error is printed, and means that the program could not start.
 pub fn conclude(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -56,16 +56,16 @@ pub fn conclude(result: anyhow::Result<()>) -> ExitCode {
     }
 }
 
-/// Logs to standard error what `filter` lets through. A second shop in one process keeps the first one's log.
+/// Starts the log on standard error, filtered by `filter`. A second shop in one process uses the log of the first one.
 pub fn start_log(filter: &str) {
     let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(io::stderr);
     let _ = log.with_ansi(io::stderr().is_terminal()).try_init();
 }
 
-/// Takes the address and prints `listening on http://…`.
+/// Binds the address and prints `listening on http://…`.
 ///
 /// # Errors
-/// It is taken.
+/// The address is in use, or not allowed.
 pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let taken = || format!("cannot listen on {address}; LISTEN=127.0.0.1:0 takes a free port");
     let listener = TcpListener::bind(address).await.with_context(taken)?;
@@ -82,7 +82,7 @@ pub async fn serve(listener: TcpListener, app: Router, shutdown: impl Future<Out
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => connection(stream, app.clone(), &graceful),
                 Err(error) => {
-                    // Out of open files, most likely: those of finished connections come back.
+                    // Most likely there are too many open files. Finished connections free some.
                     tracing::warn!(%error, "cannot accept a connection");
                     sleep(Duration::from_millis(50)).await;
                 }
@@ -98,7 +98,7 @@ pub async fn serve(listener: TcpListener, app: Router, shutdown: impl Future<Out
 
 fn connection(stream: TcpStream, app: Router, graceful: &GracefulShutdown) {
     let (Ok(peer), Ok(())) = (stream.peer_addr(), stream.set_nodelay(true)) else {
-        return; // gone already
+        return; // the client has disconnected
     };
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let (app, mut request) = (app.clone(), request.map(Body::new));
@@ -118,10 +118,10 @@ fn connection(stream: TcpStream, app: Router, graceful: &GracefulShutdown) {
     });
 }
 
-/// Ready at Ctrl-C or SIGTERM; from the call on, neither ends the process by itself.
+/// A future that is ready at Ctrl-C or SIGTERM. After this call, neither of them ends the process.
 ///
 /// # Errors
-/// The system's.
+/// The signal handlers cannot be installed.
 pub fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;

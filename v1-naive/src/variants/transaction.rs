@@ -1,7 +1,7 @@
-//! "Put it in a transaction": the same four steps, now all or nothing. It still oversells.
+//! "Put it in a transaction": the same four steps, all or nothing. It still oversells.
 //!
-//! A transaction makes the steps atomic, it does not make them alone: read committed lets two transactions read the
-//! same `sold`, and the second update waits for the first and then overwrites it.
+//! A transaction makes the steps atomic, but it does not isolate them: under read committed, two transactions can read the same
+//! `sold`. The second update waits for the first one to commit, and then overwrites it.
 
 use axum::{Router, extract::State, routing::post};
 
@@ -10,12 +10,12 @@ use crate::{
     shop::{Buyer, Error, Path, Placed, Shop},
 };
 
-/// Mounts the purchase.
+/// The purchase as a router.
 pub fn routes() -> Router<Shop> {
     Router::new().route(BUY, post(handler))
 }
 
-/// `POST /sales/{sale_id}/purchase`.
+/// `POST /sales/{sale_id}/purchase`: sells one unit to this buyer.
 pub async fn handler(shop: State<Shop>, Path(path): Path<PurchasePath>, buyer: Buyer) -> Result<Placed, Error> {
     purchase(&shop, path.sale_id, buyer.id).await.map(Placed)
 }

@@ -1,8 +1,8 @@
-//! "Lock as late as you can": the order first, then the lock, so that it is held for less. It deadlocks.
+//! "Lock as late as you can": insert the order first, then lock the row, so that the lock is held for a shorter time. It deadlocks.
 //!
-//! The order's foreign key takes a share lock on the sale's row, so that nobody removes it. Any number of buyers hold
-//! that one together; then each asks for the row alone and waits for all the others. PostgreSQL notices after
-//! `deadlock_timeout` (a second) and ends one of them with 40P01, which is answered as `conflict`.
+//! The order's foreign key takes a share lock on the sale's row, so that the row cannot be deleted. Many transactions hold this
+//! lock at the same time. Then each asks for the exclusive lock and waits for all the others. PostgreSQL detects the deadlock after
+//! `deadlock_timeout` (one second) and ends one transaction with 40P01, which is answered as `conflict`.
 
 use axum::{Router, extract::State, routing::post};
 
@@ -11,12 +11,12 @@ use crate::{
     shop::{Buyer, Error, Path, Placed, Shop},
 };
 
-/// Mounts the purchase.
+/// The purchase as a router.
 pub fn routes() -> Router<Shop> {
     Router::new().route(BUY, post(handler))
 }
 
-/// `POST /sales/{sale_id}/purchase`.
+/// `POST /sales/{sale_id}/purchase`: sells one unit to this buyer.
 pub async fn handler(shop: State<Shop>, Path(path): Path<PurchasePath>, buyer: Buyer) -> Result<Placed, Error> {
     purchase(&shop, path.sale_id, buyer.id).await.map(Placed)
 }
@@ -25,14 +25,14 @@ pub async fn handler(shop: State<Shop>, Path(path): Path<PurchasePath>, buyer: B
 pub async fn purchase(shop: &Shop, sale_id: i64, buyer_id: i64) -> Result<i64, Error> {
     let mut tx = shop.pool.begin().await?;
 
-    // Share lock on the sale's row, by the foreign key.
+    // The foreign key takes a share lock on the sale's row.
     let order_id = sqlx::query_scalar("insert into orders (sale_id, buyer_id) values ($1, $2) returning id")
         .bind(sale_id)
         .bind(buyer_id)
         .fetch_one(&mut *tx)
         .await?;
 
-    // Wants the row alone, while others hold a share of it and want the same.
+    // Asks for the exclusive lock, while other transactions hold share locks and ask for the same.
     let (stock, sold): (i64, i64) = sqlx::query_as("select stock, sold from sales where id = $1 for update")
         .bind(sale_id)
         .fetch_optional(&mut *tx)
@@ -40,7 +40,7 @@ pub async fn purchase(shop: &Shop, sale_id: i64, buyer_id: i64) -> Result<i64, E
         .ok_or(Error::NotFound)?;
 
     if sold >= stock {
-        tx.rollback().await?; // takes the order back
+        tx.rollback().await?; // removes the order
         return Err(Error::SoldOut);
     }
 

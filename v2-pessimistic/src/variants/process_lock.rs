@@ -1,6 +1,6 @@
-//! The lock in the program: Java's `synchronized`, here a mutex around chapter 1's steps.
+//! A lock in the program, like Java's `synchronized`: a mutex around chapter 1's steps.
 //!
-//! It holds as long as there is one process. The second instance has a mutex of its own.
+//! It works while there is one process. A second instance has its own mutex, and both oversell together.
 
 use axum::{Router, extract::State, routing::post};
 use tokio::sync::Mutex;
@@ -12,12 +12,12 @@ use crate::{
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
-/// Mounts the purchase.
+/// The purchase as a router.
 pub fn routes() -> Router<Shop> {
     Router::new().route(BUY, post(handler))
 }
 
-/// `POST /sales/{sale_id}/purchase`.
+/// `POST /sales/{sale_id}/purchase`: sells one unit to this buyer.
 pub async fn handler(shop: State<Shop>, Path(path): Path<PurchasePath>, buyer: Buyer) -> Result<Placed, Error> {
     purchase(&shop, path.sale_id, buyer.id).await.map(Placed)
 }

@@ -1,6 +1,7 @@
-//! No lock in the text: serializable isolation lets chapter 1's steps pass only if they could have happened one by one.
+//! No explicit lock: under serializable isolation, chapter 1's steps commit only if they could have run one after the other.
 //!
-//! It holds. The price is the retry: all but one of those who met at the row are refused with 40001 and start again.
+//! It does not oversell. The cost is retries: of all transactions that meet at the row, one commits, and the others fail with 40001
+//! and start again.
 
 use std::time::Duration;
 
@@ -12,15 +13,15 @@ use crate::{
     shop::{Buyer, Error, Path, Placed, Shop},
 };
 
-/// How often a refused buyer starts again. Waits double from 20 ms, with full jitter.
+/// How often a failed attempt is repeated. The longest wait doubles from 20 ms up to 4 s, with full jitter.
 const RETRIES: u32 = 10;
 
-/// Mounts the purchase.
+/// The purchase as a router.
 pub fn routes() -> Router<Shop> {
     Router::new().route(BUY, post(handler))
 }
 
-/// `POST /sales/{sale_id}/purchase`.
+/// `POST /sales/{sale_id}/purchase`: sells one unit to this buyer.
 pub async fn handler(shop: State<Shop>, Path(path): Path<PurchasePath>, buyer: Buyer) -> Result<Placed, Error> {
     purchase(&shop, path.sale_id, buyer.id).await.map(Placed)
 }
@@ -36,7 +37,7 @@ pub async fn purchase(shop: &Shop, sale_id: i64, buyer_id: i64) -> Result<i64, E
     attempt(shop, sale_id, buyer_id).await
 }
 
-/// One attempt; 40001 from any statement, also from the commit, is `Error::Conflict`.
+/// One attempt at a purchase. Error 40001 from any statement, also from the commit, becomes `Error::Conflict`.
 async fn attempt(shop: &Shop, sale_id: i64, buyer_id: i64) -> Result<i64, Error> {
     let mut tx = shop.pool.begin_with("begin isolation level serializable").await?;
 

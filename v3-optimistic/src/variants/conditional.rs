@@ -1,7 +1,7 @@
-//! The condition in the update itself: `where sold < stock`. No version, no conflict, no retry, and it holds.
+//! The condition is part of the update: `where sold < stock`. It needs no version and no retry, and it does not oversell.
 //!
-//! The database compares and swaps under the row's own lock, for the length of one statement and the commit. It works
-//! because "is there one left" fits into a `where`; a version is for decisions that do not.
+//! The database checks and updates the row under the row's lock, which it holds until the commit. This works because "is a unit
+//! left" fits into a `where` clause. A version is for decisions that do not fit into one.
 
 use axum::{Router, extract::State, routing::post};
 
@@ -10,12 +10,12 @@ use crate::{
     shop::{Buyer, Error, Path, Placed, Shop},
 };
 
-/// Mounts the purchase.
+/// The purchase as a router.
 pub fn routes() -> Router<Shop> {
     Router::new().route(BUY, post(handler))
 }
 
-/// `POST /sales/{sale_id}/purchase`.
+/// `POST /sales/{sale_id}/purchase`: sells one unit to this buyer.
 pub async fn handler(shop: State<Shop>, Path(path): Path<PurchasePath>, buyer: Buyer) -> Result<Placed, Error> {
     purchase(&shop, path.sale_id, buyer.id).await.map(Placed)
 }

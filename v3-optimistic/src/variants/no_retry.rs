@@ -1,5 +1,5 @@
-//! Compare-and-swap without the loop around it: whoever meets another buyer gives up. Never oversells, and undersells:
-//! of a whole crowd that read the same version, one buyer gets a unit and all others are sent away from a full shelf.
+//! Compare-and-swap without retries: a buyer who meets another one is refused. It never oversells, but it undersells: of all buyers
+//! who read the same version, one gets a unit, and the others are refused although units are left.
 
 use axum::{Router, extract::State, routing::post};
 
@@ -8,12 +8,12 @@ use crate::{
     shop::{Buyer, Error, Path, Placed, Shop},
 };
 
-/// Mounts the purchase.
+/// The purchase as a router.
 pub fn routes() -> Router<Shop> {
     Router::new().route(BUY, post(handler))
 }
 
-/// `POST /sales/{sale_id}/purchase`.
+/// `POST /sales/{sale_id}/purchase`: sells one unit to this buyer.
 pub async fn handler(shop: State<Shop>, Path(path): Path<PurchasePath>, buyer: Buyer) -> Result<Placed, Error> {
     purchase(&shop, path.sale_id, buyer.id).await.map(Placed)
 }
