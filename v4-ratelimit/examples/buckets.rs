@@ -1,4 +1,4 @@
-//! A leaky bucket and a token bucket under the same arrivals, drawn as the book shows them.
+//! Draws the book's picture of a leaky bucket and a token bucket with the same arrivals.
 //!
 //! ```text
 //! cargo run -p v4-ratelimit --example buckets > docs/src/buckets.svg
@@ -8,17 +8,17 @@ use std::{fmt::Write, num::NonZeroU32, time::Duration};
 
 use governor::{Quota, RateLimiter, clock::FakeRelativeClock};
 
-/// Both buckets let 5 a second through in the long run, and both hold 10.
+/// Both buckets let 5 requests a second through on average, and both hold 10.
 const RATE: NonZeroU32 = NonZeroU32::new(5).unwrap();
 const HOLDS: NonZeroU32 = NonZeroU32::new(10).unwrap();
-/// How long is drawn.
+/// The length of the time axis.
 const SECONDS: f64 = 10.0;
 
 fn main() {
     print!("{}", svg());
 }
 
-/// Twenty at once, a trickle, and twenty at once again: in milliseconds.
+/// The times of arrival in milliseconds: twenty at once, ten at intervals of 400 ms, and twenty at once again.
 fn arrivals() -> Vec<u64> {
     let trickle = (1..=10).map(|n| 2000 + n * 400);
     let mut arrivals: Vec<u64> = [1000; 20].into_iter().chain(trickle).chain([7000; 20]).collect();
@@ -26,7 +26,7 @@ fn arrivals() -> Vec<u64> {
     arrivals
 }
 
-/// A token bucket, chapter 4's: whoever finds a token goes through at once.
+/// The times of service with a token bucket, as in chapter 4: a request that finds a token is served at once.
 fn token_bucket(arrivals: &[u64]) -> Vec<u64> {
     let clock = FakeRelativeClock::default();
     let limiter = RateLimiter::direct_with_clock(Quota::per_second(RATE).allow_burst(HOLDS), clock.clone());
@@ -42,7 +42,7 @@ fn token_bucket(arrivals: &[u64]) -> Vec<u64> {
     served
 }
 
-/// A leaky bucket: whoever finds room waits in it, and it drips at its rate, whatever came.
+/// The times of service with a leaky bucket: a request that finds room waits in the bucket, which serves at a constant rate.
 fn leaky_bucket(arrivals: &[u64]) -> Vec<u64> {
     let drip = 1000 / u64::from(RATE.get());
     let mut served: Vec<u64> = Vec::new();

@@ -1,4 +1,4 @@
-//! Chapter 4: chapter 3's purchase, with a limit in front: so many requests in all, and so many from each client.
+//! Chapter 4: chapter 3's purchase behind a rate limit, for all clients together and for each client.
 //!
 //! Read [`rate_limit`]. Run with
 //!
@@ -7,7 +7,7 @@
 //! for n in $(seq 20); do curl -si -X POST -H "x-buyer-id: $n" http://127.0.0.1:3000/sales/1/purchase | head -1; done
 //! ```
 
-/// The lesson: who gets through.
+/// The lesson: the rate limit.
 pub mod rate_limit;
 
 pub use v1_naive::shop;
@@ -19,22 +19,22 @@ use shop::header_login;
 
 /// Chapter 4's settings.
 #[derive(Debug, Clone, clap::Parser)]
-#[command(version, about = "The flash sale with a rate limit in front: floods do not reach the database")]
+#[command(version, about = "The flash sale behind a rate limit: floods do not reach the database")]
 pub struct Config {
-    /// The shop's.
+    /// The shop's settings.
     #[command(flatten)]
     pub shop: shop::Config,
 
-    /// What a buyer does after a conflict.
+    /// Retries after a conflict.
     #[command(flatten)]
     pub retry: v3_optimistic::Retry,
 
-    /// What is let through.
+    /// The rate limits.
     #[command(flatten)]
     pub limits: RateLimits,
 }
 
-/// The shop with chapter 3's purchase behind chapter 4's limit.
+/// The shop with chapter 3's purchase behind chapter 4's rate limit.
 ///
 /// # Errors
 /// See [`shop::Shop::open`] and [`RateLimit::new`].

@@ -1,15 +1,15 @@
-//! Chapter 4, the file to read: who gets through to the purchase.
+//! Chapter 4, the file to read: the rate limit in front of the purchase.
 //!
-//! Three questions, the cheapest first. Is the client on the block list? Has this client a token left? Is there a token
-//! left at all? A client over its own limit takes no token from all the others.
+//! It makes three checks, the cheapest first. Is the client on the block list? Does the client's own bucket have a token? Does the
+//! global bucket have a token? A client over its own limit takes no token from the global bucket.
 
-/// Who is kept out altogether.
+/// The list of blocked clients.
 pub mod block_list;
-/// Room for the clients' buckets that no number of clients can fill.
+/// The clients' buckets, in a fixed amount of memory.
 pub mod buckets;
-/// Who is asking: an address that cannot be made up.
+/// The client's IP address, behind proxies as well.
 pub mod client;
-/// The first two questions, which can be asked alone.
+/// The first two checks, which can be used alone.
 pub mod client_limit;
 /// Why a request is refused.
 mod refusal;
@@ -37,58 +37,58 @@ use self::client_limit::{ClientLimit, ClientLimits, quota, rate};
 pub use self::refusal::Refusal;
 use crate::shop::{Shop, config::seconds};
 
-/// What is let through.
+/// The settings of the rate limit.
 #[derive(Debug, Clone, clap::Args)]
 pub struct RateLimits {
-    /// Of each client.
+    /// The limits of each client.
     #[command(flatten)]
     pub clients: ClientLimits,
 
-    /// Purchases a second that all clients together may ask for
+    /// Purchase requests a second, for all clients together
     #[arg(long, env = "GLOBAL_RATE", value_name = "GLOBAL_RATE", default_value = "500", value_parser = rate)]
     pub global_rate: NonZeroU32,
 
-    /// Tokens in the bucket of all: how many may come at once after a pause
+    /// Tokens in the global bucket: requests that may come at once after a pause
     #[arg(long, env = "GLOBAL_BURST", value_name = "GLOBAL_BURST", default_value = "500", value_parser = rate)]
     pub global_burst: NonZeroU32,
 
-    /// What becomes of a request that finds the bucket of all empty
+    /// What happens to a request when the global bucket is empty
     #[arg(long, env = "POLICY", value_name = "POLICY", value_enum, default_value_t = Policy::Reject)]
     pub policy: Policy,
 
-    /// Seconds a request waits for a token, if it waits
+    /// Longest wait for a token in seconds, with the policy `wait`
     #[arg(long, env = "WAIT_TIMEOUT", value_name = "WAIT_TIMEOUT", default_value = "1", value_parser = seconds)]
     pub wait_timeout: Duration,
 }
 
-/// What becomes of a request that finds the bucket of all empty.
+/// What happens to a request when the global bucket is empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Policy {
-    /// 429 at once
+    /// Refuse it with 429 at once
     Reject,
-    /// It waits for a token, first come, first served; 429 only after the wait time-out
+    /// Let it wait for a token, first come, first served; refuse it with 429 after the wait time-out
     Wait,
 }
 
-/// The buckets of one process.
+/// The rate limit of one process.
 pub struct RateLimit {
-    /// Asked first, and by whoever needs no token of the bucket of all.
+    /// The checks of one client. Routes that need no global token use them alone.
     pub clients: Arc<ClientLimit>,
     all: DefaultDirectRateLimiter,
     queue: Option<Queue>,
 }
 
-/// Where requests wait for a token of the bucket of all.
+/// The queue of requests that wait for a token of the global bucket.
 struct Queue {
-    /// As many as can be served before their time-out; whoever comes after them would wait in vain.
+    /// As many as can be served before their time-out. A request beyond that would wait in vain, and is refused at once.
     places: Semaphore,
-    /// Handed on in the order of asking.
+    /// Held by the first request in the queue; passed on in the order of arrival.
     turn: Mutex<()>,
     timeout: Duration,
 }
 
 impl RateLimit {
-    /// Full buckets.
+    /// A rate limit with full buckets.
     ///
     /// # Errors
     /// The block list cannot be read.
@@ -106,26 +106,26 @@ impl RateLimit {
         }))
     }
 
-    /// Lets a request of this client through, or not.
+    /// Makes the three checks for a request of this client, and waits for a token if the policy says so.
     ///
     /// # Errors
-    /// Why not.
+    /// The request is refused.
     pub async fn admit(&self, client: IpAddr) -> Result<(), Refusal> {
-        // The first two questions: is it on the block list, has it a token left?
+        // The first two checks: the block list and the client's own bucket.
         self.clients.admit(client)?;
-        // The third: is there a token at all?
+        // The third check: the global bucket.
         match &self.queue {
             None => self.take().map_err(Refusal::TooFast),
             Some(queue) => self.wait(queue).await,
         }
     }
 
-    /// Takes a token of the bucket of all, or says when there will be one.
+    /// Takes a token of the global bucket, or returns the time until there is one.
     fn take(&self) -> Result<(), Duration> {
         self.all.check().map_err(|not_until| not_until.wait_time_from(self.all.clock().now()))
     }
 
-    /// A queue in front of a token bucket pours like a leaky one: a crowd comes out at the bucket's rate.
+    /// Waits for a token. A queue in front of a token bucket works like a leaky bucket: requests leave it at the bucket's rate.
     async fn wait(&self, queue: &Queue) -> Result<(), Refusal> {
         let too_fast = Refusal::TooFast(queue.timeout);
         let _place = queue.places.try_acquire().map_err(|_| too_fast)?;
@@ -138,16 +138,16 @@ impl RateLimit {
         timeout(queue.timeout, in_turn).await.map_err(|_| too_fast)
     }
 
-    /// Puts the limit in front of a purchase.
+    /// Puts the rate limit in front of a purchase.
     pub fn guard(self: Arc<Self>, purchase: Router<Shop>) -> Router<Shop> {
         purchase.layer(from_fn_with_state(self, layer))
     }
 }
 
-/// In front of a purchase: all three questions.
+/// The layer with all three checks.
 ///
 /// # Errors
-/// Why the request does not get through.
+/// 403 `blocked`, 429 `rate-limited`.
 pub async fn layer(
     State(limit): State<Arc<RateLimit>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,

@@ -1,8 +1,8 @@
-//! A test that has its process to itself, because it looks at the memory of the whole of it.
+//! This test runs in its own process, because it measures the memory of the whole process.
 
 use std::fs;
 
-/// All the addresses of a botnet, one after the other, at the limit itself.
+/// Sends the IP addresses of a botnet through the limit, one after the other.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_million_clients_take_no_more_memory_than_one() {
     let limits: v4_ratelimit::Config =
@@ -17,7 +17,7 @@ async fn a_million_clients_take_no_more_memory_than_one() {
     }
     let grown = resident_bytes().saturating_sub(before);
     assert!(grown < 1 << 20, "{grown} bytes more for a million addresses; 512 KiB of buckets were there before");
-    // 65,536 places with ten tokens each: who shares a place with 14 others does not always find one.
+    // 65,536 places with ten tokens each: a client that shares its place with 14 others does not always find a token.
     assert!((600_000..1_000_000).contains(&admitted), "{admitted}");
 }
 

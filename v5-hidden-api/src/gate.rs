@@ -1,28 +1,28 @@
-//! Chapter 5, the file to read first: the gates between a buyer and the purchase, the cheapest first.
+//! Chapter 5, the file to read first: the gates in front of the purchase, in their order, the cheapest first.
 //!
-//! | gate | keeps out | costs |
+//! | gate | refuses | costs |
 //! |---|---|---|
-//! | [`rate_limit`] | floods | a hash and an atomic number |
-//! | [`window`] | whoever comes before or after the sale | two comparisons |
-//! | [`frequency`] | a buyer who tries again and again | an entry in a map |
-//! | [`path`] | whoever was not given this address | a keyed hash |
-//! | [`one_order`] | a buyer who has one already | the purchase's own transaction |
+//! | [`rate_limit`] | floods | a hash and an atomic operation |
+//! | [`window`] | requests before and after the sale | two comparisons |
+//! | [`frequency`] | buyers who try too often | an entry in a map |
+//! | [`path`] | buyers who did not get this path | a keyed hash |
+//! | [`one_order`] | buyers who have an order already | the purchase's own transaction |
 //!
-//! All but the last live in this process: a second instance, or the same after a restart, knows nothing of them.
+//! All gates but the last keep their state in this process. A second instance does not have it, and a restart loses it.
 
-/// The time, as tests can move it.
+/// A clock that tests can move.
 pub mod clock;
-/// Memory that forgets, and that nobody can fill.
+/// A map with a limited size, whose entries expire.
 pub mod expiring;
-/// So many attempts for each buyer.
+/// The frequency cap of each buyer.
 pub mod frequency;
-/// One unit for each buyer.
+/// One unit per buyer.
 pub mod one_order;
-/// The address to buy at, made anew for each buyer.
+/// The hidden purchase path of each buyer.
 pub mod path;
-/// Why a gate lets nobody through.
+/// Why a gate refuses a request.
 pub mod refused;
-/// From the opening to the close.
+/// The sale's time window.
 pub mod window;
 
 use std::{sync::Arc, time::Duration};
@@ -41,51 +41,51 @@ use crate::{
     shop::{Shop, config::seconds},
 };
 
-/// The first step: where a buyer asks for the address to buy at.
+/// The route of the first step: a buyer asks for the purchase path.
 pub const ASK: &str = "/sales/{sale_id}/path";
-/// The address to buy at.
+/// The route of a purchase, with the hidden path.
 pub const BUY: &str = "/sales/{sale_id}/purchase/{path}";
 
-/// What the gates ask of a buyer.
+/// The settings of the gates.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Rules {
-    /// At least 32 bytes that nobody else knows [default, in demo mode only: one that stands in this source]
+    /// Secret of at least 32 bytes, which signs the paths [default, in demo mode only: one from this source code]
     #[arg(long, env = "PATH_SECRET", value_name = "PATH_SECRET", hide_env_values = true)]
     pub path_secret: Option<String>,
 
-    /// Whether the secret may be the one that everybody knows
+    /// Whether the secret from the source code is allowed
     #[arg(long, env = "MODE", value_name = "MODE", value_enum, default_value_t = Mode::Demo)]
     pub mode: Mode,
 
-    /// Seconds for which an address to buy at is good
+    /// Seconds for which a purchase path is valid
     #[arg(long, env = "PATH_TTL", value_name = "PATH_TTL", default_value = "60", value_parser = seconds)]
     pub path_ttl: Duration,
 
-    /// Requests of one buyer within the window below: a purchase is two
+    /// Requests of one buyer within the frequency window; a purchase takes two
     #[arg(long, env = "FREQUENCY_LIMIT", value_name = "FREQUENCY_LIMIT", default_value_t = 6,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub frequency_limit: u32,
 
-    /// Seconds after which a buyer's count starts again
+    /// Length of the frequency window in seconds, from the buyer's first request
     #[arg(long, env = "FREQUENCY_WINDOW", value_name = "FREQUENCY_WINDOW", default_value = "10", value_parser = seconds)]
     pub frequency_window: Duration,
 
-    /// Buyers, and addresses, that are remembered at the same time; about 100 bytes each
+    /// Buyers and paths that are remembered at the same time; about 100 bytes each
     #[arg(long, env = "REMEMBERED", value_name = "REMEMBERED", default_value_t = 100_000,
           value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub remembered: u32,
 }
 
-/// Whether this is for learning.
+/// Whether the shop is for learning or for real sales.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Mode {
-    /// For learning: a secret that everybody knows will do
+    /// For learning: the secret from the source code is allowed
     Demo,
-    /// For selling: a secret of one's own is needed
+    /// For real sales: a secret of your own is required
     Production,
 }
 
-/// What the gates of one process know.
+/// The state of the gates of one process.
 pub struct Gates {
     shop: Shop,
     clock: Clock,
@@ -95,10 +95,10 @@ pub struct Gates {
 }
 
 impl Gates {
-    /// Gates that know nothing yet, and the index that [`one_order`] stands on.
+    /// Gates without any state yet. Also creates the index that [`one_order`] needs.
     ///
     /// # Errors
-    /// The secret is too short, or everybody's; the database holds two orders of one buyer already.
+    /// The secret is too short, or it is the public one in production mode; or a buyer has two orders already.
     pub async fn new(rules: &Rules, shop: &Shop, clock: Clock) -> anyhow::Result<Arc<Gates>> {
         one_order::add_index(shop).await?;
         Ok(Arc::new(Gates {
@@ -111,15 +111,15 @@ impl Gates {
     }
 }
 
-/// The sale that an address names, whatever else it names.
+/// The sale in a URL, whatever else the URL contains.
 #[derive(Deserialize)]
 pub struct SalePath {
     sale_id: i64,
 }
 
-/// The two steps of a purchase, each behind its gates; a request passes them from top to bottom.
+/// The two steps of a purchase, each behind its gates. A request passes the layers from top to bottom.
 pub fn routes(limit: &Arc<RateLimit>, gates: &Arc<Gates>) -> Router<Shop> {
-    // Asking costs no SQL, so it takes no token of the bucket that protects it.
+    // Asking for a path costs no SQL, so it takes no token of the global bucket, which protects the database.
     let ask = ServiceBuilder::new()
         .layer(map_response(path::keep_secret))
         .layer(from_fn_with_state(limit.clients.clone(), client_limit::layer))

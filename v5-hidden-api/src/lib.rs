@@ -1,5 +1,5 @@
-//! Chapter 5: chapter 4's limit, and behind it gates that know the buyer: an address to buy at that nobody can know
-//! before the sale opens, so many attempts for each buyer, one unit for each.
+//! Chapter 5: chapter 4's rate limit, and behind it gates that know the buyer: a hidden purchase path that nobody can know before
+//! the sale opens, a frequency cap for each buyer, and one unit per buyer.
 //!
 //! Read [`gate`]: it lists the gates in their order. Run with
 //!
@@ -21,29 +21,26 @@ use shop::header_login;
 
 /// Chapter 5's settings.
 #[derive(Debug, Clone, clap::Parser)]
-#[command(
-    version,
-    about = "The flash sale at a hidden address: one unit for each buyer, and none before the sale opens"
-)]
+#[command(version, about = "The flash sale at a hidden URL: one unit per buyer, and none before the sale opens")]
 pub struct Config {
-    /// The shop's.
+    /// The shop's settings.
     #[command(flatten)]
     pub shop: shop::Config,
 
-    /// What a buyer does after a conflict.
+    /// Retries after a conflict.
     #[command(flatten)]
     pub retry: v3_optimistic::Retry,
 
-    /// What is let through.
+    /// The rate limits.
     #[command(flatten)]
     pub limits: RateLimits,
 
-    /// What the gates ask of a buyer.
+    /// The settings of the gates.
     #[command(flatten)]
     pub rules: Rules,
 }
 
-/// The shop with chapter 3's purchase behind chapter 4's limit and chapter 5's gates.
+/// The shop with chapter 3's purchase behind chapter 4's rate limit and chapter 5's gates.
 ///
 /// # Errors
 /// See [`shop::Shop::open`], [`RateLimit::new`] and [`Gates::new`].
@@ -51,10 +48,10 @@ pub async fn app(config: &Config) -> anyhow::Result<Router> {
     app_at(config, Clock::default()).await
 }
 
-/// The same by a clock that can be moved.
+/// The same shop as [`app`], with a clock that a test can move.
 ///
 /// # Errors
-/// As [`app`].
+/// See [`app`].
 pub async fn app_at(config: &Config, clock: Clock) -> anyhow::Result<Router> {
     let shop = v3_optimistic::open(&config.shop, gate::ASK).await?;
     let gates = Gates::new(&config.rules, &shop, clock).await?;

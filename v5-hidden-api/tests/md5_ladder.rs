@@ -1,5 +1,5 @@
-//! Four ways to make a hidden path with MD5, each one rung higher, and the attack that brings it down. The attack
-//! *succeeds* on the first three; on the last, which is the one in use, all of them fail.
+//! Four ways to make a hidden path with MD5, each safer than the one before, and an attack on each. The attacks on the first three
+//! *succeed*. On the fourth, which the shop uses, all attacks fail.
 
 use clap::Parser;
 use md5::{
@@ -12,7 +12,7 @@ fn bytes(digits: &str) -> [u8; 16] {
     hex::decode(digits).unwrap().try_into().unwrap()
 }
 
-/// The first rung: a hash of what everybody knows. It looks random and is not.
+/// The first way: a hash of public numbers. It looks random, but anybody can compute it.
 mod ids {
     use super::*;
 
@@ -25,13 +25,13 @@ mod ids {
 fn rung_1_anybody_computes_it() {
     let (victim, sale) = (7, 42);
     let given_out = ids::path(victim, sale);
-    // The attacker has the two numbers, and an hour before the sale opens.
+    // The attacker knows the two numbers an hour before the sale opens.
     let computed = hex::encode(Md5::digest(format!("{victim}-{sale}")));
     assert_eq!(computed, given_out);
 }
 
-/// The second rung: the classic sample, with a salt. The two numbers are added before anything is hashed; and the salt
-/// stands in the source.
+/// The second way: a classic sample with a salt. The two numbers are added before the hash, so different pairs have the same path;
+/// and the salt is in the source code.
 mod classic {
     use super::*;
 
@@ -47,8 +47,8 @@ fn rung_2_one_buyers_path_is_anothers() {
     assert_eq!(computed, classic::path(7, 42), "and whoever has read the source computes it");
 }
 
-/// The third rung: a secret before the message. Nobody without the secret can hash it from the start; but MD5 can be taken up
-/// where it ended.
+/// The third way: a secret before the message. Without the secret nobody can compute the hash from the start, but MD5 can be
+/// continued from its result (a length extension attack).
 mod secret_prefix {
     use super::*;
 
@@ -58,8 +58,7 @@ mod secret_prefix {
         hex::encode(Md5::new().chain_update(SECRET).chain_update(message).finalize())
     }
 
-    /// What a shop does with such a path: checks it, and sells of the sale that the message names. As everywhere, a key that
-    /// comes twice counts as it came last.
+    /// A shop that checks such a path, and sells from the sale in the message. As usual, the last of two equal keys counts.
     pub(crate) fn sale_to_sell(message: &[u8], path: &str) -> Option<i64> {
         let right = sign(message) == path;
         let message = String::from_utf8_lossy(message);
@@ -68,7 +67,7 @@ mod secret_prefix {
     }
 }
 
-/// What MD5 fills a message of so many bytes up with.
+/// The padding that MD5 appends to a message of `length` bytes.
 fn padding(length: usize) -> Vec<u8> {
     let mut padding = vec![0x80];
     padding.resize(1 + (55 + 64 - length % 64) % 64, 0);
@@ -76,7 +75,7 @@ fn padding(length: usize) -> Vec<u8> {
     padding
 }
 
-/// Goes on hashing after a hash, as if `length` bytes had gone before (a whole number of blocks).
+/// Continues MD5 from a hash, as if `length` bytes had been hashed before (a whole number of blocks).
 fn hash_on(hash: &str, length: usize, more: &[u8]) -> String {
     let mut state: SerializedState<Md5> = Md5::new().serialize();
     state[..16].copy_from_slice(&bytes(hash));
@@ -85,7 +84,7 @@ fn hash_on(hash: &str, length: usize, more: &[u8]) -> String {
     hex::encode(taken_up.chain_update(more).finalize())
 }
 
-/// A path for `message` and what was added to it, from the path of `message` alone, if the secret has `secret` bytes.
+/// An extended message and its path, from the path of `message` alone, if the secret has `secret` bytes.
 fn extend(message: &[u8], path: &str, secret: usize, added: &[u8]) -> (Vec<u8>, String) {
     let padding = padding(secret + message.len());
     let hashed = secret + message.len() + padding.len();
@@ -99,16 +98,16 @@ fn rung_3_a_hash_can_be_taken_up_where_it_ended() {
     assert_eq!(secret_prefix::sale_to_sell(mine, &path), Some(3));
     assert_eq!(secret_prefix::sale_to_sell(b"buyer=7&sale=4", &path), None);
 
-    // The secret stays unknown; its length is tried.
+    // The secret stays unknown. The attacker tries its length.
     let sold = (1..64).find_map(|secret| {
         let (message, path) = extend(mine, &path, secret, b"&sale=4");
         secret_prefix::sale_to_sell(&message, &path)
     });
-    assert_eq!(sold, Some(4), "a path for sale 4, which was never given out");
+    assert_eq!(sold, Some(4), "a path for sale 4, which was never issued");
 }
 
-/// The last rung, in use: HMAC, which hashes twice and so cannot be taken up, over parts of fixed length, with a nonce that the
-/// shop keeps.
+/// The fourth way, which the shop uses: HMAC, which hashes twice and so cannot be extended, over parts of fixed length, with a nonce
+/// that the shop keeps.
 #[test]
 fn rung_4_all_of_these_fail() {
     let config = Config::try_parse_from(["v5", "--path-secret", "nobody knows these 32 odd bytes!!"]).unwrap();
@@ -123,7 +122,7 @@ fn rung_4_all_of_these_fail() {
     for forged in &forged {
         assert!(!paths.redeem(now, 3, 7, forged), "{forged}");
     }
-    // Neighbours of the buyer and the sale, with the same sum.
+    // Other buyers and sales with the same sum.
     for (sale, buyer) in [(4, 6), (2, 8), (7, 3), (3, 8), (4, 7)] {
         assert!(paths.issue(now, sale, buyer).unwrap() != path);
         assert!(!paths.redeem(now, sale, buyer, &path), "sale {sale}, buyer {buyer}");
@@ -132,7 +131,7 @@ fn rung_4_all_of_these_fail() {
     assert!(!paths.redeem(now, 3, 7, &path), "once");
 }
 
-/// The same buyer and sale get another path each time: the nonce.
+/// The same buyer and sale get a different path each time, because of the nonce.
 #[test]
 fn no_path_tells_the_next() {
     let config = Config::try_parse_from(["v5"]).unwrap();
@@ -144,7 +143,7 @@ fn no_path_tells_the_next() {
     assert!(paths.redeem(0, 3, 7, &second));
 }
 
-/// The hash of the vectors that everybody publishes: this is MD5, and HMAC-MD5 (RFC 2202).
+/// Published test vectors: this is MD5, and HMAC-MD5 (RFC 2202).
 #[test]
 fn these_are_the_functions_that_the_names_say() {
     use hmac::{Hmac, KeyInit, Mac};

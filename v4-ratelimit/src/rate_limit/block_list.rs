@@ -11,21 +11,21 @@ use ipnet::IpNet;
 
 use super::client::network;
 
-/// How often the file is looked at.
+/// How often the file is checked for changes.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Addresses that get nothing, from a file with an address or a network in each line and remarks after `#`. Changed while the
-/// shop runs, it counts within a second or so.
+/// Blocked IP addresses, from a file with one address or network in each line, and comments after `#`. A change of the file takes
+/// effect within about a second.
 pub struct BlockList {
     file: PathBuf,
     networks: RwLock<Ranges>,
 }
 
 impl BlockList {
-    /// Reads the file and keeps looking at it for as long as the list is in use.
+    /// Reads the file, and checks it for changes as long as the list is in use.
     ///
     /// # Errors
-    /// It cannot be read, or a line is neither an address nor a network; with the number of the line.
+    /// The file cannot be read, or a line is neither an IP address nor a network. The error names the line.
     pub fn open(file: &Path) -> anyhow::Result<Arc<BlockList>> {
         let seen = changed(file);
         let networks = read(file).with_context(|| format!("BLOCK_LIST {}", file.display()))?;
@@ -34,14 +34,13 @@ impl BlockList {
         Ok(list)
     }
 
-    /// Whether this client is on it.
+    /// Whether this client is on the list.
     pub fn contains(&self, client: IpAddr) -> bool {
         self.networks.read().is_ok_and(|networks| networks.contains(client))
     }
 }
 
-/// Reads the list again whenever the file has changed. A list that cannot be read changes nothing: neither are all let
-/// in, nor all kept out.
+/// Reads the file again whenever it has changed. If it cannot be read, the last list stays in effect.
 async fn follow(list: Weak<BlockList>, mut seen: Option<(SystemTime, u64)>) {
     let mut ticks = tokio::time::interval(EVERY);
     loop {
@@ -63,14 +62,13 @@ async fn follow(list: Weak<BlockList>, mut seen: Option<(SystemTime, u64)>) {
     }
 }
 
-/// What is different once the file has been written.
+/// The time and the size of the file, which differ after the file was written.
 fn changed(file: &Path) -> Option<(SystemTime, u64)> {
     let about: io::Result<_> = fs::metadata(file).and_then(|about| Ok((about.modified()?, about.len())));
     about.ok()
 }
 
-/// Networks as ranges of addresses, from the lowest to the highest, none of which touch: so a list of a million lines is searched in
-/// twenty steps.
+/// Networks as sorted ranges of IP addresses that do not overlap, for a binary search: a list of a million lines takes twenty steps.
 #[derive(Debug, Default)]
 struct Ranges(Vec<(IpAddr, IpAddr)>);
 
@@ -81,7 +79,7 @@ impl Ranges {
         for network in networks {
             let (first, last) = (network.network(), network.broadcast());
             match ranges.last_mut() {
-                // Networks lie in each other or apart.
+                // Two networks are either nested or disjoint.
                 Some((_, end)) if first <= *end => *end = last.max(*end),
                 _ => ranges.push((first, last)),
             }

@@ -11,11 +11,11 @@ use governor::{
     state::{InMemoryState, NotKeyed, StateStore},
 };
 
-/// A token bucket for each client, in a fixed number of places.
+/// A token bucket for each client, in a fixed number of places of 8 bytes.
 ///
-/// A client's place is drawn from its address with a key that is new in each process, so that nobody can aim at
-/// another's. Two clients at one place share its bucket; an attacker with a hundred addresses among 65,536 places meets one
-/// honest client in 650. In return nothing grows and nothing has to be swept: a place takes 8 bytes for ever.
+/// A client's place is a hash of its IP address. The hash key is random in each process, so an attacker cannot choose a victim's
+/// place. Two clients in one place share a bucket: an attacker with 100 addresses among 65,536 places affects one honest client in
+/// 650. In return, the memory does not grow, and old buckets need no clean-up.
 pub struct ClientBuckets(RateLimiter<IpAddr, Places, DefaultClock>);
 
 struct Places {
@@ -24,7 +24,7 @@ struct Places {
 }
 
 impl ClientBuckets {
-    /// Full buckets.
+    /// Full buckets, in at least one place.
     pub fn new(quota: Quota, places: usize) -> Self {
         let states = (0..places.max(1)).map(|_| InMemoryState::default()).collect();
         let places = Places { states, draw: RandomState::new() };
@@ -34,7 +34,7 @@ impl ClientBuckets {
     /// Takes a token from the client's bucket.
     ///
     /// # Errors
-    /// It is empty; with the time until there is a token.
+    /// The bucket is empty. The error is the time until there is a token.
     pub fn take(&self, client: IpAddr) -> Result<(), Duration> {
         self.0.check_key(&client).map_err(|not_until| not_until.wait_time_from(self.0.clock().now()))
     }

@@ -6,15 +6,15 @@ use std::{
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 
-/// Who is asking, as far as it can be known: the peer, unless the peer is a proxy of ours. A proxy adds the address it was
-/// called from at the *right* end of `X-Forwarded-For`; what stands further left came from outside and may be made up.
-/// So: from right to left, as long as what is found is a proxy of ours.
+/// The client's IP address: that of the peer, unless the peer is a trusted proxy. A proxy appends its client's address at the *right*
+/// end of `X-Forwarded-For`. Everything further left came from outside and may be forged. So the header is read from right to
+/// left, as long as the address found is a trusted proxy.
 ///
-/// Where the header stops making sense, the nearest address that is known for certain counts.
+/// If a part of the header is malformed, the last address that was found before it counts.
 pub fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_ours = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
     let mut known = peer.to_canonical();
-    // Several headers are one list, in their order.
+    // Several headers form one list, in their order.
     let mut hops =
         headers.get_all("x-forwarded-for").iter().rev().flat_map(|line| line.as_bytes().rsplit(|&b| b == b','));
     while is_ours(known) {
@@ -26,7 +26,7 @@ pub fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     known
 }
 
-/// One hop: an address, or one with a port, as some proxies write it.
+/// One address in the header. Some proxies add a port.
 fn hop(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?.trim();
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
@@ -34,7 +34,8 @@ fn hop(text: &[u8]) -> Option<IpAddr> {
     address.map(|address: IpAddr| address.to_canonical())
 }
 
-/// The address that a limit counts by. An IPv6 customer has a whole /64, and could come from a new address each time.
+/// The address that the rate limit counts by. Of an IPv6 address it is the first 64 bits, because a customer usually has a whole /64
+/// and could use a new address for each request.
 pub fn bucket(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -42,10 +43,10 @@ pub fn bucket(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Reads a network, or an address as a network of one.
+/// Parses a network, or an IP address as a network of one address.
 ///
 /// # Errors
-/// It is neither.
+/// The text is neither of them.
 pub fn network(text: &str) -> Result<IpNet, String> {
     let address = || IpAddr::from_str(text).map(IpNet::from);
     text.parse::<IpNet>()

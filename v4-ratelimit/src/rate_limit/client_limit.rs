@@ -16,10 +16,10 @@ use ipnet::IpNet;
 
 use super::{block_list::BlockList, buckets::ClientBuckets, client, refusal::Refusal};
 
-/// What is let through of each client.
+/// The limits of each client.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ClientLimits {
-    /// Purchases a second that one client may ask for
+    /// Purchase requests a second of one client
     #[arg(long, env = "CLIENT_RATE", value_name = "CLIENT_RATE", default_value = "5", value_parser = rate)]
     pub client_rate: NonZeroU32,
 
@@ -27,31 +27,31 @@ pub struct ClientLimits {
     #[arg(long, env = "CLIENT_BURST", value_name = "CLIENT_BURST", default_value = "10", value_parser = rate)]
     pub client_burst: NonZeroU32,
 
-    /// Buckets for clients, 8 bytes each; clients beyond that share
+    /// Buckets for all clients, 8 bytes each; with more clients, some share a bucket
     #[arg(long, env = "CLIENT_BUCKETS", value_name = "CLIENT_BUCKETS", default_value = "65536", value_parser = rate)]
     pub client_buckets: NonZeroU32,
 
-    /// Proxies whose X-Forwarded-For is believed: addresses or networks, with commas [default: none]
+    /// Proxies whose X-Forwarded-For is trusted: IP addresses or networks, separated by commas [default: none]
     #[arg(long, env = "TRUSTED_PROXIES", value_name = "TRUSTED_PROXIES", value_delimiter = ',',
           value_parser = client::network)]
     pub trusted_proxies: Vec<IpNet>,
 
-    /// A file of addresses and networks that get nothing; may be changed while the shop runs
+    /// A file of blocked IP addresses and networks; it may be changed while the shop runs
     #[arg(long, env = "BLOCK_LIST", value_name = "BLOCK_LIST")]
     pub block_list: Option<PathBuf>,
 }
 
-/// What one process knows of its clients. It knows nothing of the bucket of all, and can stand without it.
+/// The checks of one client: the block list and its own bucket. They work without the global bucket.
 pub struct ClientLimit {
     trusted: Vec<IpNet>,
     blocked: Option<Arc<BlockList>>,
     buckets: ClientBuckets,
-    /// Said once: anybody can send the header.
+    /// The warning about an untrusted proxy is logged once, because any client can send the header.
     forgotten: Once,
 }
 
 impl ClientLimit {
-    /// Full buckets.
+    /// Limits with full buckets.
     ///
     /// # Errors
     /// The block list cannot be read.
@@ -67,7 +67,7 @@ impl ClientLimit {
         }))
     }
 
-    /// Who is asking; see [`client::address`].
+    /// The client's IP address; see [`client::address`].
     pub fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
         let is_forwarded = headers.contains_key("x-forwarded-for");
         if is_forwarded && !self.trusted.iter().any(|network| network.contains(&peer.ip().to_canonical())) {
@@ -86,10 +86,10 @@ impl ClientLimit {
         self.blocked.as_ref().is_some_and(|list| list.contains(client))
     }
 
-    /// Is this client on the block list? Has it a token left?
+    /// Checks the block list, and takes a token from the client's bucket.
     ///
     /// # Errors
-    /// Why it does not get through.
+    /// The client is blocked, or its bucket is empty.
     pub fn admit(&self, client: IpAddr) -> Result<(), Refusal> {
         if self.is_blocked(client) {
             return Err(Refusal::Blocked);
@@ -98,10 +98,10 @@ impl ClientLimit {
     }
 }
 
-/// In front of what needs no token of the bucket of all: these two questions alone.
+/// The layer for routes that need no token of the global bucket: the first two checks alone.
 ///
 /// # Errors
-/// Why the request does not get through.
+/// 403 `blocked`, 429 `rate-limited`.
 pub async fn layer(
     State(limit): State<Arc<ClientLimit>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,

@@ -7,12 +7,12 @@ use axum::{
 
 use crate::shop::problem;
 
-/// Why a request does not get through.
+/// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// 403 `blocked`.
+    /// 403 `blocked`: the client is on the block list.
     Blocked,
-    /// 429 `rate-limited`; there is a token after this time.
+    /// 429 `rate-limited`: there is a token after this time.
     TooFast(Duration),
 }
 
@@ -22,7 +22,7 @@ impl IntoResponse for Refusal {
             Refusal::Blocked => problem(StatusCode::FORBIDDEN, "blocked", "your address is on the block list"),
             Refusal::TooFast(wait) => {
                 let mut response = problem(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "too many requests; wait");
-                // Whole seconds, and never one too early.
+                // `Retry-After` is in whole seconds, rounded up so that a retry never comes too early.
                 let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
                 response

@@ -5,13 +5,13 @@ use std::{
     time::Duration,
 };
 
-/// How often, at most, a full memory is searched for what may be forgotten.
+/// A full map is searched for expired entries at most this often, in milliseconds.
 const SWEEP_MS: i64 = 1000;
 
-/// A map whose entries are good for a while, and which takes so many and no more.
+/// A map with a limited number of entries, which expire.
 ///
-/// An entry is good from when it was made, not until when: a clock that is set back makes entries invalid instead of
-/// everlasting.
+/// An entry stores when it was made and not when it expires. So a clock that is set back makes entries invalid, instead of valid for
+/// too long. All times are in milliseconds.
 pub struct Expiring<K, V> {
     good_for_ms: i64,
     capacity: usize,
@@ -19,27 +19,27 @@ pub struct Expiring<K, V> {
 }
 
 struct Inner<K, V> {
-    /// Each with the time it was made.
+    /// The time each entry was made, and its value.
     entries: HashMap<K, (i64, V)>,
     swept: i64,
 }
 
-/// There is no room for another entry.
+/// The map has no room for another entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
 
 impl<K: Eq + Hash, V> Expiring<K, V> {
-    /// An empty one.
+    /// An empty map.
     pub fn new(good_for: Duration, capacity: usize) -> Self {
         let inner = Inner { entries: HashMap::new(), swept: 0 };
         Expiring { good_for_ms: good_for.as_millis() as i64, capacity, inner: Mutex::new(inner) }
     }
 
-    /// Does something to the entry while nobody else can: with the time since it was made, or made now if there is no
-    /// good one.
+    /// Calls `change` with the entry's age and value, while the map is locked. If there is no valid entry, a new one is made with the
+    /// value `new`.
     ///
     /// # Errors
-    /// There is no room to make it.
+    /// There is no room for a new entry.
     pub fn entry<R>(&self, now: i64, key: K, new: V, change: impl FnOnce(i64, &mut V) -> R) -> Result<R, Full> {
         let inner = &mut *self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((made, value)) = inner.entries.get_mut(&key)
@@ -52,10 +52,10 @@ impl<K: Eq + Hash, V> Expiring<K, V> {
         Ok(change(0, value))
     }
 
-    /// Puts an entry in the place of whatever there was.
+    /// Inserts an entry, or replaces the one with this key.
     ///
     /// # Errors
-    /// There is no room.
+    /// There is no room for a new entry.
     pub fn insert(&self, now: i64, key: K, value: V) -> Result<(), Full> {
         let inner = &mut *self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         self.make_room(inner, now, &key)?;
@@ -63,7 +63,7 @@ impl<K: Eq + Hash, V> Expiring<K, V> {
         Ok(())
     }
 
-    /// Takes the entry out if it is good and is `wanted`: of two who ask for it, one gets it.
+    /// Removes and returns the entry if it is valid and `wanted`. Of two callers at the same time, one gets it.
     pub fn take(&self, now: i64, key: &K, wanted: impl FnOnce(&V) -> bool) -> Option<V> {
         let inner = &mut *self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let (made, value) = inner.entries.get(key)?;

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::shop::Buyer;
 
-/// How often each buyer has asked since the buyer's count began.
+/// The number of requests of each buyer in the buyer's current window.
 pub(super) struct Frequency {
     counts: Expiring<i64, u32>,
     limit: u32,
@@ -26,7 +26,7 @@ impl Frequency {
         Frequency { counts, limit: rules.frequency_limit, window: rules.frequency_window }
     }
 
-    /// Counts an attempt. `Some` is the time until the count starts again, for a buyer who has had all attempts.
+    /// Counts a request. `Some` if the buyer is over the limit: the time until the window ends.
     fn count(&self, now: i64, buyer_id: i64) -> Result<Option<Duration>, Full> {
         self.counts.entry(now, buyer_id, 0, |age_ms, count| {
             *count = count.saturating_add(1);
@@ -36,7 +36,7 @@ impl Frequency {
     }
 }
 
-/// Lets a buyer through so many times in a while. Every attempt counts, also one that a later gate refuses.
+/// The gate: at most `frequency_limit` requests of a buyer in a window. Every request counts, also one that a later gate refuses.
 ///
 /// # Errors
 /// 429 `rate-limited`, 401 `unauthenticated`.

@@ -7,16 +7,19 @@ use crate::{
     shop::{Buyer, Error, Path, Placed, Shop},
 };
 
-/// The gate itself: the database refuses a second order. No process can forget it, and none has to ask first.
+/// The gate itself: a unique index, so the database refuses a second order. It works for all instances, and survives a restart.
 pub(super) async fn add_index(shop: &Shop) -> anyhow::Result<()> {
     let index = "create unique index if not exists one_order_per_buyer on orders (sale_id, buyer_id)";
-    shop.database.make(&shop.pool, &[index]).await.context("one order for each buyer cannot be had in this database")
+    shop.database
+        .make(&shop.pool, &[index])
+        .await
+        .context("the database cannot have a unique index on orders (sale_id, buyer_id)")
 }
 
-/// Chapter 3's purchase, and a word for what the index says.
+/// Chapter 3's purchase. A violation of the index becomes `limit-reached`.
 ///
 /// # Errors
-/// 409 `limit-reached`, and chapter 3's.
+/// 409 `limit-reached`, and the errors of chapter 3's purchase.
 pub async fn handler(
     shop: State<Shop>,
     retry: Extension<v3_optimistic::Retry>,

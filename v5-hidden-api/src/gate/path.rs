@@ -1,7 +1,7 @@
-//! The address to buy at is made when its buyer asks for it, and asking is answered only while the sale is open. So no
-//! script can fire before: there is nothing to fire at.
+//! The hidden purchase path. It is made when a buyer asks for it, which is possible only while the sale is open. So a script cannot
+//! send purchases before the opening: it does not know the URL.
 //!
-//! What it is *not*: a lock against a script that waits for the opening and asks like everybody else.
+//! It does *not* stop a script that waits for the opening and then asks like everybody else.
 
 use std::sync::Arc;
 
@@ -24,20 +24,20 @@ use serde_json::{Value, json};
 use super::{BUY, Gates, Mode, Rules, SalePath, expiring::Expiring, refused::Refused};
 use crate::shop::{Buyer, Error, Path};
 
-/// For learning. Whoever reads this can make every path, so it is refused for selling.
+/// The secret of the demo mode. Everybody who reads it can make valid paths, so production mode refuses it.
 const DEMO_SECRET: &str = "everybody who reads the source of chapter 5 knows this";
 
-/// The paths that were given out and not yet used: one for each buyer and sale.
+/// The paths that were issued and not used yet: at most one per buyer and sale.
 pub struct Paths {
     keyed: Hmac<Md5>,
     nonces: Expiring<(i64, i64), [u8; 16]>,
 }
 
 impl Paths {
-    /// None given out.
+    /// No paths yet.
     ///
     /// # Errors
-    /// The secret is shorter than 32 bytes, or it is everybody's and this is no demo.
+    /// The secret is shorter than 32 bytes, or it is the public one in production mode.
     pub fn new(rules: &Rules) -> anyhow::Result<Paths> {
         let secret = rules.path_secret.as_deref().unwrap_or(DEMO_SECRET);
         ensure!(secret.len() >= 32, "PATH_SECRET has {} bytes; it needs 32 or more", secret.len());
@@ -49,10 +49,10 @@ impl Paths {
         Ok(Paths { keyed, nonces: Expiring::new(rules.path_ttl, rules.remembered as usize) })
     }
 
-    /// Makes the path for this buyer: 32 hex digits. One given out before is worth nothing from now on.
+    /// Issues a path for this buyer and sale: 32 hex digits. It replaces the one that was issued before.
     ///
     /// # Errors
-    /// Too many are out, or the system has no random numbers.
+    /// Too many paths are in use, or the system has no random numbers.
     pub fn issue(&self, now: i64, sale_id: i64, buyer_id: i64) -> Result<String, Error> {
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce).map_err(|_| Error::Overloaded)?;
@@ -61,24 +61,24 @@ impl Paths {
         Ok(hex::encode(path))
     }
 
-    /// Takes the path back. Whether it was this buyer's, for this sale, is still good, and comes for the first time.
+    /// Uses a path up. True if it was issued for this buyer and sale, has not expired, and was not used before.
     pub fn redeem(&self, now: i64, sale_id: i64, buyer_id: i64, path: &str) -> bool {
         let mut sent = [0; 16];
         if hex::decode_to_slice(path, &mut sent).is_err() {
             return false;
         }
-        // `verify` takes as long for a path that is nearly right as for any other.
+        // `verify` compares in constant time.
         let right = |nonce: &[u8; 16]| self.sign(sale_id, buyer_id, *nonce).verify(&sent.into()).is_ok();
         self.nonces.take(now, &(sale_id, buyer_id), right).is_some()
     }
 
-    /// All parts have a fixed length, so that no two messages run together into the same bytes.
+    /// All parts have a fixed length, so two different messages never become the same bytes.
     fn sign(&self, sale_id: i64, buyer_id: i64, nonce: [u8; 16]) -> Hmac<Md5> {
         self.keyed.clone().chain_update(sale_id.to_be_bytes()).chain_update(buyer_id.to_be_bytes()).chain_update(nonce)
     }
 }
 
-/// `POST /sales/{sale_id}/path`: the address to buy at, for the buyer who asks.
+/// `POST /sales/{sale_id}/path`: returns the purchase link of this buyer.
 ///
 /// # Errors
 /// 401 `unauthenticated`, 503 `overloaded`.
@@ -92,14 +92,14 @@ pub async fn issue(
     Ok(Json(json!({ "buy": { "method": "POST", "href": href } })))
 }
 
-/// What an address to buy at names.
+/// The sale and the path in a purchase URL.
 #[derive(Deserialize)]
 pub struct HiddenPath {
     sale_id: i64,
     path: String,
 }
 
-/// Lets a request through whose path was made for its buyer and sale; once.
+/// The gate: the path was issued for this buyer and sale, and is used for the first time.
 ///
 /// # Errors
 /// 404 `wrong-path`, the same for every reason.
@@ -117,7 +117,7 @@ pub async fn layer(
     Ok(next.run(request).await)
 }
 
-/// Neither a cache nor the next site is to learn the address.
+/// Keeps the purchase URL out of caches and out of the `Referer` header.
 pub(super) async fn keep_secret(mut response: Response) -> Response {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

@@ -11,20 +11,21 @@ use crate::{
     shop::{Error, problem},
 };
 
-/// Why a gate lets a request no further.
+/// Why a gate refuses a request.
 #[derive(Debug)]
 pub enum Refused {
     /// 403 `not-open`: the sale opens later.
     NotOpen,
     /// 410 `closed`: the sale is over.
     Closed,
-    /// 429 `rate-limited`: the buyer's count starts again after this time.
+    /// 429 `rate-limited`: the buyer's window ends after this time.
     TooOften(Duration),
-    /// 404 `wrong-path`: made up, somebody else's, used, too old, or for a sale that does not exist; nobody is told which.
+    /// 404 `wrong-path`: the path is forged, another buyer's, used or expired, or the sale does not exist. The answer does not say
+    /// which, so that an attacker learns nothing.
     WrongPath,
-    /// 409 `limit-reached`: the buyer has a unit.
+    /// 409 `limit-reached`: the buyer has a unit already.
     LimitReached,
-    /// As the shop without gates answers.
+    /// A refusal by the shop behind the gates.
     Shop(Error),
 }
 

@@ -13,17 +13,17 @@ use tokio::sync::Mutex;
 use super::{Gates, SalePath, refused::Refused};
 use crate::shop::{Error, Path};
 
-/// For how many milliseconds the sales' times are believed without another look.
+/// How long the cached windows are used, in milliseconds.
 const FRESH_MS: i64 = 1000;
-/// The same for a sale that was not there: it may have been put up since.
+/// How long a sale is remembered as unknown, in milliseconds. Shorter, because it may have been created since.
 const FRESH_NONE_MS: i64 = 100;
 
-/// When each sale opens and closes. All sales are looked up together, so that asking for sales that do not exist, however many
-/// and however often, asks the database nothing.
+/// When each sale opens and closes. One query reads all sales, so requests for sales that do not exist cause no more queries, however
+/// many they are.
 #[derive(Default)]
 pub(super) struct Windows {
     known: RwLock<Known>,
-    /// One looks into the database while the crowd waits for what it finds.
+    /// Held by the one request that queries the database. The others wait for its result.
     look: Mutex<()>,
 }
 
@@ -34,7 +34,7 @@ struct Known {
 }
 
 impl Windows {
-    /// What is known of this sale, if it is fresh enough: its window, or that there is none.
+    /// The cached window of this sale: `Some(None)` if there is no such sale, `None` if the cache is too old.
     fn known(&self, now: i64, sale_id: i64) -> Option<Option<(i64, i64)>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let window = known.windows.get(&sale_id).copied();
@@ -63,8 +63,7 @@ impl Gates {
     }
 }
 
-/// Lets a request through while its sale is open, by this server's clock. A sale that does not exist looks like a wrong
-/// address.
+/// The gate: the sale is open, by this machine's clock. A sale that does not exist is answered like a wrong path.
 ///
 /// # Errors
 /// 403 `not-open`, 410 `closed`, 404 `wrong-path`.
