@@ -106,8 +106,8 @@ fn rung_3_a_hash_can_be_taken_up_where_it_ended() {
     assert_eq!(sold, Some(4), "a path for sale 4, which was never issued");
 }
 
-/// The fourth way, which the shop uses: HMAC, which hashes twice and so cannot be extended, over parts of fixed length, with a nonce
-/// that the shop keeps.
+/// The fourth way, which the shop uses: HMAC, which hashes twice and so cannot be extended, over parts of fixed length, with a
+/// nonce that the shop keeps.
 #[test]
 fn rung_4_all_of_these_fail() {
     let config = Config::try_parse_from(["v5", "--path-secret", "nobody knows these 32 odd bytes!!"]).unwrap();

@@ -1,5 +1,5 @@
-//! What this process knows of the sales: read four times a second, so that looking at a sale, and asking for one that does not
-//! exist, cost no SQL however many do it.
+//! The sales, cached in this process and read from SQL four times a second. So requests for a sale cost no SQL, and neither do
+//! requests for sales that do not exist.
 
 use std::{
     collections::HashMap,
@@ -17,16 +17,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{error::Error, shop, sql::in_time, supervise};
 
-/// How old what we know may become.
+/// How often the sales are read.
 const EVERY: Duration = Duration::from_millis(250);
-/// And how young, when strangers ask for sales that we do not know.
+/// The shortest time between two reads, also when requests for unknown sales ask for a new read.
 const AT_MOST_EVERY: Duration = Duration::from_millis(50);
-/// How long somebody who asks for one waits for the next look.
+/// How long a request for an unknown sale waits for a new read.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Sales are shown, and carried on with, for so long after their end: a day.
+/// How long a sale stays in the catalogue after it has closed: one day, in milliseconds.
 pub(crate) const SHOWN_MS: i64 = 86_400_000;
 
-/// A sale as SQL has it.
+/// A sale, by its row in SQL.
 #[derive(Debug, Clone, Serialize, sqlx::FromRow)]
 pub(crate) struct SaleRow {
     pub(crate) id: i64,
@@ -38,12 +38,12 @@ pub(crate) struct SaleRow {
     pub(crate) closes_at: i64,
     #[serde(skip)]
     pub(crate) epoch: i64,
-    /// Whether units may come back: of orders that are not paid, or of reservations that are no orders yet.
+    /// Whether units may become free again: there are unpaid orders, or reservations that are not orders yet.
     #[serde(skip)]
     pub(crate) units_may_return: bool,
 }
 
-/// The sales that are coming, open, or over for less than a day.
+/// The sales that open later, are open, or closed less than a day ago.
 pub(crate) struct Catalogue {
     sales: RwLock<Arc<HashMap<i64, Arc<SaleRow>>>>,
     wanted: Notify,
@@ -55,7 +55,7 @@ impl Catalogue {
         Arc::new(Catalogue { sales: RwLock::default(), wanted: Notify::new(), looks: watch::Sender::new(0) })
     }
 
-    /// The sales, by number.
+    /// All sales, by id.
     pub(crate) fn all(&self) -> Arc<HashMap<i64, Arc<SaleRow>>> {
         self.sales.read().map(|sales| sales.clone()).unwrap_or_default()
     }
@@ -65,12 +65,15 @@ impl Catalogue {
         self.all().get(&sale_id).is_none_or(|sale| sale.units_may_return)
     }
 
-    /// One of them; who asks for one that is not known waits for a new look, which all such share.
+    /// The sale with this id. For an unknown sale, waits for a new read, which all such requests share.
+    ///
+    /// # Errors
+    /// 404 `not-found`: there is no such sale; 503 `overloaded`: SQL does not answer.
     pub(crate) async fn find(&self, sale_id: i64) -> Result<Arc<SaleRow>, Error> {
         if let Some(sale) = self.all().get(&sale_id) {
             return Ok(sale.clone());
         }
-        // The look that is under way may have begun before the sale was put up.
+        // The read that is under way may have begun before the sale was created, so wait for the next one.
         let mut looks = self.looks.subscribe();
         let next = *looks.borrow_and_update() + 2;
         let looked = async {
@@ -87,12 +90,12 @@ impl Catalogue {
         self.all().get(&sale_id).cloned().ok_or(Error::Shop(shop::Error::NotFound))
     }
 
-    /// Has what is known looked up again soon: Redis says that it is out of date.
+    /// Asks for a new read soon, because the cached sales seem to be out of date.
     pub(crate) fn look_again(&self) {
         self.wanted.notify_one();
     }
 
-    /// Looks again and again.
+    /// Reads the sales again and again, until `stop`.
     pub(crate) async fn follow(&self, sql: &PgPool, stop: &CancellationToken) {
         let look = || async move {
             let query = "select id, name, price_cents, stock, sold, opens_at, closes_at, epoch,

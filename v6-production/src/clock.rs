@@ -10,13 +10,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{redis_store::RedisStore, sql::in_time, supervise};
 
-/// How often the two are compared. Between, a process drifts by microseconds.
+/// How often the clocks are compared. In between, this process's clock drifts by microseconds.
 const EVERY: Duration = Duration::from_secs(1);
-/// An answer that took longer says too little about when it was given.
+/// An answer that took longer than this is ignored, because it does not say precisely when it was given.
 const PROMPT: Duration = Duration::from_millis(250);
 
-/// The time, as Redis has it: one clock for all instances, and the one by which a sale opens. This machine's own may be
-/// minutes off, and nobody would see.
+/// Redis's clock: all instances share it, and sales open by it. This machine's own clock may be minutes off, and nobody would
+/// notice.
 #[derive(Debug)]
 pub(crate) struct Clock {
     start: Instant,
@@ -26,10 +26,10 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// Set by Redis, and compared with PostgreSQL's.
+    /// A clock that is set by Redis and compared with PostgreSQL's.
     ///
     /// # Errors
-    /// One of the two is away.
+    /// Redis or PostgreSQL does not answer.
     pub(crate) async fn new(redis: &RedisStore, sql: &PgPool) -> anyhow::Result<Clock> {
         let clock = Clock { start: Instant::now(), offset: AtomicI64::new(0), sql_ahead: AtomicI64::new(0) };
         clock.set(redis, Duration::MAX).await?;
@@ -37,13 +37,13 @@ impl Clock {
         Ok(clock)
     }
 
-    /// Milliseconds since 1970.
+    /// The time in milliseconds since 1970.
     pub(crate) fn now_ms(&self) -> i64 {
         self.offset.load(Relaxed) + self.start.elapsed().as_millis() as i64
     }
 
-    /// When that is, by this clock, which is a time by PostgreSQL's. An order's time to pay is decided there, and pages count by this
-    /// one.
+    /// Converts a time by PostgreSQL's clock to this clock, both in milliseconds since 1970. PostgreSQL decides when an order
+    /// expires, and pages count down by this clock.
     pub(crate) fn of_sql(&self, sql_ms: i64) -> i64 {
         sql_ms - self.sql_ahead.load(Relaxed)
     }
@@ -69,7 +69,7 @@ impl Clock {
         Ok(())
     }
 
-    /// Compares again and again.
+    /// Compares the clocks again and again, until `stop`.
     pub(crate) async fn follow(&self, redis: &RedisStore, sql: &PgPool, stop: &CancellationToken) {
         let compare = || async move {
             self.set(redis, PROMPT).await?;

@@ -9,36 +9,36 @@ use crate::{
     shop::{self, config::seconds},
 };
 
-/// For learning. Whoever reads this can be every buyer, so it is refused for selling.
+/// The secret of the demo mode. Everybody who reads it can act as every buyer, so production mode refuses it.
 const DEMO_SECRET: &str = "everybody who reads the source of chapter 6 knows this";
 
 /// Chapter 6's settings.
 #[derive(Debug, Clone, clap::Parser)]
 #[command(version, about = "The flash sale on Redis, a message queue and PostgreSQL")]
-// Sixteen times chapter 4's places, 8 MiB: a hundred thousand clients then hardly ever share one.
+// Sixteen times chapter 4's buckets, 8 MiB: then even 100,000 clients hardly ever share one.
 #[command(mut_arg("client_buckets", |buckets| buckets.default_value("1048576")))]
-// A client is an address here that has not logged in, and an office of fifty needs a hundred requests for that: twice as many.
-#[command(mut_arg("client_rate", |rate| rate.default_value("50").help("Requests a second before the login that one IP address may make")))]
+// Here a client is an IP address before the login. An office of 50 buyers needs 100 requests to log in; the burst allows 200.
+#[command(mut_arg("client_rate", |rate| rate.default_value("50").help("Requests a second of one IP address, before the login")))]
 #[command(mut_arg("client_burst", |burst| burst.default_value("200").help("Tokens in the bucket of one IP address")))]
 pub struct Config {
-    /// What to do instead of running the shop
+    /// A command to run instead of the shop
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// The shop's.
+    /// The shop's settings.
     #[command(flatten)]
     pub shop: shop::Config,
 
-    /// What a client may ask for.
+    /// The rate limit of an IP address.
     #[command(flatten)]
     pub clients: ClientLimits,
 
-    /// What a buyer may ask for.
+    /// The rate limit of a session.
     #[command(flatten)]
     pub sessions: SessionLimits,
 
-    /// redis://:password@host:port/: who gets a unit is decided there; rediss:// with TLS. The certificate is judged by the system's
-    /// list of authorities, or that in SSL_CERT_FILE; for PostgreSQL, DATABASE_URL says ?sslmode=verify-full
+    /// redis://:password@host:port/: Redis, which decides who gets a unit; rediss:// with TLS. Certificates are checked with the
+    /// system's list of authorities, or the one in SSL_CERT_FILE; for PostgreSQL, add ?sslmode=verify-full to DATABASE_URL
     #[arg(long, env = "REDIS_URL", value_name = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<String>,
 
@@ -46,38 +46,39 @@ pub struct Config {
     #[arg(long, env = "AMQP_URL", value_name = "AMQP_URL", hide_env_values = true)]
     pub amqp_url: Option<String>,
 
-    /// What this process does; each may run any number of times
+    /// What this process does; any number of processes may have the same role
     #[arg(long, env = "ROLE", value_name = "ROLE", value_enum, default_value_t = Role::All)]
     pub role: Role,
 
-    /// What the names of keys and queues begin with, so that several shops can share the servers
+    /// Prefix of all keys and queues, so that several shops can share the servers
     #[arg(long, env = "NAMESPACE", value_name = "NAMESPACE", default_value = "oversold", value_parser = namespace)]
     pub namespace: String,
 
-    /// At least 32 bytes that nobody else knows, the same for all instances: sessions are signed with it
-    /// [default, in demo mode only: one that stands in this source]
+    /// Secret of at least 32 bytes that signs sessions, the same for all instances
+    /// [default, in demo mode only: one from this source code]
     #[arg(long, env = "SESSION_SECRET", value_name = "SESSION_SECRET", hide_env_values = true)]
     pub session_secret: Option<String>,
 
-    /// Whether the secret may be the one that everybody knows
+    /// Whether the secret from the source code is allowed
     #[arg(long, env = "MODE", value_name = "MODE", value_enum, default_value_t = Mode::Demo)]
     pub mode: Mode,
 
-    /// Secrets that signed before it, or will after it: still believed, with commas. To change a secret: name the new one here on
-    /// all instances, then let them change places, and remove the old one after 12 hours
+    /// Other secrets whose signatures are accepted, separated by commas. To change the secret: add the new one here on all
+    /// instances, then swap the two on all instances, and remove the old one after 12 hours
     #[arg(long, env = "OTHER_SECRETS", value_name = "OTHER_SECRETS", value_delimiter = ',', hide_env_values = true)]
     pub other_secrets: Vec<String>,
 
-    /// Other sites whose pages may use this shop, as `https://shop.example`, with commas; its own always may [default: none]
+    /// Other origins whose pages may use this shop, as `https://shop.example`, separated by commas; the shop's own page always may
+    /// [default: none]
     #[arg(long, env = "ORIGINS", value_name = "ORIGINS", value_delimiter = ',', value_parser = origin)]
     pub origins: Vec<String>,
 
-    /// What is asked of an attempt.
+    /// The rules of a purchase.
     #[command(flatten)]
     pub rules: Rules,
 
-    /// Seconds after which a reservation that no worker has turned into an order is turned into one straight from Redis; they count
-    /// from when its path was issued
+    /// Seconds after which a reservation that no worker has turned into an order is placed directly from Redis, counted from when
+    /// its path was issued
     #[arg(long, env = "PLACE_AFTER", value_name = "PLACE_AFTER", default_value = "10", value_parser = seconds)]
     pub place_after: Duration,
 
@@ -85,62 +86,62 @@ pub struct Config {
     #[arg(long, env = "RECONCILE_EVERY", value_name = "RECONCILE_EVERY", default_value = "5", value_parser = seconds)]
     pub reconcile_every: Duration,
 
-    /// Seconds in which an order is to be paid, before its unit is sold again
+    /// Seconds a buyer has to pay for an order, before its unit is sold again
     #[arg(long, env = "PAY_WITHIN", value_name = "PAY_WITHIN", default_value = "900", value_parser = seconds)]
     pub pay_within: Duration,
 
-    /// http://name:secret@host:port/: the payment provider. Without one, nobody can pay
+    /// http://name:secret@host:port/: the payment provider. Without one, orders cannot be paid
     #[arg(long, env = "PROVIDER_URL", value_name = "PROVIDER_URL", hide_env_values = true)]
     pub provider_url: Option<Url>,
 
-    /// Where the provider can reach this shop, to say that there is news [default: the address that it listens at]
+    /// URL at which the provider can reach this shop to report a change [default: the address it listens on]
     #[arg(long, env = "CALLBACK_URL", value_name = "CALLBACK_URL")]
     pub callback_url: Option<Url>,
 
-    /// Seconds until a request to Redis counts as unanswered; it may have been carried out
+    /// Seconds until a command to Redis counts as unanswered; it may have been executed
     #[arg(long, env = "REDIS_TIMEOUT", value_name = "REDIS_TIMEOUT", default_value = "2", value_parser = seconds)]
     pub redis_timeout: Duration,
 }
 
-/// What is asked of an attempt beside a unit.
+/// The rules of a purchase.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct Rules {
-    /// Attempts that one buyer may make in a while, at whichever instance
+    /// Attempts of one buyer in a frequency window, at all instances together
     #[arg(long, env = "FREQUENCY_LIMIT", value_name = "FREQUENCY_LIMIT", default_value_t = 6,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub frequency_limit: u32,
 
-    /// Seconds after which all buyers' counts start again
+    /// Length of the frequency window in seconds; it is the same window for all buyers
     #[arg(long, env = "FREQUENCY_WINDOW", value_name = "FREQUENCY_WINDOW", default_value = "10",
           value_parser = seconds)]
     pub frequency_window: Duration,
 
-    /// Buyers of one sale who are counted at the same time, about 70 bytes of Redis each; more are told to come back
+    /// Buyers of one sale that Redis counts in a window, about 70 bytes each; more are refused as overloaded
     #[arg(long, env = "FREQUENCY_BUYERS", value_name = "FREQUENCY_BUYERS", default_value_t = 200_000,
           value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     pub frequency_buyers: u32,
 
-    /// Whether a sum is asked between the click and the address to buy at: it spreads the crowd over some seconds
+    /// Whether a buyer has to solve a sum before getting the purchase path, which spreads a crowd over some seconds
     #[arg(long, env = "PUZZLE", value_name = "PUZZLE", value_enum, default_value_t = Puzzle::On)]
     pub puzzle: Puzzle,
 
-    /// Seconds for which an address to buy at is good, and the puzzle before it
+    /// Seconds for which a purchase path is valid, and the puzzle before it
     #[arg(long, env = "PATH_TTL", value_name = "PATH_TTL", default_value = "60",
           value_parser = seconds)]
     pub path_ttl: Duration,
 
-    /// Attempts that may wait for Redis in this process; from half of them on, some are told to come back
+    /// Attempts that may wait for Redis in this process; above half of it, a growing share is refused
     #[arg(long, env = "WAITING", value_name = "WAITING", default_value_t = 20_000,
           value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub waiting: u32,
 }
 
-/// Whether there is an entry puzzle.
+/// Whether buyers get an entry puzzle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Puzzle {
     /// A sum for every buyer
     On,
-    /// Straight to the address
+    /// No puzzle
     Off,
 }
 
@@ -149,54 +150,54 @@ pub enum Puzzle {
 pub enum Role {
     /// Takes requests: reserve and notify
     Api,
-    /// Carries reservations to SQL and unpaid units back: relay, worker and release
+    /// Moves reservations to SQL and releases unpaid units: relay, worker, release and upkeep
     Worker,
     /// Both
     All,
 }
 
-/// Whether this is for learning.
+/// Whether the shop is for learning or for real sales.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Mode {
-    /// For learning: a secret that everybody knows will do
+    /// For learning: the secret from the source code is allowed
     Demo,
-    /// For selling: a secret of one's own is needed
+    /// For real sales: a secret of your own is required
     Production,
 }
 
-/// What else the program can do.
+/// The operator's commands.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Command {
-    /// Puts a sale up in SQL and in Redis, and ends. Again, it changes nothing
+    /// Creates a sale in SQL and in Redis. Repeated, it changes nothing
     Seed(SeedArgs),
-    /// Makes Redis anew from SQL, for one sale or for all: nothing is sold until what is under way has arrived. An instance that
-    /// carries does so by itself when Redis has lost a sale
+    /// Rebuilds Redis from SQL, for one sale or for all. A sale is closed until what is under way has arrived in SQL. Worker
+    /// instances do this by themselves when Redis has lost a sale
     Rebuild(Which),
-    /// Compares Redis, outbox, queue and SQL, says where they differ, and places reservations that were lost on the way. An
-    /// instance that carries does so by itself every few seconds
+    /// Compares Redis, outbox, queue and SQL, prints the differences, and places reservations that were lost on the way. Worker
+    /// instances do this by themselves every few seconds
     Reconcile(Which),
     /// Puts a buyer on the deny list, or takes one off
     Deny(DenyArgs),
-    /// Gives back what was paid for an order, and sells its unit again
+    /// Refunds a paid order, and puts its unit on sale again
     Refund(RefundArgs),
 }
 
-/// What is given back.
+/// The arguments of `refund`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct RefundArgs {
     /// The order's number
     pub order: i64,
 }
 
-/// Which sales.
+/// The arguments of `rebuild` and `reconcile`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Which {
-    /// A sale's number [default: all that are not over for a day]
+    /// A sale's id [default: all sales that closed less than a day ago, are open or open later]
     #[arg(long)]
     pub sale: Option<i64>,
 }
 
-/// Who is denied.
+/// The arguments of `deny`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DenyArgs {
     /// The name that the buyer logs in with
@@ -207,35 +208,35 @@ pub struct DenyArgs {
     pub lift: bool,
 }
 
-/// A sale to be put up.
+/// The arguments of `seed`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct SeedArgs {
-    /// Its number
+    /// The sale's id
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i64).range(1..=crate::order_id::MOST_SALES))]
     pub sale: i64,
 
-    /// What is sold
+    /// The item's name
     #[arg(long, default_value = "Mechanical keyboard, last year's")]
     pub name: String,
 
-    /// What one unit costs, in cents
+    /// The price of one unit, in cents
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(0..))]
     pub price_cents: i64,
 
-    /// Units
+    /// The stock
     #[arg(long, default_value_t = 100)]
     pub units: u32,
 
-    /// Seconds from now until it opens
+    /// Seconds from now until the sale opens
     #[arg(long, default_value_t = 0)]
     pub from_now: u32,
 
-    /// Seconds it stays open
+    /// Seconds the sale stays open
     #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..))]
     pub lasts: u32,
 }
 
-/// Where the three servers are.
+/// The URLs of the three servers.
 pub(crate) struct Urls {
     pub(crate) postgres: Url,
     pub(crate) redis: Url,
@@ -243,7 +244,10 @@ pub(crate) struct Urls {
 }
 
 impl Config {
-    /// Where the servers are; if that was not said, what is needed and the command that gives it.
+    /// The URLs of the servers.
+    ///
+    /// # Errors
+    /// A URL is missing or wrong. The error lists what is needed, and the command that starts private servers.
     pub(crate) fn urls(&self) -> anyhow::Result<Urls> {
         let given = [
             ("DATABASE_URL", "PostgreSQL, the record of sales and orders", &self.shop.database_url),
@@ -275,7 +279,10 @@ impl Config {
         Ok(urls)
     }
 
-    /// What sessions and paths are signed with.
+    /// The signer of sessions and paths.
+    ///
+    /// # Errors
+    /// A secret is too short, contains a comma, or is the public one in production mode.
     pub(crate) fn signer(&self) -> anyhow::Result<Signer> {
         let secret = self.session_secret.as_deref().unwrap_or(DEMO_SECRET);
         ensure!(secret.len() >= 32, "SESSION_SECRET has {} bytes; it needs 32 or more", secret.len());

@@ -14,52 +14,52 @@ use crate::{
     shop::{self, problem},
 };
 
-/// Why a request gets no for an answer, beyond what earlier chapters say.
+/// Why a request is refused. Each variant becomes a problem document (RFC 9457) with a stable `type`.
 #[derive(Debug)]
 pub(crate) enum Error {
-    /// What earlier chapters say, too.
+    /// A refusal that earlier chapters have as well.
     Shop(shop::Error),
     /// 403 `blocked` or 429 `rate-limited`, by chapter 4's limit.
     Limit(Refusal),
-    /// 409 `sold-out`: no unit is left. Whether some may come back, because they are not paid for.
+    /// 409 `sold-out`: no unit is left.
     SoldOut {
-        /// Whether some may.
+        /// Whether units may become free again, because they are not paid yet.
         units_may_return: bool,
     },
-    /// 409 `limit-reached`: one unit for each buyer, and you have yours: the order, if we still find it.
+    /// 409 `limit-reached`: the buyer has a unit already, with this order. `None` if the order was not found.
     LimitReached(Option<OrderId>),
-    /// 404 `wrong-path`: made up, another's, used, or too old.
+    /// 404 `wrong-path`: the path is forged, another buyer's, used or expired.
     WrongPath,
-    /// 403 `wrong-answer`: to the puzzle; or it is another's, too old, or answered.
+    /// 403 `wrong-answer`: the answer is wrong, or the puzzle is another buyer's, expired or answered already.
     WrongAnswer,
-    /// 429 `rate-limited`: so many attempts, and how long to wait.
+    /// 429 `rate-limited`: too many attempts; the window ends after this time.
     TooOften(Duration),
     /// 403 `blocked`: this buyer is on the deny list.
     Denied,
-    /// 403 `cross-site`: another site had the browser ask.
+    /// 403 `cross-site`: another site's page had the browser send the request.
     CrossSite,
-    /// 403 `not-open`.
+    /// 403 `not-open`: the sale opens later.
     NotOpen,
-    /// 410 `closed`: the sale is over, or the order has expired.
+    /// 410 `closed`: the sale is over, or the order has ended.
     Closed(&'static str),
-    /// 503 `overloaded`: a server that this needs is away, or the sale is being made ready. Nothing was changed.
+    /// 503 `overloaded`: a server does not answer, or the sale is being rebuilt. Nothing was changed.
     Unavailable(&'static str),
-    /// 503 `timed-out`: asked, and no answer came in time. Not a no: ask again with the same idempotency key.
+    /// 503 `timed-out`: Redis did not answer in time, so a unit may be reserved. Repeat the request with the same idempotency key.
     Unanswered,
-    /// 503 `timed-out`: nobody knows yet what came of the payment.
+    /// 503 `timed-out`: the result of the payment is not known yet.
     PaymentUnknown,
-    /// 402 `declined`: the card was not charged, and this payment is over.
+    /// 402 `declined`: the card was not charged, and this payment has ended.
     Declined(&'static str),
-    /// 409 `conflict`, with a reason.
+    /// 409 `conflict`: the order does not allow this now; with the reason.
     Conflict(&'static str),
-    /// 409 `limit-reached`: this order has seen too many payments.
+    /// 409 `limit-reached`: there were too many payments for this order.
     TooManyPayments,
-    /// 422 `key-reused`: the idempotency key came with another request before.
+    /// 422 `key-reused`: the idempotency key was used for another request.
     KeyReused,
 }
 
 impl Error {
-    /// 400 `invalid-request`.
+    /// 400 `invalid-request`, with the reason.
     pub(crate) fn invalid(detail: impl Into<String>) -> Error {
         Error::Shop(shop::Error::InvalidRequest(StatusCode::BAD_REQUEST, detail.into()))
     }
@@ -124,7 +124,7 @@ impl IntoResponse for Error {
     }
 }
 
-/// A problem document that says more.
+/// A problem document with more members.
 fn with(status: StatusCode, kind: &str, detail: &str, more: Value) -> Response {
     let mut body =
         json!({ "type": kind, "title": kind.replace('-', " "), "status": status.as_u16(), "detail": detail });
@@ -134,10 +134,12 @@ fn with(status: StatusCode, kind: &str, detail: &str, more: Value) -> Response {
     (status, [(header::CONTENT_TYPE, "application/problem+json")], Json(body)).into_response()
 }
 
+/// Adds `Retry-After: 1`.
 fn later(response: Response) -> Response {
     after(response, 1)
 }
 
+/// Adds `Retry-After`, in seconds.
 fn after(mut response: Response, seconds: u64) -> Response {
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response
@@ -155,7 +157,7 @@ impl From<shop::Error> for Error {
     }
 }
 
-/// For statements of which a failure leaves nothing changed, or nothing that a repetition would not find.
+/// Only for statements that may be repeated: after an error, nothing was changed, or the repetition finds what was.
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match crate::sql::is_unavailable(&error) {

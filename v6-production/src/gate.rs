@@ -12,12 +12,19 @@
 //! 8. the path again: it has not expired, and no unit was bought with it
 //! 9. one unit per buyer
 
+/// Rate limits by IP address and by session.
 pub(crate) mod limits;
+/// Cross-site requests.
 pub(crate) mod origin;
+/// The hidden purchase path.
 pub(crate) mod path;
+/// The entry puzzle.
 pub(crate) mod puzzle;
+/// The login and its cookie.
 pub(crate) mod session;
+/// Signatures with HMAC.
 pub(crate) mod signer;
+/// Signed tokens, for paths and puzzles.
 pub(crate) mod ticket;
 
 use std::{net::SocketAddr, sync::Arc};

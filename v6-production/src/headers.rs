@@ -1,26 +1,27 @@
-//! What every answer says to a browser and to a cache, unless it has said something else.
+//! Headers for browsers and caches that every answer has, unless its handler has set them.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// The same for everybody, and good for a second: an edge that keeps it asks once a second, however many ask the edge.
+/// For answers that are the same for all buyers. A cache at the edge may keep them for a second, and then requests them once a
+/// second for all its clients.
 pub(crate) const FOR_A_SECOND: HeaderValue = HeaderValue::from_static("public, max-age=0, s-maxage=1");
 
-/// Of what is no page: a browser that shows it, or is made to frame it, is to run and load nothing.
+/// The content security policy of everything but the page: a browser that shows it loads and runs nothing.
 const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; sandbox");
 
-/// On every answer.
+/// Headers of every answer.
 const ALWAYS: [(HeaderName, HeaderValue); 4] = [
-    // No other site is to learn the address that somebody has come from: it may be one to buy at.
+    // Other sites must not learn this URL, because it may contain a purchase path.
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
 
-/// On what a browser shows as a page. JSON has no use for it, and a stampede has ten thousand answers to write.
+/// Headers of HTML pages. JSON does not need them, and a stampede has ten thousand answers to write.
 const ON_PAGES: [(HeaderName, HeaderValue); 2] = [
     (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
-    // What a browser would let a page do that this one does not.
+    // Browser features that the page does not use.
     (
         HeaderName::from_static("permissions-policy"),
         HeaderValue::from_static(
@@ -30,10 +31,10 @@ const ON_PAGES: [(HeaderName, HeaderValue); 2] = [
     ),
 ];
 
-/// For two years, by TLS only. Said where `--mode production` promises that there is TLS: a browser does not forget it.
+/// HSTS for two years. Only sent with `--mode production`, which promises TLS, because browsers remember it.
 const TLS_ONLY: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
 
-/// Adds them. What a route has said of caching, and the page of what it may load, stands.
+/// Adds the headers. `Cache-Control` and `Content-Security-Policy` are kept if the handler has set them.
 pub(crate) fn add(headers: &mut HeaderMap, over_tls: bool) {
     for (name, value) in ALWAYS {
         headers.insert(name, value);
@@ -46,6 +47,6 @@ pub(crate) fn add(headers: &mut HeaderMap, over_tls: bool) {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, TLS_ONLY);
     }
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(NOTHING);
-    // An order is its buyer's, and a refusal is of this moment.
+    // Orders are private, and a refusal may be out of date at once.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }

@@ -23,7 +23,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Which servers this process misses, and which sales Redis has closed.
+/// The servers that do not answer, and the sales that are closed in Redis.
 #[derive(Default)]
 pub(crate) struct Health(RwLock<Vec<&'static str>>, RwLock<Vec<i64>>);
 
@@ -32,7 +32,7 @@ impl Health {
         self.0.read().map(|missing| missing.clone()).unwrap_or_default()
     }
 
-    /// Sales from which nothing is sold before they are rebuilt.
+    /// Sales that are closed until they are rebuilt.
     pub(crate) fn closed_sales(&self) -> Vec<i64> {
         self.1.read().map(|closed| closed.clone()).unwrap_or_default()
     }
@@ -57,7 +57,8 @@ impl Health {
     }
 }
 
-/// Tries again and again what this role needs of each server, a write included: a replica answers, too.
+/// Tries again and again what this role needs of each server, until the shop stops. It includes a write, because a read-only
+/// replica answers as well.
 pub(crate) async fn follow(health: Arc<Health>, app: App, transport: Transport, role: Role) {
     let asked = &Mutex::new(None);
     let (health, app, transport, stop) = (&health, &app, &transport, &app.stop);
@@ -81,7 +82,7 @@ pub(crate) async fn follow(health: Arc<Health>, app: App, transport: Transport, 
 }
 
 async fn sql(sql: &PgPool, role: Role) -> anyhow::Result<()> {
-    // A write that changes no row: refused all the same where nothing may be written.
+    // A write that changes no row. A read-only server refuses it.
     let ask = if role.carries() { "update leases set number = number where false" } else { "select 1" };
     sqlx::query(ask).execute(sql).await?;
     metrics::gauge!("pool_connections").set(f64::from(sql.size()));
@@ -89,7 +90,7 @@ async fn sql(sql: &PgPool, role: Role) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How many reservations wait for a relay, and for how long the first of them.
+/// Tries Redis, and measures how many reservations wait for a relay and how long the oldest one has waited.
 async fn redis(health: &Health, app: &App) -> anyhow::Result<()> {
     app.redis.try_write().await?;
     let sales = app.catalogue.all();
@@ -113,7 +114,7 @@ async fn redis(health: &Health, app: &App) -> anyhow::Result<()> {
     closed_sales(health, app).await
 }
 
-/// Which sales Redis has closed: those that it does not have in the epoch that SQL says.
+/// Finds the closed sales: those that Redis does not have in the epoch of SQL.
 async fn closed_sales(health: &Health, app: &App) -> anyhow::Result<()> {
     let sales = app.catalogue.all();
     let mut numbers: Vec<i64> = sales.keys().copied().collect();
@@ -124,19 +125,19 @@ async fn closed_sales(health: &Health, app: &App) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The connection that RabbitMQ is asked on, and whether it has answered the last time.
+/// The connection to RabbitMQ, and whether the last check on it succeeded.
 type Asked = Mutex<Option<(Arc<Link>, bool)>>;
 
-/// How many messages wait for a worker, and whether RabbitMQ takes more.
+/// Tries to publish, and measures how many messages wait in each queue.
 async fn queues(transport: &Transport, asked: &Asked) -> anyhow::Result<()> {
     let kept = || asked.lock().unwrap_or_else(PoisonError::into_inner);
     let last = kept().clone();
     let link = match last {
-        // One that is blocked cannot be closed, and those that were given up would pile up.
+        // A blocked connection cannot be closed. If it were abandoned, such connections would pile up.
         Some((link, answered)) if answered || link.is_blocked() => link,
         _ => Arc::new(transport.connect().await?),
     };
-    *kept() = Some((link.clone(), false)); // we may be broken off while we wait
+    *kept() = Some((link.clone(), false)); // the time-out may cancel us while we wait
     link.try_publish().await?;
     let Transport { orders, dead, parked, later, .. } = transport;
     for (name, queue) in [("orders", orders), ("dead", dead), ("parked", parked), ("later", later)] {

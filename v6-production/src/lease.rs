@@ -1,9 +1,9 @@
-//! A lease: the right to do something alone, for a limited time, under a number.
+//! A lease with a TTL and a fencing token: the right to do something alone, for a limited time.
 //!
-//! The time is for holders that die: the lease ends by itself, and nobody has to clean up. The number is for holders that
-//! sleep. A process can be frozen, or its writes can hang in the network, while the lease passes to another one. When it wakes
-//! it still believes that it is the holder. So each holder has a higher number than the last, every write carries it as a
-//! *fencing token*, and Redis and PostgreSQL refuse a number that is lower than one they have seen.
+//! The TTL is for holders that die: the lease expires, and nobody has to clean up. The fencing token is for holders that are
+//! delayed. A process can be frozen, or its writes can hang in the network, while the lease passes to another process. When it
+//! wakes up, it still believes that it is the holder. So each holder has a higher number than the last one, every write carries it,
+//! and Redis and PostgreSQL refuse a number that is lower than one they have seen.
 
 use std::{
     process,
@@ -17,17 +17,17 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::sql::in_time;
 
-/// How long a lease lasts that is not renewed: so long nobody does the work of a holder that is lost.
+/// How long a lease lasts without renewal. When a holder dies, nobody does its work for this time.
 const TTL: Duration = Duration::from_secs(5);
-/// How often a holder renews it. It may fail three times.
+/// How often a holder renews its lease. Three renewals in a row may fail.
 const RENEW_EVERY: Duration = Duration::from_secs(1);
 
-/// A lease that this process holds, or has held: [`number`](Lease::number) knows.
+/// A lease that this process has taken. [`number`](Lease::number) fails once it has run out.
 pub(crate) struct Lease {
     sql: PgPool,
     name: String,
     number: i64,
-    /// By our own clock, which does not stand still while we are frozen.
+    /// When the lease runs out, by this process's clock, which goes on while the process is frozen.
     ends: Mutex<Instant>,
 }
 
@@ -35,7 +35,7 @@ impl Lease {
     /// Takes a lease by compare-and-swap; `None` if another process holds it.
     ///
     /// # Errors
-    /// The database's.
+    /// PostgreSQL fails.
     pub(crate) async fn take(sql: &PgPool, name: &str) -> sqlx::Result<Option<Lease>> {
         let asked = Instant::now();
         let take = "insert into leases as last (name, holder, number, expires_at) values ($1, $2, 1, now_ms() + $3)
@@ -45,24 +45,24 @@ impl Lease {
                     returning number";
         let take = sqlx::query_scalar(take).bind(name).bind(&*HOLDER).bind(TTL.as_millis() as i64);
         let number: Option<i64> = in_time(take.fetch_optional(sql)).await?;
-        // Counted from before we asked: by our clock it ends a little earlier than by the database's.
+        // Counted from before the query, so that it ends earlier by our clock than by the database's.
         let lease = |number| Lease { sql: sql.clone(), name: name.into(), number, ends: Mutex::new(asked + TTL) };
         Ok(number.map(lease))
     }
 
-    /// The number that every write carries.
+    /// The fencing token, which every write carries.
     ///
     /// # Errors
-    /// The lease has run out by our own clock: then nothing may be written any more.
+    /// The lease has run out by this process's clock, so it must not write any more.
     pub(crate) fn number(&self) -> anyhow::Result<i64> {
         ensure!(Instant::now() < self.ends(), "the lease on {} has run out", self.name);
         Ok(self.number)
     }
 
-    /// Does `work` and renews the lease meanwhile. When the lease is lost, the work is broken off.
+    /// Runs `work` and renews the lease meanwhile. If the lease is lost, the work is cancelled.
     ///
     /// # Errors
-    /// The work's, or the lease is lost.
+    /// The work fails, or the lease is lost.
     pub(crate) async fn while_held<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
         tokio::select! {
             done = work => done,
@@ -70,11 +70,10 @@ impl Lease {
         }
     }
 
-    /// Sees to it that the rest of a transaction is done by the holder or not at all: until it ends, nobody else can take the
-    /// lease.
+    /// Ensures that only the holder can commit this transaction: until it ends, no other process can take the lease.
     ///
     /// # Errors
-    /// Another process has it, or the database's.
+    /// Another process has the lease, or PostgreSQL fails.
     pub(crate) async fn confirm(&self, tx: &mut PgConnection) -> anyhow::Result<()> {
         let query = "select true from leases where name = $1 and number = $2 for share";
         let query = sqlx::query_scalar::<_, bool>(query).bind(&self.name).bind(self.number()?);
@@ -82,7 +81,7 @@ impl Lease {
         ours.map(drop).with_context(|| format!("another process has taken the lease on {}", self.name))
     }
 
-    /// Gives it back, so that the next holder need not wait. An error is no harm: the lease ends by itself.
+    /// Releases the lease, so that the next holder need not wait. An error does no harm, because the lease expires.
     pub(crate) async fn release(self) {
         let update = "update leases set expires_at = 0 where name = $1 and number = $2";
         let update = sqlx::query(update).bind(&self.name).bind(self.number).execute(&self.sql);
@@ -91,7 +90,7 @@ impl Lease {
         }
     }
 
-    /// Renews it until that fails for too long.
+    /// Renews the lease until it is lost. Returns the reason.
     async fn renew(&self) -> anyhow::Error {
         loop {
             sleep(RENEW_EVERY).await;
@@ -119,5 +118,5 @@ impl Lease {
     }
 }
 
-/// Who holds a lease, for people who look into the table.
+/// The name of this process in the table of leases, for operators.
 static HOLDER: LazyLock<String> = LazyLock::new(|| format!("process {} ({:08x})", process::id(), fastrand::u32(..)));

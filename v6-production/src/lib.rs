@@ -20,9 +20,9 @@
 //! 4. `notify` tells the buyer.
 //! 5. `release` puts units of unpaid orders on sale again.
 //!
-//! Then what supports them: `gate` decides who may buy, `payment` charges the card, `page` is the web page, and `upkeep` keeps Redis
-//! consistent with SQL. `sql`, `redis_store` and `transport` connect to the three servers. `routes` is the router with its layers
-//! in order, `links` has every address, and `run` starts all of it.
+//! Then what supports them: `gate` decides who may buy, `payment` charges the card, `page` is the web page, and `upkeep` keeps
+//! Redis consistent with SQL. `sql`, `redis_store` and `transport` connect to the three servers. `routes` is the router with its
+//! layers in order, `links` has every address, and `run` starts all of it.
 
 /// Step 1 of an order: reserves a unit in Redis.
 mod reserve;

@@ -1,8 +1,10 @@
 //! The path of an order, 4 of 5: reserve → relay → worker → **notify** → release.
-//! In: what became of orders, from whoever committed it. Out: a message on the WebSocket of each buyer who waits.
-//! When it breaks: a push is a hint. What was not pushed is found in SQL a second later; and who has no WebSocket asks.
+//! In: the ids of orders whose status has changed. Out: a message on the WebSocket of each buyer who waits for one.
+//! When it breaks: a push is a hint. A lost push is found in SQL within a second, and a client without a WebSocket polls.
 
+/// Publishes which orders have changed.
 pub(crate) mod notices;
+/// The orders that clients of this process wait for.
 pub(crate) mod watchers;
 
 use std::time::Duration;
@@ -28,21 +30,21 @@ use crate::{
     shop::{Buyer, Path},
 };
 
-/// How long one stays open at most.
+/// How long a WebSocket stays open at most.
 const LASTS: Duration = Duration::from_secs(3600);
-/// Bytes of a message, or of a frame, that a buyer may send: there is nothing to say.
+/// The longest message or frame that a buyer may send, in bytes. No message is expected.
 const LONGEST: usize = 1024;
-/// How often we ask whether somebody is still there; who says nothing for so long is not, and the place is another's.
+/// How often a WebSocket is pinged.
 const PING_EVERY: Duration = Duration::from_secs(20);
+/// A WebSocket is closed if nothing arrives for this long.
 const SILENT: Duration = Duration::from_secs(45);
 /// How long a buyer may take to read a message.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// `WS /orders/{order_id}/watch`: one JSON message now, one whenever the order's status changes, and a close when it
-/// cannot change any more.
+/// `WS /orders/{order_id}/watch`: sends the order as JSON now and after every change of its status, and closes when the status is final.
 ///
 /// # Errors
-/// 404 `not-found`: not this buyer's; 503 `overloaded`: too many wait here, poll instead.
+/// 404 `not-found`: there is no such order, or it is another buyer's; 503 `overloaded`: too many clients wait, poll instead.
 pub(crate) async fn watch(
     app: State<App>,
     Path(OrderPath { order_id }): Path<OrderPath>,
@@ -50,16 +52,16 @@ pub(crate) async fn watch(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Error> {
     let upgrade = upgrade.map_err(|rejection| Error::invalid(rejection.body_text()))?;
-    // First it is theirs: places are few, and not for strangers.
+    // First check that it is this buyer's order: places are limited.
     orders::find(&app, order_id, buyer).await?;
-    // Then subscribed, and then looked: nothing falls between.
+    // Subscribe first, then look, so that no change falls between.
     let news =
         app.watchers.subscribe(order_id, buyer).ok_or(Error::Unavailable("too many wait here: poll the order"))?;
     let standing = orders::find(&app, order_id, buyer).await?;
     let under_way = app.tasks.token();
     let follow = move |socket| async move {
         let _under_way = under_way;
-        // Keeps the app, and with it who tells us: else there would be silence in the moment in which it stops, and no goodbye.
+        // This keeps the app alive, and with it the sender of news. Otherwise the socket would end without a close frame at a stop.
         let _ = timeout(LASTS, follow(socket, order_id, standing, news, &app)).await;
     };
     Ok(upgrade.max_message_size(LONGEST).max_frame_size(LONGEST).on_upgrade(follow))
@@ -89,7 +91,7 @@ async fn follow(
                         _ => {}
                     }
                 }
-                // A buyer has nothing to say, and may go.
+                // No message is expected, but the client may close the socket.
                 said = socket.recv() => match said? {
                     Ok(_) => heard = Instant::now(),
                     Err(error) => {

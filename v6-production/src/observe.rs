@@ -16,7 +16,7 @@ use crate::{config::Role, health::Health, shop, supervise::not_running};
 /// Routes that are not counted, because machines request them all the time.
 const OPERATORS: [&str; 3] = ["/metrics", "/healthz", "/readyz"];
 
-/// Counts an answer, by its route and never by its address: an address can carry a secret, and there is no end of them.
+/// Counts an answer by its route and status. The URL is not a label: it can contain a secret, and there are too many of them.
 pub(crate) fn count(route: &str, status: StatusCode) {
     if !OPERATORS.contains(&route) {
         let labels = [("route", route.to_owned()), ("status", status.as_u16().to_string())];
@@ -24,12 +24,10 @@ pub(crate) fn count(route: &str, status: StatusCode) {
     }
 }
 
-/// `GET /readyz`: whether requests are to come here, which servers do not do what is needed of them, and which tasks of this
-/// process do not run.
+/// `GET /readyz`: whether a load balancer should send requests here, which servers do not answer, and which tasks do not run.
 ///
-/// A server that all instances share takes all of them out at once when it is down, if that is called not ready. So it is not
-/// ready only without what it cannot work without: to take requests that is Redis, the others may come back later; to carry, it
-/// is all three, and its tasks.
+/// All instances share the servers. If a missing server always meant "not ready", its failure would take all instances out at once.
+/// So an instance that takes requests is not ready only without Redis. A pure worker needs all three servers and its tasks.
 pub(crate) async fn ready(State((health, role)): State<(Arc<Health>, Role)>) -> Response {
     let (missing, stopped) = (health.missing(), not_running());
     let able = missing.is_empty() && stopped.is_empty();
@@ -41,7 +39,7 @@ pub(crate) async fn ready(State((health, role)): State<(Arc<Health>, Role)>) -> 
         };
         return shop::problem(StatusCode::SERVICE_UNAVAILABLE, "overloaded", &detail);
     }
-    // Another instance sells no more of a closed sale than this one.
+    // A closed sale is closed for all instances, so this one stays ready.
     let closed_sales = health.closed_sales();
     let status = if able && closed_sales.is_empty() { "ready" } else { "degraded" };
     let body = json!({ "status": status, "missing": missing, "stopped": stopped, "closed_sales": closed_sales });

@@ -1,4 +1,4 @@
-//! What an operator does beside running the shop.
+//! The operator's commands: seed, rebuild, reconcile, deny and refund.
 
 use anyhow::{bail, ensure};
 use sqlx::PgPool;
@@ -17,7 +17,7 @@ use crate::{
     upkeep::{Upkeep, deny, rebuild::Why, seed::seed, walk::Walk},
 };
 
-/// The three of them.
+/// The connections to the three servers.
 #[derive(Clone)]
 pub(crate) struct Servers {
     pub(crate) sql: PgPool,
@@ -26,7 +26,7 @@ pub(crate) struct Servers {
 }
 
 impl Servers {
-    /// Connects; unlike a shop, an operator wants to know at once if that fails.
+    /// Connects. Unlike the shop, a command does not wait for a server that does not answer.
     async fn connect(config: &Config) -> anyhow::Result<Servers> {
         let urls = config.urls()?;
         let connecting = async {
@@ -51,10 +51,10 @@ impl Servers {
     }
 }
 
-/// Does what the command line says, and ends.
+/// Runs one command.
 ///
 /// # Errors
-/// A server is away, or what is asked cannot be done.
+/// A server does not answer, or the command cannot be done.
 pub(crate) async fn operate(config: &Config, command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Seed(args) => put_up(config, &[args.sale()]).await,
@@ -65,10 +65,10 @@ pub(crate) async fn operate(config: &Config, command: &Command) -> anyhow::Resul
     }
 }
 
-/// Puts sales up, as `seed` does.
+/// Creates sales, like the command `seed`.
 ///
 /// # Errors
-/// A server is away, or a sale's number is too large to be part of an order's.
+/// A server does not answer, or a sale's id is too large to be part of an order's id.
 pub async fn put_up(config: &Config, sales: &[Sale]) -> anyhow::Result<()> {
     let servers = Servers::connect(config).await?;
     for sale in sales {
@@ -107,7 +107,7 @@ async fn deny(config: &Config, args: &DenyArgs) -> anyhow::Result<()> {
     deny::deny(&upkeep.sql, &upkeep.redis, &sales, (buyer_id(name), name), args.lift).await
 }
 
-/// The order ends now. The money follows: an instance that carries sees to it.
+/// Ends the order now. A worker instance returns the money afterwards.
 async fn refund(config: &Config, order_id: OrderId) -> anyhow::Result<()> {
     let servers = Servers::connect(config).await?;
     let refunded = in_time(outbox::refund(&servers.sql, order_id)).await?;

@@ -1,33 +1,33 @@
 use serde::{Deserialize, Serialize};
 
-/// Sales there can be.
+/// The highest id of a sale.
 pub(crate) const MOST_SALES: i64 = (1 << 20) - 1;
-/// Times a sale's Redis can be rebuilt.
+/// The highest epoch: how often a sale can be rebuilt in Redis.
 pub(crate) const MOST_EPOCHS: i64 = (1 << 8) - 1;
-/// Reservations of one sale between two rebuilds, those given back included.
+/// The highest number of an order in one epoch. Released reservations count as well.
 pub(crate) const MOST_NUMBERS: i64 = (1 << 25) - 1;
 
-/// An order's id: made in Redis at the moment of the reservation, primary key in SQL. It says which sale it is of, and
-/// which *epoch*, which grows when Redis is rebuilt: so an id from a Redis that has lost its memory is known as one.
+/// An order's id. Redis makes it at the reservation, and it is the primary key in SQL. It contains the sale and the *epoch*, which
+/// grows with each rebuild of the sale in Redis. So an id from a Redis that has lost its data is recognised.
 ///
-/// 20 bits sale, 8 bits epoch, 25 bits number: 53 bits, the integers that JavaScript and Lua can hold.
+/// It has 20 bits for the sale, 8 for the epoch and 25 for the number: 53 bits, the integers that JavaScript and Lua hold exactly.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, sqlx::Type)]
 #[serde(transparent)]
 #[sqlx(transparent)]
 pub struct OrderId(pub i64);
 
 impl OrderId {
-    /// The id that numbers are added to.
+    /// The id with number 0. A number is added to it.
     pub fn base(sale_id: i64, epoch: i64) -> OrderId {
         OrderId(sale_id << 33 | epoch << 25)
     }
 
-    /// Of which sale.
+    /// The sale of the order.
     pub fn sale_id(self) -> i64 {
         self.0 >> 33
     }
 
-    /// Of which epoch.
+    /// The epoch of the order.
     pub fn epoch(self) -> i64 {
         self.0 >> 25 & MOST_EPOCHS
     }

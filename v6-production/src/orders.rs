@@ -1,4 +1,6 @@
+/// Batched lookups in SQL.
 pub(crate) mod lookups;
+/// Where an order stands, in SQL and in Redis.
 pub(crate) mod record;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,8 @@
 //! `GET /` and `GET /static/{file}`: the page that people buy at.
 
+/// The page and its files, in this version.
 mod files;
+/// The files of other versions.
 pub(crate) mod versions;
 
 use axum::{

@@ -1,10 +1,12 @@
-//! Paying for an order: the card is authorised, the order is taken for this payment if it has not ended meanwhile, then the card
-//! is charged, and only then is the order `paid`. Every request carries an idempotency key, so that asking twice pays once.
-//! What is begun here and not finished, `outbox` finishes.
+//! Paying for an order. The provider authorises the card, the payment claims the order if it has not ended meanwhile, the provider
+//! captures the amount, and only then the order is `paid`. Every request has an idempotency key, so a repeated request pays once.
+//! `outbox` finishes what is left unfinished here.
 
-/// A payment is written down before the provider is called.
+/// Writes a payment down before the provider is called.
 mod begin;
+/// The steps that are still to be done at the provider.
 pub(crate) mod outbox;
+/// The payment provider.
 pub(crate) mod provider;
 
 use axum::{
@@ -33,18 +35,18 @@ use crate::{
     shop::{Buyer, Path},
 };
 
-/// What a payment says.
+/// The body of a payment.
 #[derive(Deserialize)]
 struct Body {
     card: String,
 }
 
-/// `POST /orders/{order_id}/payment` with an `Idempotency-Key`: the same key and body get the same answer.
+/// `POST /orders/{order_id}/payment` with an `Idempotency-Key`: pays for an order. The same key and body get the same answer.
 ///
 /// # Errors
 /// 400 `invalid-request`: no key, no card; 402 `declined`: the card was not charged; 404 `not-found`: not this buyer's order; 409
 /// `conflict`: another payment was first, or the order is not confirmed yet; 410 `closed`: the order has ended; 422 `key-reused`: the
-/// key came with another request; 503 `overloaded`: nothing was done, `timed-out`: nobody knows yet what was done.
+/// key was used for another request; 503 `overloaded`: nothing was done; 503 `timed-out`: the result is not known yet.
 pub(crate) async fn handler(
     app: State<App>,
     Path(OrderPath { order_id }): Path<OrderPath>,
@@ -61,7 +63,7 @@ pub(crate) async fn handler(
         return Err(Error::invalid("a card number has 12 to 19 digits"));
     }
     let app = app.0;
-    // On its own: a buyer who hangs up must not leave it half-way.
+    // In its own task, so that a client that disconnects does not stop it half-way.
     let paying = app.tasks.clone().spawn(async move { pay(&app, order_id, buyer, key, &card).await });
     match paying.await.unwrap_or(Err(Error::PaymentUnknown))? {
         Answer::Paid => Ok(Json(json!({ "order_id": order_id, "status": "paid" })).into_response()),
@@ -78,7 +80,7 @@ async fn pay(app: &App, order_id: OrderId, buyer: Buyer, key: String, card: &str
     if let Some(answer) = payment.answer() {
         return Ok(answer);
     }
-    // From here on nobody knows what was done, until the provider has said so.
+    // From here on the result is unknown until the provider reports it.
     let unknown = |error: anyhow::Error| {
         tracing::warn!(order = order_id.0, "payment: {error:#}");
         Error::PaymentUnknown
@@ -100,7 +102,7 @@ async fn pay(app: &App, order_id: OrderId, buyer: Buyer, key: String, card: &str
         payment = match captured {
             Ok(payment) => payment,
             Err(error) => {
-                outbox::put_off(&app.sql, &payment).await; // not for as long as it would be ours
+                outbox::put_off(&app.sql, &payment).await; // retry soon, and not only when our claim on it ends
                 return Err(unknown(error));
             }
         };
@@ -108,8 +110,8 @@ async fn pay(app: &App, order_id: OrderId, buyer: Buyer, key: String, card: &str
     payment.answer().ok_or(Error::PaymentUnknown)
 }
 
-/// Writes the payment down, with what is asked of the provider next; or finds it, if the same request came before. Also the amount
-/// in cents, and whether this request is the first.
+/// Writes the payment down, or finds it if the same request came before. Also returns the amount in cents, and whether this request
+/// is the first.
 async fn begin(
     app: &App,
     order_id: OrderId,
@@ -134,34 +136,35 @@ async fn begin(
     if is_first || same { Ok((payment, amount, is_first)) } else { Err(Error::KeyReused) }
 }
 
-/// What is asked, as numbers to be signed. A card's number is kept nowhere: a plain hash of it could be searched for, since all but a
-/// few of its digits can be guessed. What only the shop's secret can make can not.
+/// The request as numbers, whose keyed hash is stored. The card number is stored nowhere, not even as a plain hash: most of its
+/// digits can be guessed, so an attacker could search for it. A keyed hash needs the shop's secret.
 fn request(order_id: OrderId, card: &str) -> [i64; 3] {
     [order_id.0, card.len() as i64, card.parse::<u64>().unwrap_or_default() as i64]
 }
 
-/// `POST /payments/{reference}/callback`: the provider has news. It is believed nothing, only asked soon.
+/// `POST /payments/{reference}/callback`: an authorisation has changed. The caller is not trusted: the shop asks the provider soon.
 pub(crate) async fn callback(
     app: State<App>,
     Path(Reference { reference }): Path<Reference>,
 ) -> Result<StatusCode, Error> {
     if !reference.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Ok(StatusCode::NO_CONTENT); // none of ours
+        return Ok(StatusCode::NO_CONTENT); // not one of our references
     }
     outbox::hurry(&app.sql, &reference).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// The authorisation in a callback URL.
 #[derive(Deserialize)]
 pub(crate) struct Reference {
     reference: String,
 }
 
-/// `POST /orders/{order_id}/cancel`: the buyer does not want it, and has not paid. The unit is sold again. Again, it changes nothing.
+/// `POST /orders/{order_id}/cancel`: cancels an unpaid order, whose unit is sold again. Repeated, it changes nothing.
 ///
 /// # Errors
-/// 404 `not-found`: not this buyer's order; 409 `conflict`: not confirmed yet, paid, or about to be; 410 `closed`: it has ended
-/// otherwise.
+/// 404 `not-found`: not this buyer's order; 409 `conflict`: the order is not confirmed yet, is paid, or is being paid; 410
+/// `closed`: the order has ended for another reason.
 pub(crate) async fn cancel(
     app: State<App>,
     Path(OrderPath { order_id }): Path<OrderPath>,

@@ -1,8 +1,8 @@
-//! The way to Redis: names of keys, connections, and what its errors mean.
+//! Redis: the names of keys, and the connections.
 
-/// What an error says about the command that was sent.
+/// Whether a failed command was executed.
 mod failure;
-/// One connection for all requests.
+/// The connection that all requests share.
 mod shared;
 
 use std::{pin::Pin, time::Duration};
@@ -23,53 +23,54 @@ pub(crate) use self::failure::{Failure, failure};
 use self::shared::SharedConnection;
 use crate::order_id::MOST_NUMBERS;
 
-/// How long Redis remembers a sale that is over, for latecomers and for those who look back: two days.
+/// How long Redis keeps a sale after it has closed, for late requests: two days, in milliseconds.
 pub(crate) const KEPT_MS: i64 = 2 * 86_400_000;
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(2);
-/// How long a sale counts as missed after somebody has asked for it.
+/// How long a sale counts as missed after a request for it.
 const MISSED: Duration = Duration::from_secs(10);
-/// How often a connection that only listens is asked whether it is alive.
+/// How often a connection that only listens is pinged.
 const PING_EVERY: Duration = Duration::from_secs(2);
 
-/// Redis, as one shop sees it.
+/// Redis, with the keys of one shop.
 #[derive(Clone)]
 pub(crate) struct RedisStore {
-    /// Shared by all requests. It comes back by itself.
+    /// The connection that all requests share. It reconnects by itself.
     pub(crate) shared: SharedConnection,
     client: Client,
     namespace: String,
 }
 
-/// The keys of one sale. The braces put all of them into the same slot of a Redis Cluster.
+/// The keys of one sale. The braces in their names put all of them into the same slot of a Redis Cluster.
 pub(crate) struct SaleKeys {
-    /// A hash: `epoch`, `replid` (the replication id of the data that it was made ready with; without one it is closed), `stock`
-    /// (units left), `units` (in all), `number` (of the last order), `opens_at`, `closes_at`, `denials` (which deny list it has).
+    /// A hash: `epoch`, `replid` (the replication id of the data when the sale was rebuilt; without it the sale is closed), `stock`
+    /// (units left), `units` (in total), `number` (of the last order), `opens_at`, `closes_at`, `denials` (the version of its deny
+    /// list).
     pub(crate) sale: String,
-    /// A hash: for each buyer with a unit, the order's id, the path and the request that made it. In binary: 32 bytes.
+    /// A hash: for each buyer with a unit, the ids of the order, of the path and of the request, 8 bytes each.
     pub(crate) held: String,
-    /// A stream: reservations on their way to the queue.
+    /// A stream: the reservations that are not in the queue yet.
     pub(crate) outbox: String,
-    /// A hash: for each buyer, the attempts of late.
+    /// A hash: for each buyer, the attempts in the current frequency window.
     pub(crate) tries: String,
-    /// A set: buyers and paths of units that were given back of late, and of puzzles that got a wrong answer.
+    /// A set: the buyers and paths of released units, and of puzzles with a wrong answer.
     pub(crate) spent: String,
-    /// Requests whose orders have ended: buyer and request, order.
+    /// A hash: for each buyer and request whose order has ended, the order.
     pub(crate) ended: String,
-    /// A set: buyers who get nothing.
+    /// A set: the buyers on the deny list.
     pub(crate) denied: String,
-    /// A number: the highest fencing token that has written here.
+    /// A number: the highest fencing token of all writes so far.
     pub(crate) fence: String,
 }
 
-/// A sale as Redis was made ready for it.
+/// The state of a sale in Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct InRedis {
-    /// The epoch in which it can be sold from; 0 if it cannot.
+    /// The epoch in which units can be sold; 0 if the sale is closed.
     pub(crate) epoch: i64,
-    /// When it opens and closes.
+    /// When the sale opens and closes, in milliseconds since 1970.
     pub(crate) window: [Option<i64>; 2],
-    /// Units in all.
+    /// Units in total.
     pub(crate) units: Option<i64>,
 }
 
@@ -90,28 +91,28 @@ impl SaleKeys {
 }
 
 impl RedisStore {
-    /// Connects; `timeout` is for an answer.
+    /// Connects. `timeout` is the longest wait for the answer to a command.
     pub(crate) async fn connect(url: &Url, namespace: &str, timeout: Duration) -> anyhow::Result<RedisStore> {
         let client = Client::open(url.as_str()).context("REDIS_URL")?;
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(CONNECT))
             .set_response_timeout(Some(timeout))
-            .set_number_of_retries(1) // whoever asks has a pause of its own
+            .set_number_of_retries(1) // callers pause and retry by themselves
             .set_max_delay(Duration::from_millis(500));
         let mut shared = SharedConnection::open(client.clone(), config).await?;
-        // A Redis that is still reading its file answers, with an error.
+        // A Redis that is still loading its file answers with an error.
         let _: String = redis::cmd("PING").query_async(&mut shared).await?;
         Ok(RedisStore { shared, client, namespace: namespace.into() })
     }
 
-    /// A connection of one's own, for commands that wait for something to come.
+    /// A new connection, for blocking commands.
     pub(crate) async fn own_connection(&self, timeout: Duration) -> anyhow::Result<MultiplexedConnection> {
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(Some(timeout));
         Ok(self.client.get_multiplexed_async_connection_with_config(&config).await?)
     }
 
-    /// Listens to a channel.
+    /// Subscribes to a channel.
     pub(crate) async fn listen(&self, channel: &str) -> anyhow::Result<Listener> {
         let replaced = self.shared.replaced();
         let mut listener = timeout(CONNECT, self.client.get_async_pubsub()).await??;
@@ -120,26 +121,27 @@ impl RedisStore {
         Ok(Listener { sink, news: Box::pin(news), pings: interval(PING_EVERY), replaced })
     }
 
+    /// The keys of a sale.
     pub(crate) fn keys(&self, sale_id: i64) -> SaleKeys {
         SaleKeys::new(|what| format!("{}:{{sale:{sale_id}}}:{what}", self.namespace))
     }
 
-    /// Keys that the holder of this lease writes before they replace the others.
+    /// Temporary keys of a sale, which the holder of the lease with this number writes before they replace the others.
     pub(crate) fn staged_keys(&self, sale_id: i64, number: i64) -> SaleKeys {
         SaleKeys::new(|what| format!("{}:{{sale:{sale_id}}}:new:{number}:{what}", self.namespace))
     }
 
-    /// Whether Redis does what a role needs of it: it answers, and takes a write.
+    /// Checks that Redis answers and accepts writes.
     pub(crate) async fn try_write(&self) -> anyhow::Result<()> {
         let mut write = redis::cmd("SET");
         write.arg(format!("{}:alive", self.namespace)).arg(1).arg("EX").arg(60);
         Ok(write.query_async(&mut self.shared.clone()).await?)
     }
 
-    /// The replication id of Redis's data: another one than before, and the last writes may be missing.
+    /// The replication id of Redis's data. If it differs from the one before, the last writes may be missing.
     ///
     /// # Errors
-    /// Redis is away, or it is a replica: what is written to one is lost.
+    /// Redis does not answer, or it is a replica, whose writes would be lost.
     pub(crate) async fn replid(&self) -> anyhow::Result<String> {
         let info: String = redis::cmd("INFO").arg("replication").query_async(&mut self.shared.clone()).await?;
         ensure!(info.contains("role:master"), "Redis is a replica");
@@ -147,13 +149,12 @@ impl RedisStore {
         lines.next().map(str::to_owned).context("Redis does not say which data it has")
     }
 
-    /// The epochs in which these sales can be sold from; 0 for one that is not there, is closed, or was made ready with other
-    /// data.
+    /// The epochs of these sales; 0 for a sale that is missing, closed, or was rebuilt with other data.
     pub(crate) async fn epochs(&self, sales: &[i64]) -> anyhow::Result<Vec<i64>> {
         Ok(self.made(sales).await?.iter().map(|sale| sale.epoch).collect())
     }
 
-    /// What these sales were made ready with.
+    /// The state of these sales.
     pub(crate) async fn made(&self, sales: &[i64]) -> anyhow::Result<Vec<InRedis>> {
         if sales.is_empty() {
             return Ok(Vec::new()); // a pipeline of no commands is an error
@@ -175,17 +176,17 @@ impl RedisStore {
         found.chunks_exact(2).map(made).collect()
     }
 
-    /// The channel on which instances tell each other: `stock` (sold out, restocked), `orders` (settled).
+    /// The name of a channel between instances: `stock` (sold out, restocked) or `orders` (changed).
     pub(crate) fn channel(&self, about: &str) -> String {
         format!("{}:{about}", self.namespace)
     }
 
-    /// Where it is said that a mark has come back out of the queue.
+    /// The key that says that a mark has passed the queue.
     pub(crate) fn mark(&self, name: &str) -> String {
         format!("{}:mark:{name}", self.namespace)
     }
 
-    /// Notes for a while that buyers ask for this sale, and that it cannot be sold from: such are rebuilt first.
+    /// Notes that buyers ask for this closed sale, so that it is rebuilt first.
     pub(crate) async fn miss(&self, sale_id: i64) {
         let mut note = redis::pipe();
         note.sadd(self.missed(), sale_id).expire(self.missed(), MISSED.as_secs() as i64);
@@ -195,18 +196,18 @@ impl RedisStore {
         }
     }
 
-    /// A set: the sales that were missed of late.
+    /// The key of a set: the sales that were missed recently.
     pub(crate) fn missed(&self) -> String {
         format!("{}:missed", self.namespace)
     }
 
-    /// Warns of a Redis that forgets: without its append-only file a restart loses every reservation, and with eviction
-    /// it drops keys when it is full.
+    /// Logs a warning if Redis can lose data: without its append-only file a restart loses all reservations, and with eviction a
+    /// full Redis deletes keys.
     pub(crate) async fn check_durability(&self) {
         for (setting, safe) in [("appendonly", "yes"), ("maxmemory-policy", "noeviction")] {
             let mut connection = self.shared.clone();
             let asked = redis::cmd("CONFIG").arg("GET").arg(setting).query_async(&mut connection).await;
-            let Ok((_, value)): redis::RedisResult<(String, String)> = asked else { continue }; // not everybody may ask
+            let Ok((_, value)): redis::RedisResult<(String, String)> = asked else { continue }; // not allowed to ask
             if value != safe {
                 tracing::warn!("Redis runs with {setting} {value}: set it to {safe}, or units can be lost");
             }
@@ -214,7 +215,7 @@ impl RedisStore {
     }
 }
 
-/// Numbers of 8 bytes each, as the scripts write them; nothing if it is more or less.
+/// `N` numbers of 8 bytes each, as the scripts write them; `None` if `bytes` has another length.
 pub(crate) fn numbers<const N: usize>(bytes: &[u8]) -> Option<[i64; N]> {
     let (numbers, []) = bytes.as_chunks::<8>() else { return None };
     Some(<[[u8; 8]; N]>::try_from(numbers).ok()?.map(i64::from_be_bytes))
@@ -229,15 +230,15 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// The next message. Asks now and then whether anybody is there: whoever only listens does not notice otherwise.
+    /// The next message. Pings the server, because a connection that only listens would not notice that the server is gone.
     ///
     /// # Errors
-    /// The connection is closed, or silent.
+    /// The connection is closed or does not answer, or the shared connection was replaced.
     pub(crate) async fn next(&mut self) -> anyhow::Result<Msg> {
         loop {
             tokio::select! {
                 message = self.news.next() => return message.context("Redis hung up"),
-                // It may lead to another server now.
+                // The name in the URL may lead to another server now.
                 _ = self.replaced.changed() => bail!("the way to Redis has changed"),
                 _ = self.pings.tick() => {
                     let _: Value = timeout(CONNECT, self.sink.ping()).await.context("Redis is silent")??;

@@ -1,9 +1,9 @@
 //! The path of an order, 2 of 5: reserve → **relay** → worker → notify → release.
-//! In: entries of the outboxes. Out: messages in the queue; an entry goes when its message is confirmed and not sent back.
-//! When it breaks: a relay beats while it lives. What one has read and not done is taken over when it has not beaten for a while;
-//! so a reservation may be sent twice, and never not at all. A relay that stops leaves its entries as one that dies does.
+//! In: entries of the outboxes. Out: messages in the queue. An entry is deleted when its message is confirmed and not returned.
+//! When it breaks: a relay sends heartbeats. When they stop, other relays take over the entries that it has read and not finished.
+//! So a reservation may be sent twice, but it is never lost. A relay that is stopped leaves its entries in the same way.
 
-/// Redis's side: who has which entry in hand.
+/// The outbox of a sale, as a Redis stream.
 pub(crate) mod outbox;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -26,31 +26,31 @@ use crate::{
     transport::{Link, Reservation, Transport, message::Message},
 };
 
-/// Entries in one message.
+/// The most entries in one message.
 const BATCH: usize = 500;
-/// Messages on their way at once.
+/// The most messages that wait for a confirmation.
 const IN_FLIGHT: usize = 8;
 /// How long a read waits for entries.
 const WAITS: Duration = Duration::from_millis(200);
-/// How often a relay shows that it lives; several times before it would count as gone.
+/// How often a relay sends a heartbeat: several times within `GONE_AFTER`.
 const BEAT_EVERY: Duration = Duration::from_millis(500);
-/// How long Redis may take to answer, the wait included.
+/// How long Redis may take to answer, including the wait for entries.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Carries entries over, again and again, until `stop`.
+/// Moves entries from the outboxes to the queue, until `stop`.
 pub(crate) async fn run(redis: RedisStore, transport: Transport, catalogue: Arc<Catalogue>, stop: CancellationToken) {
     let (redis, transport, catalogue, stop) = (&redis, &transport, &catalogue, &stop);
     let kept: &Mutex<Option<Arc<Link>>> = &Mutex::new(None);
     supervise::keep("relay", stop, || async move {
         let mut link = kept.lock().await;
-        // One that is blocked cannot be closed: it is the one to wait on.
+        // A blocked connection cannot be closed, so it is kept.
         if !link.as_ref().is_some_and(|link| link.is_blocked()) {
             *link = Some(Arc::new(transport.connect().await?));
         }
         let link = link.clone().context("no link")?;
         let redis = redis.clone();
         let connection = redis.own_connection(PATIENCE).await.context("Redis")?;
-        // A new name each time: what an earlier run has left is taken over like anybody's.
+        // A new name each time: entries of an earlier run are taken over like those of another relay.
         let name = format!("{:016x}", fastrand::u64(..));
         Relay { name, transport: transport.clone(), link, redis, connection, outboxes: HashMap::new() }
             .carry(catalogue, stop)
@@ -64,9 +64,9 @@ struct Relay {
     transport: Transport,
     link: Arc<Link>,
     redis: RedisStore,
-    /// Apart from that of all others, because a read waits.
+    /// A connection of its own, because reads block.
     connection: MultiplexedConnection,
-    /// Those that have the relays' group, by sale.
+    /// The outboxes that have the relays' consumer group, by sale.
     outboxes: HashMap<i64, Outbox>,
 }
 
@@ -74,12 +74,12 @@ impl Relay {
     async fn carry(&mut self, catalogue: &Catalogue, stop: &CancellationToken) -> anyhow::Result<()> {
         let mut in_flight = JoinSet::new();
         let carried = self.carry_until(&mut in_flight, catalogue, stop).await;
-        // What we have in hand goes to RabbitMQ also when Redis is away: it may come back without it.
+        // Messages under way go on to RabbitMQ also if Redis has failed, because Redis may come back without these entries.
         in_flight.detach_all();
         carried
     }
 
-    /// Nothing in this loop waits for RabbitMQ longer than a read waits for entries: however slow it is, the relay beats.
+    /// This loop never waits for RabbitMQ longer than for entries, so a slow RabbitMQ does not delay the heartbeats.
     async fn carry_until(
         &mut self,
         in_flight: &mut JoinSet<anyhow::Result<()>>,
@@ -110,7 +110,7 @@ impl Relay {
         Ok(())
     }
 
-    /// Sees to it that the outbox of every sale has our group.
+    /// Creates the relays' consumer group for the outbox of every sale.
     async fn join_groups(&mut self, catalogue: &Catalogue) -> anyhow::Result<()> {
         let sales = catalogue.all();
         self.outboxes.retain(|sale_id, _| sales.contains_key(sale_id));
@@ -124,7 +124,7 @@ impl Relay {
         Ok(())
     }
 
-    /// Shows at every outbox that we live; takes over what nobody alive has, if there is room for it.
+    /// Sends a heartbeat to every outbox. If there is room, it also takes over entries of relays without a heartbeat.
     async fn beat(&mut self, room: bool) -> anyhow::Result<Vec<(Outbox, Vec<Entry>)>> {
         let mut taken = Vec::new();
         for outbox in self.outboxes.values() {
@@ -136,7 +136,7 @@ impl Relay {
         Ok(taken)
     }
 
-    /// What is new, after a while at most.
+    /// Reads new entries, and waits for them at most `WAITS`.
     async fn read(&mut self) -> anyhow::Result<Vec<(Outbox, Vec<Entry>)>> {
         if self.outboxes.is_empty() {
             sleep(Duration::from_millis(50)).await;
@@ -153,7 +153,7 @@ impl Relay {
         Ok(read.filter_map(|(key, entries)| Some((of(key)?, entries))).collect())
     }
 
-    /// Puts entries into the queue and, when RabbitMQ has them, out of the outbox.
+    /// Publishes entries, and deletes them from the outbox when RabbitMQ has confirmed them.
     fn send(&self, outbox: Outbox, entries: Vec<Entry>) -> impl Future<Output = anyhow::Result<()>> + use<> {
         let mut redis = self.redis.shared.clone();
         let (link, transport) = (self.link.clone(), self.transport.clone());
@@ -163,7 +163,7 @@ impl Relay {
             if !reservations.is_empty() {
                 link.publish(&transport.orders, &Message::reservations(&reservations)?).await?;
             }
-            // One that is no reservation is set apart, where an operator finds it, and holds up no other.
+            // An entry that is not a reservation is parked for an operator, and does not delay the others.
             for entry in entries.iter().filter(|entry| outbox.reservation(entry).is_none()) {
                 let parked = outbox.describe(entry);
                 tracing::error!("no reservation, parked in {}: {parked}", transport.parked);

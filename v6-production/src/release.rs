@@ -1,6 +1,6 @@
 //! The path of an order, 5 of 5: reserve → relay → worker → notify → **release**.
 //! In: orders whose time to pay is over, and orders that failed. Out: their units are for sale again.
-//! When it breaks: SQL remembers what is still to be given back, and Redis takes each reservation back only once.
+//! When it breaks: SQL remembers which units are still to be released, and Redis releases each reservation only once.
 
 use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 
@@ -18,14 +18,14 @@ use crate::{
     supervise,
 };
 
-/// How often we look. A buyer pays a second late at most, and a unit is back a second later.
+/// How often the orders are checked. A buyer can pay up to a second late, and the unit is for sale again a second later.
 const EVERY: Duration = Duration::from_millis(500);
-/// Orders in one transaction.
+/// The most orders in one transaction.
 const BATCH: i64 = 500;
 
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("release.lua")));
 
-/// Looks again and again. Any number of instances may: each takes other rows.
+/// Expires orders and releases units, until `stop`. Any number of instances may run this: each takes different rows.
 pub(crate) async fn run(sql: PgPool, redis: RedisStore, path_ttl: Duration, stop: CancellationToken) {
     let notices = &Notices(redis.clone());
     let (sql, redis, stop) = (&sql, &redis, &stop);
@@ -38,14 +38,14 @@ pub(crate) async fn run(sql: PgPool, redis: RedisStore, path_ttl: Duration, stop
             return Ok(());
         }
         if !give_back(sql, redis, path_ttl, given_back).await? {
-            let _ = stop.run_until_cancelled(sleep(EVERY)).await; // for a sale that is off admission
+            let _ = stop.run_until_cancelled(sleep(EVERY)).await; // a closed sale releases nothing
         }
         Ok(())
     })
     .await;
 }
 
-/// Whoever is first, the payment or this, finds the order `confirmed`; the other one does not.
+/// Expires unpaid orders. Of this update and the claim of a payment, only the first one finds the order unclaimed and `confirmed`.
 async fn expire(sql: &PgPool) -> sqlx::Result<Vec<OrderId>> {
     let mut tx = sql.begin().await?;
     let update = "update orders set status = 'expired' where status = 'confirmed' and paid_with is null and id in (
@@ -69,12 +69,12 @@ async fn expire(sql: &PgPool) -> sqlx::Result<Vec<OrderId>> {
     Ok(expired)
 }
 
-/// An order that is over, and its reservation that Redis may still hold.
+/// An order that has ended, whose reservation may still be in Redis.
 #[derive(sqlx::FromRow)]
 struct Over {
     id: OrderId,
     buyer_id: i64,
-    /// Whether there is a unit behind it. SQL refused what fails as sold out: Redis had counted one too many.
+    /// Whether a unit is released. False for an order that SQL refused as sold out, because Redis had counted one unit too many.
     unit: bool,
 }
 
@@ -86,8 +86,8 @@ async fn to_give_back(sql: &PgPool) -> sqlx::Result<Vec<Over>> {
     sqlx::query_as(query).bind(BATCH).bind(SHOWN_MS).fetch_all(sql).await
 }
 
-/// First Redis, then the note that it was done: in between, it is done again, and changes nothing. Returns whether all of them
-/// could be given back.
+/// Releases units in Redis, and then notes it in SQL. After a crash in between, the release is repeated and changes nothing.
+/// Returns false if some sales were closed.
 async fn give_back(sql: &PgPool, redis: &RedisStore, path_ttl: Duration, orders: Vec<Over>) -> anyhow::Result<bool> {
     let mut all = true;
     let mut per_sale: BTreeMap<i64, Vec<Over>> = BTreeMap::new();

@@ -1,8 +1,10 @@
 //! The path of an order, 1 of 5: **reserve** → relay → worker → notify → release.
-//! In: a buyer's `POST`. Out: a unit held and an entry in the outbox, both or neither; the buyer hears `queued`.
-//! When it breaks: no answer from Redis is asked for again under the same request id, which finds what was done.
+//! In: a buyer's `POST`. Out: a reserved unit and an entry in the outbox, both or neither. The answer is `queued`.
+//! When it breaks: if Redis does not answer, the same request id is sent again, which finds what was done.
 
+/// An attempt to reserve a unit, and its outcome.
 pub(crate) mod attempt;
+/// Sends attempts to Redis, many in one call.
 pub(crate) mod batches;
 
 use std::time::Instant;
@@ -28,14 +30,14 @@ use crate::{
     shop::{self, Buyer, Path},
 };
 
-/// What an address to buy at names.
+/// The sale and the hidden path in a purchase URL.
 #[derive(Deserialize)]
 pub(crate) struct HiddenPath {
     sale_id: i64,
     path: String,
 }
 
-/// `POST /sales/{sale_id}/purchase/{path}`: holds one unit for the buyer who asks.
+/// `POST /sales/{sale_id}/purchase/{path}`: reserves one unit for this buyer.
 ///
 /// # Errors
 /// 409 `sold-out` and `limit-reached`, 404 `wrong-path`, 403 `not-open` and `blocked`, 410 `closed`, 429 `rate-limited`,
@@ -75,18 +77,19 @@ pub(crate) async fn handler(
     }
 }
 
-/// `202`: this will be an order. Whether it became one is told at `watch`.
+/// The answer 202: the reservation will become an order. Its status is sent at `watch`.
 fn queued(order_id: OrderId) -> Response {
     let location = links::order(links::ORDER, order_id);
     let body = json!({ "status": "queued", "order_id": order_id, "watch": links::order(links::WATCH, order_id) });
     (StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(body)).into_response()
 }
 
-/// What the edge calls this request in its own log.
+/// The request's id in the log of the edge; `None` if it is missing or longer than 64 bytes.
 fn request_id(headers: &HeaderMap) -> Option<&str> {
     headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(|id| id.len() <= 64)
 }
 
+/// The request id of an idempotency key.
 fn hash(buyer: Buyer, key: &str) -> i64 {
     let hash = Sha256::new().chain_update(buyer.id.to_be_bytes()).chain_update(key).finalize();
     i64::from_be_bytes(std::array::from_fn(|n| hash[n]))

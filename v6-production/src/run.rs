@@ -34,12 +34,12 @@ use crate::{
     worker::Worker,
 };
 
-/// How long relay and worker may take to finish what they have begun.
+/// How long tasks may take to finish what they have begun, after the shop is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Runs the program until Ctrl-C or SIGTERM. Prints `listening on http://…` when buyers may come.
+/// Runs the shop until Ctrl-C or SIGTERM, or one command. The shop prints `listening on http://…` when it accepts connections.
 pub async fn main(config: &Config) -> ExitCode {
-    // What breaks is logged where it is mended; lapin would say it first, and three times.
+    // Errors of RabbitMQ are logged where they are handled. lapin would log each of them three times more.
     start_log(&format!("{},lapin=off", config.shop.log));
     conclude(match &config.command {
         None => run(config).await,
@@ -80,7 +80,7 @@ async fn run(config: &Config) -> anyhow::Result<()> {
         provider.may_call(shop);
     }
     serve(listener, routes(app, health, limits, config), stopped).await;
-    // No request comes any more. What is under way behind them is finished, or is found by the next instance.
+    // No more requests. Tasks under way are finished, or the next instance takes them over.
     stop.cancel();
     tasks.close();
     let finished = async {
@@ -93,8 +93,8 @@ async fn run(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A runtime for all but the requests themselves. On theirs, a step of an order would stand in line behind a thousand requests
-/// that are about to be refused, and an order has ten steps.
+/// A runtime for everything but requests. On the runtime of requests, each of an order's ten steps would wait behind a thousand
+/// requests that are about to be refused.
 struct Background(Option<Runtime>);
 
 impl Background {
@@ -114,17 +114,17 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        // A runtime may not wait for another one's tasks.
+        // Dropping a runtime inside another one is not allowed to wait for its tasks.
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
     }
 }
 
-/// Waits until each server answers.
+/// Connects to the servers, and waits until each of them answers.
 ///
 /// # Errors
-/// The set-up is wrong.
+/// The configuration is wrong.
 async fn connect(config: Config, urls: Urls) -> anyhow::Result<Servers> {
     let sql = wait_for("PostgreSQL", || sql::connect(&urls.postgres, &config.namespace, &config.shop)).await?;
     let redis = || RedisStore::connect(&urls.redis, &config.namespace, config.redis_timeout);
@@ -132,7 +132,7 @@ async fn connect(config: Config, urls: Urls) -> anyhow::Result<Servers> {
     let transport = Transport::new(&urls.amqp, &config.namespace);
     wait_for("RabbitMQ", || transport.connect()).await?;
     wait_for("PostgreSQL", || versions::leave(&sql)).await?;
-    // For learning. Who sells has put up a sale, and it is not this one.
+    // Only for learning. In production the operator creates the sales.
     if config.mode == Mode::Demo {
         let first = Sale::first(&config.shop);
         wait_for("sale 1", || seed(&sql, &redis, &first)).await?;
@@ -140,7 +140,7 @@ async fn connect(config: Config, urls: Urls) -> anyhow::Result<Servers> {
     Ok(Servers { sql, redis, transport })
 }
 
-/// What requests need, and the tasks that keep it up to date.
+/// The state of the handlers, and the tasks that keep it up to date.
 fn open(
     config: &Config,
     servers: &Servers,
@@ -187,7 +187,7 @@ fn open(
     app
 }
 
-/// Relay, worker, release and upkeep, until told to stop.
+/// Starts relay, worker, payments, release and upkeep, which run until the stop signal.
 fn carry(config: &Config, servers: Servers, app: App, background: &Background) -> JoinSet<()> {
     let upkeep = servers.upkeep(config);
     let Servers { sql, redis, transport } = servers;

@@ -1,5 +1,5 @@
-//! Errors that waiting does not mend: a wrong password, a missing database, another chapter's tables. A server that is merely
-//! away is waited for; for these the program ends, and says what to do.
+//! Errors of the configuration, which waiting does not solve: a wrong password, a missing database, another chapter's tables. The
+//! program waits for a server that does not answer; for these errors it ends, and says what to do.
 
 use lapin::ErrorKind::ProtocolError;
 use redis::{ErrorKind::AuthenticationFailed, RedisError};
@@ -33,7 +33,7 @@ impl Wrong {
         ))
     }
 
-    /// What is wrong with the set-up, if that is why something failed.
+    /// The error of the configuration behind `error`; `None` if there is none.
     pub(crate) fn of(error: &anyhow::Error) -> Option<Wrong> {
         error.chain().find_map(|cause| {
             let wrong = cause.downcast_ref::<Wrong>().cloned();
@@ -46,7 +46,7 @@ impl Wrong {
     }
 }
 
-/// What rustls says of all three.
+/// A wrong certificate. rustls reports it for all three servers.
 fn certificate(said: &str) -> Option<Wrong> {
     let (_, why) = said.split_once("invalid peer certificate: ")?;
     let remedy =

@@ -1,26 +1,28 @@
-//! A sale's address to pass on: four characters that somebody can read out on the telephone.
+//! The code in a sale's short address: four characters, which can be read out on the telephone.
 //!
-//! No table: the code is the sale's number, mixed up, and every instance can undo that. It hides nothing; a sale is public.
+//! There is no table: the code is a permutation of the sale's id, which every instance can invert. It is not a secret: a sale is
+//! public.
 
 use crate::order_id::MOST_SALES;
 
-/// Crockford's base 32: no I, L, O, which look like digits, and no U.
+/// Crockford's base 32. It has no I, L and O, which look like digits, and no U.
 const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-/// Four digits of five bits: as many as a sale's number has.
+/// Four digits of five bits: the 20 bits of a sale's id.
 const LENGTH: usize = 4;
 
-/// Odd, so that multiplying modulo 2^20 can be undone; and near 2^20 divided by the golden ratio, so that the codes of
-/// neighbours lie far apart.
+/// The factor of the permutation. It is odd, so that the multiplication modulo 2^20 can be inverted, and close to 2^20 divided by
+/// the golden ratio, so that consecutive ids have very different codes.
 const FACTOR: i64 = 0x9E377;
-/// What undoes it.
+/// The inverse of `FACTOR` modulo 2^20.
 const INVERSE: i64 = inverse(FACTOR);
 
-/// Multiplied modulo 2^20, which is one more than the last sale's number.
+/// The product modulo 2^20, which is one more than the highest id of a sale.
 const fn times(one: i64, other: i64) -> i64 {
     (one * other) & MOST_SALES
 }
 
-/// Newton's step doubles the bits that are right; of an odd number, three are to begin with.
+/// The inverse of an odd number modulo 2^20, by Newton's method. The number itself is right in three bits, and each step doubles
+/// them.
 const fn inverse(odd: i64) -> i64 {
     let mut inverse = odd;
     let mut right = 3;
@@ -37,7 +39,8 @@ pub(crate) fn code(sale_id: i64) -> String {
     (0..LENGTH).rev().map(|place| DIGITS[(mixed >> (5 * place) & 31) as usize] as char).collect()
 }
 
-/// The number behind a code, read as Crockford says: small letters are large ones, O is 0, I and L are 1.
+/// The sale of a code; `None` if it is not a code. As Crockford defines it, lower case is accepted, O is read as 0, and I and L as
+/// 1.
 pub(crate) fn sale_id(code: &str) -> Option<i64> {
     if code.len() != LENGTH {
         return None;

@@ -1,8 +1,6 @@
-//! The filter in front of Redis: sales of which this process has heard that nothing is left. It is a hint. It lapses after
-//! a second, so that a lost message costs a second and no unit.
-//!
-//! It is asked before everything else, also before who is asking: a no to all is the cheapest answer there is, and in a stampede
-//! nearly the only one. What it costs, everybody behind it in line waits for, buyers of other sales as well.
+//! The local flag of sold-out sales. When the last unit is sold, `reserve.lua` publishes `sold-out`, and each instance refuses
+//! purchases of this sale by itself for one second. It is a hint: if a message is lost, the instance asks Redis again, and no unit
+//! is lost.
 
 use std::{
     collections::HashMap,
@@ -14,18 +12,20 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{redis_store::RedisStore, supervise};
 
-/// How long it is believed.
+/// How long the flag is valid.
 const LAPSES: Duration = Duration::from_secs(1);
 
-/// Sales that are sold out, as far as this process knows.
+/// The sold-out sales, and when the flag of each was set.
 #[derive(Default)]
 pub(crate) struct SoldOut(RwLock<HashMap<i64, Instant>>);
 
 impl SoldOut {
+    /// Whether the flag of this sale is set and valid.
     pub(crate) fn is(&self, sale_id: i64) -> bool {
         self.0.read().is_ok_and(|sales| sales.get(&sale_id).is_some_and(|since| since.elapsed() < LAPSES))
     }
 
+    /// Sets the flag of this sale for one second.
     pub(crate) fn set(&self, sale_id: i64) {
         if let Ok(mut sales) = self.0.write() {
             sales.insert(sale_id, Instant::now());
@@ -38,7 +38,7 @@ impl SoldOut {
         }
     }
 
-    /// Hears from all instances which sale is sold out, and which has units again.
+    /// Listens for sales that are sold out or have units again, until `stop`.
     pub(crate) async fn listen(&self, redis: &RedisStore, stop: &CancellationToken) {
         let channel = &redis.channel("stock");
         let listen = || async move {

@@ -1,6 +1,6 @@
-//! PostgreSQL is the record: how it is reached, how long anything of it may be held, and whose fault an error is.
+//! PostgreSQL, the record: time limits, and what its errors mean.
 
-/// Connections.
+/// The connection pool.
 mod pool;
 /// The tables.
 mod schema;
@@ -11,10 +11,13 @@ use tokio::time::timeout;
 
 pub(crate) use self::pool::connect;
 
-/// How long we wait for an answer: longer than a statement may take. A connection that is silent says nothing at all.
+/// How long a caller waits for an answer: longer than PostgreSQL lets a statement run. A broken connection gives no answer at all.
 const PATIENCE: Duration = Duration::from_secs(6);
 
-/// Waits for a statement or a transaction, but not for ever.
+/// Waits for a statement or a transaction, but at most 6 s.
+///
+/// # Errors
+/// It fails, or there is no answer in time. Then it may have been executed.
 pub(crate) async fn in_time<T>(work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
     timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(no_answer()))
 }
@@ -23,14 +26,13 @@ fn no_answer() -> sqlx::Error {
     sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer from PostgreSQL"))
 }
 
-/// Whether the data of a statement are at fault: a value that does not fit its type (SQLSTATE class 22), or that breaks a
-/// constraint (class 23). Every other error may be gone the next time: the server is away, full, or read-only, or two were in
-/// each other's way.
+/// Whether the data of a statement caused the error: a value does not fit its type (SQLSTATE class 22) or violates a constraint
+/// (class 23). Every other error may be gone at the next try: the server is away, full or read-only, or two transactions collided.
 pub(crate) fn is_fault_of_data(error: &sqlx::Error) -> bool {
     is_of_class(error, &["22", "23"])
 }
 
-/// Whether the database is away, or does not do now what it usually does: no fault of the data, nor of the statement (class 42).
+/// Whether the database cannot do its work now. The cause is neither the data (classes 22 and 23) nor the statement (class 42).
 pub(crate) fn is_unavailable(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(_) => !is_of_class(error, &["22", "23", "42"]),

@@ -12,32 +12,34 @@ use tokio_util::sync::CancellationToken;
 
 use crate::set_up::Wrong;
 
-/// The first pause after a failure, and the longest.
+/// The first and the longest pause after a failure.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
-/// How long an error of the set-up has to be seen before it is believed: a server that is starting may say strange things.
+/// How long an error of the configuration must persist before the program ends. A server that is starting may report wrong errors.
 const BELIEVED: Duration = Duration::from_secs(3);
 
-/// The tasks of this process that have failed, and since when they run again. One for the process, as its metrics are.
+/// The tasks that have failed, and since when they run again; `None` while they are stopped. One map for the process, like its
+/// metrics.
 static FAILED: Mutex<BTreeMap<String, Option<Instant>>> = Mutex::new(BTreeMap::new());
 
 fn failed() -> MutexGuard<'static, BTreeMap<String, Option<Instant>>> {
     FAILED.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// The tasks that do not run: that have failed, and have not run for a while since.
+/// The names of the tasks that have failed and have not run for at least 2 s since.
 pub(crate) fn not_running() -> Vec<String> {
     let failed = failed();
     let down = |since: &Option<Instant>| since.is_none_or(|since| since.elapsed() < PAUSES.1);
     failed.iter().filter(|(_, since)| down(since)).map(|(name, _)| name.clone()).collect()
 }
 
-/// Exponential back-off with jitter: so that whoever lost the same server does not come back in the same moment.
+/// Exponential back-off with jitter, so that processes which lost the same server do not come back at the same moment.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
+    /// Sleeps, longer after each failure: from 50 ms up to 2 s.
     pub(crate) async fn pause(&mut self) {
         let (first, longest) = PAUSES;
         let pause = longest.min(first * 2_u32.saturating_pow(self.failures.min(16)));
@@ -45,17 +47,19 @@ impl Backoff {
         sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
     }
 
-    /// True now and then while it goes on failing: when it is time to say so.
+    /// True at every tenth failure in a row, when it should be logged.
     pub(crate) fn is_long(&self) -> bool {
         self.failures > 0 && self.failures.is_multiple_of(10)
     }
 
+    /// Starts again with the shortest pause.
     pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 }
 
-/// Runs `work` until `stop`. When it fails or panics, it is started again after a pause; the first failure in a row is logged.
+/// Runs `work` again and again until `stop`. After an error or a panic it is restarted after a pause. The first failure in a row is
+/// logged.
 pub(crate) async fn keep<W: Future<Output = anyhow::Result<()>>>(
     name: &str,
     stop: &CancellationToken,
@@ -67,7 +71,7 @@ pub(crate) async fn keep<W: Future<Output = anyhow::Result<()>>>(
         if let Some(since) = failed().get_mut(name) {
             *since = Some(start);
         }
-        // A panic leaves nothing half-done behind: what outlives the work is behind locks that take no notice, or in a server.
+        // A panic leaves no half-done state: what outlives the work is in a server, or behind locks that ignore poisoning.
         let done = AssertUnwindSafe(async { work().await }).catch_unwind().await;
         match done.unwrap_or_else(|_| Err(anyhow!("it has panicked"))) {
             Ok(()) => {
@@ -76,7 +80,7 @@ pub(crate) async fn keep<W: Future<Output = anyhow::Result<()>>>(
             }
             Err(error) => {
                 if start.elapsed() > PAUSES.1 {
-                    backoff.reset(); // it has worked for a while
+                    backoff.reset(); // it had worked before
                 }
                 if backoff.failures == 0 {
                     tracing::warn!("{name}: {error:#}; trying again");
@@ -89,7 +93,7 @@ pub(crate) async fn keep<W: Future<Output = anyhow::Result<()>>>(
     }
 }
 
-/// Counts every panic of this process from now on, and lets it be printed as before.
+/// Counts every panic of this process from now on. It is still printed.
 pub(crate) fn count_panics() {
     let print = panic::take_hook();
     panic::set_hook(Box::new(move |panicked| {
@@ -98,10 +102,10 @@ pub(crate) fn count_panics() {
     }));
 }
 
-/// Tries `connect` until it works; says what it is waiting for, and when it is over.
+/// Tries `connect` until it succeeds, and logs what it waits for.
 ///
 /// # Errors
-/// The set-up is wrong, and waiting does not mend it.
+/// The configuration is wrong, which waiting does not solve.
 pub(crate) async fn wait_for<T, C: Future<Output = anyhow::Result<T>>>(
     what: &str,
     connect: impl Fn() -> C,

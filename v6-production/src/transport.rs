@@ -1,6 +1,6 @@
-//! The queue between relay and worker: its names, and how RabbitMQ is to treat it.
+//! RabbitMQ: the queues between relay and worker, and the connection.
 
-/// What a message says.
+/// The messages.
 pub(crate) mod message;
 
 use std::{pin::pin, time::Duration};
@@ -19,34 +19,35 @@ pub use self::message::Reservation;
 
 /// How long RabbitMQ may take to connect, to declare, or to confirm.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Seconds between two heartbeats at most. Either end gives a connection up that has been silent for twice as long; RabbitMQ
-/// then hands the messages of a host that is lost to another worker.
+/// Seconds between two heartbeats. After twice this time without one, each side closes the connection, and RabbitMQ gives the
+/// messages of a lost host to another worker.
 const HEARTBEAT: u16 = 4;
-/// A message that was given to workers so often and never acknowledged goes to the dead letters.
+/// How often a message is delivered without being acknowledged, before it goes to the dead letters.
 const DELIVERY_LIMIT: i64 = 5;
 
-/// RabbitMQ, as one shop sees it.
+/// RabbitMQ, with the queues of one shop.
 #[derive(Clone)]
 pub(crate) struct Transport {
     url: String,
-    /// Reservations for the workers.
+    /// The queue of reservations for the workers.
     pub(crate) orders: String,
-    /// Messages that a worker could not turn into orders as a whole.
+    /// The queue of messages that could not be placed as a whole (dead letters).
     pub(crate) dead: String,
-    /// Messages that nobody could read: for a person to look at.
+    /// The queue of messages that cannot be read or placed, for an operator.
     pub(crate) parked: String,
-    /// Messages in a later format than their worker's: for a worker that reads it.
+    /// The queue of messages in a later format, for newer workers.
     pub(crate) later: String,
 }
 
-/// A connection with the queues declared, and a channel on it.
+/// A connection with a channel, on which the queues are declared.
 pub(crate) struct Link {
     pub(crate) channel: Channel,
-    /// Kept: with it the channel ends.
+    /// Kept, because the channel ends with its connection.
     connection: Connection,
 }
 
 impl Transport {
+    /// The queues of a shop. Nothing is connected yet.
     pub(crate) fn new(url: &Url, namespace: &str) -> Transport {
         let [orders, dead, parked, later] =
             ["orders", "dead", "parked", "later"].map(|queue| format!("{namespace}.{queue}"));
@@ -57,7 +58,8 @@ impl Transport {
         Transport { url: url.into(), orders, dead, parked, later }
     }
 
-    /// Connects and declares what is not there. The queues are quorum queues: on disk, and on a majority of the brokers.
+    /// Connects, and creates the queues that do not exist. They are quorum queues, which are on disk and on a majority of the
+    /// brokers.
     pub(crate) async fn connect(&self) -> anyhow::Result<Link> {
         let connecting = async {
             let properties = ConnectionProperties::default().with_connection_name("oversold".into());
@@ -68,7 +70,7 @@ impl Transport {
                 ("x-delivery-limit", AMQPValue::LongLongInt(DELIVERY_LIMIT)),
                 ("x-dead-letter-exchange", AMQPValue::LongString("".into())),
                 ("x-dead-letter-routing-key", AMQPValue::LongString(self.dead.as_str().into())),
-                // A dead letter leaves its queue when the other one has it, and not before.
+                // A dead letter is removed from its queue only when it is stored in the other one.
                 ("x-dead-letter-strategy", AMQPValue::LongString("at-least-once".into())),
                 ("x-overflow", AMQPValue::LongString("reject-publish".into())),
             ];
@@ -83,7 +85,7 @@ impl Transport {
     }
 }
 
-/// Waits for RabbitMQ, but not for ever.
+/// Waits for RabbitMQ, but at most 5 s.
 pub(crate) async fn in_time<T>(work: impl Future<Output = lapin::Result<T>>) -> anyhow::Result<T> {
     Ok(timeout(PATIENCE, work).await.context("no answer from RabbitMQ")??)
 }
@@ -102,25 +104,25 @@ async fn declare(
 }
 
 impl Link {
-    /// Messages in a queue that no worker has in its hands.
+    /// The number of messages in a queue, without those that were delivered and not acknowledged yet.
     pub(crate) async fn waiting(&self, queue: &str) -> anyhow::Result<u32> {
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let asking = self.channel.queue_declare(queue.into(), options, FieldTable::default());
         Ok(in_time(asking).await?.message_count())
     }
 
-    /// Whether RabbitMQ takes no messages, because its memory or its disk is full. It says so when somebody publishes.
+    /// Whether RabbitMQ accepts no messages, because its memory or disk is full. It says so when a message is published.
     pub(crate) fn is_blocked(&self) -> bool {
         let status = self.connection.status();
         status.connected() && status.blocked()
     }
 
-    /// Publishes to a queue and waits until RabbitMQ has it on disk. While RabbitMQ takes no messages from anybody, this waits
-    /// for that to end: it does not even read the end of a connection then, and those that were given up would pile up.
+    /// Publishes to a queue, and waits until RabbitMQ has the message on disk. While RabbitMQ accepts no messages, this waits:
+    /// RabbitMQ does not even notice a closed connection then, so abandoned connections would pile up.
     ///
     /// # Errors
-    /// It does not, or there is no such queue: an unroutable message is confirmed as well, and only `mandatory` has it
-    /// sent back.
+    /// RabbitMQ does not confirm the message, or there is no such queue. An unroutable message is confirmed as well, and is
+    /// returned only because of `mandatory`.
     pub(crate) async fn publish(&self, queue: &str, message: &Message) -> anyhow::Result<()> {
         match self.confirmed(queue, message).await? {
             Confirmation::Ack(None) => Ok(()),
@@ -132,7 +134,7 @@ impl Link {
         }
     }
 
-    /// Whether RabbitMQ takes messages: publishes one to nobody, and has it sent back.
+    /// Checks that RabbitMQ accepts messages: publishes one that has no queue, which RabbitMQ returns.
     pub(crate) async fn try_publish(&self) -> anyhow::Result<()> {
         ensure!(!self.is_blocked(), "RabbitMQ takes no messages");
         timeout(PATIENCE, self.confirmed("", &Message::raw(Vec::new())))
@@ -150,7 +152,7 @@ impl Link {
         loop {
             match timeout(PATIENCE, &mut publishing).await {
                 Ok(confirmation) => return Ok(confirmation?),
-                Err(_) if self.is_blocked() => {} // its heartbeats say that it is there
+                Err(_) if self.is_blocked() => {} // its heartbeats show that it is alive
                 Err(_) => bail!("RabbitMQ does not confirm"),
             }
         }

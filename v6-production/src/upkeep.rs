@@ -39,39 +39,39 @@ use crate::{
     transport::{Link, Transport},
 };
 
-/// How long RabbitMQ may take here. Upkeep can do without it, and others wait for upkeep.
+/// How long RabbitMQ may take to answer. Upkeep works without it, and must not wait long.
 const A_MOMENT: Duration = Duration::from_secs(2);
-/// How often we look whether a lease is free.
+/// How often a waiting process checks whether a lease is free.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// What upkeep works on.
+/// The servers and settings of upkeep.
 #[derive(Clone)]
 pub(crate) struct Upkeep {
     pub(crate) sql: PgPool,
     pub(crate) redis: RedisStore,
     pub(crate) transport: Transport,
-    /// In which time an order is to be paid.
+    /// How long a buyer has to pay.
     pub(crate) pay_within: Duration,
-    /// How old a reservation is, counted from its path, before it is placed from here and not by a worker.
+    /// The age, counted from its path, at which upkeep places a reservation that no worker has placed.
     pub(crate) place_after: Duration,
     /// How often Redis is compared with SQL.
     pub(crate) reconcile_every: Duration,
 }
 
 impl Upkeep {
-    /// Sales that are not over for a day: of those Redis is to know.
+    /// The sales that Redis should have: all that have not been closed for a day.
     pub(crate) async fn sales(&self) -> sqlx::Result<Vec<i64>> {
         let query = "select id from sales where closes_at > now_ms() - $1 order by id";
         sqlx::query_scalar(query).bind(SHOWN_MS).fetch_all(&self.sql).await
     }
 
-    /// A connection to RabbitMQ; `None` if it does not answer at once.
+    /// A connection to RabbitMQ; `None` if it does not answer within 2 s.
     pub(crate) async fn link(&self) -> Option<Link> {
         timeout(A_MOMENT, self.transport.connect()).await.ok()?.ok()
     }
 }
 
-/// The lease of whoever rebuilds or seeds a sale, or tells it who is denied; `None` if somebody else still has it after `patience`.
+/// Takes the lease of a sale, which every fenced write needs; `None` if another process still has it after `patience`.
 pub(crate) async fn alone(sql: &PgPool, sale_id: i64, patience: Duration) -> sqlx::Result<Option<Lease>> {
     let (name, deadline) = (format!("sale {sale_id}"), Instant::now() + patience);
     loop {

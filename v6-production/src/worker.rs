@@ -1,8 +1,8 @@
 //! The path of an order, 3 of 5: reserve → relay → **worker** → notify → release.
 //! In: messages, each a list of reservations. Out: rows in SQL, many in one transaction: commit, then acknowledge, then notify.
-//! When it breaks: before the commit nothing has happened, after it the message comes again and finds its orders there.
+//! When it breaks: before the commit nothing has happened. After it, the message is delivered again and finds its orders in SQL.
 
-/// From reservations to rows.
+/// The transaction that turns reservations into orders.
 pub(crate) mod place;
 
 use std::{sync::LazyLock, time::Duration};
@@ -32,16 +32,18 @@ use crate::{
     },
 };
 
-/// Messages that RabbitMQ hands over before the first is acknowledged, and messages in one transaction.
+/// The most messages that RabbitMQ delivers without an acknowledgement.
 const PREFETCH: u16 = 16;
+/// The most messages in one transaction.
 const MESSAGES: usize = 8;
-/// How often one looks for messages that were set aside, and at how many.
+/// How often messages that were set aside are checked.
 const LATER_EVERY: Duration = Duration::from_secs(10);
+/// The most such messages in one check.
 const LATER_AT_ONCE: u32 = 1000;
 
 static SUSPEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("worker/suspend.lua")));
 
-/// What turns reservations into orders.
+/// Turns reservations into orders.
 #[derive(Clone)]
 pub(crate) struct Worker {
     pub(crate) sql: PgPool,
@@ -52,7 +54,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Works, until told to stop. What it has begun by then, it finishes.
+    /// Places messages until the stop signal, and then finishes the current batch.
     pub(crate) async fn run(self) {
         let this = &self;
         supervise::keep("worker", &self.stop, || async move {
@@ -69,7 +71,7 @@ impl Worker {
         .await;
     }
 
-    /// Tries dead letters again, one reservation after the other: the good ones become orders, a bad one takes no other along.
+    /// Retries dead letters, one reservation at a time, so that a bad reservation does not affect the others.
     pub(crate) async fn run_dead_letters(self) {
         let this = &self;
         supervise::keep("dead letters", &self.stop, || async move {
@@ -92,7 +94,7 @@ impl Worker {
                     }
                     Err(_) => Some(Message::from(&letter)),
                 };
-                // What nobody can make anything of, nobody is to lose.
+                // What cannot be read or placed must not be lost.
                 if let Some(bad) = bad {
                     let (parked, body) = (&this.transport.parked, bad.body.escape_ascii());
                     tracing::error!("dead letters are parked in {parked}: {body}");
@@ -109,7 +111,7 @@ impl Worker {
         .await;
     }
 
-    /// Looks now and then for messages that older workers have set aside.
+    /// Checks for messages that older workers have set aside, until the stop signal.
     pub(crate) async fn run_later(self) {
         let this = &self;
         supervise::keep("later messages", &self.stop, || async move {
@@ -123,7 +125,7 @@ impl Worker {
         .await;
     }
 
-    /// What older workers have set aside, and this one reads, goes back into the queue; the rest stays.
+    /// Puts messages that were set aside back into the queue, if this worker can read them.
     async fn take_up_again(&self, link: &Link) -> anyhow::Result<()> {
         let later = &self.transport.later;
         let mut stays = Vec::new();
@@ -143,7 +145,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Commit, then acknowledge, then notify. What cannot be placed as a whole goes to the dead letters as a whole.
+    /// Places a batch: commit, then acknowledge, then notify. A batch that cannot be placed as a whole goes to the dead letters as
+    /// a whole.
     async fn work(&self, batch: Vec<Delivery>) -> anyhow::Result<()> {
         let (mut reservations, mut marks, mut read_all) = (Vec::new(), Vec::new(), Ok(()));
         let mut these = Vec::with_capacity(batch.len());
@@ -170,7 +173,7 @@ impl Worker {
                 }
                 self.notices.orders(&placed).await;
             }
-            Err(_) if self.stop.is_cancelled() => return Ok(()), // they come again
+            Err(_) if self.stop.is_cancelled() => return Ok(()), // the messages are delivered again
             Err(error) => {
                 tracing::warn!("a batch goes to the dead letters: {error:#}");
                 metrics::counter!("dead_lettered_total").increment(these.len() as u64);
@@ -184,8 +187,8 @@ impl Worker {
         Ok(())
     }
 
-    /// While a new version comes and the old one goes, both work at one queue. A connection of its own: one that publishes says nothing
-    /// more while RabbitMQ takes no messages.
+    /// Sets a message in a later format aside: during a deployment, workers of two versions share the queue. It uses a new
+    /// connection, because a publishing connection is blocked while RabbitMQ accepts no messages.
     async fn set_aside(&self, delivery: &Delivery, kind: &str) -> anyhow::Result<()> {
         tracing::warn!("a message of kind {kind} waits in {} for a newer version", self.transport.later);
         metrics::counter!("set_aside_total").increment(1);
@@ -195,13 +198,13 @@ impl Worker {
         Ok(())
     }
 
-    /// Places them one by one, and returns those that cannot be placed.
+    /// Places reservations one by one, and returns those that cannot be placed.
     async fn place_singly(&self, reservations: &[Reservation]) -> anyhow::Result<Vec<Reservation>> {
         let mut bad = Vec::new();
         for &reservation in reservations {
             match self.place(&[reservation]).await {
                 Ok(placed) => self.notices.orders(&placed).await,
-                Err(error) if self.stop.is_cancelled() => return Err(error), // they come again
+                Err(error) if self.stop.is_cancelled() => return Err(error), // the message is delivered again
                 Err(error) => {
                     tracing::error!("{reservation:?}: {error:#}");
                     bad.push(reservation);
@@ -211,8 +214,8 @@ impl Worker {
         Ok(bad)
     }
 
-    /// Places them in one transaction. Only what is the message's own fault takes it out of the queue; with everything else,
-    /// it waits here: sent back, it would only come again at once.
+    /// Places reservations in one transaction. After an error that is not caused by their data, it tries again here: a message that
+    /// is returned to the queue would be delivered again at once.
     async fn place(&self, reservations: &[Reservation]) -> anyhow::Result<Vec<OrderId>> {
         let mut backoff = Backoff::default();
         loop {
@@ -235,8 +238,8 @@ impl Worker {
 }
 
 impl Worker {
-    /// A Redis that gives a number twice has older data than it had. It sells nothing more before it is rebuilt. If it does not answer
-    /// now, reconciling finds the same.
+    /// Closes sales in which two orders have the same id, because Redis has gone back to older data. They are closed until they are
+    /// rebuilt. If Redis does not answer now, the next comparison finds the same.
     async fn suspend_collided(&self, placed: &Placed) {
         for one in &placed.collided {
             let (sale_id, epoch) = (one.order_id.sale_id(), one.order_id.epoch());
@@ -247,17 +250,18 @@ impl Worker {
     }
 }
 
-/// A queue that has just come back may have no leader yet, and then nobody answers: so this is not waited for for ever.
+/// Consumes a queue. The wait has a time limit, because a queue that has just recovered may have no leader, and then RabbitMQ does
+/// not answer.
 async fn consume(link: &Link, queue: &str) -> anyhow::Result<lapin::Consumer> {
     let consuming = async {
         link.channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
-        let options = BasicConsumeOptions::default(); // acknowledged by hand
+        let options = BasicConsumeOptions::default(); // with manual acknowledgements
         link.channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await
     };
     in_time(consuming).await
 }
 
-/// Closes a sale in Redis until it is rebuilt, unless it is in a later epoch already. Anybody may, who finds that Redis is wrong.
+/// Closes a sale in Redis until it is rebuilt, if it is still in this epoch. It needs no lease.
 async fn suspend(redis: &RedisStore, sale_id: i64, epoch: i64) -> RedisResult<()> {
     SUSPEND.key(redis.keys(sale_id).sale).arg(epoch).invoke_async(&mut redis.shared.clone()).await
 }

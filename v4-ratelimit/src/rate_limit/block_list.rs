@@ -68,7 +68,8 @@ fn changed(file: &Path) -> Option<(SystemTime, u64)> {
     about.ok()
 }
 
-/// Networks as sorted ranges of IP addresses that do not overlap, for a binary search: a list of a million lines takes twenty steps.
+/// Networks as sorted ranges of IP addresses that do not overlap, for a binary search: a list of a million lines takes twenty
+/// steps.
 #[derive(Debug, Default)]
 struct Ranges(Vec<(IpAddr, IpAddr)>);
 

@@ -6,9 +6,9 @@ use std::{
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 
-/// The client's IP address: that of the peer, unless the peer is a trusted proxy. A proxy appends its client's address at the *right*
-/// end of `X-Forwarded-For`. Everything further left came from outside and may be forged. So the header is read from right to
-/// left, as long as the address found is a trusted proxy.
+/// The client's IP address: that of the peer, unless the peer is a trusted proxy. A proxy appends its client's address at the
+/// *right* end of `X-Forwarded-For`. Everything further left came from outside and may be forged. So the header is read from right
+/// to left, as long as the address found is a trusted proxy.
 ///
 /// If a part of the header is malformed, the last address that was found before it counts.
 pub fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
@@ -34,8 +34,8 @@ fn hop(text: &[u8]) -> Option<IpAddr> {
     address.map(|address: IpAddr| address.to_canonical())
 }
 
-/// The address that the rate limit counts by. Of an IPv6 address it is the first 64 bits, because a customer usually has a whole /64
-/// and could use a new address for each request.
+/// The address that the rate limit counts by. Of an IPv6 address it is the first 64 bits, because a customer usually has a whole
+/// /64 and could use a new address for each request.
 pub fn bucket(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,

@@ -10,8 +10,8 @@ const SWEEP_MS: i64 = 1000;
 
 /// A map with a limited number of entries, which expire.
 ///
-/// An entry stores when it was made and not when it expires. So a clock that is set back makes entries invalid, instead of valid for
-/// too long. All times are in milliseconds.
+/// An entry stores when it was made and not when it expires. So a clock that is set back makes entries invalid, instead of valid
+/// for too long. All times are in milliseconds.
 pub struct Expiring<K, V> {
     good_for_ms: i64,
     capacity: usize,
@@ -35,8 +35,8 @@ impl<K: Eq + Hash, V> Expiring<K, V> {
         Expiring { good_for_ms: good_for.as_millis() as i64, capacity, inner: Mutex::new(inner) }
     }
 
-    /// Calls `change` with the entry's age and value, while the map is locked. If there is no valid entry, a new one is made with the
-    /// value `new`.
+    /// Calls `change` with the entry's age and value, while the map is locked. If there is no valid entry, a new one is made with
+    /// the value `new`.
     ///
     /// # Errors
     /// There is no room for a new entry.

@@ -18,8 +18,8 @@ const FRESH_MS: i64 = 1000;
 /// How long a sale is remembered as unknown, in milliseconds. Shorter, because it may have been created since.
 const FRESH_NONE_MS: i64 = 100;
 
-/// When each sale opens and closes. One query reads all sales, so requests for sales that do not exist cause no more queries, however
-/// many they are.
+/// When each sale opens and closes. One query reads all sales, so requests for sales that do not exist cause no more queries,
+/// however many they are.
 #[derive(Default)]
 pub(super) struct Windows {
     known: RwLock<Known>,

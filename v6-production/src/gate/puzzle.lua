@@ -1,8 +1,8 @@
--- Notes a wrong answer: the address behind that puzzle is spent, for its buyer, before anybody has it.
+-- Notes a wrong answer: marks the purchase path behind the puzzle as used, before it is issued.
 --
 -- KEYS  1 spent (set)
--- ARGV  1 buyer and number (8 bytes each)  2 how long (milliseconds)  3 how many there may be
--- Returns 1, or 0 if there are too many
+-- ARGV  1 buyer and path id (8 bytes each)  2 how long to keep the set (milliseconds)  3 the most members of the set
+-- Returns 1, or 0 if the set is full
 
 if redis.call('SCARD', KEYS[1]) >= tonumber(ARGV[3]) then
   return 0

@@ -1,32 +1,32 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// Signs what buyers carry for us, so that any instance can tell that one of us has made it, and nobody has to remember.
+/// Signs sessions and tickets with HMAC, so that every instance can check them without storing them.
 ///
-/// Keys are changed without anybody being logged out: the new one is first made known to all instances, then used for
-/// signing, and the old one is known for as long as something lives that it has signed.
+/// A key is changed without logging anybody out: first all instances accept the new key, then they sign with it, and they accept
+/// the old key until everything it has signed has expired.
 #[derive(Clone)]
 pub(crate) struct Signer {
-    /// Signs.
+    /// The key that signs.
     key: Hmac<Sha256>,
-    /// Are still, or already, believed.
+    /// Keys whose signatures are accepted as well: old ones and the next one.
     others: Vec<Hmac<Sha256>>,
 }
 
 impl Signer {
+    /// A signer with these secrets.
     pub(crate) fn new(secret: &str, others: &[String]) -> anyhow::Result<Signer> {
         let key = |secret: &str| Hmac::new_from_slice(secret.as_bytes());
         let others = others.iter().map(|secret| key(secret)).collect::<Result<_, _>>()?;
         Ok(Signer { key: key(secret)?, others })
     }
 
-    /// Signs numbers for one `purpose`; for another one the signature is worth nothing.
+    /// Signs numbers for one `purpose`. The signature is not valid for another purpose.
     pub(crate) fn sign(&self, purpose: &str, numbers: &[i64]) -> [u8; 32] {
         over(&self.key, purpose, numbers).finalize().into_bytes().into()
     }
 
-    /// Whether the `signature` is ours, or begins like one of ours: of 16 bytes at least. Takes as long for one that is nearly
-    /// right as for any other.
+    /// Whether the `signature`, or its first part of at least 16 bytes, is valid. Compares in constant time.
     pub(crate) fn verify(&self, purpose: &str, numbers: &[i64], signature: &[u8]) -> bool {
         let keys = std::iter::once(&self.key).chain(&self.others);
         signature.len() >= 16
@@ -34,7 +34,7 @@ impl Signer {
     }
 }
 
-/// All numbers have the same length, so that no two lists of them run together into the same bytes.
+/// The HMAC over a purpose and numbers. All numbers have the same length, so two different lists never become the same bytes.
 fn over(key: &Hmac<Sha256>, purpose: &str, numbers: &[i64]) -> Hmac<Sha256> {
     numbers
         .iter()

@@ -1,38 +1,41 @@
-//! What a buyer carries between two requests: made for one buyer, one sale and one purpose, good for a while.
+//! A ticket: a signed token that a buyer brings to the next request, made for one buyer, one sale and one purpose.
 //!
-//! It is signed and not remembered, unlike chapter 5's paths: so each instance knows the tickets of all others, a restart forgets
-//! none, and whoever asks for many takes no memory.
+//! Unlike chapter 5's paths, tickets are not stored. So every instance accepts the tickets of all others, a restart loses none, and
+//! a buyer who asks for many uses no memory.
 
 use super::signer::Signer;
 use crate::shop::Buyer;
 
-/// Bits below the milliseconds: two that are issued in the same one differ. SQL and Lua are told.
+/// Random bits below the milliseconds in a ticket's id, so that two tickets of the same millisecond differ. SQL and Lua get this
+/// number as a parameter.
 pub(crate) const NONCE_BITS: u32 = 12;
+/// Bytes of the signature in a ticket.
 const SIGNATURE: usize = 16;
 
-/// What a ticket is known by: the moment at which it was issued, in milliseconds since 1970, and 12 bits that tell two of the
-/// same moment apart. 53 bits: Lua can take it apart.
+/// The id of a ticket: when it was issued, in milliseconds since 1970, and 12 random bits. It has 53 bits, the integers that Lua
+/// holds exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TicketId(pub(crate) i64);
 
 impl TicketId {
+    /// When the ticket was issued, in milliseconds since 1970.
     pub(crate) fn issued_at(self) -> i64 {
         self.0 >> NONCE_BITS
     }
 }
 
-/// A number that no other ticket of this buyer has, but by a rare chance.
+/// A new id. Two tickets of one buyer almost never have the same.
 pub(crate) fn number(now: i64) -> TicketId {
     TicketId(now << NONCE_BITS | i64::from(fastrand::u16(..1 << NONCE_BITS)))
 }
 
-/// 48 hex digits: the id and its signature. The same again for the same.
+/// A ticket with this id: 48 hex digits, the id and its signature. The same arguments give the same ticket.
 pub(crate) fn issue(signer: &Signer, purpose: &str, id: TicketId, sale_id: i64, buyer: Buyer) -> String {
     let signature = signer.sign(purpose, &[id.0, sale_id, buyer.id]);
     hex::encode(id.0.to_be_bytes()) + &hex::encode(&signature[..SIGNATURE])
 }
 
-/// Which ticket that is, if one of us has made it for this purpose, buyer and sale. It may be too old, and used.
+/// The id of a ticket; `None` if it was not issued for this purpose, buyer and sale. It may be expired or used.
 pub(crate) fn check(signer: &Signer, purpose: &str, ticket: &str, sale_id: i64, buyer: Buyer) -> Option<TicketId> {
     let bytes = hex::decode(ticket).ok()?;
     let (id, signature) = bytes.split_at_checked(8)?;

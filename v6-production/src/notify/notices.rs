@@ -4,15 +4,15 @@ use redis::AsyncCommands;
 
 use crate::{order_id::OrderId, redis_store::RedisStore};
 
-/// How long it is known that a mark has come back.
+/// How long Redis remembers that a mark has come back.
 const MARKED: Duration = Duration::from_secs(60);
 
-/// Tells all instances what became of orders.
+/// Tells all instances which orders have changed.
 #[derive(Clone)]
 pub(crate) struct Notices(pub(crate) RedisStore);
 
 impl Notices {
-    /// Best effort: whoever misses it looks into SQL.
+    /// Publishes the ids of changed orders. Best effort: an instance that misses the message finds the change in SQL.
     pub(crate) async fn orders(&self, orders: &[OrderId]) {
         if orders.is_empty() {
             return;
@@ -24,13 +24,13 @@ impl Notices {
         }
     }
 
-    /// Whoever has put these marks into the queue waits for them.
+    /// Notes that these marks have passed the queue. The process that published them waits for this.
     pub(crate) async fn marks(&self, marks: &[String]) {
         for name in marks {
             let told: redis::RedisResult<()> =
                 self.0.shared.clone().set_ex(self.0.mark(name), 1, MARKED.as_secs()).await;
             if let Err(error) = told {
-                tracing::debug!("mark {name}: {error}"); // it comes again
+                tracing::debug!("mark {name}: {error}"); // the mark is sent again
             }
         }
     }

@@ -12,21 +12,22 @@ use crate::{
     supervise,
 };
 
-/// How often SQL is asked about all orders that somebody waits for here.
+/// How often SQL is asked about all watched orders of this process.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Orders that are waited for in one process, and WebSockets for each: who is beyond them polls.
+/// The most watched orders of one process. Further clients have to poll.
 const MOST: usize = 20_000;
+/// The most WebSockets for one order.
 const MOST_EACH: usize = 8;
 
-/// The orders that somebody waits for in this process, by number and buyer: what is told to one is not for another.
+/// The orders that clients of this process wait for, by id and buyer, so that a buyer hears only of their own order.
 #[derive(Default)]
 pub(crate) struct Watchers(Mutex<BTreeMap<(OrderId, i64), News>>);
 
-/// Where an order stands, if that was told already.
+/// Sends where an order stands; `None` before the first news.
 type News = watch::Sender<Option<Standing>>;
 
 impl Watchers {
-    /// From now on, hears of this buyer's order; `None` if there are too many already, here or at this one.
+    /// Subscribes to news of this buyer's order; `None` if there are too many watched orders, or too many clients for this one.
     pub(super) fn subscribe(&self, order_id: OrderId, buyer: Buyer) -> Option<watch::Receiver<Option<Standing>>> {
         let key = (order_id, buyer.id);
         let mut orders = self.0.lock().ok()?;
@@ -40,7 +41,7 @@ impl Watchers {
         (order.receiver_count() < MOST_EACH).then(|| order.subscribe())
     }
 
-    /// Those of `orders` that somebody still waits for; of all, if none are named.
+    /// The orders among `named` that a client still waits for; with `None`, all watched orders.
     fn awaited(&self, named: Option<&[OrderId]>) -> Vec<OrderId> {
         let Ok(mut orders) = self.0.lock() else { return Vec::new() };
         orders.retain(|_, standing| standing.receiver_count() > 0);
@@ -50,7 +51,7 @@ impl Watchers {
         }
     }
 
-    /// Passes on what SQL says of these.
+    /// Reads these orders from SQL, and sends what has changed to the clients.
     async fn look(&self, sql: &PgPool, awaited: Vec<OrderId>) -> anyhow::Result<()> {
         if awaited.is_empty() {
             return Ok(());
@@ -67,7 +68,7 @@ impl Watchers {
         Ok(())
     }
 
-    /// Passes on what is told.
+    /// Listens for changed orders, until `stop`.
     pub(crate) async fn listen(&self, redis: &RedisStore, sql: &PgPool, stop: &CancellationToken) {
         let channel = &redis.channel("orders");
         let listen = || async move {
@@ -81,7 +82,7 @@ impl Watchers {
         supervise::keep("news of orders", stop, listen).await;
     }
 
-    /// Finds out what was told while nobody listened.
+    /// Looks for changes whose message was lost, until `stop`.
     pub(crate) async fn look_up(&self, sql: &PgPool, stop: &CancellationToken) {
         let look = || async move {
             let _ = stop.run_until_cancelled(sleep(LOOK_EVERY)).await;
@@ -91,7 +92,7 @@ impl Watchers {
     }
 }
 
-/// The keys of one number, whoever waits.
+/// The keys of one order, for all buyers.
 fn of(order_id: OrderId) -> RangeInclusive<(OrderId, i64)> {
     (order_id, i64::MIN)..=(order_id, i64::MAX)
 }

@@ -8,13 +8,13 @@ use tokio_util::sync::CancellationToken;
 use super::record::{Recorded, Standing, recorded};
 use crate::{error::Error, order_id::OrderId, shop::Buyer, supervise};
 
-/// Questions that may wait. One more is refused.
+/// The most lookups that may wait. Further ones are refused.
 const WAITING: usize = 20_000;
-/// Orders in one statement.
+/// The most orders in one statement.
 const BATCH: usize = 500;
 
-/// Buyers who poll their orders: one statement at a time asks for all who have come while the last one was under way. So however
-/// many poll, they take one connection from those who sell.
+/// Batched lookups for buyers who poll their orders. One statement at a time reads all orders that were asked for while the last
+/// one ran. So polling uses one database connection, however many buyers poll.
 pub(crate) struct Lookups(mpsc::Sender<Question>);
 
 struct Question {
@@ -24,7 +24,7 @@ struct Question {
 }
 
 impl Lookups {
-    /// Opens them, and the work behind, until `stop`.
+    /// The lookups, and the task that answers them until `stop`.
     pub(crate) fn open(sql: PgPool, stop: CancellationToken) -> (Lookups, impl Future<Output = ()>) {
         let (ask, questions) = mpsc::channel(WAITING);
         let work = async move {
@@ -34,7 +34,10 @@ impl Lookups {
         (Lookups(ask), work)
     }
 
-    /// What SQL says of this buyer's order; nothing if there is none, or it is not this buyer's.
+    /// Where this buyer's order stands in SQL; `None` if there is no such order, or it is another buyer's.
+    ///
+    /// # Errors
+    /// 503 `overloaded`: too many lookups wait, or SQL does not answer.
     pub(crate) async fn ask(&self, order_id: OrderId, buyer: Buyer) -> Result<Option<Standing>, Error> {
         let (answer, answered) = oneshot::channel();
         let busy = || Error::Unavailable("too many ask for their orders");

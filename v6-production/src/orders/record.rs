@@ -10,9 +10,10 @@ use crate::{
     sql::in_time,
 };
 
-/// Why an order failed whose reservation was lost with Redis's memory.
+/// The reason of an order that failed because Redis lost its reservation.
 pub(crate) const RESERVATION_LOST: &str = "reservation-lost";
-/// Why an order failed whose number is another buyer's order's: Redis had gone back to older data, and gave it twice.
+/// The reason of an order that failed because another buyer's order has its id: Redis had gone back to older data, and gave it
+/// twice.
 pub(crate) const NUMBER_TAKEN: &str = "number-taken";
 
 /// Where an order stands.
@@ -20,27 +21,27 @@ pub(crate) const NUMBER_TAKEN: &str = "number-taken";
 pub(crate) struct Standing {
     /// `queued`, `confirmed`, `paid`, `expired`, `failed`.
     pub(crate) status: String,
-    /// Why it failed.
+    /// Why the order failed.
     pub(crate) reason: Option<String>,
-    /// By when it is to be paid, in milliseconds since 1970 by PostgreSQL's clock; nothing while it is queued.
+    /// When the time to pay ends, in milliseconds since 1970 by PostgreSQL's clock; `None` while the order is queued.
     pub(crate) pay_by: Option<i64>,
-    /// Whether a payment has taken it: it waits for the card to be charged.
+    /// Whether a payment has claimed the order, and the card is about to be charged.
     pub(crate) paying: bool,
 }
 
 impl Standing {
-    /// That of a reservation on its way.
+    /// A reservation that is not in SQL yet.
     pub(super) fn queued() -> Standing {
         Standing { status: "queued".into(), reason: None, pay_by: None, paying: false }
     }
 
-    /// Whether it stays like this.
+    /// Whether a watcher has no further change to wait for.
     pub(crate) fn is_final(&self) -> bool {
         !["queued", "confirmed"].contains(&self.status.as_str())
     }
 }
 
-/// The order of a buyer's reservation; `None` if Redis holds none of this sale.
+/// The order of this buyer's reservation in a sale; `None` if Redis has no such reservation.
 pub(crate) async fn held(redis: &RedisStore, sale_id: i64, buyer: Buyer) -> RedisResult<Option<OrderId>> {
     let held = redis.keys(sale_id).held;
     let held: Option<Vec<u8>> = redis.shared.clone().hget(held, &buyer.id.to_be_bytes()).await?;
@@ -60,22 +61,23 @@ pub(super) async fn held_of(redis: &RedisStore, sales: &[i64], buyer: Buyer) -> 
     Ok(held.iter().flatten().filter_map(|held| number(held)).collect())
 }
 
-/// A reservation begins with its order's number.
+/// The order of a reservation, which begins with the order's id.
 fn number(held: &[u8]) -> Option<OrderId> {
     Some(OrderId(i64::from_be_bytes(*held.first_chunk()?)))
 }
 
-/// An order as SQL has it, and whose it is. Two buyers may have been given the same number.
+/// An order in SQL, and its buyer. Two buyers may have been given the same id.
 #[derive(sqlx::FromRow)]
 pub(crate) struct Recorded {
     pub(crate) id: OrderId,
-    /// `None` if the reservation was lost: then nobody knows whose it was.
+    /// `None` if the reservation was lost, because then its buyer is not known.
     buyer_id: Option<i64>,
     #[sqlx(flatten)]
     pub(crate) standing: Standing,
 }
 
 impl Recorded {
+    /// Whether it is this buyer's order. An order whose buyer is not known counts as everybody's.
     pub(crate) fn is_of(&self, buyer_id: i64) -> bool {
         self.buyer_id.is_none_or(|id| id == buyer_id)
     }
@@ -88,8 +90,8 @@ pub(super) async fn of_buyer(sql: &PgPool, buyer: Buyer) -> sqlx::Result<Vec<Rec
     in_time(sqlx::query_as(query).bind(buyer.id).fetch_all(sql)).await
 }
 
-/// What SQL says of many orders, whoever's they are. Of an epoch that is over, it knows all orders there will ever be: another
-/// one was reserved in a Redis that has lost it.
+/// What SQL knows of these orders, for all buyers. An id of a past epoch without a row is reported as failed: no orders are added
+/// to a past epoch, so Redis has lost its reservation.
 pub(crate) async fn recorded(sql: &PgPool, orders: &[OrderId]) -> sqlx::Result<Vec<Recorded>> {
     let query =
         "select id, buyer_id, status, reason, pay_by, paid_with is not null as paying from orders where id = any($1)

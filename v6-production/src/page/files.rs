@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
 
-/// A file and the name it goes by.
+/// A file of the page, and its name in the URL.
 pub(super) struct File {
     pub(super) name: String,
     pub(super) text: &'static str,
@@ -27,7 +27,7 @@ pub(super) fn content_type(name: &str) -> &'static str {
     }
 }
 
-/// One file for the browser, four to read.
+/// One script for the browser, in four source files.
 const SCRIPT: &str =
     concat!(include_str!("shop.js"), include_str!("order.js"), include_str!("pay.js"), include_str!("page.js"),);
 
@@ -53,7 +53,7 @@ mod tests {
         assert_ne!(File::new("js", "one").name, File::new("js", "two").name);
     }
 
-    /// What the policy forbids would be found by a buyer, not by us.
+    /// The content security policy forbids these. Without this test, a buyer would find out first.
     #[test]
     fn nothing_is_inline() {
         for forbidden in ["<style", "style=", "onclick", "onload", "javascript:", "<script>"] {

@@ -1,5 +1,5 @@
-//! While instances change places, two versions of the page are served: a browser may get the page from one instance, and ask
-//! another one for its files. So each version leaves its files in SQL, where the others find them.
+//! The page's files of other versions. During a deployment, a browser may get the page from an old instance and request its files
+//! from a new one. So each version writes its files to SQL, where other versions find them.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -9,16 +9,16 @@ use tokio::{sync::Mutex, time::Instant};
 use super::files::FILES;
 use crate::sql::in_time;
 
-/// How often the files of other versions are read at most, whatever somebody asks for.
+/// The shortest time between two reads of the files, whatever is requested.
 const AT_MOST_EVERY: Duration = Duration::from_secs(1);
-/// Files that stay, the newest: of twenty versions.
+/// How many files SQL keeps: the two files of the last twenty versions.
 const KEPT: i64 = 40;
 
-/// The files of all versions of late, as they were read the last time.
+/// The files of recent versions, and when they were read.
 #[derive(Default)]
 pub(crate) struct Versions(Mutex<(Option<Instant>, HashMap<String, String>)>);
 
-/// Leaves this version's files for the others.
+/// Writes this version's files to SQL, and deletes those of old versions.
 pub(crate) async fn leave(sql: &PgPool) -> anyhow::Result<()> {
     let [names, texts] = [FILES.each_ref().map(|file| file.name.as_str()), FILES.each_ref().map(|file| file.text)];
     let insert = "insert into page_files (name, text, started_at)

@@ -3,8 +3,8 @@ use sqlx::PgPool;
 use super::outbox::{Payment, TAKEN};
 use crate::{order_id::OrderId, shop::Buyer, sql::in_time};
 
-/// Payments that one order may see, or a few more if they begin in the same moment. Each is a row, and anybody can think of
-/// another key.
+/// The most payments of one order. A few more are possible if they begin at the same moment. Each is a row, and a client can send
+/// any number of keys.
 const MOST_PAYMENTS: i64 = 20;
 
 /// A payment that a buyer asks for.

@@ -1,5 +1,5 @@
-//! What payments owe their provider. A payment is written down with what is to be done there next, before it is done; what is
-//! done is repeated until the provider has answered. So a crash between any two lines ends as it would have ended.
+//! The outbox of payments. The next step at the provider is written down before it is done, and is repeated until the provider has
+//! answered. So after a crash between any two lines, the payment ends as it would have ended without the crash.
 
 use std::time::Duration;
 
@@ -13,54 +13,55 @@ use tokio_util::sync::CancellationToken;
 use super::provider::{Provider, Standing, Step};
 use crate::{notify::notices::Notices, order_id::OrderId, sql::in_time, supervise};
 
-/// For so long a payment is left to the request that has begun it, or to the instance that has taken it: longer than two calls to
-/// the provider and what is written then take.
+/// How long a payment belongs to the request that began it, or to the instance that claimed it. Longer than two calls to the
+/// provider and the writes after them.
 pub(super) const TAKEN: Duration = Duration::from_secs(10);
-/// How often we look, and the longest pause between two tries of a payment.
+/// How often the outbox is read.
 const EVERY: Duration = Duration::from_millis(500);
+/// The longest pause between two tries of a payment.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// Payments at a time.
+/// The most payments that are handled at the same time.
 const BATCH: i64 = 50;
-/// Why an order failed whose card could not be charged after all.
+/// The reason of an order that failed because the authorised amount could not be captured.
 pub(crate) const PAYMENT_FAILED: &str = "payment-failed";
-/// Why an order failed that its buyer did not want any more.
+/// The reason of an order that its buyer cancelled.
 pub(crate) const CANCELED: &str = "canceled";
-/// Why an order failed whose payment was given back.
+/// The reason of an order that was refunded.
 pub(crate) const REFUNDED: &str = "refunded";
 
-/// What is to be done at the provider next.
+/// The next step of a payment at the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
 #[sqlx(type_name = "text", rename_all = "lowercase")]
 pub(super) enum Owes {
-    /// Whether the amount is held is not known yet.
+    /// It is not known yet whether the card is authorised.
     Authorise,
-    /// The order waits for the amount to be taken.
+    /// The order is claimed, and waits for the amount to be captured.
     Capture,
-    /// The amount is held, or may be, for nothing.
+    /// The card is authorised, or may be, and the amount is not needed.
     Void,
-    /// The amount was taken, for nothing any more.
+    /// The amount was captured, and has to be returned.
     Refund,
 }
 
-/// What came of a payment; kept under its key.
+/// The result of a payment, which is stored with its idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Answer {
     /// The card was charged, and the order is paid.
     Paid,
-    /// The card was refused. Nothing was charged.
+    /// The card was declined. Nothing was charged.
     Declined,
     /// The order had ended, or ended while the card was authorised. Nothing was charged.
     Expired,
     /// Another payment was first. Nothing was charged for this one.
     NotFirst,
-    /// The card was good at first and could not be charged then. The order has failed.
+    /// The card was authorised, but could not be charged. The order has failed.
     Failed,
-    /// It never got to the provider. Nothing was charged.
+    /// The payment never reached the provider. Nothing was charged.
     Abandoned,
 }
 
-/// A payment, as far as its steps need it.
+/// A row of `payments`, without the columns that the steps do not need.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub(super) struct Payment {
     pub(super) buyer_id: i64,
@@ -70,18 +71,18 @@ pub(super) struct Payment {
     pub(super) owes: Option<Owes>,
     pub(super) request: String,
     tries: i64,
-    /// `None` until it is known.
+    /// The result as JSON; `None` until it is known.
     answer: Option<String>,
 }
 
 impl Payment {
-    /// What its buyer is told.
+    /// The result; `None` until it is known.
     pub(super) fn answer(&self) -> Option<Answer> {
         serde_json::from_str(self.answer.as_deref()?).ok()
     }
 }
 
-/// Does what payments owe, again and again. Any number of instances may: each takes other payments.
+/// Does the next steps of due payments, until `stop`. Any number of instances may run this: each claims different payments.
 pub(crate) async fn run(sql: PgPool, provider: Provider, notices: Notices, stop: CancellationToken) {
     let (sql, provider, notices, stop) = (&sql, &provider, &notices, &stop);
     supervise::keep("payments", stop, || async move {
@@ -144,7 +145,7 @@ pub(super) async fn settle(
     Ok(payment)
 }
 
-/// Writes down what the provider has said, and what is to be done next. Two may be at it: the second one finds it done.
+/// Writes down the provider's answer, and the next step. If another process was faster, nothing is written.
 pub(super) async fn write(
     sql: &PgPool,
     notices: &Notices,
@@ -164,7 +165,7 @@ pub(super) async fn write(
                       where buyer_id = $1 and idempotency_key = $2 returning *";
         let update = sqlx::query_as(update).bind(payment.buyer_id).bind(&payment.idempotency_key).bind(owes);
         let answer = answer.map(|answer| serde_json::to_string(&answer).unwrap_or_default());
-        // Nobody waits for what is let go: the next look takes it.
+        // No request waits for a void, so the next read of the outbox takes it at once.
         let rests = if owes == Some(Owes::Void) { Duration::ZERO } else { TAKEN };
         let updated: Payment = update.bind(answer).bind(rests.as_millis() as i64).fetch_one(&mut *tx).await?;
         tx.commit().await?;
@@ -181,8 +182,8 @@ pub(super) async fn write(
     Ok(updated)
 }
 
-/// What is owed next, and the answer if it is known now. The order changes in the same transaction. `None`: not yet, or what the
-/// provider says cannot be.
+/// The next step, and the result if it is known now. The order changes in the same transaction. `None` if the provider has not
+/// decided yet, or its answer does not fit the payment.
 async fn next(
     tx: &mut PgConnection,
     payment: &Payment,
@@ -193,7 +194,7 @@ async fn next(
         (Some(Owes::Authorise), Some(Authorised)) => Some(claim(tx, payment).await?),
         (Some(Owes::Authorise), Some(Declined | Refused)) => Some((None, Some(Answer::Declined))),
         (Some(Owes::Authorise), Some(Voided)) => Some((None, Some(Answer::Abandoned))),
-        // It may still be on its way: what is let go before it was held cannot be held any more.
+        // The authorisation may still be on its way. A void that arrives first prevents it.
         (Some(Owes::Authorise), None) => Some((Some(Owes::Void), Some(Answer::Abandoned))),
         (Some(Owes::Authorise), Some(Pending)) => {
             let answer = why_not(tx, payment).await?;
@@ -217,8 +218,8 @@ async fn next(
     })
 }
 
-/// A compare-and-swap on the order: against its expiry, a cancellation and another payment, one wins. From here on the order
-/// waits for the amount to be taken, and does not expire.
+/// Claims the order by compare-and-swap: of this payment, another payment, a cancellation and the expiry, one wins. A claimed order
+/// waits for the capture and does not expire.
 async fn claim(tx: &mut PgConnection, payment: &Payment) -> sqlx::Result<(Option<Owes>, Option<Answer>)> {
     let update = "update orders set paid_with = $3 where id = $1 and buyer_id = $2 and status = 'confirmed'
                   and paid_with is null and pay_by > now_ms()";
@@ -230,7 +231,7 @@ async fn claim(tx: &mut PgConnection, payment: &Payment) -> sqlx::Result<(Option
     Ok((Some(Owes::Void), Some(answer)))
 }
 
-/// Why the order cannot be paid with this payment; `None` if it can.
+/// Why this payment cannot claim the order; `None` if it can.
 async fn why_not(tx: &mut PgConnection, payment: &Payment) -> sqlx::Result<Option<Answer>> {
     let query = "select status, paid_with is not null, pay_by > now_ms() from orders where id = $1";
     let (status, taken, in_time): (String, bool, bool) =
@@ -242,8 +243,8 @@ async fn why_not(tx: &mut PgConnection, payment: &Payment) -> sqlx::Result<Optio
     })
 }
 
-/// Ends an order that holds a unit, if it has this status and no payment has taken it: its unit is sold again. Returns whether
-/// it was so.
+/// Ends an order that has this status and is not claimed by a payment, so that its unit is sold again. Returns false if it is not
+/// such an order.
 async fn end(tx: &mut PgConnection, order_id: OrderId, from: &str, reason: &str) -> sqlx::Result<bool> {
     let update = "update orders set status = 'failed', reason = $3 where id = $1 and status = $2 and paid_with is null";
     let update = sqlx::query(update).bind(order_id).bind(from).bind(reason);
@@ -255,7 +256,7 @@ async fn end(tx: &mut PgConnection, order_id: OrderId, from: &str, reason: &str)
     Ok(true)
 }
 
-/// Cancels an order that no payment has taken; false if it is not such an order.
+/// Cancels a confirmed order that no payment has claimed. Returns false if it is not such an order.
 pub(super) async fn cancel(sql: &PgPool, order_id: OrderId) -> sqlx::Result<bool> {
     in_time(async {
         let mut tx = sql.begin().await?;
@@ -266,20 +267,20 @@ pub(super) async fn cancel(sql: &PgPool, order_id: OrderId) -> sqlx::Result<bool
     .await
 }
 
-/// Has the provider asked about an authorisation at the next look.
+/// Makes a payment due now, if its authorisation is not known yet.
 pub(super) async fn hurry(sql: &PgPool, reference: &str) -> sqlx::Result<()> {
     let update = "update payments set next_at = 0 where reference = $1 and owes = 'authorise'";
     in_time(sqlx::query(update).bind(reference).execute(sql)).await.map(drop)
 }
 
-/// Gives back what was taken for an order, and sells its unit again. Returns whether there was a paid order; asked again, it
+/// Ends a paid order, and has its amount returned and its unit sold again. Returns false if it is not a paid order. Repeated, it
 /// changes nothing.
 ///
 /// # Errors
-/// The database's.
+/// PostgreSQL fails.
 pub(crate) async fn refund(sql: &PgPool, order_id: OrderId) -> sqlx::Result<bool> {
     let mut tx = sql.begin().await?;
-    // The payment first, as everywhere: who takes locks in one order does not wait in a circle.
+    // The payment first, as everywhere: transactions that take locks in the same order do not deadlock.
     let update = "update payments set owes = 'refund', next_at = 0, tries = 0
                   where owes is null and (buyer_id, idempotency_key) in (
                       select buyer_id, paid_with from orders where id = $1 and status = 'paid')";

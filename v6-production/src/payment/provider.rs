@@ -1,4 +1,4 @@
-//! How the shop talks to its payment provider, another process. What is asked twice under one reference is done once.
+//! The client of the payment provider, which is another process. A request that is repeated with the same reference is done once.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -22,37 +22,37 @@ use url::Url;
 
 use crate::{links, order_id::OrderId};
 
-/// How long a call may take. A provider that is silent says nothing at all.
+/// How long a call may take.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Bytes of an answer that are read.
+/// The longest answer that is read, in bytes.
 const LONGEST: usize = 10_000;
 
-/// Where an authorisation stands, by the provider's ledger.
+/// The state of an authorisation in the provider's ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Standing {
-    /// The card's bank has not decided.
+    /// The card's bank has not decided yet.
     Pending,
     /// The amount is held on the card.
     Authorised,
-    /// It never was.
+    /// The bank has declined the card.
     Declined,
-    /// The amount was taken.
+    /// The amount was charged.
     Captured,
-    /// What was held could not be taken, and never will be.
+    /// The amount could not be charged, and never will be.
     Refused,
-    /// What was held was let go.
+    /// The hold was released.
     Voided,
-    /// What was taken was given back.
+    /// The charged amount was returned.
     Refunded,
 }
 
-/// Why there is no answer.
+/// Why a call has no answer.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The provider has done nothing.
     NotDone(anyhow::Error),
-    /// It may have done what it was asked to do.
+    /// The provider may have done it.
     Unknown(anyhow::Error),
 }
 
@@ -64,7 +64,7 @@ impl From<Failure> for anyhow::Error {
     }
 }
 
-/// What is done with an amount that is held or was taken.
+/// A change of an authorisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     Capture,
@@ -76,13 +76,13 @@ pub(super) enum Step {
 #[derive(Clone)]
 pub(crate) struct Provider {
     client: Client<HttpConnector, Full<Bytes>>,
-    /// `None`: nobody can pay.
+    /// `None` if the shop has no provider, so orders cannot be paid.
     url: Option<Url>,
-    /// Shows the provider who we are.
+    /// The secret that identifies this shop to the provider.
     secret: Option<String>,
-    /// Which of the provider's customers we are.
+    /// The shop's name in references.
     shop: Arc<str>,
-    /// Where the provider can call us, if anywhere.
+    /// The URL of this shop for callbacks, once it is known.
     callback: Arc<OnceLock<Url>>,
 }
 
@@ -102,17 +102,18 @@ impl Provider {
         }
     }
 
-    /// A name for an authorisation that nobody else uses, and nobody can guess.
+    /// A new reference for an authorisation: unique, and impossible to guess.
     pub(super) fn new_reference(&self) -> String {
         format!("{}-{:032x}", self.shop, fastrand::u128(..))
     }
 
-    /// From now on the provider may say at `shop` that there is news. Without that, we ask every few seconds.
+    /// Sets the URL of this shop for callbacks. Without callbacks, the shop asks every few seconds.
     pub(crate) fn may_call(&self, shop: Url) {
         let _ = self.callback.set(shop);
     }
 
-    /// Holds the amount on the card, or says what became of it if it was asked before.
+    /// Asks the provider to hold the amount on the card. Repeated with the same reference, it returns the state of the first
+    /// request.
     pub(super) async fn authorise(
         &self,
         reference: &str,
@@ -128,12 +129,12 @@ impl Provider {
         standing.ok_or_else(|| Failure::Unknown(anyhow!("it does not know what was asked")))
     }
 
-    /// Where an authorisation stands; `None` if the provider was never asked for it.
+    /// The state of an authorisation; `None` if the provider does not know the reference.
     pub(super) async fn show(&self, reference: &str) -> Result<Option<Standing>, Failure> {
         self.call(Method::GET, &format!("/authorisations/{reference}"), None).await
     }
 
-    /// Does it, if that can be done; where the authorisation stands then.
+    /// Captures, voids or refunds an authorisation if possible, and returns its state.
     pub(super) async fn change(&self, reference: &str, step: Step) -> Result<Standing, Failure> {
         let step = match step {
             Step::Capture => "capture",
@@ -154,7 +155,7 @@ impl Provider {
             };
             match response.status() {
                 StatusCode::NOT_FOUND => return Ok(None),
-                // A proxy in between says so as well, and cannot know.
+                // A proxy may answer so without knowing what the provider has done.
                 status if status.is_server_error() => return Err(Failure::Unknown(anyhow!("{status}"))),
                 _ => {}
             }

@@ -1,15 +1,15 @@
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
-/// What an error says about the command that was sent.
+/// Whether a failed command was executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// Redis has refused it: it is starting, a replica, full, or asks who we are. Nothing was done.
+    /// Redis has refused the command: it is starting, a replica, full, or requires a login. Nothing was done.
     Refused,
-    /// No answer, or none that says what was done.
+    /// There was no answer, or none that says what was done.
     Unanswered,
 }
 
-/// Reads an error. A script is refused by its first write, before it has done anything.
+/// Classifies an error. A script is refused at its first write, before it has changed anything.
 pub(crate) fn failure(error: &RedisError) -> Failure {
     let refused = match error.kind() {
         ErrorKind::AuthenticationFailed => true,
@@ -20,7 +20,7 @@ pub(crate) fn failure(error: &RedisError) -> Failure {
     if refused { Failure::Refused } else { Failure::Unanswered }
 }
 
-/// Whether Redis is a replica, and so takes no writes. Before version 7, a script's error has this in its text.
+/// Whether Redis is a replica, which accepts no writes. Before version 7, an error of a script has this only in its text.
 pub(super) fn is_read_only(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
         || error.detail().is_some_and(|detail| detail.contains("READONLY"))

@@ -9,20 +9,20 @@ use tokio::sync::watch;
 
 use super::failure::is_read_only;
 
-/// One connection for all requests: many questions under way on it at once.
+/// One connection for all requests, which sends many commands at the same time.
 ///
-/// redis-rs's connection manager replaces a connection that was closed. This replaces one as well that gives no answer in time,
-/// because the way to the server may be silent, or leads to a server that takes no writes, because the name in the URL may
-/// have moved to another one.
+/// The connection manager of redis-rs replaces a closed connection. This type also replaces a connection that gives no answer in
+/// time, because the network path may be broken, and one to a server that accepts no writes, because the name in the URL may lead
+/// to another server now.
 #[derive(Clone)]
 pub(crate) struct SharedConnection(Arc<Shared>);
 
 struct Shared {
     client: Client,
     config: ConnectionManagerConfig,
-    /// The connection, and which one it is.
+    /// The number of the connection, and the connection.
     current: RwLock<(u64, ConnectionManager)>,
-    /// Which one it is, for those who have connections of their own.
+    /// The number of the connection, for listeners with their own connections.
     replaced: watch::Sender<u64>,
 }
 
@@ -33,7 +33,7 @@ impl SharedConnection {
         Ok(SharedConnection(Arc::new(Shared { client, config, current, replaced })))
     }
 
-    /// Hears when the connection is replaced.
+    /// Receives a value whenever the connection is replaced.
     pub(super) fn replaced(&self) -> watch::Receiver<u64> {
         self.0.replaced.subscribe()
     }
@@ -42,7 +42,7 @@ impl SharedConnection {
         self.0.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Replaces the connection that has failed like this, if it is of no use any more, and nobody has replaced it yet.
+    /// Replaces the connection number `used` after an error that makes it useless, unless it was replaced already.
     fn judge(&self, used: u64, error: &RedisError) {
         if !error.is_timeout() && !is_read_only(error) {
             return;
@@ -61,7 +61,7 @@ impl SharedConnection {
 impl ConnectionLike for SharedConnection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         let (used, mut connection) = self.current();
-        // What the server refuses is a value up to here, and an error for whoever has asked.
+        // Up to here a refusal by the server is a value. For the caller it becomes an error.
         let asking = async move { connection.req_packed_command(cmd).await.and_then(Value::extract_error) };
         asking.inspect_err(move |error| self.judge(used, error)).boxed()
     }

@@ -1,29 +1,29 @@
--- One beat of a relay at one outbox: it says that it lives, takes over what nobody alive has in hand, and removes relays that
--- are gone. A relay that is only slow keeps its entries, because it goes on beating while it waits.
+-- The heartbeat of a relay at one outbox. It also takes over the entries of relays without a heartbeat, and removes those relays. A
+-- slow relay keeps its entries, because it sends heartbeats while it waits.
 --
 -- KEYS  1 outbox (stream)
--- ARGV  1 the relays' group  2 this relay's name  3 milliseconds without a beat after which a relay counts as gone
---       4 entries to take over at most
--- Returns the entries taken over, as XRANGE has them
+-- ARGV  1 the relays' consumer group  2 this relay's name  3 milliseconds without a heartbeat after which a relay counts as gone
+--       4 the most entries to take over
+-- Returns the entries taken over, in the format of XRANGE
 
 local outbox, group, me = KEYS[1], ARGV[1], ARGV[2]
 local gone_after, most = tonumber(ARGV[3]), tonumber(ARGV[4])
 local taken = {}
 
--- XINFO answers with names and values in turn.
+-- XINFO returns names and values in turn.
 local function fields(list)
   local map = {}
   for n = 1, #list, 2 do map[list[n]] = list[n + 1] end
   return map
 end
 
--- FORCE also takes an entry that is nobody's.
+-- FORCE also takes an entry that has no consumer.
 local function take(id)
   local entry = redis.call('XCLAIM', outbox, group, me, 0, id, 'FORCE')[1]
   if entry then taken[#taken + 1] = entry end
 end
 
--- The beat: of all commands only one that reads from the past counts as a sign of life also when it finds nothing.
+-- The heartbeat: only a command that reads pending entries updates the consumer's idle time even if it finds nothing.
 redis.call('XREADGROUP', 'GROUP', group, me, 'COUNT', 1, 'STREAMS', outbox, '0')
 
 for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', outbox, group)) do
@@ -39,7 +39,7 @@ for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', outbox, group)) do
   end
 end
 
--- Delivered, not pending, and still here: acknowledged by somebody who did not delete it. Nobody would read it again.
+-- Delivered, not pending, and still in the stream: it was acknowledged and not deleted. No relay would read it again.
 local delivered
 for _, info in ipairs(redis.call('XINFO', 'GROUPS', outbox)) do
   local known = fields(info)

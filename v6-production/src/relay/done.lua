@@ -1,8 +1,8 @@
--- Acknowledges and deletes entries of an outbox in one step: between the two, an entry would be nobody's and never be read again.
--- An empty outbox ends with its sale. `reserve.lua` takes the end away when it adds an entry.
+-- Acknowledges and deletes entries of an outbox in one step: an entry that is acknowledged and not deleted would never be read
+-- again. An empty outbox expires some time after its sale. `reserve.lua` removes the expiry when it adds an entry.
 --
 -- KEYS  1 outbox (stream)
--- ARGV  1 the relays' group  2 when an empty outbox ends (milliseconds since 1970)  then the entries' ids, if any
+-- ARGV  1 the relays' consumer group  2 when an empty outbox expires (milliseconds since 1970)  then the ids of the entries, if any
 
 for n = 3, #ARGV do
   redis.call('XACK', KEYS[1], ARGV[1], ARGV[n])

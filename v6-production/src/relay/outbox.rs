@@ -12,35 +12,37 @@ use crate::{
     transport::Reservation,
 };
 
-/// All relays read as this one group, each entry going to one of them.
+/// The consumer group of all relays. Each entry goes to one of them.
 pub(super) const GROUP: &str = "relay";
-/// Holds the entries of a later format. It never beats, so they are offered again and again, until a relay comes that reads them.
+/// The consumer that entries of a later format are assigned to. It sends no heartbeat, so they are offered again and again, until a
+/// newer relay reads them.
 const NOBODY: &str = "later";
-/// What an entry's field is called that holds a reservation. The name says the format: `r2` is to be the next one. While a new
-/// version comes and the old one goes, relays of both read one outbox.
+/// The name of the field with the reservation, which stands for its format. The next format is to be `r2`. During a deployment,
+/// relays of two versions read the same outbox.
 const FORMAT: &[u8] = b"r";
-/// A relay that has not beaten for so long is gone, and others take its entries. Early is better than late: taken from a relay
-/// that was only stopped for a while, they are sent twice, which costs nothing.
+/// After this time without a heartbeat, other relays take over the entries. Early is better than late: if the relay was only slow,
+/// its entries are sent twice, which does no harm.
 const GONE_AFTER: Duration = Duration::from_secs(2);
 
 static BEAT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("beat.lua")));
 static DONE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("done.lua")));
 
-/// The outbox of one sale: a stream of reservations that are on their way to the queue.
+/// The outbox of one sale: a stream of reservations that are not in the queue yet.
 #[derive(Debug, Clone)]
 pub(crate) struct Outbox {
     pub(super) sale_id: i64,
     pub(crate) key: String,
-    /// When the key ends if nothing is in it, in milliseconds since 1970.
+    /// When an empty outbox expires, in milliseconds since 1970.
     ends_at: i64,
 }
 
 impl Outbox {
+    /// The outbox of a sale. `closes_at` is in milliseconds since 1970.
     pub(crate) fn new(redis: &RedisStore, sale_id: i64, closes_at: i64) -> Outbox {
         Outbox { sale_id, key: redis.keys(sale_id).outbox, ends_at: closes_at + KEPT_MS }
     }
 
-    /// Makes the group of the relays, which a flush removes; if it is there, nothing changes.
+    /// Creates the relays' consumer group, unless it exists. A flush of Redis removes it.
     pub(super) async fn join(&self, redis: &mut MultiplexedConnection) -> anyhow::Result<()> {
         let made: RedisResult<()> = redis.xgroup_create_mkstream(&self.key, GROUP, "0").await;
         if let Err(error) = made {
@@ -49,7 +51,7 @@ impl Outbox {
         Ok(self.done(redis, &[]).await?)
     }
 
-    /// Says that this relay lives, and returns at most `most` entries that no living relay has.
+    /// Sends a heartbeat of this relay, and takes over at most `most` entries of relays without one.
     pub(super) async fn beat(
         &self,
         redis: &mut MultiplexedConnection,
@@ -61,7 +63,7 @@ impl Outbox {
         call.invoke_async(redis).await
     }
 
-    /// Acknowledges and deletes these entries, because what they say is safe elsewhere.
+    /// Acknowledges and deletes entries whose content is safe elsewhere, in one step.
     pub(crate) async fn done(&self, redis: &mut impl ConnectionLike, entries: &[Entry]) -> RedisResult<()> {
         let mut call = DONE.key(&self.key);
         call.arg(GROUP).arg(self.ends_at);
@@ -71,7 +73,7 @@ impl Outbox {
         call.invoke_async(redis).await
     }
 
-    /// Leaves entries in a later format to a relay that reads them.
+    /// Leaves entries of a later format to newer relays.
     pub(super) async fn leave(&self, redis: &mut impl ConnectionLike, entries: &[Entry]) -> RedisResult<()> {
         if entries.is_empty() {
             return Ok(());
@@ -85,8 +87,8 @@ impl Outbox {
         claim.arg("JUSTID").query_async(redis).await
     }
 
-    /// What `reserve.lua` has written: order, buyer, path and request, 8 bytes each; the entry's own id begins with the time. `None`
-    /// if it is no reservation of this sale.
+    /// The reservation in an entry, as `reserve.lua` writes it: order, buyer, path and request, 8 bytes each. The entry's own id
+    /// begins with the time. `None` if it is not a reservation of this sale.
     pub(crate) fn reservation(&self, entry: &Entry) -> Option<Reservation> {
         let [name, bytes] = entry.1.as_slice() else { return None };
         let [order_id, buyer_id, path, request] = numbers(bytes)?;
@@ -96,28 +98,29 @@ impl Outbox {
         is_one.then_some(Reservation { order_id, buyer_id, reserved_at, path, request })
     }
 
-    /// An entry as an operator reads it.
+    /// An entry as JSON, for operators.
     pub(super) fn describe(&self, Entry(id, fields): &Entry) -> String {
         let fields: Vec<String> = fields.iter().map(|field| field.escape_ascii().to_string()).collect();
         serde_json::json!({ "outbox": self.key, "entry": id, "fields": fields }).to_string()
     }
 }
 
-/// An entry of a stream: its id, and names and values of its fields in turn. Anybody can have written it, in bytes that are no text.
+/// An entry of a stream: its id, and the names and values of its fields in turn. It may contain any bytes.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry(String, Vec<Vec<u8>>);
 
 impl Entry {
+    /// The id of the entry in its stream.
     pub(crate) fn id(&self) -> &str {
         &self.0
     }
 
-    /// When it was written, in milliseconds since 1970 by Redis's clock; `None` if whoever wrote it chose another id.
+    /// When the entry was written, in milliseconds since 1970 by Redis's clock; `None` if its id is not made by Redis.
     pub(crate) fn written_at(&self) -> Option<i64> {
         self.0.split('-').next()?.parse().ok()
     }
 
-    /// Whether a newer version has written it.
+    /// Whether the entry has a later format, of a newer version.
     pub(super) fn is_later(&self) -> bool {
         let number = self.1.first().and_then(|name| name.strip_prefix(FORMAT));
         number.is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))

@@ -2,41 +2,41 @@ use std::time::Duration;
 
 use crate::{gate::ticket::TicketId, order_id::OrderId, shop::Buyer};
 
-/// One buyer's attempt at one unit.
+/// One buyer's attempt to reserve one unit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attempt {
     pub(crate) sale_id: i64,
     pub(crate) buyer: Buyer,
-    /// The same number again is the same attempt again.
+    /// The request id. A second attempt with the same id is a repetition of the first.
     pub(crate) request: i64,
     pub(crate) path: TicketId,
-    /// Whether it may have been made before: then only Redis knows the answer.
+    /// Whether it may be a repetition. Then only Redis knows the answer.
     pub(crate) again: bool,
 }
 
-/// What Redis says to an attempt.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// A unit is held, and this will be its order.
+    /// A unit is reserved for this order.
     Held(OrderId),
-    /// The sale is not in Redis, or not in the state that we know. Nothing was done.
+    /// The sale is not in Redis, or not in the epoch that this process knows. Nothing was done.
     Warming,
     NotOpen,
     Closed,
     LimitReached,
     SoldOut,
     Denied,
-    /// Too old, or a unit was bought with it.
+    /// The path has expired, or a unit was bought with it.
     WrongPath,
-    /// More buyers than can be counted.
+    /// More buyers in this frequency window than Redis counts.
     Crowded,
-    /// And how long to wait.
+    /// Too many attempts of this buyer. The frequency window ends after this time.
     TooOften(Duration),
-    /// Nothing was said in time. A unit may be held.
+    /// Redis did not answer in time. A unit may be reserved.
     Unanswered,
-    /// Redis takes no writes. Nothing was done.
+    /// Redis accepts no writes. Nothing was done.
     Refused,
-    /// It was not asked, because too many are waiting.
+    /// Redis was not asked, because too many attempts wait.
     Overloaded,
 }
 

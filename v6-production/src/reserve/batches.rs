@@ -20,20 +20,20 @@ use crate::{
     supervise::{self, Backoff},
 };
 
-/// Attempts in one call: 32 take Redis a quarter of the time that 32 calls take.
+/// The most attempts in one call. 32 attempts in one call take Redis a quarter of the time of 32 calls.
 const BATCH: usize = 32;
-/// Calls under way. While they are, others gather; and once a sale is sold out, those never get to Redis.
+/// The most calls at the same time. Meanwhile further attempts collect; when the sale is sold out, they are refused without Redis.
 const CALLS: usize = 4;
-/// How long an attempt is asked for again and again to which there was no answer: a unit may be held.
+/// How long an attempt without an answer is repeated, because a unit may be reserved.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// And one that was only refused: it may be a moment, in which another server takes over.
+/// How long a refused attempt is repeated, because another server may take over within a moment.
 const REFUSED_FOR: Duration = Duration::from_secs(1);
-/// From this share of all places on, ever more attempts are refused: a few at first, so that it never comes to all of them.
+/// Above this share of the queue's capacity, a growing random share of attempts is refused (random early detection).
 const NEARLY_FULL: f64 = 0.5;
 
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../reserve.lua")));
 
-/// Where attempts queue for Redis. An attempt that is sent there outlives its buyer: who hangs up then takes nothing back.
+/// The queue of attempts for Redis. An attempt that was sent goes on if its client disconnects.
 pub(crate) struct Batches {
     queue: mpsc::Sender<Waiting>,
 }
@@ -45,11 +45,11 @@ struct Waiting {
 
 impl Waiting {
     fn answer(self, outcome: Outcome) {
-        let _ = self.answer.send(outcome); // or the buyer has gone
+        let _ = self.answer.send(outcome); // an error means that the client has disconnected
     }
 }
 
-/// Counts in a gauge for as long as it lives.
+/// Adds one to a gauge as long as it lives.
 struct Counted(&'static str);
 
 impl Counted {
@@ -65,7 +65,7 @@ impl Drop for Counted {
     }
 }
 
-/// What calls Redis for a batch.
+/// Calls Redis with a batch.
 struct Caller {
     redis: RedisStore,
     catalogue: Arc<Catalogue>,
@@ -74,7 +74,7 @@ struct Caller {
 }
 
 impl Batches {
-    /// A line for attempts, and the work behind it, until `stop`: by then all attempts are answered.
+    /// The queue, and the task that sends its attempts until `stop`.
     pub(crate) fn open(
         redis: RedisStore,
         catalogue: Arc<Catalogue>,
@@ -91,7 +91,7 @@ impl Batches {
         (Batches { queue }, work)
     }
 
-    /// Tries to hold a unit. The same request may be tried again and holds one unit.
+    /// Tries to reserve a unit. A repeated request id reserves one unit in total.
     pub(crate) async fn ask(&self, attempt: Attempt) -> Outcome {
         let free = self.queue.capacity() as f64 / self.queue.max_capacity() as f64;
         if refuses(1.0 - free, fastrand::f64()) {
@@ -107,8 +107,8 @@ impl Batches {
     }
 }
 
-/// Whether one attempt is refused before all places are taken; `dice` between 0 and 1. Of a queue that is simply full, those are
-/// let in who happen to come when one leaves it, and that is whoever asks most often.
+/// Whether an attempt is refused early. `taken` is the share of the queue's capacity in use, and `dice` is random, both from 0 to
+/// 1. Without early refusals, the free places of a full queue would go to the clients who retry most often.
 fn refuses(taken: f64, dice: f64) -> bool {
     dice < (taken - NEARLY_FULL) / (1.0 - NEARLY_FULL)
 }
@@ -116,7 +116,7 @@ fn refuses(taken: f64, dice: f64) -> bool {
 async fn serve(attempts: &mut mpsc::Receiver<Waiting>, caller: &Arc<Caller>) -> anyhow::Result<()> {
     let calls = Arc::new(Semaphore::new(CALLS));
     loop {
-        // First the permit, then the attempts: those who come while all calls are under way go together.
+        // First the permit, then the attempts: those that arrive while all calls are under way are sent together.
         let permit = calls.clone().acquire_owned().await?;
         let mut batch = Vec::with_capacity(BATCH);
         ensure!(attempts.recv_many(&mut batch, BATCH).await > 0, "there is nobody to ask for");
@@ -124,7 +124,7 @@ async fn serve(attempts: &mut mpsc::Receiver<Waiting>, caller: &Arc<Caller>) -> 
         tokio::spawn(async move {
             let _under_way = Counted::in_gauge("reserve_calls_under_way");
             let mut sales: HashMap<i64, Vec<Waiting>> = HashMap::new();
-            // A unit that a buyer has not asked Redis for is for those who are still there.
+            // Attempts whose clients have disconnected are dropped, so that their units go to other buyers.
             for waiting in batch.into_iter().filter(|waiting| !waiting.answer.is_closed()) {
                 let Attempt { sale_id, again, .. } = waiting.attempt;
                 match caller.sold_out.is(sale_id) && !again {
@@ -140,12 +140,12 @@ async fn serve(attempts: &mut mpsc::Receiver<Waiting>, caller: &Arc<Caller>) -> 
 }
 
 impl Caller {
-    /// Asks for attempts on one sale, until there is an answer or too much time has passed.
+    /// Calls Redis with attempts on one sale, until there is an answer or too much time has passed.
     async fn call(&self, sale_id: i64, waiting: Vec<Waiting>) {
         let began = Instant::now();
         let (mut backoff, mut unanswered) = (Backoff::default(), false);
         let outcomes = loop {
-            // Redis may have been rebuilt since, and have another epoch.
+            // Read each time: after a rebuild the sale has another epoch.
             let Some(sale) = self.catalogue.all().get(&sale_id).cloned() else {
                 break vec![if unanswered { Outcome::Unanswered } else { Outcome::Closed }; waiting.len()];
             };
@@ -155,7 +155,7 @@ impl Caller {
                 self.redis.miss(sale_id).await;
             }
             let why = match answers {
-                // After a call without an answer this says nothing: that one may have held units.
+                // After a call without an answer, `WARMING` does not count: that call may have reserved units.
                 Ok(answers) if !(unanswered && answers.contains(&WARMING)) => {
                     break answers.into_iter().map(outcome).collect();
                 }

@@ -10,9 +10,9 @@ use url::Url;
 use super::{PATIENCE, no_answer, schema};
 use crate::shop;
 
-/// What PostgreSQL ends by itself, because a host that is lost says no goodbye. In this order: a wait for a lock, a statement,
-/// and a transaction whose client does nothing give up what they hold; a session of which nobody has heard for a minute is
-/// closed (our pool closes an idle connection before that). The last ones are the kernel's: unacknowledged data and keepalives.
+/// Time limits that PostgreSQL enforces, because a lost host does not close its connections: on a wait for a lock, on a statement,
+/// on an idle transaction, and on an idle session (the pool closes idle connections earlier). The last four are for the kernel:
+/// unacknowledged data and keepalives.
 const BOUNDS: [(&str, &str); 8] = [
     ("lock_timeout", "2s"),
     ("statement_timeout", "4s"),
@@ -23,21 +23,22 @@ const BOUNDS: [(&str, &str); 8] = [
     ("tcp_keepalives_interval", "2s"),
     ("tcp_keepalives_count", "3"),
 ];
-/// How long a connection may take to show that it is alive, and after what time in the pool it has to.
+/// How long the check of a pooled connection may take.
 const PING: Duration = Duration::from_secs(2);
+/// A connection that was in the pool for less than this is not checked.
 const UNTESTED: Duration = Duration::from_secs(1);
-/// How long a connection waits in the pool for work.
+/// How long an idle connection stays in the pool.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// Connects, makes the tables if they are not there, and sees to it that nothing waits for ever. The database is one shop's: that
-/// of the namespace which was there first.
+/// Connects, with time limits on everything, and creates the tables if they do not exist. A database belongs to one shop: the first
+/// namespace that uses it.
 pub(crate) async fn connect(url: &Url, namespace: &str, config: &shop::Config) -> anyhow::Result<PgPool> {
     let options = PgConnectOptions::from_str(url.as_str())?.application_name("oversold").options(BOUNDS);
     let pool = PgPoolOptions::new()
         .max_connections(config.pool_size)
         .acquire_timeout(config.pool_timeout.min(PATIENCE))
         .idle_timeout(IDLE)
-        // Ours has a bound. sqlx's has none, and a silent connection would keep its place in the pool.
+        // Our own check has a time limit. sqlx's has none, so a broken connection would keep its place in the pool.
         .test_before_acquire(false)
         .before_acquire(|connection, meta| {
             Box::pin(async move { Ok(meta.idle_for < UNTESTED || takes_writes(connection).await?) })
@@ -50,7 +51,7 @@ pub(crate) async fn connect(url: &Url, namespace: &str, config: &shop::Config) -
     Ok(pool)
 }
 
-/// Asks a connection of the pool whether it is alive, and of use: a session that began while the server was read-only stays so.
+/// Checks that a connection works and may write: a session that began while the server was read-only stays read-only.
 async fn takes_writes(connection: &mut PgConnection) -> sqlx::Result<bool> {
     let query = sqlx::query_scalar("select current_setting('transaction_read_only') = 'off'");
     timeout(PING, query.fetch_one(connection)).await.unwrap_or_else(|_| Err(no_answer()))

@@ -1,4 +1,4 @@
-//! The tables of chapter 6: what is not in here did not happen.
+//! The tables of chapter 6.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use tokio::time::timeout;
 use super::in_time;
 use crate::set_up::Wrong;
 
-/// Raised by one with every change of what follows.
+/// The version of the tables. Every change of the statements below raises it by one.
 const VERSION: i64 = 4;
-/// How long the tables may take to be made.
+/// How long the creation of the tables may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The tables as they were up to version 3, and what that changed in older ones.
+/// The tables of version 3, and the changes of older versions.
 const SCHEMA: [&str; 19] = [
     "create table if not exists sales (
         id bigint primary key,
@@ -40,7 +40,7 @@ const SCHEMA: [&str; 19] = [
         paid_with text, -- the idempotency key of the payment that is charged for it: from then on it does not expire
         given_back bool not null default false -- to Redis: the unit of an order that is expired or failed
     )",
-    // Stable, and so good for an index: a statement sees one time. A volatile one is asked for each row.
+    // Stable, so a statement sees one time and can use an index. A volatile function would be called for each row.
     "create or replace function now_ms() returns bigint language sql stable
         as $$ select (extract(epoch from clock_timestamp()) * 1000)::bigint $$",
     "create table if not exists denied (
@@ -93,9 +93,10 @@ const SCHEMA: [&str; 19] = [
     "create table if not exists oversold_schema (version bigint primary key)",
 ];
 
-/// What version 4 adds. Only what is missing runs: an index that is there would lock its table all the same, in the middle of a sale.
+/// The changes of version 4. Statements of older versions do not run again: `create index if not exists` locks its table in the
+/// middle of a sale, even if the index exists.
 const SINCE_4: [&str; 4] = [
-    // Changes of the deny list: whoever has a copy sees that it is an old one.
+    // The number of changes of the deny list, by which a copy is recognised as old.
     "alter table oversold_shop add column if not exists denials bigint not null default 0",
     "create or replace function count_denial() returns trigger language plpgsql
         as $$ begin update oversold_shop set denials = denials + 1; return null; end $$",
@@ -108,11 +109,11 @@ const SINCE_4: [&str; 4] = [
     )",
 ];
 
-/// Makes the tables, unless this version of them is there. `if not exists` alone is not enough: `create index` locks its table
-/// before it looks, so each start would wait behind every open transaction, and all writers behind the start.
+/// Creates the tables, unless this version of them exists. `if not exists` alone is not enough: `create index` locks its table
+/// before it checks. So each start would wait for every open transaction, and all writers would wait for the start.
 ///
 /// # Errors
-/// The database is another program's, or the database's.
+/// The database belongs to another program, or PostgreSQL fails.
 pub(super) async fn make(pool: &PgPool) -> anyhow::Result<()> {
     let mut connection = pool.acquire().await?;
     if is_made(&mut connection).await? {
@@ -122,7 +123,7 @@ pub(super) async fn make(pool: &PgPool) -> anyhow::Result<()> {
     let making = async {
         let mut tx = pool.begin().await?;
         tx.execute("set local statement_timeout = '50s'; set local lock_timeout = '50s'").await?;
-        // Two instances that start together would collide. The lock's number is this schema's own.
+        // Two instances that start together would collide. The lock's number stands for this schema.
         tx.execute("select pg_advisory_xact_lock(5318006)").await?;
         if !is_made(&mut tx).await? {
             is_ours(&mut tx).await?;
@@ -138,11 +139,11 @@ pub(super) async fn make(pool: &PgPool) -> anyhow::Result<()> {
     timeout(PATIENCE, making).await?
 }
 
-/// Notes whose database this is, or finds out. Two shops with keys and queues of their own would sell the same units twice, and
-/// declare each other's orders lost.
+/// Claims the database for a shop, or checks that the shop owns it. Two shops with different keys and queues would sell the same
+/// units twice, and declare each other's orders lost.
 ///
 /// # Errors
-/// It is another shop's, or the database's.
+/// The database belongs to another shop, or PostgreSQL fails.
 pub(super) async fn claim(pool: &PgPool, namespace: &str) -> anyhow::Result<()> {
     let owner = "select namespace from oversold_shop";
     let owner = async || in_time(sqlx::query_scalar(owner).fetch_optional(pool)).await;
@@ -161,7 +162,7 @@ async fn is_made(sql: &mut PgConnection) -> sqlx::Result<bool> {
     Ok(version(sql).await? >= VERSION)
 }
 
-/// The newest version of the tables that was made here; 0 if there are none. Looks into the catalogue, which locks nothing.
+/// The version of the tables in this database; 0 if there are none. It reads the system catalogue, which locks nothing.
 async fn version(sql: &mut PgConnection) -> sqlx::Result<i64> {
     let known = "select to_regclass('oversold_schema') is not null";
     if !sqlx::query_scalar::<_, bool>(known).fetch_one(&mut *sql).await? {
@@ -170,7 +171,7 @@ async fn version(sql: &mut PgConnection) -> sqlx::Result<i64> {
     sqlx::query_scalar("select coalesce(max(version), 0) from oversold_schema").fetch_one(sql).await
 }
 
-/// Refuses tables of the same name that are not this chapter's, for example another chapter's.
+/// Refuses tables of the same names that belong to another program, for example another chapter.
 async fn is_ours(sql: &mut PgConnection) -> anyhow::Result<()> {
     let foreign = "select to_regclass('orders') is not null and not exists (
                        select from pg_attribute where attrelid = to_regclass('orders') and attname = 'given_back')";

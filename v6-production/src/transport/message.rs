@@ -4,59 +4,60 @@ use serde::{Deserialize, Serialize};
 
 use crate::order_id::OrderId;
 
-/// What the messages are that relays write: reservations as JSON, in format 1. Older relays name no kind and mean this one.
+/// The kind of message that relays publish: reservations as JSON, in format 1. A message without a kind, of an older relay, is of
+/// this kind.
 ///
-/// Two versions run side by side while the instances change places. Whoever changes what a reservation says, counts this up; older
+/// During a deployment two versions run side by side. A change of the content of a reservation needs a higher format number. Older
 /// workers set such messages aside for newer ones.
 const RESERVATIONS: &str = "reservations/1";
-/// What all later formats begin with.
+/// The prefix of the kinds of all formats.
 const LATER: &str = "reservations/";
-/// A message that says nothing: whoever gets it back knows that a worker has come so far.
+/// The kind of a mark: a message without content. When a worker receives it, all messages before it have been delivered.
 const MARK: &str = "mark";
 
-/// A unit that a buyer holds, on its way to become an order.
+/// A reservation: a unit that is held for a buyer, before it is an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reservation {
-    /// The id that the order will have; it says which sale.
+    /// The id of the future order. It contains the sale.
     pub order_id: OrderId,
-    /// Whose.
+    /// The buyer.
     pub buyer_id: i64,
-    /// When, in milliseconds since 1970 by Redis's clock.
+    /// When the unit was reserved, in milliseconds since 1970 by Redis's clock.
     pub reserved_at: i64,
-    /// The address it was bought at.
+    /// The id of the purchase path.
     pub path: i64,
-    /// The request that made it: the same one again is answered with this order.
+    /// The request id. A repetition of the request is answered with this order.
     pub request: i64,
 }
 
-/// A message, before it is sent or as it came.
+/// A message, to be published or as it was received.
 pub(crate) struct Message {
     pub(crate) properties: BasicProperties,
     pub(crate) body: Vec<u8>,
 }
 
-/// What a message says.
+/// The content of a message.
 pub(crate) enum Content {
-    /// These are to become orders.
+    /// Reservations that are to become orders.
     Reservations(Vec<Reservation>),
-    /// All messages before this one have been handed out.
+    /// A mark: all messages before it have been delivered.
     Mark(String),
-    /// A newer version knows.
+    /// A later format, which only newer versions can read; its kind.
     Later(String),
 }
 
 impl Message {
-    /// These reservations, for the workers.
+    /// A message with these reservations.
     pub(crate) fn reservations(reservations: &[Reservation]) -> anyhow::Result<Message> {
         Ok(Message { properties: of_kind(RESERVATIONS), body: serde_json::to_vec(reservations)? })
     }
 
-    /// A mark by this name. To an older worker it is an empty list.
+    /// A mark with this name. An older worker reads it as an empty list.
     pub(crate) fn mark(name: &str) -> Message {
         Message { properties: of_kind(MARK).with_message_id(name.into()), body: b"[]".to_vec() }
     }
 
-    /// Anything, for a person to look at.
+    /// A message with any content, for an operator.
     pub(crate) fn raw(body: Vec<u8>) -> Message {
         Message { properties: BasicProperties::default(), body }
     }
@@ -75,7 +76,7 @@ fn of_kind(kind: &str) -> BasicProperties {
 /// Reads a message.
 ///
 /// # Errors
-/// It is of no kind that there is, or not what its kind says.
+/// Its kind is unknown, or its content does not fit its kind.
 pub(crate) fn read(properties: &BasicProperties, body: &[u8]) -> anyhow::Result<Content> {
     let kind = properties.kind().as_ref().map_or(RESERVATIONS, ShortString::as_str);
     if kind == MARK {

@@ -6,20 +6,21 @@ use tokio::time::{sleep, timeout};
 use super::{A_MOMENT, Upkeep};
 use crate::transport::{Link, message::Message};
 
-/// How long draining may take, and RabbitMQ to be there at all. What is only in the queue after a Redis that has lost its memory is
-/// found by no one else, so it is waited for; but no longer, because nobody sells meanwhile. What comes later finds a new epoch, and
-/// fails.
+/// How long draining may take, including the wait for RabbitMQ. After Redis has lost its data, some reservations may be only in the
+/// queue, so the rebuild waits for them. It waits no longer than this, because the sale is closed meanwhile. Messages that arrive
+/// later belong to a past epoch, and fail.
 const AT_MOST: Duration = Duration::from_secs(10);
-/// Between two looks; longer while RabbitMQ is away.
+/// How often the queues are checked.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// The pause between two tries to connect to RabbitMQ.
 const CONNECT_EVERY: Duration = Duration::from_millis(500);
-/// How often a mark is sent that has not come back.
+/// How often a mark is sent again that has not come back.
 const MARK_EVERY: Duration = Duration::from_secs(1);
-/// Looks in a row that find nothing more to wait for: what a worker has in its hands is not in the queue.
+/// Checks in a row that must find nothing. A message that a worker is handling is not counted as in the queue.
 const LOOKS: u32 = 6;
 
 impl Upkeep {
-    /// Waits until workers have taken what is in the queue now, but not for ever.
+    /// Waits until the workers have placed what is in the queue now, at most `AT_MOST`.
     pub(super) async fn drain(&self) {
         let began = Instant::now();
         let draining = async {
@@ -38,16 +39,16 @@ impl Upkeep {
         }
     }
 
-    /// Other sales use the queue as well, so it may never be empty. Then a mark shows the way: all that was before it is out of the
-    /// queue when a worker has it.
+    /// Other sales use the same queue, so it may never be empty. Then a mark is published: when a worker has received it,
+    /// everything before it has left the queue.
     async fn drain_through(&self, link: &Link) -> anyhow::Result<()> {
         let name = format!("{:016x}", fastrand::u64(..));
         let (mut nothing, mut is_back, mut sent) = (0, false, None::<Instant>);
-        let mut publisher = None; // A connection that publishes says nothing more while RabbitMQ takes no messages.
+        let mut publisher = None; // a connection of its own: while RabbitMQ accepts no messages, a publishing connection is blocked
         while nothing < LOOKS {
             sleep(LOOK_EVERY).await;
             let [orders, dead] = self.in_queues(link).await?;
-            // Again and again: a mark can be lost, or a worker has it that knows none.
+            // Repeated, because a mark can be lost, or an older worker may receive it.
             if orders > 0 && !is_back && sent.is_none_or(|at| at.elapsed() >= MARK_EVERY) {
                 sent = Some(Instant::now());
                 if publisher.is_none() {
@@ -64,7 +65,7 @@ impl Upkeep {
         Ok(())
     }
 
-    /// Messages that no worker has in its hands, of all sales: on their way, and dead letters.
+    /// The messages of all sales in the queue of orders and in that of dead letters.
     pub(super) async fn in_queues(&self, link: &Link) -> anyhow::Result<[u32; 2]> {
         let counting =
             async { Ok([link.waiting(&self.transport.orders).await?, link.waiting(&self.transport.dead).await?]) };

@@ -1,4 +1,4 @@
--- Stands before every script of a lease's holder: refuses a number that is lower than one that has written here.
+-- Runs before every script of a lease's holder: refuses a fencing token that is lower than one of an earlier write.
 
 local function fenced(key, number)
   local highest = tonumber(redis.call('GET', key) or 0)

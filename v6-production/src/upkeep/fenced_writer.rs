@@ -1,5 +1,5 @@
-//! How the holder of a sale's lease writes into Redis: beside what is in use, under a name that nobody reads, and then all of it
-//! takes its place in one fenced step. Whoever is stopped in between has changed nothing.
+//! How the holder of a sale's lease writes to Redis. It first writes temporary keys, and then one script checks the fencing token
+//! and renames them. A process that is stopped in between has changed nothing.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -11,9 +11,9 @@ use crate::{
     redis_store::{RedisStore, SaleKeys},
 };
 
-/// How long staged keys live whose writer was stopped.
+/// How long temporary keys live if their writer was stopped.
 const STAGED: Duration = Duration::from_secs(600);
-/// Fields or members in one command.
+/// The most fields or members in one command.
 const BATCH: usize = 1000;
 
 static CLOSE: LazyLock<Script> =
@@ -24,7 +24,7 @@ static REPLACE: LazyLock<Script> =
 static DENIALS: LazyLock<Script> =
     LazyLock::new(|| Script::new(concat!(include_str!("fence.lua"), include_str!("denials.lua"))));
 
-/// A sale's keys, and those that are going to replace them.
+/// The keys of a sale, and the temporary keys that will replace them.
 pub(crate) struct FencedWriter<'a> {
     redis: &'a RedisStore,
     lease: &'a Lease,
@@ -33,51 +33,54 @@ pub(crate) struct FencedWriter<'a> {
 }
 
 impl FencedWriter<'_> {
-    /// A stage of one lease. Its keys carry the lease's number, so no two holders share one.
+    /// A writer for one lease. The names of its temporary keys contain the lease's number, so two holders never share them.
+    ///
+    /// # Errors
+    /// The lease has run out.
     pub(crate) fn new<'a>(redis: &'a RedisStore, lease: &'a Lease, sale_id: i64) -> anyhow::Result<FencedWriter<'a>> {
         let staged = redis.staged_keys(sale_id, lease.number()?);
         Ok(FencedWriter { redis, lease, keys: redis.keys(sale_id), staged })
     }
 
-    /// Takes the sale off admission. Returns the epoch it had in Redis, and the number of its last order.
+    /// Closes the sale. Returns its epoch in Redis, and the number of its last order.
     pub(crate) async fn close(&self) -> anyhow::Result<(Option<i64>, Option<i64>)> {
         let mut call = CLOSE.key(&self.keys.fence);
         call.key(&self.keys.sale).arg(self.lease.number()?);
         Ok(call.invoke_async(&mut self.redis.shared.clone()).await?)
     }
 
-    /// Stages the sale's own fields.
+    /// Writes fields of the sale, to its temporary key.
     pub(crate) async fn sale<V: ToSingleRedisArg + Send + Sync>(&self, fields: &[(&str, V)]) -> RedisResult<()> {
         let mut redis = self.redis.shared.clone();
         let _: () = redis.hset_multiple(&self.staged.sale, fields).await?;
         self.for_a_while(&self.staged.sale).await
     }
 
-    /// Stages the orders that hold a unit: id, buyer, path and request.
+    /// Writes the orders that hold a unit (id, buyer, path and request), to a temporary key.
     pub(crate) async fn held(&self, active: &[(OrderId, i64, i64, i64)]) -> RedisResult<()> {
         let one = |&(OrderId(id), buyer, path, request)| (bytes(&[buyer]), bytes(&[id, path, request]));
         self.fields(&self.staged.held, active.iter().map(one).collect()).await
     }
 
-    /// Stages the orders that have ended: id, buyer and request.
+    /// Writes the orders that have ended (id, buyer and request), to a temporary key.
     pub(crate) async fn ended(&self, ended: &[(OrderId, i64, i64)]) -> RedisResult<()> {
         let one = |&(OrderId(id), buyer, request)| (bytes(&[buyer, request]), bytes(&[id]));
         self.fields(&self.staged.ended, ended.iter().map(one).collect()).await
     }
 
-    /// Stages paths that are spent, and their buyers.
+    /// Writes the used paths with their buyers, to a temporary key.
     pub(crate) async fn spent(&self, spent: &[(i64, i64)]) -> RedisResult<()> {
         let spent = spent.iter().map(|&(buyer, path)| bytes(&[buyer, path])).collect();
         self.set(&self.staged.spent, spent).await
     }
 
-    /// Stages the buyers who are denied.
+    /// Writes the denied buyers, to a temporary key.
     pub(crate) async fn denied(&self, denied: &[i64]) -> RedisResult<()> {
         let denied = denied.iter().map(|&buyer| bytes(&[buyer])).collect();
         self.set(&self.staged.denied, denied).await
     }
 
-    /// Puts all five in their place, the sale as the last: with its epoch, admission is on again.
+    /// Renames all five temporary keys. The sale is the last one, and opens the sale. `expires_at` is in milliseconds since 1970.
     pub(crate) async fn replace(&self, expires_at: i64) -> anyhow::Result<()> {
         let FencedWriter { keys, staged, .. } = self;
         let pairs = [
@@ -90,7 +93,7 @@ impl FencedWriter<'_> {
         self.put(&pairs, expires_at).await
     }
 
-    /// Puts the list of who is denied in its place, and then says which list it is.
+    /// Renames the temporary key of the deny list, and then writes its version. `expires_at` is in milliseconds since 1970.
     pub(crate) async fn replace_denied(&self, denials: i64, expires_at: i64) -> anyhow::Result<()> {
         self.put(&[[&self.staged.denied, &self.keys.denied]], expires_at).await?;
         let mut call = DENIALS.key(&self.keys.fence);
@@ -128,7 +131,7 @@ impl FencedWriter<'_> {
     }
 }
 
-/// Numbers as Redis's scripts have them: 8 bytes each.
+/// Numbers as the scripts read them: 8 bytes each.
 fn bytes(numbers: &[i64]) -> Vec<u8> {
     numbers.iter().flat_map(|number| number.to_be_bytes()).collect()
 }

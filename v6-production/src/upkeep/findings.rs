@@ -2,45 +2,45 @@ use std::fmt;
 
 use crate::order_id::OrderId;
 
-/// A sale, as each of the four has it.
+/// The result of a comparison: a sale in Redis, outbox, queue and SQL.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Findings {
     pub(crate) sale_id: i64,
     pub(crate) stock: i64,
-    /// By SQL's counter.
+    /// Units sold, by SQL's counter.
     pub(crate) sold: i64,
-    /// Orders that hold a unit; `None` if they were not counted, because there are too many for each look.
+    /// Orders that hold a unit; `None` if they were not counted, because there are too many.
     pub(crate) active: Option<i64>,
-    /// In Redis; `None` if it has no such sale, or is not to sell from what it has.
+    /// Units left in Redis; `None` if the sale is missing or closed there.
     pub(crate) left: Option<i64>,
     /// Reservations in Redis.
     pub(crate) held: i64,
     /// Reservations in the outbox.
     pub(crate) in_outbox: i64,
-    /// Messages of all sales; `None` if RabbitMQ is away.
+    /// Messages of all sales in the queues; `None` if RabbitMQ does not answer.
     pub(crate) in_queue: Option<u32>,
-    /// Messages of all sales that nobody could read; `None` if RabbitMQ is away.
+    /// Parked messages of all sales; `None` if RabbitMQ does not answer.
     pub(crate) parked: Option<u32>,
-    /// Reservations that SQL did not know for too long, and that have been placed from here.
+    /// Orders of old reservations that SQL did not know, and that this comparison has placed.
     pub(crate) placed: Vec<OrderId>,
-    /// Reservations whose number is another buyer's order's.
+    /// Reservations whose id belongs to another buyer's order.
     pub(crate) collided: usize,
-    /// Orders that hold a unit, and of which Redis has no reservation.
+    /// Orders that hold a unit without a reservation in Redis.
     pub(crate) unknown_to_redis: usize,
-    /// Reservations of orders whose units were given back.
+    /// Reservations in Redis whose units SQL has released.
     pub(crate) given_back: usize,
-    /// Whether Redis has another opening or closing time than SQL.
+    /// Whether the sale opens or closes at another time in Redis than in SQL.
     pub(crate) another_window: bool,
 }
 
 impl Findings {
-    /// Whether Redis contradicts itself, or SQL: then it has to be rebuilt.
+    /// Whether Redis contradicts itself or SQL, so that the sale must be rebuilt.
     pub(crate) fn is_wrong(&self) -> bool {
         let adds_up = self.left.is_some_and(|left| left + self.held == self.stock);
         !adds_up || self.another_window || self.collided + self.unknown_to_redis + self.given_back > 0
     }
 
-    /// Whether they differ at all, beyond what is on its way.
+    /// Whether there is any difference, apart from reservations under way.
     pub(crate) fn differ(&self) -> bool {
         self.is_wrong()
             || !self.placed.is_empty()

@@ -3,12 +3,12 @@ use redis::{AsyncCommands, RedisResult};
 use super::Upkeep;
 use crate::{gate::ticket::TicketId, order_id::OrderId, redis_store::numbers, transport::Reservation};
 
-/// Reservations that one call reads, about.
+/// About how many reservations one call reads.
 const AT_ONCE: usize = 1000;
 
 impl Upkeep {
-    /// Some of the reservations that Redis holds of a sale, from `cursor` on: 0 at first, and 0 again when there are no more. Between
-    /// two calls others may come and go, and one may be named twice.
+    /// Reads the next part of a sale's reservations in Redis. `cursor` is 0 at first, and 0 again after the last part. Between two
+    /// calls reservations may come and go, and one may be returned twice.
     pub(super) async fn held(&self, sale_id: i64, cursor: &mut u64) -> RedisResult<Vec<Reservation>> {
         let mut scan = redis::cmd("HSCAN");
         scan.arg(self.redis.keys(sale_id).held).arg(*cursor).arg("COUNT").arg(AT_ONCE);
@@ -17,7 +17,7 @@ impl Upkeep {
         Ok(read.iter().filter_map(|(buyer, held)| reservation(sale_id, buyer, held)).collect())
     }
 
-    /// Those of these orders of a sale of which Redis has no reservation.
+    /// The orders among these, as order and buyer, that have no reservation in Redis.
     pub(super) async fn not_held(&self, sale_id: i64, orders: &[(OrderId, i64)]) -> RedisResult<Vec<(OrderId, i64)>> {
         let (key, mut missing) = (self.redis.keys(sale_id).held, Vec::new());
         for orders in orders.chunks(AT_ONCE) {
@@ -33,10 +33,10 @@ impl Upkeep {
     }
 }
 
-/// A buyer, and what is held for it.
+/// A buyer and the buyer's reservation, as bytes.
 type Pair = (Vec<u8>, Vec<u8>);
 
-/// What `reserve.lua` has written. When it was reserved is not in it; its path was issued shortly before.
+/// A reservation as `reserve.lua` writes it. It does not contain the time, so the time at which its path was issued is used.
 fn reservation(sale_id: i64, buyer: &[u8], held: &[u8]) -> Option<Reservation> {
     let ([buyer_id], [order_id, path, request]) = (numbers(buyer)?, numbers(held)?);
     let order_id = OrderId(order_id);

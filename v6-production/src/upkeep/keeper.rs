@@ -20,20 +20,20 @@ use crate::{
     transport::Link,
 };
 
-/// How often the leader looks whether Redis has every sale.
+/// How often the leader checks that Redis has every sale.
 const EVERY: Duration = Duration::from_millis(250);
-/// Looks in a row that find Redis wrong, until it is believed: longer than the catalogue takes to know of a change.
+/// Comparisons in a row that must find Redis wrong before it is rebuilt. They take longer than the catalogue takes to see a change.
 const LOOKS: u32 = 4;
-/// How often the others ask whether there is a leader.
+/// How often other instances try to become the leader.
 const STAND_BY: Duration = Duration::from_millis(500);
-/// Sales that are rebuilt at the same time.
+/// How many sales are rebuilt at the same time.
 const AT_ONCE: usize = 4;
 
 impl Upkeep {
-    /// Keeps Redis in line with SQL until `stop`: rebuilds what it has lost, and compares.
+    /// Keeps Redis consistent with SQL until `stop`: rebuilds lost sales, and compares the others.
     ///
-    /// One instance of all does, the holder of a lease, so that they do not do everything several times. What must not be done
-    /// twice at once is guarded by the lease of each sale.
+    /// One instance, the leader, does this. It holds the lease `upkeep`, which only avoids duplicate work. The lease of each sale
+    /// protects what must not be done twice at the same time.
     pub(crate) async fn run(self, catalogue: Arc<Catalogue>, stop: CancellationToken) {
         let (this, catalogue, stop) = (&self, &catalogue, &stop);
         supervise::keep("upkeep", stop, || async move {
@@ -66,7 +66,7 @@ impl Upkeep {
                     self.tell_terms(sale).await?;
                 }
             }
-            // Broken off, it leaves nothing that the next leader could not begin anew.
+            // If it is cancelled, the next leader can start it again.
             let _ = stop.run_until_cancelled(self.rebuild_all(&known, lost)).await;
             let is_time = compared.elapsed() >= self.reconcile_every;
             if is_time {
@@ -76,7 +76,7 @@ impl Upkeep {
             let is_due = |sale_id: &i64| is_time || watched.get(sale_id).is_some_and(|sale| sale.wrong > 0);
             let due: Vec<i64> = sales.into_iter().filter(is_due).collect();
             if !due.is_empty() {
-                let link = self.link().await; // or its queues are not counted
+                let link = self.link().await; // without a connection, the queues are not counted
                 for sale_id in due {
                     self.compare(link.as_ref(), sale_id, watched.entry(sale_id).or_default()).await?;
                 }
@@ -86,8 +86,8 @@ impl Upkeep {
         Ok(())
     }
 
-    /// Side by side: one that has to wait keeps no other sale closed. The queue is drained once for all of them: from a sale that
-    /// Redis has lost, nothing more comes into it.
+    /// Rebuilds sales concurrently, so that one that has to wait does not keep the others closed. The queue is drained once for all
+    /// of them: a lost sale adds nothing to it.
     async fn rebuild_all(&self, catalogue: &HashMap<i64, Arc<SaleRow>>, mut lost: Vec<i64>) {
         self.forget_found(&mut lost).await;
         if lost.is_empty() {
@@ -110,7 +110,7 @@ impl Upkeep {
         }
     }
 
-    /// Those that have been rebuilt since the catalogue was read are not lost.
+    /// Removes sales from `lost` that were rebuilt after the catalogue was read.
     async fn forget_found(&self, lost: &mut Vec<i64>) {
         if lost.is_empty() {
             return;
@@ -125,14 +125,14 @@ impl Upkeep {
         lost.retain(|sale_id| !found.contains(sale_id));
     }
 
-    /// The sales that buyers have asked for of late, and could not be sold from.
+    /// The closed sales that buyers have asked for recently.
     async fn missed(&self) -> HashSet<i64> {
         let read: RedisResult<HashSet<i64>> = self.redis.shared.clone().smembers(self.redis.missed()).await;
-        read.unwrap_or_default() // then by time
+        read.unwrap_or_default() // without the set, the order is by time
     }
 
-    /// A difference is said once, and has to be there for some looks in a row before the sale is rebuilt for it: a change of window or
-    /// stock is told meanwhile.
+    /// Compares a sale. A difference is logged once. The sale is rebuilt only after several comparisons in a row, because a changed
+    /// window or stock is copied to Redis meanwhile.
     async fn compare(&self, link: Option<&Link>, sale_id: i64, sale: &mut Watched) -> anyhow::Result<()> {
         let mut walk = sale.walk.clone();
         let found = self.reconcile(link, sale_id, &mut walk, false).await?;
@@ -144,7 +144,7 @@ impl Upkeep {
             (sale.walk, sale.wrong) = (walk, 0);
             return Ok(());
         }
-        sale.wrong += 1; // and the same part is looked at again
+        sale.wrong += 1; // the same part is compared again
         if sale.wrong >= LOOKS {
             sale.wrong = 0;
             if let Some(rebuilt) = self.rebuild(sale_id, Why::Asked).await? {
@@ -155,18 +155,18 @@ impl Upkeep {
     }
 }
 
-/// What the leader remembers of a sale.
+/// What the leader remembers about a sale.
 #[derive(Default)]
 struct Watched {
-    /// How far it is compared.
+    /// How far the sale has been compared.
     walk: Walk,
-    /// What was logged last.
+    /// The findings that were logged last.
     said: Option<Findings>,
-    /// Looks in a row that have found Redis wrong.
+    /// Comparisons in a row that have found Redis wrong.
     wrong: u32,
 }
 
-/// When it is a sale's turn, the lowest first: those that are open and asked for, those that are open, and then as they open.
+/// The order of rebuilds, lowest first: open sales that buyers ask for, other open sales, then the rest by opening time.
 fn turn(sale: &SaleRow, missed: &HashSet<i64>, now: i64) -> (bool, bool, i64) {
     let is_open = (sale.opens_at..sale.closes_at).contains(&now);
     (!is_open, !missed.contains(&sale.id), sale.opens_at)

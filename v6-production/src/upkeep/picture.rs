@@ -9,33 +9,33 @@ use crate::{
     sql::in_time,
 };
 
-/// No path is good for longer than this, in milliseconds.
+/// The longest validity of a path, in milliseconds.
 const PATHS_MS: i64 = 3_600_000;
 
-/// A sale as SQL has it at the beginning of an epoch: what Redis is to be made from.
+/// A snapshot of a sale in SQL at the beginning of an epoch, from which Redis is rebuilt.
 pub(super) struct Picture {
-    /// The new one.
+    /// The new epoch.
     pub(super) epoch: i64,
     pub(super) stock: i64,
     pub(super) opens_at: i64,
     pub(super) closes_at: i64,
     /// Orders that hold a unit: id, buyer, path and request.
     pub(super) active: Vec<(OrderId, i64, i64, i64)>,
-    /// Buyers and paths of units that were given back.
+    /// The buyers and paths of released units.
     pub(super) spent: Vec<(i64, i64)>,
     /// Orders that have ended: id, buyer and request.
     pub(super) ended: Vec<(OrderId, i64, i64)>,
-    /// Buyers who get nothing.
+    /// The deny list.
     pub(super) denied: DenyList,
 }
 
 impl Picture {
-    /// Begins a new epoch and takes its picture, in one transaction that waits for no other server. From its commit on no order
-    /// of an older epoch is confirmed any more; workers count on the sale's row, in the epoch of the order they have. Units of
-    /// orders that expire from here on are given back later: `release` waits while a sale is closed.
+    /// Begins a new epoch and takes the snapshot, in one transaction that waits for no other server. After its commit, no order of
+    /// an older epoch is confirmed any more: workers check the epoch in the sale's row. Units of orders that expire from now on are
+    /// released later, because `release` waits while a sale is closed.
     ///
-    /// The epoch is beyond `past`, which Redis knows, and beyond those of all orders: one of the two may have gone back to older
-    /// data.
+    /// The new epoch is higher than `past`, the epoch in Redis, and than the epochs of all orders, because Redis or PostgreSQL may
+    /// have gone back to older data.
     pub(super) async fn take(sql: &PgPool, lease: &Lease, sale_id: i64, past: i64) -> anyhow::Result<Picture> {
         let mut tx = in_time(sql.begin()).await?;
         let row = "select epoch, stock, sold, opens_at, closes_at from sales where id = $1 for no key update";
@@ -57,8 +57,8 @@ impl Picture {
         if active.len() as i64 != sold {
             tracing::error!("sale {sale_id}: {} orders hold a unit, and {sold} are counted as sold", active.len());
         }
-        // Nothing is to be given back to a Redis that does not have it. Paths of units that were, are spent all the same; none
-        // lives for more than an hour.
+        // The rebuilt sale does not contain ended orders, so their units need no release. But their paths stay used, as long as a
+        // path can be valid.
         let over = "update orders set given_back = true
                     where sale_id = $1 and status in ('expired', 'failed') and not given_back";
         in_time(sqlx::query(over).bind(sale_id).execute(&mut *tx)).await?;

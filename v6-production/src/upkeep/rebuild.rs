@@ -1,8 +1,12 @@
-//! Redis has lost a sale, or what is left of it cannot be trusted. SQL knows which units are taken: from it Redis is rebuilt.
+//! Rebuilds a sale from SQL, when Redis has lost it or its data there cannot be trusted.
 //!
-//! In this order: close the sale, so that nothing new comes in; settle, so that what Redis still has gets into SQL; drain, so that
-//! what only the queue has does; a new epoch and a picture of the sale, in one transaction; and the picture into Redis, with which
-//! the sale is open again. Whoever does it holds the sale's lease, and each of its writes carries the lease's number.
+//! 1. Close the sale, so that nothing new is reserved.
+//! 2. Settle: write to SQL what Redis still has.
+//! 3. Drain: wait until the workers have placed what only the queue has.
+//! 4. Begin a new epoch and take a snapshot of the sale, in one transaction.
+//! 5. Write the snapshot to Redis, which opens the sale again.
+//!
+//! The process holds the sale's lease meanwhile, and each of its writes carries the fencing token.
 
 use std::{fmt, time::Duration};
 
@@ -18,19 +22,19 @@ use crate::{
     sql::in_time,
 };
 
-/// How long an operator who asks for a rebuild waits while another one is under way.
+/// How long an operator's command waits for another rebuild of the sale.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why a sale is rebuilt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Why {
-    /// Redis does not know it, or was started again: if that is still so. Whoever says so has drained the queue since.
+    /// Redis has lost the sale. This is checked again, and the caller has drained the queue already.
     Lost,
-    /// Somebody says so.
+    /// An operator asks for it, or a comparison has found Redis wrong.
     Asked,
 }
 
-/// A sale as Redis has it again.
+/// A rebuilt sale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rebuilt {
     sale_id: i64,
@@ -47,12 +51,12 @@ impl fmt::Display for Rebuilt {
 }
 
 impl Upkeep {
-    /// Makes a sale in Redis anew; `None` if there was no need to.
+    /// Rebuilds a sale in Redis; `None` if it was not lost.
     ///
     /// # Errors
-    /// A server is away, or there is no such sale. Then nothing is sold until it is done again.
+    /// A server does not answer, or there is no such sale. The sale may then be closed until the rebuild is repeated.
     pub(crate) async fn rebuild(&self, sale_id: i64, why: Why) -> anyhow::Result<Option<Rebuilt>> {
-        self.row(sale_id).await?; // there is one
+        self.row(sale_id).await?; // fails if there is no such sale
         let patience = if why == Why::Asked { PATIENCE } else { Duration::ZERO };
         let lease = alone(&self.sql, sale_id, patience).await?;
         let lease = lease.with_context(|| format!("sale {sale_id} is being rebuilt by another"))?;
@@ -95,17 +99,18 @@ impl Upkeep {
     }
 }
 
-/// The epoch that Redis has written down for a sale, whether it is open or closed, and how many numbers it has given in it.
+/// The epoch of a sale in Redis, whether it is open or closed, and the number of its last order. Both are 0 if Redis has no such
+/// sale.
 pub(super) async fn known(redis: &RedisStore, sale_id: i64) -> RedisResult<(i64, i64)> {
     let fields = ["epoch", "number"];
     let [epoch, number]: [Option<i64>; 2] = redis.shared.clone().hmget(redis.keys(sale_id).sale, &fields).await?;
     Ok((epoch.unwrap_or_default(), number.unwrap_or_default()))
 }
 
-/// Gives the sale its next epoch, and writes into Redis what it should know of it. Whoever is stopped in between leaves a closed
-/// sale, that the next one rebuilds.
+/// Begins the next epoch of a sale, and writes its snapshot to Redis. If the process is stopped in between, the sale stays closed,
+/// and the next leader rebuilds it.
 pub(super) async fn write(sql: &PgPool, redis: &RedisStore, lease: &Lease, sale_id: i64) -> anyhow::Result<Rebuilt> {
-    // Asked first: if Redis comes to have other data while we write, it is not ready.
+    // Read first: if the data of Redis change while we write, the id does not match, and the sale stays closed.
     let replid = redis.replid().await?;
     let (past, _) = known(redis, sale_id).await?;
     let Picture { epoch, stock, opens_at, closes_at, active, spent, ended, denied } =

@@ -1,5 +1,5 @@
-//! Lays Redis, outbox, queue and SQL side by side, reservation by reservation. One that SQL does not know is placed there, by the
-//! code that places those of the queue: nothing is ever declared lost because it was not found. Only SQL's refusal makes it fail.
+//! Compares Redis, outbox, queue and SQL, reservation by reservation. A reservation that SQL does not know is placed there, by the
+//! same code as those of the queue. Nothing is declared lost because it was not found: an order fails only if SQL refuses it.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use super::{
 use crate::{order_id::OrderId, sql::in_time, transport::Link};
 
 impl Upkeep {
-    /// Compares what is new of a sale, and the next part of the rest or all of it, and places what SQL does not know. However many do
-    /// so at the same time, each reservation becomes one order.
+    /// Compares the new orders of a sale and the next part of the rest (with `all`, the whole rest), and places what SQL does not
+    /// know. If several processes do this at the same time, each reservation still becomes one order.
     ///
     /// # Errors
-    /// Redis or PostgreSQL is away. RabbitMQ is not needed: what it holds, Redis holds as well.
+    /// Redis or PostgreSQL does not answer. RabbitMQ is not needed: Redis has everything that it has.
     pub(crate) async fn reconcile(
         &self,
         link: Option<&Link>,
@@ -67,13 +67,14 @@ impl Upkeep {
         Ok(found)
     }
 
-    /// Units that are sold by SQL's counter, and orders that hold one.
+    /// The units sold by SQL's counter, and the number of orders that hold a unit.
     async fn active(&self, sale_id: i64) -> sqlx::Result<(i64, Option<i64>)> {
         let query = "select sold, (select count(*) from orders where sale_id = $1 and status in ('confirmed', 'paid'))
                      from sales where id = $1";
         in_time(sqlx::query_as(query).bind(sale_id).fetch_one(&self.sql)).await
     }
 
+    /// Updates the sale's copy of the deny list, unless another process has the lease.
     async fn copy_deny_list(&self, sale_id: i64) -> anyhow::Result<()> {
         let Some(lease) = alone(&self.sql, sale_id, Duration::ZERO).await? else { return Ok(()) };
         let copied = deny::copy(&self.sql, &self.redis, &lease, sale_id).await;

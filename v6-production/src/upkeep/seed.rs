@@ -9,20 +9,20 @@ use super::{
 };
 use crate::{order_id::MOST_SALES, redis_store::RedisStore, shop::sales::Sale, sql::in_time};
 
-/// How long another instance may take to put up the same sale.
+/// How long another instance may take to create the same sale.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Puts a sale up: first in SQL, which is the record, then in Redis. Again, it changes nothing; after a crash between the two it
-/// does what is missing. A sale that Redis has known and lost is not made again here: that takes a rebuild. So does one that Redis
-/// has sold from and PostgreSQL has lost: its reservations are not to be forgotten.
+/// Creates a sale: first in SQL, which is the record, then in Redis. Repeated, it changes nothing; after a crash between the two,
+/// it does what is missing. It does not restore a sale that Redis has lost, or one with reservations in Redis that PostgreSQL has
+/// lost: both need a rebuild.
 ///
 /// # Errors
-/// The number is too large to be part of an order's id, or one of the two is away.
+/// The id is too large to be part of an order's id, the sale closes before it opens, or a server does not answer.
 pub(crate) async fn seed(sql: &PgPool, redis: &RedisStore, sale: &Sale) -> anyhow::Result<()> {
     ensure!((1..=MOST_SALES).contains(&sale.id), "sales are numbered from 1 to {MOST_SALES}");
     ensure!(sale.opens_at < sale.closes_at, "sale {} would be over before it begins", sale.id);
     if !is_new(sql, sale.id).await? {
-        return Ok(()); // and nothing is locked, or waited for
+        return Ok(()); // without a lock, and without a wait
     }
     let insert = "insert into sales (id, name, price_cents, stock, sold, opens_at, closes_at)
                   values ($1, $2, $3, $4, 0, $5, $6) on conflict (id) do nothing";
@@ -45,7 +45,7 @@ pub(crate) async fn seed(sql: &PgPool, redis: &RedisStore, sale: &Sale) -> anyho
     written
 }
 
-/// Whether it has never been in Redis.
+/// Whether the sale has never been in Redis.
 async fn is_new(sql: &PgPool, sale_id: i64) -> sqlx::Result<bool> {
     let query = "select not exists (select from sales where id = $1 and epoch > 0)";
     in_time(sqlx::query_scalar(query).bind(sale_id).fetch_one(sql)).await

@@ -12,24 +12,24 @@ use crate::{
     worker::place::{Placed, place},
 };
 
-/// Reservations in one transaction.
+/// The most reservations in one transaction.
 const BATCH: usize = 500;
 
-/// What SQL says of a reservation.
+/// What SQL knows about a reservation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Known {
-    /// No order has its number.
+    /// No order has its id.
     No,
-    /// Its order holds the unit, or is about to give it back.
+    /// Its order holds the unit, or the unit will be released.
     Yes,
-    /// Its order has given the unit back.
+    /// Its order has ended, and the unit was released.
     GivenBack,
-    /// The number is another buyer's order's.
+    /// Another buyer's order has its id.
     Another,
 }
 
 impl Known {
-    /// Whether SQL has to hear of it, and be it to refuse it.
+    /// Whether the reservation must be placed in SQL, even if SQL will refuse it.
     pub(super) fn is_to_be_placed(self) -> bool {
         match self {
             Known::No | Known::Another => true,
@@ -39,11 +39,11 @@ impl Known {
 }
 
 impl Upkeep {
-    /// Gets everything into SQL that Redis still has of a sale: its outbox, read as a stream whatever the relays' group makes
-    /// of it, and the reservations that it holds. RabbitMQ is not needed for it.
+    /// Places in SQL all reservations of a sale that Redis still has: those in its outbox, which is read without the consumer
+    /// group, and those in its hash. RabbitMQ is not needed.
     ///
     /// # Errors
-    /// A server is away. What was placed by then stays placed.
+    /// A server does not answer. What was placed until then stays placed.
     pub(super) async fn settle(&self, outbox: &Outbox, sale_id: i64) -> anyhow::Result<()> {
         let mut redis = self.redis.shared.clone();
         let mut from = "-".to_owned();
@@ -51,7 +51,7 @@ impl Upkeep {
             let entries: Vec<Entry> = redis.xrange_count(&outbox.key, &from, "+", BATCH).await?;
             let Some(last) = entries.last() else { break };
             from = format!("({}", last.id());
-            // What is no reservation stays, for the relay to park.
+            // An entry that is not a reservation stays for the relay, which parks it.
             let (placed, reservations): (Vec<Entry>, Vec<Reservation>) =
                 entries.into_iter().filter_map(|entry| outbox.reservation(&entry).map(|one| (entry, one))).unzip();
             if !reservations.is_empty() {
@@ -74,15 +74,15 @@ impl Upkeep {
         }
     }
 
-    /// Places reservations as a worker does, and tells their buyers.
+    /// Places reservations like a worker, and notifies their buyers.
     pub(super) async fn place(&self, reservations: &[Reservation]) -> sqlx::Result<Placed> {
         let placed = place(&self.sql, reservations, self.pay_within).await?;
         Notices(self.redis.clone()).orders(&placed.orders()).await;
         Ok(placed)
     }
 
-    /// A lock that somebody holds for long, or a database that is away, is no reason to stop looking after other sales. Returns
-    /// whether all are placed.
+    /// Places reservations, and adds the results to `found`. A failure is only logged, so that other sales are still compared.
+    /// Returns whether all were placed.
     pub(super) async fn place_all(&self, reservations: &[Reservation], found: &mut Findings) -> bool {
         for reservations in reservations.chunks(BATCH) {
             match self.place(reservations).await {
@@ -99,7 +99,7 @@ impl Upkeep {
         true
     }
 
-    /// Those of these reservations that do not stand in SQL as they should, and what does.
+    /// The reservations among these that are not an order in SQL as expected, and what SQL knows about them.
     pub(super) async fn unknown(&self, reservations: &[Reservation]) -> sqlx::Result<Vec<(Reservation, Known)>> {
         let ids: Vec<OrderId> = reservations.iter().map(|one| one.order_id).collect();
         let query = "select id, buyer_id, given_back from orders where id = any($1)";

@@ -1,8 +1,8 @@
--- Changes a sale's window and stock while it is on. Of the units that are there now, those that are taken stay taken.
+-- Changes the window and the stock of an open sale. Reserved units stay reserved.
 --
 -- KEYS  1 fence  2 sale (hash)  3… the sale's other keys
--- ARGV  1 the lease's number  2 epoch  3 opens_at  4 closes_at  5 units in all  6 when the keys expire (milliseconds since 1970)
--- Returns how many units are left, or nothing if the sale has another epoch
+-- ARGV  1 the lease's number  2 epoch  3 opens_at  4 closes_at  5 units in total  6 when the keys expire (milliseconds since 1970)
+-- Returns the number of units left, or nil if the sale has another epoch
 
 if fenced(KEYS[1], ARGV[1]) then return FENCED end
 local sale = redis.call('HMGET', KEYS[2], 'epoch', 'units')

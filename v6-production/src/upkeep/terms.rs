@@ -1,4 +1,5 @@
-//! An operator has changed a sale's window or stock in SQL. Redis is told, and the sale goes on: a rebuild would close it for a while.
+//! Copies a sale's window and stock to Redis after an operator has changed them in SQL. The sale stays open; a rebuild would close
+//! it.
 
 use std::sync::LazyLock;
 
@@ -14,7 +15,7 @@ static SCRIPT: LazyLock<Script> =
     LazyLock::new(|| Script::new(concat!(include_str!("fence.lua"), include_str!("terms.lua"))));
 
 impl SaleRow {
-    /// Whether Redis has this window and stock. One that was made ready by an older version has no stock to compare.
+    /// Whether Redis has this window and stock. A sale that an older version has rebuilt has no stock to compare.
     pub(super) fn is_as_in(&self, redis: &InRedis) -> bool {
         redis.window == [Some(self.opens_at), Some(self.closes_at)]
             && redis.units.is_none_or(|units| units == self.stock)
@@ -22,10 +23,10 @@ impl SaleRow {
 }
 
 impl Upkeep {
-    /// Tells Redis a sale's window and stock.
+    /// Copies a sale's window and stock to Redis, unless another instance has the sale's lease.
     ///
     /// # Errors
-    /// A server is away, or another instance is at the same sale. Then it is tried again.
+    /// A server does not answer. The next check tries again.
     pub(super) async fn tell_terms(&self, sale: &SaleRow) -> anyhow::Result<()> {
         let Some(lease) = alone(&self.sql, sale.id, super::A_MOMENT).await? else { return Ok(()) };
         let keys = self.redis.keys(sale.id);
@@ -35,7 +36,7 @@ impl Upkeep {
         call.arg(sale.closes_at + KEPT_MS);
         let told: RedisResult<Option<i64>> = call.invoke_async(&mut self.redis.shared.clone()).await;
         lease.release().await;
-        let Some(left) = told? else { return Ok(()) }; // it is being rebuilt, from the same row
+        let Some(left) = told? else { return Ok(()) }; // it is being rebuilt from the same row
         tracing::warn!(sale.id, sale.opens_at, sale.closes_at, sale.stock, left, "window or stock have changed");
         if left > 0 {
             let news = format!("restocked {}", sale.id);

@@ -1,35 +1,36 @@
-//! How far a sale has been compared. What is new is looked at as it comes; of what is there, a part at each look, and after the last
-//! part the first one again. So a look costs the same, however much has been sold.
+//! How far a sale has been compared. Each comparison covers the new orders and the next part of the old ones, and after the last
+//! part it starts again with the first. So a comparison costs the same, however much has been sold.
 
 use std::time::{Duration, Instant};
 
 use super::{Upkeep, findings::Findings, settle::Known};
 use crate::{order_id::OrderId, sql::in_time, transport::Reservation};
 
-/// Reservations and orders that one look compares. A sale that has no more is compared as a whole each time.
+/// How many reservations and orders one comparison covers. A smaller sale is compared as a whole each time.
 pub(super) const PART: usize = 10_000;
-/// Orders in one statement.
+/// The most orders in one statement.
 const STEP: usize = 1000;
 
-/// Where the next look begins.
+/// Where the next comparison begins.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Walk {
-    /// In the scan of the reservations.
+    /// The cursor of the scan through the reservations.
     cursor: u64,
-    /// Behind this order.
+    /// The last order of the previous part.
     order: OrderId,
-    /// Orders of this epoch are numbered in turn. SQL has all of them up to this one, but for those that were looked for in vain.
+    /// The orders of an epoch have consecutive numbers. SQL has all of them up to this one, except those that were searched for in
+    /// vain.
     numbered: OrderId,
-    /// The last one of them that SQL was seen to have.
+    /// The last of these orders that SQL had.
     seen: OrderId,
-    /// The first number that it lacks, and since when.
+    /// The order before the first missing number, and since when it has been missing.
     missing: Option<(OrderId, Instant)>,
 }
 
 impl Upkeep {
-    /// How long SQL has lacked an order of whose number it should know: up to `last`, the last one that Redis has given.
+    /// How long SQL has lacked an order between `first` and `last`, the last order that Redis has numbered.
     pub(super) async fn missing_for(&self, walk: &mut Walk, first: OrderId, last: OrderId) -> sqlx::Result<Duration> {
-        // Another epoch, or a PostgreSQL that was restored without its last commits.
+        // The epoch is new, or PostgreSQL was restored without its last commits.
         if !(first..=last).contains(&walk.numbered) || (walk.seen > first && !self.has(walk.seen).await?) {
             (walk.numbered, walk.seen) = (first, first);
         }
@@ -59,8 +60,8 @@ impl Upkeep {
         in_time(query.fetch_one(&self.sql)).await
     }
 
-    /// All of the sale has been looked at for the numbers that SQL lacks, and what was found is placed. Those that are missing now never
-    /// come, and nobody looks for them again.
+    /// Skips the missing numbers. To be called after the whole sale was compared and everything found was placed: what is still
+    /// missing then will never come.
     pub(super) async fn step_over(&self, walk: &mut Walk, last: OrderId) -> sqlx::Result<()> {
         let next = "select min(id) from orders where id > $1 and id <= $2";
         let next = sqlx::query_scalar(next).bind(walk.numbered).bind(last).fetch_one(&self.sql);
@@ -70,9 +71,9 @@ impl Upkeep {
         Ok(())
     }
 
-    /// In the order in which a reservation goes, so that none slips by: first those in Redis, then the orders.
-    /// `whole` is all reservations, `all` is all orders as well: there may be many more that have ended. Returns whether all that was to
-    /// be placed is.
+    /// Compares reservations and then orders, in the direction in which a reservation moves, so that none is missed. `whole` covers
+    /// all reservations, and `all` covers all orders, of which many more may have ended. Returns whether everything that had to be
+    /// placed was placed.
     pub(super) async fn compare_each(
         &self,
         found: &mut Findings,
@@ -113,7 +114,8 @@ impl Upkeep {
         Ok(self.place_all(&to_be_placed, found).await)
     }
 
-    /// Counts reservations whose orders have given their units back, and returns those that SQL should have heard of by now.
+    /// Counts reservations whose units SQL has released, and returns those from before `old` (milliseconds since 1970) that are to
+    /// be placed.
     async fn compare_held(
         &self,
         held: &[Reservation],
@@ -124,13 +126,13 @@ impl Upkeep {
         let is_given_back =
             |(one, known): &(Reservation, Known)| (*known == Known::GivenBack).then_some((one.order_id, one.buyer_id));
         let given_back: Vec<_> = unknown.iter().filter_map(is_given_back).collect();
-        // They may just have been.
+        // Their reservations may have been removed a moment ago.
         found.given_back += given_back.len() - self.not_held(found.sale_id, &given_back).await?.len();
         let late = unknown.into_iter().filter(|(one, known)| known.is_to_be_placed() && one.reserved_at < old);
         Ok(late.map(|(one, _)| one).collect())
     }
 
-    /// Counts orders that hold a unit, and of which Redis has no reservation. Returns how many orders it has looked at.
+    /// Counts orders that hold a unit without a reservation in Redis. Returns how many orders were compared.
     async fn compare_orders(&self, found: &mut Findings, walk: &mut Walk) -> anyhow::Result<usize> {
         let sale_id = found.sale_id;
         let query = "select id, buyer_id, status in ('confirmed', 'paid') from orders
@@ -143,7 +145,7 @@ impl Upkeep {
         }
         let active: Vec<_> = orders.iter().filter(|(.., active)| *active).map(|(id, buyer, _)| (*id, *buyer)).collect();
         let not_held = self.not_held(sale_id, &active).await?;
-        // Both may have ended between our looks.
+        // An order may have ended between the two reads.
         let ids: Vec<OrderId> = not_held.into_iter().map(|(id, _)| id).collect();
         if !ids.is_empty() {
             let active = "select id, buyer_id from orders where id = any($1) and status in ('confirmed', 'paid')";

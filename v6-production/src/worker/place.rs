@@ -12,11 +12,11 @@ use crate::{
     transport::Reservation,
 };
 
-/// Turns reservations into orders, in one transaction. Those that SQL refuses, because no unit is left or their buyer has one,
-/// whatever Redis said, become orders that `failed`. Those that are orders already change nothing.
+/// Turns reservations into orders, in one transaction. SQL checks again: if no unit is left, or the buyer has one, the order is
+/// `failed`. Reservations that are orders already change nothing.
 ///
 /// # Errors
-/// The database's, and then nothing has changed.
+/// PostgreSQL fails or does not answer in time. Repeat it then: what was committed changes nothing.
 pub(crate) async fn place(sql: &PgPool, reservations: &[Reservation], pay_within: Duration) -> sqlx::Result<Placed> {
     in_time(async {
         let mut tx = sql.begin().await?;
@@ -28,28 +28,28 @@ pub(crate) async fn place(sql: &PgPool, reservations: &[Reservation], pay_within
     .await
 }
 
-/// What came of reservations. Those that were orders before are not in it.
+/// The result for each reservation, except those that were orders before.
 #[derive(Default)]
 pub(crate) struct Placed {
-    /// And how long since the reservation, in milliseconds: from Redis's clock to PostgreSQL's.
+    /// Confirmed orders, and the milliseconds since their reservation, from Redis's clock to PostgreSQL's.
     confirmed: Vec<(OrderId, i64)>,
     failed: Vec<OrderId>,
-    /// Their number is another buyer's order's: Redis has given it twice.
+    /// Reservations whose id belongs to another buyer's order: Redis has given it twice.
     pub(crate) collided: Vec<Reservation>,
 }
 
 impl Placed {
-    /// Orders that were none before.
+    /// The new orders.
     pub(crate) fn new_orders(&self) -> impl Iterator<Item = OrderId> {
         self.confirmed.iter().map(|(order_id, _)| *order_id).chain(self.failed.iter().copied())
     }
 
-    /// Numbers for which there is something to be told.
+    /// The orders whose buyers must be notified.
     pub(crate) fn orders(&self) -> Vec<OrderId> {
         self.new_orders().chain(self.collided.iter().map(|one| one.order_id)).collect()
     }
 
-    /// Said when it is true: after the commit.
+    /// Logs and counts the result. To be called after the commit, when it is true.
     fn report(&self) {
         let confirmed: Vec<OrderId> = self.confirmed.iter().map(|(order_id, _)| *order_id).collect();
         for (orders, what) in [(&confirmed, "confirmed"), (&self.failed, "failed")] {
@@ -75,7 +75,7 @@ async fn place_in(
     reservations: &[Reservation],
     pay_within: Duration,
 ) -> sqlx::Result<Placed> {
-    // Workers that take locks in one order do not wait for each other in a circle.
+    // All workers take locks in the same order, so they do not deadlock.
     let mut reservations = reservations.to_vec();
     reservations.sort_unstable_by_key(|one| (one.order_id, one.buyer_id));
     reservations.dedup_by_key(|one| (one.order_id, one.buyer_id));
@@ -93,7 +93,7 @@ async fn place_in(
     let mut confirmed: Vec<(OrderId, i64)> = query.bind(pay_within).fetch_all(&mut **tx).await?;
     let all_new = confirmed.len() == reservations.len();
 
-    // Redis has counted. SQL counts again.
+    // Redis has counted the units, and SQL counts them again.
     let mut per_epoch: BTreeMap<(i64, i64), Vec<OrderId>> = BTreeMap::new();
     for &(order_id, _) in &confirmed {
         per_epoch.entry((order_id.sale_id(), order_id.epoch())).or_default().push(order_id);
@@ -105,7 +105,7 @@ async fn place_in(
         failed.extend(refused);
     }
 
-    // Not inserted: there already, from a message that came twice, or of a buyer who has a unit.
+    // What was not inserted is an order already, because the message came twice, or its buyer has a unit.
     let mut collided = Vec::new();
     if !all_new {
         failed.extend(fail(tx, &reservations, "limit-reached").await?);
@@ -114,7 +114,7 @@ async fn place_in(
     Ok(Placed { confirmed, failed, collided })
 }
 
-/// Those whose number stands in SQL as another buyer's order, noted down as an answer to whoever asks for them.
+/// The reservations whose id belongs to another buyer's order. They are written down, so that their buyers get an answer.
 async fn collisions(
     tx: &mut Transaction<'_, Postgres>,
     reservations: &[Reservation],
@@ -133,7 +133,7 @@ async fn collisions(
     Ok(collided)
 }
 
-/// Makes failed orders of those of which SQL knows nothing yet, and names them.
+/// Inserts failed orders for the reservations that have no order yet, and returns them.
 async fn fail(
     tx: &mut Transaction<'_, Postgres>,
     reservations: &[Reservation],
@@ -153,7 +153,7 @@ async fn fail(
     query.bind(reason).fetch_all(&mut **tx).await
 }
 
-/// Reservations as the first six columns of `orders`, each an array.
+/// Reservations as arrays, one for each of the first six columns of `orders`.
 fn columns(reservations: &[Reservation]) -> [Vec<i64>; 6] {
     let column = |of: fn(&Reservation) -> i64| reservations.iter().map(of).collect();
     [
@@ -166,9 +166,9 @@ fn columns(reservations: &[Reservation]) -> [Vec<i64>; 6] {
     ]
 }
 
-/// Counts new orders of one sale and epoch as sold; returns those for which there is no unit, now failed: Redis had more than
-/// there is, or had lost its memory and was rebuilt before these got here. An epoch that SQL does not know yet is one that it has
-/// forgotten, restored without its last commits: such an order is as good as it was.
+/// Counts new orders of one sale and epoch as sold. Returns those without a unit, which are now failed: Redis had more units than
+/// there are, or it was rebuilt before these orders arrived. An epoch that is higher than SQL's is accepted: PostgreSQL was
+/// restored without its last commits, and the order is still valid.
 async fn count(
     tx: &mut Transaction<'_, Postgres>,
     sale_id: i64,
@@ -183,7 +183,7 @@ async fn count(
     }
     let left = "select stock - sold, epoch <= $2 from sales where id = $1 for no key update";
     let (left, current): (i64, bool) = sqlx::query_as(left).bind(sale_id).bind(epoch).fetch_one(&mut **tx).await?;
-    // First come, first served. There may be units for all by now: this look came after the one that found too few.
+    // First come, first served. By now there may be units for all, because this read came after the failed update.
     orders.sort_unstable();
     let units = left.clamp(0, orders.len() as i64) as usize;
     let (refused, reason) = match current {
