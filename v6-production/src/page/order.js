@@ -1,13 +1,13 @@
-// One order, from the queue to its end. The shop tells by WebSocket; while there is none, its address is asked.
+// One order, from the queue to its final status. The shop sends changes by WebSocket; without one, the page polls.
 
 const ORDER = "order of sale " + saleId;
 const FINAL = ["paid", "expired", "failed"];
 
-let order = null;     // { order_id, watch }, and where it stands as far as we were told: { status, pay, reason }
+let order = null;     // { order_id, watch }, and its last known state: { status, pay, reason }
 let socket = null;
-let turn = 0;         // which order is followed: what is still under way for an older one comes to nothing
-let cuts = 0;         // WebSockets that were refused or cut, one after the other
-let misses = 0;       // looks that failed
+let turn = 0;         // counts the orders that were followed; answers about an older one are ignored
+let cuts = 0;         // WebSockets in a row that were refused or cut
+let misses = 0;       // polls in a row that failed
 let timer = 0;
 
 const isOver = () => FINAL.includes(order?.status);
@@ -24,7 +24,7 @@ function follow({ order_id, watch, status }) {
   lookIn(nextLook());
 }
 
-// Nothing is to be found any more under this number, or nothing that is of use.
+// Forgets the order, because it does not exist any more or is of no use.
 function leave() {
   remember("localStorage", ORDER, null);
   turn++;
@@ -33,29 +33,29 @@ function leave() {
   order = null;
 }
 
-// A message and an answer may cross: where an order has been, it does not come again.
+// A push and an answer may cross, so a status that is behind the current one is ignored.
 function told(standing) {
   const rank = (status) => 1 + ["queued", "confirmed", ...FINAL].indexOf(status);
   if (standing.order_id !== order?.order_id || rank(standing.status) < rank(order.status)) return;
   const news = standing.status !== order.status;
   order = { ...order, pay: null, cancel: null, payment: null, ...standing, locked: false };
   if (!news) return;
-  lookAtSaleIn(chance(500, 1500)); // it has a unit more or less
+  lookAtSaleIn(chance(500, 1500)); // its units have changed
   if (isOver()) {
     clearTimeout(timer);
     socket?.close();
-    fields($("pay-asked")); // a card number stays nowhere
+    fields($("pay-asked")); // the card number must not stay in the page
   }
   say(...TOLD[order.status](order));
   if (order.status === "confirmed") {
     fields($("pay-asked"), order.pay?.ask, order.pay?.why);
     draw();
-    // The button that was pressed is gone, and the focus with it.
+    // The pressed button is gone, and it had the focus.
     const focused = document.activeElement;
     if (focused === document.body || $("form").contains(focused)) $("pay-asked").querySelector("input")?.focus({ preventScroll: true });
   } else if (order.status !== "queued" && order.status !== "paid") {
     remember("localStorage", ORDER, null);
-    quiet(chance(1500, 2500)); // until the unit is back where units are taken from
+    quiet(chance(1500, 2500)); // until the unit is for sale again
   }
 }
 
@@ -74,7 +74,7 @@ const WHY = {
   "lost": "was lost on its way. Nothing was charged; you may buy again.",
 };
 
-// A push is a hint and a WebSocket may not get through: so there is always a next look, soon or, while one is open, late.
+// A push is a hint, and a WebSocket may fail. So there is always a next poll, soon, or later while a WebSocket is open.
 function lookIn(ms) {
   clearTimeout(timer);
   timer = setTimeout(lookAtOrder, ms);
@@ -92,7 +92,7 @@ async function lookAtOrder() {
     say("Order " + order.order_id + " is not known to the shop, or not yours.");
     return leave();
   }
-  order.locked = status === 401; // the session has ended; the order has not
+  order.locked = status === 401; // the session has ended, but not the order
   if (order.locked) return say("Log in again to see your order.");
   misses = status === 200 ? 0 : misses + 1;
   if (status === 200) told(text);
@@ -110,7 +110,7 @@ function listen(mine) {
     one.onmessage = ({ data }) => told(JSON.parse(data));
     one.onclose = () => {
       if (mine !== turn || isOver()) return;
-      if (performance.now() - opened > 10000) cuts = 0; // one that is cut as soon as it is open is no better than none
+      if (performance.now() - opened > 10000) cuts = 0; // a WebSocket that is cut at once counts as a failure
       if (!order.locked) lookIn(nextLook());
       again();
     };

@@ -1,16 +1,16 @@
-// The sale, and the way to a unit of it: from the sale's link to wherever the shop sends us on.
+// The sale and the purchase: the page follows links, from the sale's link to the order.
 
 const ATTEMPT = "attempt at sale " + saleId;
 
-let sale = null;      // as the shop last told it
-let trouble = "";     // why it cannot be told now
-let failures = 0;     // looks at it that failed, one after the other
+let sale = null;      // the shop's last answer
+let trouble = "";     // why the sale cannot be shown now
+let failures = 0;     // polls of the sale in a row that failed
 let saleTimer = 0;
 let busy = false;
-let slept = false;    // whether nothing could be bought when it was last drawn
+let slept = false;    // whether nothing was for sale when the page was last drawn
 
-// An attempt: { key, link, lost }. The link is the next step. It outlives a reload of this tab while a step is under way: the
-// same step under the same key finds out what came of it.
+// An attempt: { key, link, lost }. The link is the next step. While a step is under way, the attempt survives a reload of this tab: the
+// same step with the same key returns its result.
 let attempt = recall("sessionStorage", ATTEMPT);
 if (attempt) attempt.lost = true;
 
@@ -21,7 +21,7 @@ async function lookAtSale() {
     : status === 404 || status === 400 ? "There is no sale " + saleId + " here." : "The shop has trouble. Trying again\u00a0…";
   failures = trouble ? failures + 1 : 0;
   draw();
-  // Somebody's unit may come back at any moment; long before the opening nothing happens.
+  // A unit may become free at any moment. Long before the opening nothing changes.
   const far = sale && (sale.opens_at - shopTime() > 60000 || shopTime() > sale.closes_at);
   const next = failures ? backOff(failures, 2000, 15000) : far ? chance(8000, 12000) : chance(2000, 2600);
   lookAtSaleIn(Math.max(wait, next));
@@ -51,9 +51,9 @@ function draw() {
     write("state", trouble);
   }
   $("form").hidden = holds();
-  // Who does not know what came of an attempt may always ask; it may be this buyer's unit that is the last one.
+  // An attempt with an unknown result may always be repeated, because this buyer may have the last unit.
   const can = sale !== null && !trouble && (open && left > 0 || Boolean(attempt?.lost || order?.locked));
-  // Said to those who wait for it, and to nobody who is to read something else.
+  // Announced only to a buyer who waits, and never in place of another message.
   if (sale && !trouble) {
     const sells = open && left > 0;
     if (sells && slept && !busy && !holds() && ["", "wait"].includes($("outcome").dataset.kind ?? "")) say("You can buy now.");
@@ -78,8 +78,7 @@ function end() {
   remember("sessionStorage", ATTEMPT, null);
 }
 
-// Follows the links, whatever they are called and however many there are. Every step carries the attempt's key; the one that
-// takes a unit makes use of it.
+// Follows the links, whatever and however many they are. Every step carries the attempt's key, which the purchase needs.
 async function buy() {
   attempt ??= begin();
   let hint = "One more step.";
@@ -98,7 +97,7 @@ async function buy() {
     if (status === 200 && text.buy) {
       attempt = { key, link: text.buy, lost: false };
       fields($("asked"), text.buy.ask, text.buy.why);
-      // Logged in again: there may be an order already.
+      // After a new login the buyer may have an order already.
       if (order?.locked) { await lookAtOrder(); if (holds()) return end(); }
       if (!text.buy.ask?.length) continue;
       say(hint);
@@ -112,7 +111,7 @@ async function buy() {
     }
     const { order_id, watch } = text;
     const known = text.type !== "limit-reached" ? null : order_id ? { order_id, watch } : recall("localStorage", ORDER);
-    // Of an attempt that was lost before, too fast and too many say nothing.
+    // If the attempt may have reached the shop before, `rate-limited` and `overloaded` do not tell its result.
     if (!attempt.lost || !["rate-limited", "overloaded"].includes(text.type)) end();
     if (!known) return say(refusal(reply), text.type === "sold-out" || text.type === "not-open" ? "wait" : "no");
     await follow(known);
@@ -122,7 +121,7 @@ async function buy() {
   say("The shop sends you round in circles.");
 }
 
-// A browser does nothing when Enter is pressed and the form's button is grey. What was pressed is done when the button wakes up.
+// A browser ignores Enter while the form's button is disabled. The page submits the form when the button is enabled again.
 const BUTTONS = { "form": "buy", "pay-form": "pay" };
 let pressed = null;
 for (const [form, button] of Object.entries(BUTTONS)) {

@@ -1,16 +1,16 @@
-// Paying for an order, before its time is over.
+// Pays for an order before its time to pay ends.
 
-let payment = null;   // { key, text, order_id }: kept until the shop has said what came of it
+let payment = null;   // { key, text, order_id }: kept until its result is known
 let paying = false;
 
-// The same card again is the same payment, if nobody knows what came of it; another card is another one.
+// While the result of a payment is unknown, the same card repeats it. Another card is a new payment.
 async function pay() {
   const body = answers($("pay-form")), text = JSON.stringify(body);
   if (payment?.text !== text || payment.order_id !== order.order_id) payment = { key: newKey(), text, order_id: order.order_id };
   say("Paying …");
-  const isTold = () => order?.status !== "confirmed"; // also if it has ended while the shop did not know what came of it
+  const isTold = () => order?.status !== "confirmed"; // also if the order has ended while the result was unknown
   const reply = await insist(order.pay.method, order.pay.href, { body, key: payment.key }, isTold);
-  if (isTold()) return order && say(...TOLD[order.status](order)); // by WebSocket, before the answer came
+  if (isTold()) return order && say(...TOLD[order.status](order)); // the WebSocket was faster than the answer
   const { status, text: { type, detail }, wait, lost } = reply;
   quiet(wait);
   if (lost) {
@@ -38,7 +38,7 @@ $("pay-form").addEventListener("submit", async (event) => {
   await pay();
   paying = false;
   draw();
-  // A button that goes grey loses the focus.
+  // A disabled button loses the focus.
   if (!$("pay-form").hidden && document.activeElement === document.body) $("pay-asked").querySelector("input")?.focus();
 });
 

@@ -1,10 +1,10 @@
 "use strict";
-// What shop.js, order.js, pay.js and page.js have in common. They are served as one file, in this order.
+// Functions that order.js, pay.js and page.js share. The four are served as one file, in this order: shop, order, pay, page.
 
 const $ = (id) => document.getElementById(id);
 const saleId = new URLSearchParams(location.search).get("sale") ?? "1";
 
-// Only what has changed is written: a screen reader says again what is written again.
+// Writes only changed text, because a screen reader reads again what is written again.
 const write = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };
 const say = (text, kind = "no") => { write("outcome", text); $("outcome").dataset.kind = kind; };
 const price = (cents) => (cents / 100).toFixed(2);
@@ -13,27 +13,27 @@ const countdown = (ms) => {
   return (s >= 3600 ? Math.floor(s / 3600) + ":" : "") + two(Math.floor(s / 60) % 60) + ":" + two(s % 60);
 };
 
-// Chance keeps a thousand pages from asking all at once.
+// A random wait, so that a thousand pages do not ask at the same time.
 const chance = (from, to) => from + Math.random() * (to - from);
 const backOff = (times, first, most) => chance(0.5, 1) * Math.min(most, first * 2 ** times);
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
-// Not `randomUUID`, which a page without TLS has not.
+// `randomUUID` does not exist on a page without TLS.
 const newKey = () => Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(36)).join("-");
 
-// What outlives a reload, in `localStorage` or `sessionStorage`. A browser that keeps nothing can buy all the same.
+// Values that survive a reload, in `localStorage` or `sessionStorage`. Buying also works in a browser that stores nothing.
 function remember(where, name, value) {
   try {
     if (value) window[where].setItem(name, JSON.stringify(value)); else window[where].removeItem(name);
-  } catch { /* it keeps nothing */ }
+  } catch { /* this browser stores nothing */ }
 }
 function recall(where, name) {
   try { return JSON.parse(window[where].getItem(name)); } catch { return null; }
 }
 
-// The shop's clock. An answer was given before it arrived, and may have lain in a cache for a second: what it says is behind,
-// never ahead. So the greatest difference seen lately is the best there is. It opens nothing early; and late only by as much as
-// the freshest answer of the last minute was old. Counted on `performance.now`: nobody can set that clock.
+// The shop's clock. An answer is older when it arrives, and may have been cached for a second, so its time is behind and never ahead. The
+// greatest difference of the last minute is the best estimate. With it the button is never enabled early, and late only by the age
+// of the freshest answer. It is based on `performance.now`, which the user cannot set.
 const LATELY = 60000;
 const seen = [];
 function hear(serverTime) {
@@ -43,11 +43,11 @@ function hear(serverTime) {
 }
 const shopTime = () => performance.now() + Math.max(...seen.map(({ ahead }) => ahead));
 
-// By this machine's clock: no click counts before. `Retry-After` sets it, and so does a click.
+// The buttons are disabled until then, by this machine's clock. `Retry-After` sets it, and so does a click.
 let quietUntil = 0;
 const quiet = (ms) => { quietUntil = Math.max(quietUntil, performance.now() + ms); };
 
-// Asks once. `lost` is no answer, or one that does not say what was done: the shop may have done it.
+// Sends one request. `lost`: there was no answer, or it does not say what was done, so the shop may have done it.
 async function ask(method, href, { body, key } = {}) {
   const headers = {};
   if (body) headers["content-type"] = "application/json";
@@ -55,7 +55,7 @@ async function ask(method, href, { body, key } = {}) {
   try {
     const reply = await fetch(href, { method, headers, body: body && JSON.stringify(body), signal: AbortSignal.timeout(30000) });
     const { status } = reply, wait = 1000 * Number(reply.headers.get("retry-after")) || 0;
-    const text = await reply.json().catch(() => status < 400 ? Promise.reject() : {}); // a proxy's word is a page, not JSON
+    const text = await reply.json().catch(() => status < 400 ? Promise.reject() : {}); // a proxy answers with a page and not with JSON
     if (text.server_time) hear(text.server_time);
     text.type ??= status === 429 ? "rate-limited" : undefined;
     return { status, text, wait, lost: status >= 500 && text.type !== "overloaded" };
@@ -64,8 +64,8 @@ async function ask(method, href, { body, key } = {}) {
   }
 }
 
-// Asks again where an answer was lost, unless it was told meanwhile in another way. With the same key it is the same attempt,
-// however often it arrives.
+// Repeats a request whose answer was lost, unless its result has arrived in another way. With the same key it is the same attempt, however
+// often it arrives.
 async function insist(method, href, options, isTold = () => false) {
   for (let tries = 0; ; tries++) {
     const reply = await ask(method, href, options);
@@ -75,7 +75,7 @@ async function insist(method, href, options, isTold = () => false) {
   }
 }
 
-// What the shop wants to know: a field each, and why. The shop's words are text here, never markup.
+// Shows an input field for each value that a step needs, and the reason. The shop's words become text, never markup.
 function fields(into, asks = [], why) {
   const made = asks.map(({ name, prompt }) => {
     const label = document.createElement("label"), input = document.createElement("input");
@@ -94,7 +94,7 @@ function fields(into, asks = [], why) {
 }
 const answers = (form) => Object.fromEntries(new FormData(form));
 
-// Every `type` of a refusal, in a buyer's words.
+// A message for each `type` of a refusal.
 const WORDS = {
   "sold-out": "Sold out. Units that are not paid come back: this page looks, and wakes the button.",
   "conflict": "Somebody else was faster. Try again.",
