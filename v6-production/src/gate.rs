@@ -1,11 +1,11 @@
 //! Who may buy. A purchase passes the gates in this order. Gates 0 to 4 run in this process; gates 5 to 9 are lines of
 //! `reserve.lua`, so that nothing can happen between them and the reservation.
 //!
-//! 0. [`filter`]: the sale is not known to be sold out
-//! 1. [`origin`]: the request does not come from another site's page
-//! 2. [`session`]: who the buyer is
-//! 3. [`limits`]: a rate limit, by IP address before the login and by session after it
-//! 4. [`path`]: the hidden path was made for this buyer. The [`puzzle`] before it is not a gate: it spreads the crowd over time
+//! 0. `filter`: the sale is not known to be sold out
+//! 1. `origin`: the request does not come from another site's page
+//! 2. `session`: who the buyer is
+//! 3. `limits`: a rate limit, by IP address before the login and by session after it
+//! 4. `path`: the hidden path was made for this buyer. The `puzzle` before it is not a gate: it spreads the crowd over time
 //! 5. the deny list
 //! 6. frequency: the buyer's attempts at all instances together, in a fixed window
 //! 7. the sale's window, by Redis's clock

@@ -1,10 +1,10 @@
 //! The router: every route, and the layers that a request passes, from the outside in.
 //!
 //! 1. CORS, if other origins are allowed
-//! 2. [`gate::filter`]: refuses purchases of a sold-out sale, before routing
-//! 3. chapter 1's trace and limits on body and time ([`shop::close`])
-//! 4. [`on_the_way_out`]: counts the answer and adds headers to it
-//! 5. [`gate::layer`]: the gates, in order
+//! 2. `gate::filter`: refuses purchases of a sold-out sale, before routing
+//! 3. `on_the_way_out`: counts the answer and adds headers to it
+//! 4. chapter 1's trace, and its limits on body and time (`shop::close`)
+//! 5. `gate::layer`: the gates, in order
 //! 6. the handler
 
 use std::sync::Arc;
