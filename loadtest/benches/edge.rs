@@ -9,14 +9,18 @@ use std::{net::SocketAddr, path::Path, process::Command, time::Instant};
 
 use anyhow::{Context, ensure};
 use loadtest::{
-    buyer::{buy, click, open_sale},
-    client::Connection,
-    history::Answer,
-    lab::{Backend, Lab},
-    machine::{Machine, commit},
-    sessions,
-    shop_process::ShopProcess,
-    stores::Stores,
+    buyer::{
+        click::{buy, click, open_sale},
+        client::Connection,
+        sessions,
+    },
+    lab::{
+        Backend, Lab,
+        machine::{Machine, commit},
+        shop_process::ShopProcess,
+        stores::Stores,
+    },
+    verdict::history::Answer,
     version::Version::V6,
 };
 use v1_naive::shop::sales::{Sale, now_ms};

@@ -16,8 +16,8 @@ use axum::{
     routing::{get, post},
 };
 use loadtest::{
-    machine::{Machine, commit},
-    scenario::stampede::{self, Crowd},
+    buyer::crowd::{self, Crowd},
+    lab::machine::{Machine, commit},
 };
 use serde_json::json;
 use v1_naive::shop::{self, Placed};
@@ -64,7 +64,7 @@ async fn compare(server: SocketAddr) -> anyhow::Result<()> {
         let wrk = wrk(server)?;
         let (buyers, connections) = (BUYERS, CONNECTIONS);
         let crowd = Crowd { shops: vec![server], sales: vec![1], buyers, connections, seed: round, ..Crowd::default() };
-        let ours = stampede::run(&crowd, Default::default(), async || {}).await?;
+        let ours = crowd::run(&crowd, Default::default(), async || {}).await?;
         let ours = ours.requests as f64 / ours.elapsed.as_secs_f64();
         println!("round {round}: wrk {wrk:>7.0} requests/s, stampede {ours:>7.0}, ratio {:.2}", ours / wrk);
         ratios.push(ours / wrk);

@@ -10,13 +10,18 @@ use std::{collections::HashMap, net::SocketAddr, path::Path, time::Duration};
 use anyhow::{Context, bail, ensure};
 use futures_util::StreamExt;
 use loadtest::{
-    buyer::{click, open_sale},
-    client::{Connection, home},
-    history::{Answer, Latency},
-    lab::{Backend, Lab},
-    machine::{Machine, commit},
-    open_files, sessions,
-    shop_process::ShopProcess,
+    buyer::{
+        click::{click, open_sale},
+        client::{Connection, home},
+        sessions,
+    },
+    lab::{
+        Backend, Lab,
+        machine::{Machine, commit},
+        open_files,
+        shop_process::ShopProcess,
+    },
+    verdict::history::{Answer, Latency},
     version::Version::V6,
 };
 use serde_json::{Value, json};

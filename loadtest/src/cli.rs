@@ -4,7 +4,12 @@ mod shops;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use loadtest::{explore::scheduler::MOST_BUYERS, fault::Fault, lab::Backend, services::Server, version::Version};
+use loadtest::{
+    fault::Fault,
+    interleave::scheduler::MOST_BUYERS,
+    lab::{Backend, servers::Server},
+    version::Version,
+};
 
 pub(crate) use self::shops::{Nginx, Provider, Run, Serve};
 

@@ -31,7 +31,7 @@ async fn main() -> ExitCode {
         Command::Nginx(args) => nginx::nginx(args).await,
         Command::Provider(args) => provider::provider(args).await,
         Command::Services => services::services().await,
-        Command::Keeper { servers } => loadtest::services::keeper::run(servers).await,
+        Command::Keeper { servers } => loadtest::lab::servers::keeper::run(servers).await,
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -9,22 +9,27 @@ use std::{
 use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::{
-    audit::audit_for,
-    deployment::{Deployment, addresses},
-    history::{Answer, Latency, outcomes, oversold_after, timeline},
-    lab::{FreshDatabase, Lab},
-    ledger::Ledger,
-    observe,
-    plan::Plan,
-    promise::Promise,
+    buyer::progress::Progress,
+    lab::{
+        FreshDatabase, Lab,
+        deployment::{Deployment, addresses},
+        observe,
+    },
     record::{Edge, Latencies, Run},
     scenario::{
         Played, Scenario, Stage,
         calibration::{self, Calibration},
-        crowd, early_bird, flood, forger, office, scalper,
-        stampede::Progress,
+        early_bird, flood, forger, office,
+        plan::Plan,
+        scalper, stampede,
     },
-    verdict::Verdict,
+    verdict::{
+        Verdict,
+        audit::audit_for,
+        history::{Answer, Latency, outcomes, oversold_after, timeline},
+        ledger::Ledger,
+        promise::Promise,
+    },
 };
 
 /// The first sale of a run. The shop's own, which nobody asked for, is below it.
@@ -88,7 +93,7 @@ async fn watch_play(
         Scenario::Office => office::play(&stage).await?,
         Scenario::Stampede | Scenario::Bystander | Scenario::TwoInstances | Scenario::Restart => {
             let at_barrier = async || before = Baseline::take(lab, database, &addresses).await;
-            crowd::play(lab, &stage, database, shops, progress, at_barrier).await?
+            stampede::play(lab, &stage, database, shops, progress, at_barrier).await?
         }
     };
     let seconds = before.at.elapsed().as_secs_f64();
@@ -121,7 +126,7 @@ async fn conclude(plan: &Plan, deployment: &Deployment, watched: Watched) -> any
         Some(_) => observe::reservations(&deployment.pool, &played.sales, played.began_at).await?,
         None => None,
     };
-    let measure = played.measure.or_else(|| plan.scenario.is_a_crowd().then(|| crowd::measure(&audit, &history)));
+    let measure = played.measure.or_else(|| plan.scenario.is_a_crowd().then(|| stampede::measure(&audit, &history)));
     let promised = plan.promised(database);
     let too_slow = plan.scenario.is_a_crowd() && is_bottleneck && elapsed >= LONG_ENOUGH;
     let too_slow = too_slow.then(|| "the generator was the bottleneck".to_owned());

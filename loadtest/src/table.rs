@@ -6,12 +6,11 @@ use anstream::println;
 use anstyle::{AnsiColor, Style};
 
 use crate::{
-    history::Latency,
     matrix,
     record::{Latencies, Record, Run},
     scenario::Scenario,
     text::thousands,
-    verdict::Verdict,
+    verdict::{Verdict, history::Latency},
 };
 
 const BOLD: Style = Style::new().bold();

@@ -1,8 +1,7 @@
 use loadtest::{
-    matrix, open_files,
-    plan::Plan,
-    scenario::Scenario,
-    services::Server,
+    lab::{open_files, servers::Server},
+    matrix,
+    scenario::{Scenario, plan::Plan},
     table,
     version::{VERSIONS, Variant, Version},
 };

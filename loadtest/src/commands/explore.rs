@@ -4,15 +4,15 @@ use anstream::print;
 use anyhow::ensure;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loadtest::{
-    explore::{
+    interleave::{
         explain::explain,
-        figures::{Explorations, Explored, Searches},
         picture,
         scheduler::{Scheduler, Subject},
         search::search,
         table,
     },
     lab::{Backend, Lab},
+    record::interleavings::{Explorations, Explored, Searches},
     report,
     text::thousands,
     verdict::Verdict,

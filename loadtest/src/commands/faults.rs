@@ -3,16 +3,16 @@ use std::{path::PathBuf, pin::pin};
 use anyhow::Context;
 use clap::ValueEnum;
 use loadtest::{
-    fault::{
-        Fault,
-        figures::{self, Faults, REPEATS, Verdict},
-        round, table,
+    fault::{Fault, round, table},
+    lab::{
+        Lab, open_files,
+        servers::{Server, Services},
     },
-    file::check_writable,
-    lab::Lab,
-    open_files,
-    plan::Plan,
-    services::{Server, Services},
+    record::{
+        faults::{self, Faults, REPEATS, Verdict},
+        file::check_writable,
+    },
+    scenario::plan::Plan,
     text::thousands,
     version::Version,
 };
@@ -65,7 +65,7 @@ impl Grid {
                 resumes.with_context(|| format!("cannot go on with {}", file.display()))?;
                 played
             }
-            None => Faults::new(figures::Grid { seed: args.seed, faults: Vec::new() }),
+            None => Faults::new(faults::Grid { seed: args.seed, faults: Vec::new() }),
         };
         let file = args.resume.as_ref().or(args.json.as_ref()).cloned();
         file.iter().try_for_each(|file| check_writable(file))?;

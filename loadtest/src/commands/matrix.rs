@@ -1,6 +1,11 @@
 use std::time::Instant;
 
-use loadtest::{lab::Lab, matrix, open_files, plan::Plan, record, version::Version};
+use loadtest::{
+    lab::{Lab, open_files},
+    matrix, record,
+    scenario::plan::Plan,
+    version::Version,
+};
 
 use super::{Exit, in_lab, report::Destination, run_with_progress};
 use crate::cli::Matrix;

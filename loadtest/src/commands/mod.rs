@@ -24,10 +24,10 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loadtest::{
+    buyer::progress::Progress,
     lab::Lab,
-    plan::Plan,
     record,
-    scenario::stampede::Progress,
+    scenario::plan::Plan,
     verdict::Verdict,
     version::{Variant, Version},
 };

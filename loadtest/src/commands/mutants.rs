@@ -5,15 +5,14 @@ use std::{
 
 use clap::ValueEnum;
 use loadtest::{
-    file::check_writable,
+    lab::{open_files, servers},
     mutant::{
         self, Mutant,
         play::play,
         table::{Cells, Mutants, print},
     },
-    open_files,
+    record::file::check_writable,
     scenario::SCENARIOS,
-    services,
 };
 
 use super::{Exit, in_lab};
@@ -54,7 +53,7 @@ pub(crate) async fn mutants(args: cli::Mutants) -> anyhow::Result<Exit> {
 /// One of them up, as a shop.
 pub(crate) async fn mutant(args: cli::Mutant) -> anyhow::Result<ExitCode> {
     if args.while_stdin_is_open {
-        services::stop_with_parent();
+        servers::stop_with_parent();
     }
     Ok(mutant::shop::serve(&args.shop_args).await)
 }

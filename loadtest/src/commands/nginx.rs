@@ -1,6 +1,6 @@
 use std::{io::Write, process::ExitCode};
 
-use loadtest::services::{self, nginx};
+use loadtest::lab::servers::{self, nginx};
 use tokio::task::spawn_blocking;
 use v1_naive::shop::stop_signal;
 
@@ -10,7 +10,7 @@ use crate::cli::Nginx;
 pub(crate) async fn nginx(args: Nginx) -> anyhow::Result<ExitCode> {
     let stop = stop_signal()?;
     if args.while_stdin_is_open {
-        services::stop_with_parent();
+        servers::stop_with_parent();
     }
     let start = move || nginx::Nginx::start(args.listen, &args.instances, args.as_lab);
     let nginx = spawn_blocking(start).await??;

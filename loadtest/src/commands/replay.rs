@@ -1,11 +1,11 @@
 use anstream::print;
 use loadtest::{
-    explore::{
-        figures::{Playings, Replays},
+    interleave::{
         picture, replay,
         schedule::Schedule,
         scheduler::{Scheduler, Subject},
     },
+    record::interleavings::{Playings, Replays},
     report,
 };
 

@@ -6,15 +6,14 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use loadtest::{
-    explore::{
-        self,
-        figures::{Explorations, Replays},
-    },
-    fault::{self, figures::Faults},
-    file::{Kind as Figures, check_writable},
-    matrix,
+    fault, interleave, matrix,
     mutant::{self, table::Mutants},
-    record::{Record, Run, Runs},
+    record::{
+        Record, Run, Runs,
+        faults::Faults,
+        file::{Kind as Figures, check_writable},
+        interleavings::{Explorations, Replays},
+    },
     report, table,
 };
 
@@ -102,7 +101,7 @@ fn markdown(file: &Path, kind: Figures) -> anyhow::Result<String> {
         }
         Figures::Faults => fault::table::markdown(&Faults::read(file)?),
         Figures::Mutants => mutant::table::markdown(&Mutants::read(file)?),
-        Figures::Explored => explore::table::markdown(&Explorations::read(file)?),
+        Figures::Explored => interleave::table::markdown(&Explorations::read(file)?),
         Figures::Replayed => bail!("{} is of {kind}, which have no table", file.display()),
     })
 }

@@ -1,4 +1,4 @@
-use loadtest::{open_files, plan::Plan, table, version::Version};
+use loadtest::{lab::open_files, scenario::plan::Plan, table, version::Version};
 
 use super::{Exit, in_lab, report::Destination, run_with_progress};
 use crate::cli::Run;

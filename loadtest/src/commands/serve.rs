@@ -2,9 +2,11 @@ use std::{net::SocketAddr, process::ExitCode};
 
 use anyhow::{Context, ensure};
 use loadtest::{
-    lab::{Backend, Lab},
-    services::{self, Server, nginx::Nginx},
-    shop_process::ShopProcess,
+    lab::{
+        Backend, Lab,
+        servers::{self, Server, nginx::Nginx},
+        shop_process::ShopProcess,
+    },
     version::Version,
 };
 use tokio::task::spawn_blocking;
@@ -15,7 +17,7 @@ use crate::cli::Serve;
 
 pub(crate) async fn serve(args: Serve) -> anyhow::Result<ExitCode> {
     if args.while_stdin_is_open {
-        services::stop_with_parent();
+        servers::stop_with_parent();
     }
     let mut shop_args = args.shop_args.clone();
     let mut lab = None;

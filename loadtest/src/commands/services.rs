@@ -1,6 +1,6 @@
 use std::process::ExitCode;
 
-use loadtest::services::{Server, Services};
+use loadtest::lab::servers::{Server, Services};
 use v1_naive::shop::stop_signal;
 
 use super::this_program;

@@ -1,7 +1,7 @@
 use anyhow::Context;
 
 use super::network::Network;
-use crate::services::Server;
+use crate::lab::servers::Server;
 
 /// The networks between one instance and its servers.
 pub(super) struct Links {

@@ -3,8 +3,6 @@
 //! To follow one fault, read `round` and from there `strike` (what is done, is it in place, what undoes it), `probe` (who
 //! asks meanwhile) and `figures` (what came of it). A new fault is a member of `Fault`; the compiler names the rest.
 
-/// What came of the rounds.
-pub mod figures;
 /// The networks between an instance and its servers.
 mod links;
 /// A network that can fail.
@@ -26,7 +24,7 @@ use anyhow::ensure;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use crate::{plan::Plan, shop_process};
+use crate::{lab::shop_process, scenario::plan::Plan};
 
 pub use round::round;
 

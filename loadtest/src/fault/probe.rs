@@ -15,10 +15,12 @@ use tokio::{
 };
 
 use crate::{
-    buyer::{click, open_sale, result},
-    client::{Connection, Link},
-    history::{Answer, Told},
-    scenario::progress::Progress,
+    buyer::{
+        click::{click, open_sale, result},
+        client::{Connection, Link},
+        progress::Progress,
+    },
+    verdict::history::{Answer, Told},
 };
 
 /// The first of the buyers who try while something is broken, far from any crowd's.

@@ -1,10 +1,9 @@
 use anyhow::{bail, ensure};
 
-use super::figures::Faults;
 use crate::{
-    file::SCHEMA,
-    machine::{Machine, commit},
-    plan::Plan,
+    lab::machine::{Machine, commit},
+    record::{faults::Faults, file::SCHEMA},
+    scenario::plan::Plan,
     text::thousands,
 };
 
@@ -46,11 +45,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        audit::Audit,
-        fault::{
-            Fault,
-            figures::{Grid, Round, Strike, Verdict},
-        },
+        fault::Fault,
+        record::faults::{Grid, Round, Strike, Verdict},
+        verdict::audit::Audit,
         version::Version,
     };
 

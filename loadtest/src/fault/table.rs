@@ -3,8 +3,11 @@ use std::fmt::Write;
 use anstream::println;
 use anstyle::{AnsiColor, Style};
 
-use super::figures::{Faults, Round, Rounds, Verdict};
-use crate::{money::Money, text::thousands};
+use crate::{
+    record::faults::{Faults, Round, Rounds, Verdict},
+    text::thousands,
+    verdict::money::Money,
+};
 
 const HEADS: [&str; 14] = [
     "fault",
@@ -155,11 +158,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        audit::Audit,
-        fault::{
-            Fault,
-            figures::{Grid, Strike},
-        },
+        fault::Fault,
+        record::faults::{Grid, Strike},
+        verdict::audit::Audit,
     };
 
     #[test]

@@ -8,9 +8,8 @@ use super::{
 };
 use crate::{
     lab::Lab,
-    plan::Plan,
-    promise::Promise,
-    scenario::{SCENARIOS, Scenario},
+    scenario::{SCENARIOS, Scenario, plan::Plan},
+    verdict::promise::Promise,
     version::Version,
 };
 

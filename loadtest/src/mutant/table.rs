@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Mutant;
 use crate::{
-    file::{Figures, File, Kind},
+    record::file::{Figures, File, Kind},
     scenario::{SCENARIOS, Scenario},
 };
 

@@ -1,4 +1,4 @@
-use super::{Bystander, Edge, Flood, HonestBuyers, Reservations, Run};
+use super::run::{Bystander, Edge, Flood, HonestBuyers, Reservations, Run};
 use crate::text::thousands;
 
 impl Bystander {

@@ -1,7 +1,7 @@
 use std::fmt::Write;
 
 use super::escape;
-use crate::{history::Latency, record::Run, text::thousands};
+use crate::{record::Run, text::thousands, verdict::history::Latency};
 
 /// The drawing area, in the units of the pictures.
 const WIDTH: f64 = 720.0;

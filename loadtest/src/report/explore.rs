@@ -2,11 +2,8 @@ use std::fmt::Write;
 
 use super::{escape, lanes, page};
 use crate::{
-    explore::{
-        explain::explain,
-        figures::{Explorations, Explored, Replayed, Replays},
-        table,
-    },
+    interleave::{explain::explain, table},
+    record::interleavings::{Explorations, Explored, Replayed, Replays},
     text::thousands,
 };
 
@@ -85,7 +82,7 @@ fn schedule(replayed: &Replayed) -> String {
     )
 }
 
-fn figure(title: &str, played: &crate::explore::play::Played, lines: &[String]) -> String {
+fn figure(title: &str, played: &crate::interleave::play::Played, lines: &[String]) -> String {
     let lines: String = lines.iter().map(|line| format!("<li>{}", escape(line))).collect();
     format!("<div class=\"wide\">{}</div><ul>{lines}</ul>", lanes::svg(title, played))
 }

@@ -1,7 +1,7 @@
 use std::fmt::Write;
 
 use super::escape;
-use crate::explore::{
+use crate::interleave::{
     picture::{notice, row, says},
     play::Played,
     step::{Event, Step, letter},
@@ -135,7 +135,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::{audit::Audit, explore::step::Row};
+    use crate::{interleave::step::Row, verdict::audit::Audit};
 
     /// Somebody else may have written the file.
     #[test]

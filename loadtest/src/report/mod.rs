@@ -18,7 +18,7 @@ pub mod matrix;
 use std::fmt::Write;
 
 use crate::{
-    machine::Machine,
+    lab::machine::Machine,
     record::{Bystander, Record, Run},
     scenario::Scenario,
     text::thousands,

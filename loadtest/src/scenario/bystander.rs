@@ -4,17 +4,16 @@ use sqlx::AnyPool;
 use tokio::{sync::watch, task::JoinHandle, time::sleep};
 use v1_naive::shop::sales::Sale;
 
-use super::{
-    Measure, Rules, Stage,
-    open_loop::{Coming, Visitors, Visits},
-};
+use super::{Measure, Rules, Stage, plan::Plan};
 use crate::{
-    audit::{Demand, audit_for},
-    history::{Latency, Told, outcomes},
-    ledger::Ledger,
-    observe,
-    plan::Plan,
+    buyer::open_loop::{Coming, Visitors, Visits},
+    lab::observe,
     record::{Bystander, Run},
+    verdict::{
+        audit::{Demand, audit_for},
+        history::{Latency, Told, outcomes},
+        ledger::Ledger,
+    },
 };
 
 /// The times by which a bystander's p99 grows before we say that it starves.
@@ -198,7 +197,7 @@ impl Rules for BystanderRules {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{audit::Audit, scenario::arrivals::Arrivals};
+    use crate::{buyer::arrivals::Arrivals, verdict::audit::Audit};
 
     /// Bystanders whose p99 is `p99` alone and beside a stampede, of whom so many were served on each side; 300 were planned.
     fn bystander(p99: [f64; 2], served: [usize; 2]) -> Bystander {

@@ -8,12 +8,13 @@ use v1_naive::shop::sales::Sale;
 
 use super::flood::{PLENTY, POOL};
 use crate::{
-    buyer::{buy, open_sale},
-    client::Connection,
-    history::Answer,
-    lab::Lab,
-    shop_process::ShopProcess,
+    buyer::{
+        click::{buy, open_sale},
+        client::Connection,
+    },
+    lab::{Lab, shop_process::ShopProcess},
     text::thousands,
+    verdict::history::Answer,
     version::Version,
 };
 

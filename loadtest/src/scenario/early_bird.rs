@@ -2,13 +2,14 @@ use std::time::Instant;
 
 use v1_naive::shop::sales::{Sale, now_ms};
 
-use super::{LONGEST, Measure, Played, Rules, Stage, bought, honest::buy_beside};
+use super::{LONGEST, Measure, Played, Rules, Stage, bought, honest::buy_beside, plan::Plan};
 use crate::{
-    buyer::{buy, open_sale},
-    client::Connection,
-    history::Told,
-    plan::Plan,
+    buyer::{
+        click::{buy, open_sale},
+        client::Connection,
+    },
     record::Run,
+    verdict::history::Told,
 };
 
 const HOUR_MS: i64 = 3_600_000;

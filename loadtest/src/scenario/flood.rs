@@ -3,12 +3,14 @@ use std::{net::Ipv4Addr, time::Duration};
 use tokio::{sync::watch, time::sleep};
 use v1_naive::shop::sales::Sale;
 
-use super::{Measure, Played, Rules, Stage, calibration::Calibration, open_loop::Visitors};
+use super::{Measure, Played, Rules, Stage, calibration::Calibration, plan::Plan};
 use crate::{
-    audit::{Demand, Honest},
-    history::Latency,
-    plan::Plan,
+    buyer::open_loop::Visitors,
     record::{Flood, Run},
+    verdict::{
+        audit::{Demand, Honest},
+        history::Latency,
+    },
 };
 
 /// By what the flood exceeds what the shop can do.

@@ -6,15 +6,16 @@ use md5::{Digest, Md5};
 use tokio::time::sleep;
 use v1_naive::shop::sales::{Sale, now_ms};
 
-use super::{LONGEST, Measure, Played, Rules, Stage, honest::buy_beside};
+use super::{LONGEST, Measure, Played, Rules, Stage, honest::buy_beside, plan::Plan};
 use crate::{
-    buyer::{Next, ask, buy, open_sale},
-    client::{Connection, Link},
-    history::{Answer, Told},
-    plan::Plan,
+    buyer::{
+        click::{Next, ask, buy, open_sale},
+        client::{Connection, Link},
+        sessions,
+    },
     record::Run,
-    sessions,
     text::thousands,
+    verdict::history::{Answer, Told},
     version::Version,
 };
 

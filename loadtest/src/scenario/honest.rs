@@ -7,11 +7,15 @@ use tokio::time::sleep;
 
 use super::at_once;
 use crate::{
-    audit::{Demand, Honest},
-    buyer::{buy, open_sale},
-    client::Connection,
-    history::{Answer, Told},
+    buyer::{
+        click::{buy, open_sale},
+        client::Connection,
+    },
     record::HonestBuyers,
+    verdict::{
+        audit::{Demand, Honest},
+        history::{Answer, Told},
+    },
 };
 
 /// How many come beside an attack.

@@ -1,13 +1,9 @@
 //! What a version is put through: the columns of the table of promises.
 
-/// Whether the visitors of an open loop came as planned.
-pub mod arrivals;
 /// Buyers of another sale beside a stampede.
 pub mod bystander;
 /// How much a small shop can do.
 pub mod calibration;
-/// Everybody at the same moment, in the scenario of the plan.
-pub mod crowd;
 /// A script that does not wait for the opening.
 pub mod early_bird;
 /// Five times more than the shop can do, from a few clients.
@@ -18,10 +14,8 @@ pub mod forger;
 pub(crate) mod honest;
 /// Fifty honest buyers behind one address.
 pub mod office;
-/// Buyers who come at a rate, whether or not the last one was served.
-pub mod open_loop;
-/// How far a crowd is.
-pub mod progress;
+/// What is to be run.
+pub mod plan;
 /// The shop killed in the middle.
 pub mod restart;
 /// What is particular about a scenario.
@@ -30,8 +24,6 @@ mod rules;
 pub mod scalper;
 /// All buyers at once.
 pub mod stampede;
-/// Who is in the queue.
-pub(crate) mod waiting_room;
 
 use std::{fmt, net::SocketAddr, time::Duration};
 
@@ -42,14 +34,16 @@ use sqlx::AnyPool;
 use url::Url;
 use v1_naive::shop::sales::Sale;
 
+use self::plan::Plan;
 pub(crate) use self::rules::Rules;
 use crate::{
-    audit::Demand,
-    history::{Answer, Told},
-    ledger::Ledger,
-    plan::Plan,
+    lab::stores::Stores,
     record::{Bystander, Flood, HonestBuyers},
-    stores::Stores,
+    verdict::{
+        audit::Demand,
+        history::{Answer, Told},
+        ledger::Ledger,
+    },
     version::Version,
 };
 

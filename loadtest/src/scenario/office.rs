@@ -5,14 +5,15 @@ use hyper::{Method, StatusCode, header::RETRY_AFTER};
 use tokio::time::{Instant, sleep, sleep_until};
 use v1_naive::shop::sales::Sale;
 
-use super::{Measure, Played, Rules, Stage};
+use super::{Measure, Played, Rules, Stage, plan::Plan};
 use crate::{
-    buyer::{Next, STEPS, link_in, references, send, understand, wait_in_queue},
-    client::{Connection, Link, Reply},
-    history::{Answer, Told},
-    plan::Plan,
+    buyer::{
+        click::{Next, STEPS, link_in, references, send, understand, wait_in_queue},
+        client::{Connection, Link, Reply},
+    },
     record::Run,
     text::thousands,
+    verdict::history::{Answer, Told},
 };
 
 /// Buyers in the office.

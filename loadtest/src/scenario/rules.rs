@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use crate::{plan::Plan, record::Run, version::Version};
+use super::plan::Plan;
+use crate::{record::Run, version::Version};
 
 /// What is particular about a scenario, in its own file. What it does not say is as in a stampede.
 pub(crate) trait Rules: Sync {

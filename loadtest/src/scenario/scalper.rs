@@ -2,13 +2,14 @@ use std::{net::Ipv4Addr, time::Instant};
 
 use v1_naive::shop::sales::Sale;
 
-use super::{LONGEST, Measure, Played, Rules, Stage, bought, honest::buy_beside, told};
+use super::{LONGEST, Measure, Played, Rules, Stage, bought, honest::buy_beside, plan::Plan, told};
 use crate::{
-    buyer::{buy, open_sale},
-    client::Connection,
-    history::Told,
-    plan::Plan,
+    buyer::{
+        click::{buy, open_sale},
+        client::Connection,
+    },
     record::Run,
+    verdict::history::Told,
 };
 
 /// The buyer who wants everything.

@@ -15,15 +15,15 @@ use crate::support::{
     production::{Production, own, reservation, sells, shared},
 };
 use loadtest::{
-    audit::Audit,
-    fault::{
-        self, Fault,
-        figures::{Faults, Grid, Round, Rounds, Strike, Verdict},
+    buyer::progress::Progress,
+    fault::{self, Fault},
+    lab::{
+        Lab,
+        servers::{Server, Services},
     },
-    lab::Lab,
-    plan::Plan,
-    scenario::stampede::Progress,
-    services::{Server, Services},
+    record::faults::{Faults, Grid, Round, Rounds, Strike, Verdict},
+    scenario::plan::Plan,
+    verdict::audit::Audit,
     version::Version,
 };
 use nix::{

@@ -8,10 +8,12 @@ use crate::support::{
     production::{self, Production, becomes, click, held, own, pair, queued, request, shared},
 };
 use loadtest::{
-    client::Connection,
+    buyer::client::Connection,
     fault::network::Network,
-    services::{Server, Services},
-    shop_process::ShopProcess,
+    lab::{
+        servers::{Server, Services},
+        shop_process::ShopProcess,
+    },
 };
 use redis::AsyncCommands;
 use sqlx::Executor;

@@ -12,13 +12,11 @@ use crate::support::{
 use clap::ValueEnum;
 use lapin::options::QueueDeleteOptions;
 use loadtest::{
-    client::Connection,
-    fault::{self, Fault, figures::Verdict},
-    lab::Lab,
-    plan::Plan,
-    scenario::stampede::Progress,
-    services::Server,
-    shop_process::ShopProcess,
+    buyer::{client::Connection, progress::Progress},
+    fault::{self, Fault},
+    lab::{Lab, servers::Server, shop_process::ShopProcess},
+    record::faults::Verdict,
+    scenario::plan::Plan,
     version::Version,
 };
 use redis::AsyncCommands;
@@ -153,7 +151,7 @@ async fn the_queue_is_never_longer_than_the_stock() {
     let sale = Production::new(&services, 30).await;
     let shop = sale.instance(&[]).await;
     let cookies = futures_util::future::join_all((1..=60).map(|buyer| log_in(shop.address, buyer))).await;
-    loadtest::buyer::open_sale(&mut Connection::open(shop.address).await.unwrap(), SALE).await.unwrap();
+    loadtest::buyer::click::open_sale(&mut Connection::open(shop.address).await.unwrap(), SALE).await.unwrap();
     // With nobody to empty it.
     block_in_place(|| services.kill(Server::Postgres)).unwrap();
     let clicks = cookies.iter().map(|cookie| purchase(shop.address, SALE, cookie, None));

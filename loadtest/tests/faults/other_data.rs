@@ -9,8 +9,8 @@ use crate::support::{
     production::{Production, becomes, click, counter, operate, order, own, queued, sells, shared},
 };
 use loadtest::{
-    client::Connection,
-    services::{Server, Services},
+    buyer::client::Connection,
+    lab::servers::{Server, Services},
 };
 use redis::{AsyncCommands, aio::MultiplexedConnection};
 use tokio::task::block_in_place;

@@ -8,7 +8,10 @@ use crate::support::{
     production::{Production, becomes, click, counter, held, own, queued, request, sells, shared},
 };
 use lapin::options::BasicGetOptions;
-use loadtest::{client::Connection, services::Server, shop_process::ShopProcess};
+use loadtest::{
+    buyer::client::Connection,
+    lab::{servers::Server, shop_process::ShopProcess},
+};
 use redis::AsyncCommands;
 use serde_json::Value;
 use tokio::task::block_in_place;

@@ -10,7 +10,7 @@ use crate::support::{
     },
 };
 use lapin::options::QueueDeclareOptions;
-use loadtest::client::Connection;
+use loadtest::buyer::client::Connection;
 use redis::AsyncCommands;
 use tokio::task::block_in_place;
 use v1_naive::shop::sales::Sale;
@@ -100,8 +100,8 @@ async fn a_redis_that_was_started_again_sells_nothing_before_it_is_compared() {
     let api = sale.instance(&["--role", "api"]).await;
     let mut connection = Connection::open(api.address).await.unwrap();
     let order_id = queued(&click(&mut connection, 1).await);
-    block_in_place(|| services.kill(loadtest::services::Server::Redis)).unwrap();
-    block_in_place(|| services.start_again(loadtest::services::Server::Redis)).unwrap();
+    block_in_place(|| services.kill(loadtest::lab::servers::Server::Redis)).unwrap();
+    block_in_place(|| services.start_again(loadtest::lab::servers::Server::Redis)).unwrap();
     // It has everything. But how should an instance know?
     eventually("it answers", async || order(&mut connection, 1, order_id).await["status"] == "queued").await;
     assert_problem(&click(&mut connection, 2).await, 503, "overloaded");

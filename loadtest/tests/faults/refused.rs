@@ -7,9 +7,9 @@ use crate::support::{
     production::{Production, address, becomes, buy_at, click, counter, log_in, own, queued, request, sells, shared},
 };
 use loadtest::{
-    client::Connection,
+    buyer::client::Connection,
     fault::network::Network,
-    services::{Server, Services},
+    lab::servers::{Server, Services},
 };
 use redis::AsyncCommands;
 use sqlx::{AssertSqlSafe, Executor};

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::support::{eventually, is_empty, loadtest, temporary, v1_oversells};
-use loadtest::services::port::Port;
+use loadtest::lab::servers::port::Port;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,

@@ -10,9 +10,8 @@ use std::{
 
 use crate::support::{lab, loadtest};
 use loadtest::{
-    explore::{
+    interleave::{
         explain::explain,
-        figures::{Explored, OrderOfEvents},
         play::{Played, Scene},
         replay::{self, replay},
         scheduler::{Scheduler, Subject},
@@ -22,6 +21,7 @@ use loadtest::{
         wire::Hold,
     },
     lab::Lab,
+    record::interleavings::{Explored, OrderOfEvents},
     verdict::Verdict,
     version::{
         Variant,

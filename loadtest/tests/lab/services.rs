@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::support::{eventually, is_empty, loadtest, temporary};
-use loadtest::services::{Server, Services};
+use loadtest::lab::servers::{Server, Services};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,

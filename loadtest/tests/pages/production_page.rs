@@ -14,7 +14,7 @@ use crate::support::{
 };
 use axum::{Json, Router, extract::Query, http::StatusCode, response::IntoResponse, routing};
 use fantoccini::Locator;
-use loadtest::client::Connection;
+use loadtest::buyer::client::Connection;
 use serde_json::{Value, json};
 use v1_naive::shop::{self, sales::Sale, sales::now_ms};
 

@@ -7,7 +7,10 @@ use crate::support::{
     production::{Production, address, click, log_in, queued, request, shared},
     wire::{exchange, raw},
 };
-use loadtest::{client::Connection, open_files, shop_process::ShopProcess};
+use loadtest::{
+    buyer::client::Connection,
+    lab::{open_files, shop_process::ShopProcess},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

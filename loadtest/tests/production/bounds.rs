@@ -9,7 +9,7 @@ use crate::support::{
     proxy::Proxy,
 };
 use futures_util::future::join_all;
-use loadtest::shop_process::ShopProcess;
+use loadtest::lab::shop_process::ShopProcess;
 use redis::AsyncCommands;
 use tokio::{task::JoinSet, time::interval};
 

@@ -8,8 +8,8 @@ use crate::support::{
     production::{Production, address, becomes, buy_at, log_in, purchase, queued, request, shared},
 };
 use loadtest::{
-    client::{Connection, Reply},
-    shop_process::{ShopProcess, remove_leftovers_of_faketime},
+    buyer::client::{Connection, Reply},
+    lab::shop_process::{ShopProcess, remove_leftovers_of_faketime},
     version::Version,
 };
 use v1_naive::shop::sales::{Sale, now_ms};

@@ -11,15 +11,14 @@ use crate::support::{
 };
 use futures_util::future::join_all;
 use loadtest::{
-    client::{Connection, Reply},
-    money::{self, Money},
+    buyer::client::{Connection, Reply},
+    lab::{servers::Server, shop_process::ShopProcess},
     provider::{
         Callbacks, Does, Remote,
         Standing::{Authorised, Captured, Pending, Refunded, Refused, Voided},
         Step, Switches,
     },
-    services::Server,
-    shop_process::ShopProcess,
+    verdict::money::{self, Money},
 };
 use tokio::{
     io::{AsyncBufReadExt, BufReader},

@@ -4,7 +4,7 @@ use crate::support::{
     orders::{GOOD, confirmed, heard, open, pay, watch},
     production::{Production, click, log_in, queued, shared},
 };
-use loadtest::client::Connection;
+use loadtest::buyer::client::Connection;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
@@ -62,7 +62,7 @@ async fn nobody_watches_the_order_of_somebody_else() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn an_instance_that_stops_says_so_to_the_five_hundred_who_watch() {
-    loadtest::open_files::allow(1200).unwrap(); // 500 WebSockets, twice
+    loadtest::lab::open_files::allow(1200).unwrap(); // 500 WebSockets, twice
     for role in ["all", "api"] {
         let sale = Production::new(shared(), 100).await;
         let (shop, stays) = (sale.instance(&["--role", role]).await, sale.instance(&[]).await);

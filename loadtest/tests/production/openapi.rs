@@ -7,8 +7,8 @@ use crate::support::{
     production::{Production, log_in, request, shared},
 };
 use loadtest::{
-    client::{Reply, home},
-    shop_process::ShopProcess,
+    buyer::client::{Reply, home},
+    lab::shop_process::ShopProcess,
 };
 use serde_json::{Value, json};
 

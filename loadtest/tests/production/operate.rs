@@ -7,7 +7,7 @@ use crate::support::{
     orders::{GOOD, pay},
     production::{Production, becomes, click, counter, own, queued, request, shared},
 };
-use loadtest::{client::Connection, services::Server};
+use loadtest::{buyer::client::Connection, lab::servers::Server};
 use serde_json::Value;
 use tokio::task::block_in_place;
 

@@ -8,7 +8,7 @@ use crate::support::{
     production::{Production, address, buy_at, click, log_in, operate_says, purchase, queued, request, shared},
 };
 use futures_util::{SinkExt, StreamExt};
-use loadtest::{client::Connection, shop_process::ShopProcess};
+use loadtest::{buyer::client::Connection, lab::shop_process::ShopProcess};
 use redis::AsyncCommands;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::Message;

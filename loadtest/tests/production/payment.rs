@@ -8,13 +8,13 @@ use crate::support::{
 };
 use futures_util::future::join_all;
 use loadtest::{
-    client::Connection,
+    buyer::client::Connection,
+    lab::servers::Server,
     provider::{
-        Does, Remote, Standing,
-        Standing::{Authorised, Captured, Declined, Voided},
+        Does, Remote,
+        Standing::{self, Authorised, Captured, Declined, Voided},
         Step,
     },
-    services::Server,
 };
 use serde_json::json;
 

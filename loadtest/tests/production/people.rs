@@ -9,10 +9,9 @@ use crate::support::{
 };
 use futures_util::future::join_all;
 use loadtest::{
-    client::{Connection, Reply},
+    buyer::client::{Connection, Reply},
     fault::network::Network,
-    services::Server,
-    shop_process::ShopProcess,
+    lab::{servers::Server, shop_process::ShopProcess},
 };
 use serde_json::Value;
 use tokio::task::JoinHandle;

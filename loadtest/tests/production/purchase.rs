@@ -10,7 +10,7 @@ use crate::support::{
     },
 };
 use futures_util::future::join_all;
-use loadtest::client::{Connection, Reply};
+use loadtest::buyer::client::{Connection, Reply};
 use serde_json::json;
 use v1_naive::shop::sales::{Sale, now_ms};
 

@@ -5,10 +5,12 @@ use crate::support::{
     production::{Production, buy_at, log_in, queued, request, shared},
 };
 use loadtest::{
-    buyer::{self, Next},
-    client::{Connection, Reply},
-    history::Answer,
-    shop_process::ShopProcess,
+    buyer::{
+        click::{self, Next},
+        client::{Connection, Reply},
+    },
+    lab::shop_process::ShopProcess,
+    verdict::history::Answer,
 };
 use redis::AsyncCommands;
 use v1_naive::shop::sales::{Sale, now_ms};
@@ -53,11 +55,11 @@ async fn a_buyer_who_follows_links_and_can_add_gets_a_unit() {
     let sale = Production::new(shared(), 5).await;
     let shop = instance(&sale, &[]).await;
     let mut connection = Connection::open(shop.address).await.unwrap();
-    let mut next = buyer::open_sale(&mut connection, SALE).await.unwrap();
+    let mut next = click::open_sale(&mut connection, SALE).await.unwrap();
     let mut asked = Vec::new();
     let told = loop {
         asked.extend(next.asks.iter().map(|asked| asked.name.clone()));
-        match buyer::ask(&mut connection, &next, 4001).await {
+        match click::ask(&mut connection, &next, 4001).await {
             Next::Follow(link) => next = link,
             Next::Told(answer) => break answer,
         }

@@ -6,7 +6,7 @@ use crate::support::{
     loadtest,
     production::{Production, becomes, click, queued, shared},
 };
-use loadtest::{client::Connection, services::Server};
+use loadtest::{buyer::client::Connection, lab::servers::Server};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy_bidirectional},

@@ -5,7 +5,7 @@ use crate::support::{
     production::{Production, becomes, click, queued, request, shared},
 };
 use lapin::BasicProperties;
-use loadtest::client::Connection;
+use loadtest::buyer::client::Connection;
 use redis::AsyncCommands;
 
 impl Production {

@@ -9,9 +9,9 @@ use crate::support::{
     },
 };
 use futures_util::future::join_all;
-use loadtest::shop_process::ShopProcess;
+use loadtest::lab::shop_process::ShopProcess;
 use loadtest::{
-    client::Reply,
+    buyer::client::Reply,
     provider::{
         Remote,
         Standing::{Authorised, Captured},

@@ -34,11 +34,13 @@ use std::{
 };
 
 use loadtest::{
-    client::{Connection, Link, Reply},
-    lab::{Backend, FreshDatabase, Lab},
-    ledger::Ledger,
-    services::{Server, Services},
-    shop_process::ShopProcess,
+    buyer::client::{Connection, Link, Reply},
+    lab::{
+        Backend, FreshDatabase, Lab,
+        servers::{Server, Services},
+        shop_process::ShopProcess,
+    },
+    verdict::ledger::Ledger,
     version::Version,
 };
 use serde_json::Value;

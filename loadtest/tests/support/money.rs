@@ -1,8 +1,8 @@
 //! The payment provider of a test.
 
 use loadtest::{
+    lab::servers::{Server, Services},
     provider::{Callbacks, Does, Remote, Standing, Step, Switches},
-    services::{Server, Services},
 };
 use url::Url;
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use loadtest::client::Reply;
+use loadtest::buyer::client::Reply;
 use serde_json::{Value, json};
 
 use super::production::request;

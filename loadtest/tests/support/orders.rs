@@ -4,8 +4,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use futures_util::StreamExt;
 use loadtest::{
-    client::{Connection, Reply},
-    shop_process::ShopProcess,
+    buyer::client::{Connection, Reply},
+    lab::shop_process::ShopProcess,
 };
 use serde_json::json;
 use tokio::{net::TcpStream, time::timeout};

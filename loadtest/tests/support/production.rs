@@ -7,13 +7,17 @@ use hyper::{Request, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use lapin::{BasicProperties, options::BasicPublishOptions};
 use loadtest::{
-    buyer,
-    client::{Connection, Reply},
-    lab::{Backend, FreshDatabase, Lab},
-    ledger::Ledger,
-    services::{Server, Services},
-    shop_process::ShopProcess,
-    stores::Stores,
+    buyer::{
+        click,
+        client::{Connection, Reply},
+    },
+    lab::{
+        Backend, FreshDatabase, Lab,
+        servers::{Server, Services},
+        shop_process::ShopProcess,
+        stores::Stores,
+    },
+    verdict::ledger::Ledger,
     version::Version,
 };
 use redis::AsyncCommands;
@@ -255,11 +259,11 @@ pub fn reservation(order_id: i64, buyer_id: i64, path: i64, request: i64) -> Val
 
 /// Logs in as `buyer` and asks for a unit of [`SALE`]; returns the answer, `202` if all is well.
 pub async fn click(connection: &mut Connection, buyer: i64) -> Reply {
-    let mut next = buyer::open_sale(connection, SALE).await.unwrap();
+    let mut next = click::open_sale(connection, SALE).await.unwrap();
     while !next.uri.path().ends_with("/path") {
-        match buyer::ask(connection, &next, buyer).await {
-            buyer::Next::Follow(link) => next = link,
-            buyer::Next::Told(answer) => panic!("no way to an address: {answer:?}"),
+        match click::ask(connection, &next, buyer).await {
+            click::Next::Follow(link) => next = link,
+            click::Next::Told(answer) => panic!("no way to an address: {answer:?}"),
         }
     }
     let given = connection.send(&next, Some(buyer), None).await.unwrap();

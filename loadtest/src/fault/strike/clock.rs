@@ -3,7 +3,7 @@
 use v1_naive::shop::sales::now_ms;
 
 use super::Target;
-use crate::client::Connection;
+use crate::buyer::client::Connection;
 
 /// How far ahead, as `faketime` takes it, and in minutes.
 const AHEAD: (&str, i64) = ("+10m", 10);

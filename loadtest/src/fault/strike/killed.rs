@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{LOOK_EVERY, TO_BE_IN_PLACE, Target};
-use crate::services::{Server, Services};
+use crate::lab::servers::{Server, Services};
 
 impl Target<'_> {
     /// Waits until RabbitMQ has the shop's queues on disk. A shop declares them at its start, and no sale opens so soon after it.

@@ -28,7 +28,7 @@ use super::Fault::{
     RabbitMqBlocked, RabbitMqKilled, RabbitMqSilent, RedisAndRabbitMqKilled, RedisCut, RedisDemoted, RedisEmptied,
     RedisFailback, RedisFlushed, RedisKilled, RedisSilent, WorkerLost, WorkerStopped,
 };
-use crate::services::{Server, Services};
+use crate::lab::servers::{Server, Services};
 
 /// How long a fault may take until it is in place: longer than an instance takes to stop.
 const TO_BE_IN_PLACE: Duration = Duration::from_secs(20);

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::Target;
-use crate::services::Server;
+use crate::lab::servers::Server;
 
 /// How long RabbitMQ may take to say that it takes no messages.
 const TO_SAY_SO: Duration = Duration::from_millis(500);

@@ -11,7 +11,7 @@ use tokio::{
 use url::Url;
 
 use super::{LOOK_EVERY, TO_BE_IN_PLACE, Target, target::replication};
-use crate::services::{Server, Services};
+use crate::lab::servers::{Server, Services};
 
 /// How long it may take until the next buyers have reserved.
 const NEXT: Duration = Duration::from_secs(5);

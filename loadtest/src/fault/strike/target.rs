@@ -10,11 +10,13 @@ use url::Url;
 
 use super::replica::Replica;
 use crate::{
-    deployment::Deployment,
     fault::links::Links,
-    services::{Server, Services},
-    shop_process::ShopProcess,
-    stores::Stores,
+    lab::{
+        deployment::Deployment,
+        servers::{Server, Services},
+        shop_process::ShopProcess,
+        stores::Stores,
+    },
 };
 
 /// What can be struck, and what was there before.

@@ -1,0 +1,19 @@
+//! What came out of a run, and whether that is what the version promises.
+//!
+//! Two halves of the truth: `history` is what buyers were told, `ledger` what the database holds. `audit` lays them side by side,
+//! `promise` says what was to come out, and `judge` holds the one against the other: once, and nowhere else.
+
+/// Joins what buyers were told with what the database holds.
+pub mod audit;
+/// What the buyers were told.
+pub mod history;
+/// How a run is judged.
+mod judge;
+/// What the database holds.
+pub mod ledger;
+/// The provider's ledger beside the orders.
+pub mod money;
+/// What is to come out.
+pub mod promise;
+
+pub use self::judge::Verdict;
