@@ -1,13 +1,13 @@
 use std::{
-    process::ExitCode,
+    path::PathBuf,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
 use clap::ValueEnum;
 use loadtest::{
-    lab::{open_files, servers},
+    lab::open_files,
     mutant::{
-        self, Mutant,
+        Mutant,
         play::play,
         table::{Cells, Mutants, print},
     },
@@ -15,13 +15,29 @@ use loadtest::{
     scenario::SCENARIOS,
 };
 
-use super::{Exit, in_lab};
-use crate::cli;
+use super::{
+    database::{Database, in_lab},
+    exit::Exit,
+};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Which shops [default: all of them]
+    #[arg(value_name = "SHOP")]
+    mutants: Vec<Mutant>,
+
+    #[command(flatten)]
+    database: Database,
+
+    /// Write the table to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
 
 /// Sockets that are open at the same time at most: the slow shop's crowds, the others' and a flood's.
 const SOCKETS: usize = 10_000;
 
-pub(crate) async fn mutants(args: cli::Mutants) -> anyhow::Result<Exit> {
+pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     args.json.iter().try_for_each(|file| check_writable(file))?;
     open_files::allow(SOCKETS)?;
     let chosen = if args.mutants.is_empty() { Mutant::value_variants() } else { &args.mutants };
@@ -48,12 +64,4 @@ pub(crate) async fn mutants(args: cli::Mutants) -> anyhow::Result<Exit> {
         Ok(if expected { Exit::AsPromised } else { Exit::PromiseBroken })
     })
     .await
-}
-
-/// One of them up, as a shop.
-pub(crate) async fn mutant(args: cli::Mutant) -> anyhow::Result<ExitCode> {
-    if args.while_stdin_is_open {
-        servers::stop_with_parent();
-    }
-    Ok(mutant::shop::serve(&args.shop_args).await)
 }

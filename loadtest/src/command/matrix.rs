@@ -7,10 +7,31 @@ use loadtest::{
     version::Version,
 };
 
-use super::{Exit, in_lab, report::Destination, run_with_progress};
-use crate::cli::Matrix;
+use super::{
+    database::{Database, in_lab},
+    exit::Exit,
+    output::{Destination, Output},
+    progress::run_with_progress,
+};
 
-pub(crate) async fn matrix(args: Matrix) -> anyhow::Result<Exit> {
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Smaller crowds and shorter floods: within two minutes
+    #[arg(long)]
+    quick: bool,
+
+    #[command(flatten)]
+    database: Database,
+
+    #[command(flatten)]
+    output: Output,
+
+    /// Draws the order of the buyers
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let destination = Destination::new(args.output)?;
     let plans: Vec<_> = matrix::plans(args.quick).into_iter().map(|plan| Plan { seed: args.seed, ..plan }).collect();
     open_files::allow(plans.iter().map(Plan::sockets).max().unwrap_or_default())?;

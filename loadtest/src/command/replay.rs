@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use anstream::print;
 use loadtest::{
     interleave::{
@@ -7,26 +9,54 @@ use loadtest::{
     },
     record::interleavings::{Playings, Replays},
     report,
+    version::Version,
 };
 
 use super::{
-    Exit,
-    explore::{progress, with_a_wire},
-    in_lab,
-    report::Destination,
+    database::{Database, in_lab},
+    exit::Exit,
+    explore::with_a_wire,
+    output::{Destination, Output},
+    progress::spinner,
+    variant::Variant,
 };
-use crate::cli::Replay;
 
-pub(crate) async fn replay(args: Replay) -> anyhow::Result<Exit> {
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// v1-naive, v2-pessimistic, v3-optimistic; v1, v2, v3 for short
+    version: Version,
+
+    /// The schedule: `A select · B select · A update …`; without a commit in it, commits follow by themselves
+    file: PathBuf,
+
+    #[command(flatten)]
+    variant: Variant,
+
+    /// Units
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    stock: u32,
+
+    /// Times to play it
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    times: u32,
+
+    #[command(flatten)]
+    database: Database,
+
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let schedule = Schedule::read(&args.file)?;
-    let Replay { version, variant, stock, times, .. } = args;
-    let variant = super::variant(version, variant.as_deref())?;
+    let Args { version, stock, times, .. } = args;
+    let variant = args.variant.of(version)?;
     let subject = Subject { version, variant, buyers: schedule.buyers(), stock: stock.into() };
     subject.check()?;
     let destination = Destination::new(args.output)?;
     in_lab(&with_a_wire(args.database)?, async |lab| {
         let says = format!("{}: {} statements of {} buyers", subject.title(), schedule.turns.len(), subject.buyers);
-        let bar = progress(&says);
+        let bar = spinner(&says);
         let scheduler = Scheduler::build(lab, &subject).await?;
         let shown = |n: usize| bar.set_message(format!("{says}: {n} of {times}"));
         let replayed = replay::replay(&scheduler, &schedule, times as usize, shown).await?;

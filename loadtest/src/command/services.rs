@@ -3,9 +3,9 @@ use std::process::ExitCode;
 use loadtest::lab::servers::{Server, Services};
 use v1_naive::shop::stop_signal;
 
-use super::this_program;
+use super::database::this_program;
 
-pub(crate) async fn services() -> anyhow::Result<ExitCode> {
+pub(crate) async fn run() -> anyhow::Result<ExitCode> {
     let stop = stop_signal()?;
     let program = this_program()?;
     let (installed, missing): (Vec<_>, Vec<_>) = Server::ALL.into_iter().partition(|server| server.is_installed());

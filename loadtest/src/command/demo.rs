@@ -6,10 +6,28 @@ use loadtest::{
     version::{VERSIONS, Variant, Version},
 };
 
-use super::{Exit, in_lab, matrix::play, report::Destination, run_with_progress};
-use crate::cli::Demo;
+use super::{
+    database::{Database, in_lab},
+    exit::Exit,
+    matrix::play,
+    output::{Destination, Output},
+    progress::run_with_progress,
+};
 
-pub(crate) async fn demo(args: Demo) -> anyhow::Result<Exit> {
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    database: Database,
+
+    #[command(flatten)]
+    output: Output,
+
+    /// Draws the order of the buyers
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let destination = Destination::new(args.output)?;
     let attacks: Vec<_> = matrix::plans(true).into_iter().filter(|plan| plan.scenario != Scenario::Stampede).collect();
     open_files::allow(attacks.iter().map(Plan::sockets).max().unwrap_or_default())?;

@@ -12,10 +12,36 @@ use loadtest::{
 use tokio::task::spawn_blocking;
 use v1_naive::shop::{self, stop_signal};
 
-use super::this_program;
-use crate::cli::Serve;
+use super::database::this_program;
 
-pub(crate) async fn serve(args: Serve) -> anyhow::Result<ExitCode> {
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// v1-naive, v2-pessimistic, v3-optimistic, v4-ratelimit, v5-hidden-api or v6-production; v1 … v6 for short
+    version: Version,
+
+    /// sqlite, postgres (a private server), or a URL
+    /// [default: what the shop takes: DATABASE_URL, else sqlite; v6 has private servers for those that are not named]
+    #[arg(long, value_name = "DATABASE")]
+    database: Option<String>,
+
+    /// Instances of the shop, with nginx in front of them
+    #[arg(long, default_value_t = 1, requires = "nginx", value_parser = clap::value_parser!(u32).range(1..=16))]
+    instances: u32,
+
+    /// nginx in front, as chapter 6 is deployed; then --listen is where it listens
+    #[arg(long)]
+    nginx: bool,
+
+    /// Stop when standard input is closed
+    #[arg(long, hide = true)]
+    while_stdin_is_open: bool,
+
+    /// Arguments of the shop: --variant, --listen, --stock, … (`cargo loadtest serve v1 -- --help` lists them)
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    shop_args: Vec<String>,
+}
+
+pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.while_stdin_is_open {
         servers::stop_with_parent();
     }
@@ -47,7 +73,7 @@ pub(crate) async fn serve(args: Serve) -> anyhow::Result<ExitCode> {
     }
     let exit = match args.nginx {
         true => behind_nginx(&args, shop_args).await,
-        false => Ok(run(args.version, &shop_args).await),
+        false => Ok(serve(args.version, &shop_args).await),
     };
     if let Some(lab) = lab {
         lab.close().await;
@@ -56,7 +82,7 @@ pub(crate) async fn serve(args: Serve) -> anyhow::Result<ExitCode> {
 }
 
 /// Runs a version's shop, with the arguments that its own program takes.
-async fn run(version: Version, args: &[String]) -> ExitCode {
+async fn serve(version: Version, args: &[String]) -> ExitCode {
     let args = || std::iter::once(version.name()).chain(args.iter().map(String::as_str));
     match version {
         Version::V1 => {
@@ -90,7 +116,7 @@ fn are_named(shop_args: &[String]) -> bool {
 }
 
 /// Starts the instances as the lab does, and nginx in front of them, until told to stop.
-async fn behind_nginx(args: &Serve, mut shop_args: Vec<String>) -> anyhow::Result<ExitCode> {
+async fn behind_nginx(args: &Args, mut shop_args: Vec<String>) -> anyhow::Result<ExitCode> {
     ensure!(args.version.needs_stores(), "nginx is part of chapter 6; {} has none", args.version);
     let stop = stop_signal()?;
     let listen = take(&mut shop_args, "--listen").or_else(|| std::env::var("LISTEN").ok());

@@ -1,13 +1,10 @@
-use std::io::IsTerminal;
-
 use anstream::print;
 use anyhow::ensure;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loadtest::{
     interleave::{
         explain::explain,
         picture,
-        scheduler::{Scheduler, Subject},
+        scheduler::{MOST_BUYERS, Scheduler, Subject},
         search::search,
         table,
     },
@@ -16,14 +13,48 @@ use loadtest::{
     report,
     text::thousands,
     verdict::Verdict,
+    version::Version,
 };
 
-use super::{Exit, in_lab, report::Destination};
-use crate::cli::{Database, Explore};
+use super::{
+    database::{Database, in_lab},
+    exit::Exit,
+    output::{Destination, Output},
+    progress::spinner,
+    variant::Variant,
+};
 
-pub(crate) async fn explore(args: Explore) -> anyhow::Result<Exit> {
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// v1-naive, v2-pessimistic, v3-optimistic; v1, v2, v3 for short
+    #[arg(required = true)]
+    versions: Vec<Version>,
+
+    #[command(flatten)]
+    variant: Variant,
+
+    /// Buyers, each with an instance of its own
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(2..=MOST_BUYERS as i64))]
+    buyers: u32,
+
+    /// Units
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    stock: u32,
+
+    /// Orders of events to play at most
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    orders: u32,
+
+    #[command(flatten)]
+    database: Database,
+
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let subject = |&version| {
-        let variant = super::variant(version, args.variant.as_deref())?;
+        let variant = args.variant.of(version)?;
         Ok(Subject { version, variant, buyers: args.buyers as usize, stock: args.stock.into() })
     };
     let subjects: Vec<_> = args.versions.iter().map(subject).collect::<anyhow::Result<_>>()?;
@@ -53,21 +84,9 @@ pub(crate) fn with_a_wire(database: Database) -> anyhow::Result<Database> {
     Ok(Database { database: database.database.or(Some("postgres".into())) })
 }
 
-/// A line that tells how far it is; none where nobody looks.
-pub(crate) fn progress(says: &str) -> ProgressBar {
-    let terminal = std::io::stderr().is_terminal();
-    if !terminal {
-        eprintln!("{says} …");
-    }
-    let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}");
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
-    ProgressBar::with_draw_target(None, target).with_style(style).with_message(says.to_owned())
-}
-
 async fn one(lab: &Lab, subject: &Subject, most: usize) -> anyhow::Result<Explored> {
     let says = format!("{}: every order of events of {} buyers", subject.title(), subject.buyers);
-    let bar = progress(&says);
+    let bar = spinner(&says);
     let scheduler = Scheduler::build(lab, subject).await?;
     let explored = search(&scheduler, most, |so_far| {
         bar.set_message(format!("{says}: {}", thousands(so_far.orders_of_events as i64)));

@@ -9,7 +9,7 @@ use loadtest::{
         servers::{Server, Services},
     },
     record::{
-        faults::{self, Faults, REPEATS, Verdict},
+        faults::{self, Faults, REPEATS},
         file::check_writable,
     },
     scenario::plan::Plan,
@@ -18,8 +18,43 @@ use loadtest::{
 };
 use v1_naive::shop::stop_signal;
 
-use super::{Exit, this_program, with_progress};
-use crate::cli;
+use super::{database::this_program, exit::Exit, progress::with_progress};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// What is to break [default: all of them, one after the other]
+    #[arg(value_name = "FAULT")]
+    faults: Vec<Fault>,
+
+    /// Sales in which each of them strikes; one that it strikes too late is played again, three times at most
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: u32,
+
+    /// Buyers; at least half of them come when what broke is up again. Some more come one by one
+    #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u32).range(4..=1_000_000))]
+    buyers: u32,
+
+    /// Units of each sale; the fault strikes when a quarter of them is sold, and has to be in place before half of them is
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(4..))]
+    stock: u32,
+
+    /// Instances of the shop; each request of a tab goes to the next
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
+    instances: u32,
+
+    /// Draws the order of the buyers; each round adds one, each repeat a thousand
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+
+    /// Write the figures to this file, after each round
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    json: Option<PathBuf>,
+
+    /// Go on with what was broken off: rounds in this file are not played again, others are added to it. Stock, buyers,
+    /// instances, seed, machine and commit have to be those of the file
+    #[arg(long, value_name = "FILE")]
+    resume: Option<PathBuf>,
+}
 
 /// Connections that the buyers share.
 const CONNECTIONS: usize = 50;
@@ -27,7 +62,7 @@ const CONNECTIONS: usize = 50;
 const REPEAT: u64 = 1000;
 
 /// Starts the servers, and works until done or told to stop; the servers go with their value in either case.
-pub(crate) async fn faults(args: cli::Faults) -> anyhow::Result<Exit> {
+pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let mut stop = pin!(stop_signal()?);
     let plan = Plan {
         buyers: args.buyers as usize,
@@ -57,7 +92,7 @@ struct Grid {
 }
 
 impl Grid {
-    fn new(args: &cli::Faults, plan: Plan) -> anyhow::Result<Grid> {
+    fn new(args: &Args, plan: Plan) -> anyhow::Result<Grid> {
         let played = match &args.resume {
             Some(file) => {
                 let played = Faults::read(file)?;
@@ -131,16 +166,6 @@ async fn start() -> anyhow::Result<(Lab, Services)> {
     let program = this_program()?;
     let services = tokio::task::spawn_blocking(move || Services::start(&program, &Server::ALL)).await??;
     Ok((Lab::on(this_program()?, &services).await?, services))
-}
-
-impl From<Verdict> for Exit {
-    fn from(verdict: Verdict) -> Exit {
-        match verdict {
-            Verdict::Clean => Exit::AsPromised,
-            Verdict::Broken => Exit::PromiseBroken,
-            Verdict::Invalid => Exit::Invalid,
-        }
-    }
 }
 
 /// What follows an invalid round.
