@@ -21,7 +21,7 @@ use loadtest::{
         open_files,
         shop_process::ShopProcess,
     },
-    verdict::history::{Answer, Latency},
+    verdict::{history::Answer, latency::Latency},
     version::Version::V6,
 };
 use serde_json::{Value, json};

@@ -15,20 +15,17 @@ use crate::{
         deployment::{Deployment, addresses},
         observe,
     },
-    record::{Edge, Latencies, Run},
+    record::{Calibration, Edge, Latencies, Run},
     scenario::{
-        Played, Scenario, Stage,
-        calibration::{self, Calibration},
-        early_bird, flood, forger, office,
-        plan::Plan,
-        scalper, stampede,
+        Played, Scenario, Stage, calibration, early_bird, flood, forger, office, plan::Plan, scalper, stampede,
     },
     verdict::{
         Verdict,
         audit::audit_for,
-        history::{Answer, Latency, outcomes, oversold_after, timeline},
+        history::{Answer, outcomes, oversold_after, timeline},
+        judge,
+        latency::Latency,
         ledger::Ledger,
-        promise::Promise,
     },
 };
 
@@ -127,7 +124,7 @@ async fn conclude(plan: &Plan, deployment: &Deployment, watched: Watched) -> any
         None => None,
     };
     let measure = played.measure.or_else(|| plan.scenario.is_a_crowd().then(|| stampede::measure(&audit, &history)));
-    let promised = plan.promised(database);
+    let promised = plan.promised(database.kind);
     let too_slow = plan.scenario.is_a_crowd() && is_bottleneck && elapsed >= LONG_ENOUGH;
     let too_slow = too_slow.then(|| "the generator was the bottleneck".to_owned());
     let invalid = too_slow.or(played.invalid);
@@ -175,18 +172,8 @@ async fn conclude(plan: &Plan, deployment: &Deployment, watched: Watched) -> any
         verdict: Verdict::Measured,
         audit,
     };
-    run.verdict = judge(promised, &run, invalid);
+    run.verdict = judge(promised, &run.evidence(), invalid);
     Ok(run)
-}
-
-/// The one place where a run is held to its promise.
-fn judge(promised: Promise, run: &Run, invalid: Option<String>) -> Verdict {
-    match (invalid, promised) {
-        (Some(reason), _) => Verdict::Invalid(reason),
-        (None, Promise::MayBreak) => Verdict::Measured,
-        (None, promised) if promised.kept(&run.evidence()) => Verdict::AsPromised,
-        (None, _) => Verdict::NotAsPromised,
-    }
 }
 
 /// What was counted before the first request of interest.

@@ -10,7 +10,7 @@ use crate::{
     record::{Latencies, Record, Run},
     scenario::Scenario,
     text::thousands,
-    verdict::{Verdict, history::Latency},
+    verdict::{Verdict, latency::Latency},
 };
 
 const BOLD: Style = Style::new().bold();

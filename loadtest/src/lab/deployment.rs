@@ -34,7 +34,7 @@ impl Deployment {
         let mut shops = Vec::new();
         for n in 0..plan.instances {
             let log = lab.folder.path().join(format!("{}-{n}.log", database.name()));
-            let mut args = plan.shop_args(&database, stores.as_ref());
+            let mut args = shop_args(plan, &database, stores.as_ref());
             change(&mut args).await?;
             shops.push(match plan.mutant {
                 None => ShopProcess::start(&lab.loadtest, plan.version, &args, log).await?,
@@ -74,6 +74,19 @@ impl Deployment {
         }
         lab.remove(self.database).await
     }
+}
+
+/// What an instance is started with.
+fn shop_args(plan: &Plan, database: &FreshDatabase, stores: Option<&Stores>) -> Vec<String> {
+    let owned = |args: &[&str]| args.iter().map(|&arg| arg.to_owned()).collect::<Vec<_>>();
+    let mut args = owned(&["--database-url", database.url.as_str(), "--pool-size", &plan.pool.to_string()]);
+    if plan.version.counts_clients() {
+        args.extend(owned(&["--trusted-proxies", "127.0.0.1"]));
+    }
+    args.extend(stores.iter().flat_map(|stores| stores.shop_args()));
+    args.extend(plan.variant.iter().flat_map(|variant| ["--variant".into(), variant.to_string()]));
+    args.extend(plan.further_args());
+    args
 }
 
 /// Where instances listen.

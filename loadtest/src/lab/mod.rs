@@ -34,7 +34,7 @@ use self::{
     },
     stores::Stores,
 };
-use crate::{scenario::calibration::Calibration, version::Version};
+use crate::version::Version;
 
 const POSTGRES: servers::Server = servers::Server::Postgres;
 
@@ -74,8 +74,6 @@ pub struct Lab {
     pub folder: TempDir,
     /// Whether others work in this process, so that its processor time is not the generator's: as in tests.
     pub(crate) shares_process: bool,
-    /// Purchases a second that a small shop answers on this machine, once it has been measured.
-    pub capacity: OnceCell<Calibration>,
     server: Option<Server>,
     /// Started when the first version needs them.
     stores: OnceCell<StoreServers>,
@@ -163,8 +161,7 @@ impl Lab {
     }
 
     fn with(loadtest: PathBuf, folder: TempDir, server: Option<Server>) -> Lab {
-        let (capacity, stores) = (OnceCell::new(), OnceCell::new());
-        Lab { loadtest, folder, shares_process: false, capacity, server, stores, made: Mutex::default() }
+        Lab { loadtest, folder, shares_process: false, server, stores: OnceCell::new(), made: Mutex::default() }
     }
 
     /// Opens a lab on PostgreSQL if it is installed, else on SQLite.

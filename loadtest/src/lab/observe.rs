@@ -9,7 +9,7 @@ use tokio::{sync::watch, time::interval};
 use crate::{
     buyer::client::Connection,
     record::{Edge, Reservations},
-    verdict::history::Latency,
+    verdict::latency::Latency,
 };
 
 /// Statements that were executed in database `name` so far; nothing if this server does not count them.

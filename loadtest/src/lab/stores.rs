@@ -2,7 +2,7 @@
 //! at with commands of our own, never through the shop.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -19,8 +19,6 @@ use tokio::time::sleep;
 use url::Url;
 use v1_naive::shop::sales::Sale;
 use v6_production::{OrderId, Reservation};
-
-use crate::verdict::ledger::{InRedis, InStores};
 
 /// How long reservations may take to get from Redis to SQL once nobody buys any more.
 const TO_BE_QUIET: Duration = Duration::from_secs(60);
@@ -39,6 +37,24 @@ pub struct Stores {
     pub provider: Url,
     /// What the names of keys and queues begin with.
     pub namespace: String,
+}
+
+/// What Redis and the queue hold, where a version has them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InStores {
+    /// Per sale.
+    pub sales: HashMap<i64, InRedis>,
+    /// Entries of outboxes, and messages in queues.
+    pub unfinished: i64,
+}
+
+/// One sale in Redis.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct InRedis {
+    /// Units left.
+    pub left: i64,
+    /// Buyers who hold one.
+    pub held: i64,
 }
 
 impl Stores {

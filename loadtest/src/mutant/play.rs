@@ -25,8 +25,7 @@ const AGAIN: usize = 2;
 pub async fn play(lab: &Lab, mutants: &[Mutant], done: impl Fn(&Cell)) -> anyhow::Result<Vec<Cell>> {
     let cells = mutants.iter().flat_map(|&mutant| SCENARIOS.map(|scenario| (mutant, scenario)));
     let (slow, quick): (Vec<_>, Vec<_>) = cells.partition(|(mutant, _)| *mutant == Mutant::Slow);
-    let (timed, crowds): (Vec<_>, Vec<_>) =
-        quick.into_iter().partition(|(_, scenario)| scenario.rules().is_about_time());
+    let (timed, crowds): (Vec<_>, Vec<_>) = quick.into_iter().partition(|(_, scenario)| scenario.is_about_time());
     let play = async |(mutant, scenario)| {
         let cell = cell(lab, mutant, scenario).await;
         cell.inspect(|cell| done(cell))

@@ -1,5 +1,7 @@
 //! What is written to a file, and read again: data only.
 
+/// How much a small shop can do.
+mod calibration;
 /// What came of faults.
 pub mod faults;
 /// Files of figures.
@@ -11,4 +13,7 @@ mod run;
 /// A run in a sentence.
 mod says;
 
-pub use self::run::{Bystander, Edge, Flood, HonestBuyers, Latencies, Record, Reservations, Run, Runs};
+pub use self::{
+    calibration::Calibration,
+    run::{Bystander, Edge, Flood, HonestBuyers, Latencies, Measure, Record, Reservations, Run, Runs},
+};

@@ -4,18 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::file::{Figures, File, Kind};
+use super::{
+    calibration::Calibration,
+    file::{Figures, File, Kind},
+};
 use crate::{
     buyer::arrivals::Arrivals,
     lab::database::Database,
-    scenario::{Measure, Scenario, calibration::Calibration},
+    scenario::Scenario,
     text::thousands,
-    verdict::{
-        Verdict,
-        audit::Audit,
-        history::{Latency, Moment},
-        promise::{Evidence, Promise},
-    },
+    verdict::{Verdict, audit::Audit, evidence::Evidence, history::Moment, latency::Latency, promise::Promise},
     version::{Variant, Version, title},
 };
 
@@ -110,6 +108,28 @@ pub struct Run {
     pub promised: Promise,
     /// `as promised`, `not as promised`, `measured` (where either is right), or `invalid` with the reason.
     pub verdict: Verdict,
+}
+
+/// The one figure that a scenario is about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measure {
+    /// What was counted.
+    pub what: String,
+    /// How many; of a flood, a share.
+    pub value: f64,
+    /// Whether that is what a version has to reach to hold.
+    pub holds: bool,
+}
+
+impl Measure {
+    pub(crate) fn new(what: &str, value: f64, holds: bool) -> Measure {
+        Measure { what: what.into(), value, holds }
+    }
+
+    /// Something of which there must not be any.
+    pub(crate) fn none_of(what: &str, count: usize) -> Measure {
+        Measure::new(what, count as f64, count == 0)
+    }
 }
 
 /// Requests of a whole run, from opening the page to hearing what came of it.
@@ -231,16 +251,11 @@ impl Run {
     pub fn evidence(&self) -> Evidence<'_> {
         Evidence {
             audit: &self.audit,
-            measure: self.measure.as_ref(),
-            honest: self.honest.as_ref(),
-            bystander: self.bystander.as_ref(),
+            figure_holds: self.measure.as_ref().is_none_or(|measure| measure.holds),
+            late: self.honest.map_or(0, |honest| honest.late),
+            beside: self.bystander.as_ref().map(|bystander| &bystander.audit),
             deadlocks: self.counters.get("deadlocks").copied().unwrap_or_default(),
         }
-    }
-
-    /// The scenario's figure in two or three words.
-    pub fn figure(&self) -> String {
-        self.scenario.rules().figure(self)
     }
 
     /// What is most wrong with a crowd's sale, or how much was sold.

@@ -1,7 +1,7 @@
 use std::fmt::Write;
 
 use super::escape;
-use crate::{record::Run, text::thousands, verdict::history::Latency};
+use crate::{record::Run, text::thousands, verdict::latency::Latency};
 
 /// The drawing area, in the units of the pictures.
 const WIDTH: f64 = 720.0;

@@ -4,14 +4,15 @@ use sqlx::AnyPool;
 use tokio::{sync::watch, task::JoinHandle, time::sleep};
 use v1_naive::shop::sales::Sale;
 
-use super::{Measure, Rules, Stage, plan::Plan};
+use super::{Stage, plan::Plan, rules::Rules};
 use crate::{
     buyer::open_loop::{Coming, Visitors, Visits},
     lab::observe,
-    record::{Bystander, Run},
+    record::{Bystander, Measure, Run},
     verdict::{
         audit::{Demand, audit_for},
-        history::{Latency, Told, outcomes},
+        history::{Told, outcomes},
+        latency::Latency,
         ledger::Ledger,
     },
 };
@@ -181,10 +182,6 @@ pub(crate) fn invalid(bystander: &Bystander) -> Option<String> {
 pub(crate) struct BystanderRules;
 
 impl Rules for BystanderRules {
-    fn is_about_time(&self) -> bool {
-        true
-    }
-
     fn sockets(&self, plan: &Plan) -> usize {
         plan.sockets_of_a_crowd() + CONNECTIONS
     }

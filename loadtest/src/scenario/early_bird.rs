@@ -2,14 +2,20 @@ use std::time::Instant;
 
 use v1_naive::shop::sales::{Sale, now_ms};
 
-use super::{LONGEST, Measure, Played, Rules, Stage, bought, honest::buy_beside, plan::Plan};
+use super::{
+    Played, Stage,
+    honest::buy_beside,
+    plan::Plan,
+    rules::Rules,
+    stage::{LONGEST, at_once},
+};
 use crate::{
     buyer::{
         click::{buy, open_sale},
         client::Connection,
     },
-    record::Run,
-    verdict::history::Told,
+    record::{Measure, Run},
+    verdict::history::{Told, bought},
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -45,7 +51,7 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
         }
         anyhow::Ok((history, requests))
     };
-    let tries = super::at_once(CONNECTIONS, script);
+    let tries = at_once(CONNECTIONS, script);
     let ((history, requests), beside) = tokio::try_join!(tries, buy_beside(stage.shops, open, start))?;
     Ok(Played {
         sales: vec![early, late, open],
@@ -63,10 +69,6 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
 pub(crate) struct EarlyBirdRules;
 
 impl Rules for EarlyBirdRules {
-    fn is_a_crowd(&self) -> bool {
-        false
-    }
-
     fn plan(&self, stampede: Plan) -> Plan {
         Plan { buyers: 200, ..stampede }
     }

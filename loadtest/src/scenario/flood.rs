@@ -3,22 +3,23 @@ use std::{net::Ipv4Addr, time::Duration};
 use tokio::{sync::watch, time::sleep};
 use v1_naive::shop::sales::Sale;
 
-use super::{Measure, Played, Rules, Stage, calibration::Calibration, plan::Plan};
+use super::{
+    Played, Stage,
+    calibration::{PLENTY, POOL},
+    plan::Plan,
+    rules::Rules,
+};
 use crate::{
     buyer::open_loop::Visitors,
-    record::{Flood, Run},
+    record::{Calibration, Flood, Measure, Run},
     verdict::{
         audit::{Demand, Honest},
-        history::Latency,
+        latency::Latency,
     },
 };
 
 /// By what the flood exceeds what the shop can do.
 const TIMES: f64 = 5.0;
-/// Database connections of the shop: a shop that can do little is flooded by little, and the generator has room.
-pub const POOL: u32 = 1;
-/// Units of a sale in a flood: more than anybody can buy, so that every purchase that gets through is work.
-pub const PLENTY: i64 = 1_000_000;
 /// No more than that is offered. The generator does 65,000 a second to a shop that does nothing, on two processors; a quarter
 /// of it leaves the shop room to be the slower one.
 const MOST: f64 = 15_000.0;
@@ -122,14 +123,6 @@ pub async fn play(stage: &Stage<'_>, calibration: Calibration, lasts: Duration) 
 pub(crate) struct FloodRules;
 
 impl Rules for FloodRules {
-    fn is_a_crowd(&self) -> bool {
-        false
-    }
-
-    fn is_about_time(&self) -> bool {
-        true
-    }
-
     fn plan(&self, stampede: Plan) -> Plan {
         Plan { stock: PLENTY, pool: POOL, ..stampede }
     }

@@ -6,14 +6,20 @@ use md5::{Digest, Md5};
 use tokio::time::sleep;
 use v1_naive::shop::sales::{Sale, now_ms};
 
-use super::{LONGEST, Measure, Played, Rules, Stage, honest::buy_beside, plan::Plan};
+use super::{
+    Played, Stage,
+    honest::buy_beside,
+    plan::Plan,
+    rules::Rules,
+    stage::{LONGEST, at_once},
+};
 use crate::{
     buyer::{
         click::{Next, ask, buy, open_sale},
         client::{Connection, Link},
         sessions,
     },
-    record::Run,
+    record::{Measure, Run},
     text::thousands,
     verdict::history::{Answer, Told},
     version::Version,
@@ -60,7 +66,7 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
         }
         anyhow::Ok((forger.tried, forger.requests))
     };
-    let forging = super::at_once(CONNECTIONS, work);
+    let forging = at_once(CONNECTIONS, work);
     let ((tried, requests), beside) = tokio::try_join!(forging, buy_beside(stage.shops, sale_id, start))?;
     let forged = tried.iter().filter(|(refusal, _)| refusal.is_some()).count();
     // What its gate has not refused has passed it, also if another stopped it then.
@@ -234,10 +240,6 @@ impl Forger {
 pub(crate) struct ForgerRules;
 
 impl Rules for ForgerRules {
-    fn is_a_crowd(&self) -> bool {
-        false
-    }
-
     fn plan(&self, stampede: Plan) -> Plan {
         Plan { buyers: 2000, ..stampede }
     }

@@ -5,7 +5,7 @@ use std::{
 
 use tokio::time::sleep;
 
-use super::at_once;
+use super::stage::at_once;
 use crate::{
     buyer::{
         click::{buy, open_sale},

@@ -5,13 +5,13 @@ use hyper::{Method, StatusCode, header::RETRY_AFTER};
 use tokio::time::{Instant, sleep, sleep_until};
 use v1_naive::shop::sales::Sale;
 
-use super::{Measure, Played, Rules, Stage, plan::Plan};
+use super::{Played, Stage, plan::Plan, rules::Rules};
 use crate::{
     buyer::{
         click::{Next, STEPS, link_in, references, send, understand, wait_in_queue},
         client::{Connection, Link, Reply},
     },
-    record::Run,
+    record::{Measure, Run},
     text::thousands,
     verdict::history::{Answer, Told},
 };
@@ -145,10 +145,6 @@ fn come_back_after(reply: &Reply) -> Option<Duration> {
 pub(crate) struct OfficeRules;
 
 impl Rules for OfficeRules {
-    fn is_a_crowd(&self) -> bool {
-        false
-    }
-
     fn plan(&self, stampede: Plan) -> Plan {
         Plan { buyers: BUYERS, ..stampede }
     }

@@ -1,7 +1,7 @@
 use anyhow::ensure;
 use tokio::sync::watch;
 
-use super::{Rules, plan::Plan};
+use super::{plan::Plan, rules::Rules};
 use crate::{buyer::progress::Progress, lab::shop_process::ShopProcess};
 
 /// Buyers who may come before the shop is killed: as many as half of the `stock`, so that the sale cannot be decided by then.

@@ -2,14 +2,14 @@ use std::{net::Ipv4Addr, time::Instant};
 
 use v1_naive::shop::sales::Sale;
 
-use super::{LONGEST, Measure, Played, Rules, Stage, bought, honest::buy_beside, plan::Plan, told};
+use super::{Played, Stage, honest::buy_beside, plan::Plan, rules::Rules, stage::LONGEST};
 use crate::{
     buyer::{
         click::{buy, open_sale},
         client::Connection,
     },
-    record::Run,
-    verdict::history::Told,
+    record::{Measure, Run},
+    verdict::history::{Told, bought, told},
 };
 
 /// The buyer who wants everything.
@@ -70,10 +70,6 @@ async fn script(stage: &Stage<'_>, start: Instant) -> anyhow::Result<(Vec<Told>,
 pub(crate) struct ScalperRules;
 
 impl Rules for ScalperRules {
-    fn is_a_crowd(&self) -> bool {
-        false
-    }
-
     fn plan(&self, stampede: Plan) -> Plan {
         Plan { buyers: 1000, ..stampede }
     }

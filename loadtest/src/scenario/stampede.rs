@@ -3,10 +3,11 @@ use tokio::sync::watch;
 use v1_naive::shop::sales::Sale;
 
 use super::{
-    Measure, Played, Rules, Scenario, Stage,
+    Played, Scenario, Stage,
     bystander::{self, Beside},
     plan::Plan,
-    restart, told,
+    restart,
+    rules::Rules,
 };
 use crate::{
     buyer::{
@@ -14,9 +15,10 @@ use crate::{
         progress::Progress,
     },
     lab::{FreshDatabase, Lab, shop_process::ShopProcess},
+    record::Measure,
     verdict::{
         audit::{Audit, Demand},
-        history::Told,
+        history::{Told, told},
     },
 };
 

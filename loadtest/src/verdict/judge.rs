@@ -4,6 +4,8 @@ use std::{convert::Infallible, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use super::{evidence::Evidence, promise::Promise};
+
 /// Whether a run did what its version promises.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", from = "String")]
@@ -65,6 +67,16 @@ impl From<String> for Verdict {
     fn from(text: String) -> Verdict {
         let Ok(verdict) = text.parse();
         verdict
+    }
+}
+
+/// The one place where a run is held to its promise.
+pub(crate) fn judge(promised: Promise, run: &Evidence, invalid: Option<String>) -> Verdict {
+    match (invalid, promised) {
+        (Some(reason), _) => Verdict::Invalid(reason),
+        (None, Promise::MayBreak) => Verdict::Measured,
+        (None, promised) if promised.kept(run) => Verdict::AsPromised,
+        (None, _) => Verdict::NotAsPromised,
     }
 }
 

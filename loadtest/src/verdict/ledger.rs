@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::AnyPool;
 
-use crate::lab::stores::Stores;
+use crate::lab::stores::{InStores, Stores};
 
 /// A sale's row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
@@ -26,24 +26,6 @@ pub struct OrderRow {
     pub sale_id: i64,
     /// Whose.
     pub buyer_id: i64,
-}
-
-/// What Redis and the queue hold, where a version has them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct InStores {
-    /// Per sale.
-    pub sales: HashMap<i64, InRedis>,
-    /// Entries of outboxes, and messages in queues.
-    pub unfinished: i64,
-}
-
-/// One sale in Redis.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct InRedis {
-    /// Units left.
-    pub left: i64,
-    /// Buyers who hold one.
-    pub held: i64,
 }
 
 /// The rows of the sales in question.

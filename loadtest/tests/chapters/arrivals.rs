@@ -22,7 +22,8 @@ use axum::{
 };
 use loadtest::{
     buyer::{arrivals::Arrivals, open_loop::Visitors},
-    scenario::{Played, Scenario, Stage, calibration::Calibration, flood, office, plan::Plan, stampede},
+    record::Calibration,
+    scenario::{Played, Scenario, Stage, flood, office, plan::Plan, stampede},
     version::Version::V3,
 };
 use serde_json::json;

@@ -9,8 +9,9 @@ use loadtest::{
     verdict::{
         Verdict,
         audit::{Audit, audit},
+        evidence::Evidence,
         ledger::Ledger,
-        promise::{Evidence, Promise},
+        promise::Promise,
     },
     version::{
         Variant,

@@ -2,14 +2,12 @@
 
 /// Its connections, and what is done with their bytes.
 mod pipe;
+/// What is to be done with them.
+mod rules;
 
 use std::{
-    collections::BTreeMap,
     net::SocketAddr,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    },
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::SeqCst},
     time::Duration,
 };
 
@@ -17,8 +15,7 @@ use anyhow::Context;
 use tokio::{net::TcpListener, sync::watch};
 use url::Url;
 
-/// Bytes that one direction of a connection keeps while it is silent. Beyond them the sender waits.
-const MOST_HELD: usize = 16 << 20;
+use self::rules::{Counts, Direction, Host, Rules, contains};
 
 /// A proxy in front of one server. It forwards everything until it is told otherwise, and ends when it is dropped.
 ///
@@ -30,45 +27,6 @@ pub struct Network {
     rules: watch::Sender<Rules>,
     server: Arc<Mutex<Host>>,
     counts: Arc<Counts>,
-}
-
-/// A host and a port.
-type Host = (String, u16);
-
-#[derive(Default)]
-struct Counts {
-    /// Connections so far.
-    opened: AtomicUsize,
-    /// Connections that are open now.
-    open: AtomicUsize,
-    /// From which ports the connections that are open now lead to the server.
-    ports: Mutex<BTreeMap<usize, u16>>,
-    /// Bytes that wait now, by connection and direction.
-    held: Mutex<BTreeMap<(usize, Direction), Vec<u8>>>,
-}
-
-/// What is done with bytes and with new connections. Connections are numbered from 0.
-#[derive(Debug, Clone, Default)]
-struct Rules {
-    /// Bytes wait.
-    hold: bool,
-    /// Requests with this in them wait, and all that come behind them on the same connection.
-    hold_request: Option<Arc<[u8]>>,
-    /// Connections below this number are silent for ever.
-    lost_below: usize,
-    /// Connections below this number are closed.
-    cut_below: usize,
-    /// New connections are closed at once.
-    refuse: bool,
-    /// How much later each chunk arrives.
-    delay: Duration,
-}
-
-/// Which way bytes take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Direction {
-    ToServer,
-    ToClient,
 }
 
 impl Network {
@@ -176,10 +134,6 @@ impl Network {
         };
         self.counts.held().iter().any(requests)
     }
-}
-
-fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
 }
 
 fn host(url: &Url) -> anyhow::Result<Host> {

@@ -2,7 +2,7 @@
 
 use v1_naive::shop::sales::now_ms;
 
-use super::Target;
+use super::target::Target;
 use crate::buyer::client::Connection;
 
 /// How far ahead, as `faketime` takes it, and in minutes.

@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{LOOK_EVERY, TO_BE_IN_PLACE, Target};
+use super::target::{LOOK_EVERY, TO_BE_IN_PLACE, Target};
 use crate::lab::servers::{Server, Services};
 
 impl Target<'_> {

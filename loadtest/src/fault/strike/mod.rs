@@ -1,8 +1,8 @@
 //! What is done to a shop, whether it worked, and what undoes it.
 //!
 //! This file says for each fault what happens when: `prepare` before the sale opens, `arm` before the strike, `strike`, `is_in_place`,
-//! `mend`, and `bring_back` after the first confirmed order. Most faults need no `prepare`, `arm` and `bring_back`; the compiler asks
-//! for the other three. How it is done stands with its kind: `killed` servers and instances, hosts that are `lost` or frozen, `silent`
+//! `mend`, and `bring_back` after the first confirmed order. The compiler asks for all six, and most faults need only three of them. How
+//! it is done stands with its kind: `killed` servers and instances, hosts that are `lost` or frozen, `silent`
 //! connections, servers that are `refusing` writes, `data` that is gone, a `replica` that leads for a moment, a torn `outbox`, and a
 //! wrong `clock`. `target` is what all of them strike.
 
@@ -22,6 +22,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 pub(super) use self::target::Target;
+use self::target::{LOOK_EVERY, TO_BE_IN_PLACE};
 use super::Fault::{
     self, ClockSkewed, InstanceKilled, InstanceStopped, LeaderLost, LeaderStopped, OutboxTorn, PaymentKilled,
     PostgresAndRabbitMqKilled, PostgresKilled, PostgresReadonly, PostgresSilent, ProviderLate, ProviderSilent,
@@ -30,10 +31,6 @@ use super::Fault::{
 };
 use crate::lab::servers::{Server, Services};
 
-/// How long a fault may take until it is in place: longer than an instance takes to stop.
-const TO_BE_IN_PLACE: Duration = Duration::from_secs(20);
-/// How often one looks whether it is.
-const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// How long a server refuses writes; how long RabbitMQ is away when Redis is back.
 const A_WHILE: Duration = Duration::from_secs(5);
 
@@ -45,7 +42,10 @@ impl Fault {
             // So that what is cut off is of this sale, and not of all that was sold on this Redis.
             RedisCut => target.rewrite_log().await?,
             RedisFailback => target.attach_replica().await?,
-            _ => {}
+            RedisKilled | RedisFlushed | RedisEmptied | PostgresKilled | InstanceKilled | InstanceStopped
+            | LeaderLost | WorkerLost | LeaderStopped | WorkerStopped | PostgresSilent | PostgresReadonly
+            | RedisSilent | RedisDemoted | RabbitMqSilent | RabbitMqBlocked | OutboxTorn | ClockSkewed
+            | PaymentKilled | ProviderSilent | ProviderLate => {}
         }
         Ok(())
     }
@@ -61,7 +61,26 @@ impl Fault {
             }
             OutboxTorn => target.hold_reads().await,
             RedisFailback => target.outrun_replica().await?,
-            _ => {}
+            RedisKilled
+            | RedisFlushed
+            | RedisEmptied
+            | RedisCut
+            | RabbitMqKilled
+            | PostgresKilled
+            | InstanceKilled
+            | InstanceStopped
+            | PostgresSilent
+            | PostgresReadonly
+            | RedisSilent
+            | RedisDemoted
+            | RabbitMqSilent
+            | RabbitMqBlocked
+            | ClockSkewed
+            | RedisAndRabbitMqKilled
+            | PostgresAndRabbitMqKilled
+            | PaymentKilled
+            | ProviderSilent
+            | ProviderLate => {}
         }
         target.let_next_in();
         Ok(())
@@ -204,19 +223,28 @@ impl Fault {
         match self {
             LeaderLost | WorkerLost => target.start_lost().await.map(Some),
             LeaderStopped | WorkerStopped => target.thaw().map(Some),
-            _ => Ok(None),
+            RedisKilled
+            | RedisFlushed
+            | RedisEmptied
+            | RedisCut
+            | RabbitMqKilled
+            | PostgresKilled
+            | InstanceKilled
+            | InstanceStopped
+            | PostgresSilent
+            | PostgresReadonly
+            | RedisSilent
+            | RedisDemoted
+            | RedisFailback
+            | RabbitMqSilent
+            | RabbitMqBlocked
+            | OutboxTorn
+            | ClockSkewed
+            | RedisAndRabbitMqKilled
+            | PostgresAndRabbitMqKilled
+            | PaymentKilled
+            | ProviderSilent
+            | ProviderLate => Ok(None),
         }
     }
-}
-
-/// Waits until something is true, but not for ever; whether it is.
-async fn within(patience: Duration, is_true: impl Fn() -> bool) -> bool {
-    let deadline = Instant::now() + patience;
-    while !is_true() {
-        if Instant::now() > deadline {
-            return false;
-        }
-        sleep(LOOK_EVERY).await;
-    }
-    true
 }

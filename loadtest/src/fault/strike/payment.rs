@@ -2,7 +2,7 @@
 
 use tokio::time::{Instant, sleep};
 
-use super::{LOOK_EVERY, TO_BE_IN_PLACE, Target};
+use super::target::{LOOK_EVERY, TO_BE_IN_PLACE, Target};
 use crate::provider::{Callbacks, Does, Remote, Standing, Step, Switches};
 
 /// Where an instance is killed that is paying: before the provider has done what it was asked to do, or after.

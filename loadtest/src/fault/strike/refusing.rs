@@ -9,7 +9,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::Target;
+use super::target::Target;
 use crate::lab::servers::Server;
 
 /// How long RabbitMQ may take to say that it takes no messages.

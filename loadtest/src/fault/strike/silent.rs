@@ -1,6 +1,6 @@
 //! Connections that are silent for ever.
 
-use super::Target;
+use super::target::Target;
 use crate::lab::servers::Server;
 
 impl Target<'_> {

@@ -18,6 +18,8 @@ pub mod port;
 mod postgres;
 /// A server's process, whichever it is.
 mod process;
+/// Where its programs are.
+mod programs;
 /// This program as a payment provider.
 mod provider;
 /// A message queue in a folder.

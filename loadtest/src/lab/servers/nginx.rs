@@ -14,7 +14,7 @@ use url::Url;
 use super::{
     owner::{hand_over, unprivileged},
     process::{Process, connect, private_folder},
-    server::folder_of,
+    programs::folder_of,
 };
 
 /// The file that chapter 6 is deployed with.

@@ -13,7 +13,7 @@ use url::Url;
 use super::{
     owner::{give, hand_over, unprivileged},
     process::{Process, connect, password, private_file, private_folder},
-    server::{folder_of, in_each_of},
+    programs::{folder_of, in_each_of},
 };
 
 /// The folder with `initdb` and `postgres`, which Debian keeps off the PATH.

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::{
     process::{Process, connect, password, private_file, private_folder},
-    server::{folder_of, in_each_of},
+    programs::{folder_of, in_each_of},
 };
 
 /// The folder with `rabbitmq-server`: not the one on Debian's PATH, which runs as another user.

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::{
     process::{Process, connect, password, private_file, private_folder},
-    server::folder_of,
+    programs::folder_of,
 };
 
 /// Where Redis keeps its log: a base, and the changes since then in numbered files.

@@ -1,7 +1,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::verdict::ledger::{InRedis, InStores, OrderRow, SaleRow};
+use crate::{
+    lab::stores::{InRedis, InStores},
+    verdict::ledger::{OrderRow, SaleRow},
+};
 
 /// Sale 1, as `(stock, sold)`, its orders as `(id, buyer)`, and what buyers were told.
 fn found(sale: (i64, i64), orders: &[(i64, i64)], history: &[(i64, Answer)]) -> Audit {

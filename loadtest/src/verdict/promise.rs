@@ -1,16 +1,12 @@
-//! What each version promises of each scenario, in one place; and whether a run kept it. A version that suddenly holds
-//! where it is to break is as wrong as one that breaks where it is to hold.
+//! What each version promises of each scenario, in one place.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::audit::Audit;
 use crate::{
     lab::database::Database,
-    record::{Bystander, HonestBuyers},
-    scenario::{Measure, SCENARIOS, Scenario},
-    text::thousands,
+    scenario::{SCENARIOS, Scenario},
     version::{Variant, Version},
 };
 
@@ -116,83 +112,7 @@ fn of_variant(variant: Variant, many: bool, database: Database) -> Promise {
     }
 }
 
-/// What came out of a run, as far as promises are about it.
-#[derive(Debug, Clone, Copy)]
-pub struct Evidence<'a> {
-    /// What buyers and database say.
-    pub audit: &'a Audit,
-    /// The scenario's figure.
-    pub measure: Option<&'a Measure>,
-    /// The honest buyers beside an attack.
-    pub honest: Option<&'a HonestBuyers>,
-    /// The buyers of another sale.
-    pub bystander: Option<&'a Bystander>,
-    /// Deadlocks that the shops counted.
-    pub deadlocks: u64,
-}
-
-impl<'a> Evidence<'a> {
-    /// Of an audit alone.
-    pub fn of(audit: &'a Audit) -> Self {
-        Evidence { audit, measure: None, honest: None, bystander: None, deadlocks: 0 }
-    }
-
-    /// Whether no promise to a buyer was broken, in this sale or in the bystanders'.
-    fn is_sound(&self) -> bool {
-        self.audit.is_sound() && self.bystander.is_none_or(|beside| beside.audit.is_sound())
-    }
-
-    /// Whether every honest buyer got a unit, as far as there were any.
-    fn sold_its_stock(&self) -> bool {
-        self.audit.undersold == 0
-            && self.bystander.is_none_or(|beside| beside.audit.undersold == 0)
-            && self.honest.is_none_or(|honest| honest.late == 0)
-    }
-
-    /// What keeps it from holding, in a word or two each, the worst first.
-    pub fn findings(&self) -> Vec<String> {
-        let audit = self.audit;
-        let counts = [
-            (audit.oversold, "oversold"),
-            (audit.double_bought, "twice"),
-            (audit.lost_promises, "lost"),
-            (audit.phantom_orders, "phantom"),
-            (audit.unfinished, "unfinished"),
-            (audit.undersold, "undersold"),
-            (audit.not_conserved, "unconserved"),
-            (self.honest.map_or(0, |honest| honest.late as i64), "late"),
-        ];
-        let mut findings: Vec<_> =
-            counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", thousands(*n))).collect();
-        if let Some(beside) = self.bystander {
-            let audit = &beside.audit;
-            let wrong = audit.double_bought + audit.lost_promises + audit.phantom_orders + audit.undersold;
-            findings.extend((wrong > 0).then(|| format!("{} beside", thousands(wrong))));
-        }
-        findings.extend((!self.figure_holds()).then(|| "figure".to_owned()));
-        findings
-    }
-
-    fn figure_holds(&self) -> bool {
-        self.measure.is_none_or(|measure| measure.holds)
-    }
-}
-
 impl Promise {
-    /// Whether the run did what was promised. A shop that refuses everybody holds nothing.
-    pub fn kept(self, run: &Evidence) -> bool {
-        let sound = run.is_sound();
-        match self {
-            Holds => sound && run.audit.not_conserved == 0 && run.sold_its_stock() && run.figure_holds(),
-            Oversells => run.audit.oversold > 0,
-            Undersells => sound && run.audit.undersold > 0,
-            Deadlocks => sound && run.deadlocks > 0,
-            Starves => sound && !run.figure_holds(),
-            Breaks => !run.figure_holds(),
-            MayBreak | NoGate => true,
-        }
-    }
-
     /// The word for the tables.
     pub fn word(self) -> &'static str {
         match self {
@@ -215,4 +135,57 @@ impl fmt::Display for Promise {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    fn under(version: Version, variant: Option<Variant>, scenario: Scenario, instances: usize) -> Promise {
+        promise(Conditions {
+            version,
+            variant,
+            scenario,
+            instances,
+            database: Database::Postgres,
+            contended: true,
+            crowded: true,
+        })
+    }
+
+    #[test]
+    fn variants_have_promises_of_their_own() {
+        let stampede = |version, variant, instances| under(version, Some(variant), Scenario::Stampede, instances);
+        assert_eq!(stampede(Version::V1, Variant::Transaction, 1), Oversells);
+        assert_eq!(stampede(Version::V2, Variant::ProcessLock, 1), Holds);
+        assert_eq!(stampede(Version::V2, Variant::ProcessLock, 2), Oversells);
+        assert_eq!(stampede(Version::V2, Variant::InsertFirst, 1), Deadlocks);
+        assert_eq!(stampede(Version::V3, Variant::NoRetry, 1), Undersells);
+        assert_eq!(stampede(Version::V3, Variant::Conditional, 1), Holds);
+    }
+
+    #[test]
+    fn a_limit_by_address_breaks_for_an_office_that_is_large_enough() {
+        for (version, contended, expected) in [
+            (Version::V4, true, Breaks),
+            (Version::V5, true, Breaks),
+            (Version::V4, false, MayBreak),
+            (Version::V3, false, Holds),
+        ] {
+            let run = Conditions {
+                version,
+                variant: None,
+                scenario: Scenario::Office,
+                instances: 1,
+                database: Database::Sqlite,
+                crowded: true,
+                contended,
+            };
+            assert_eq!(promise(run), expected, "{run:?}");
+        }
+    }
+
+    #[test]
+    fn two_instances_are_a_column_of_their_own() {
+        assert_eq!(under(Version::V5, None, Scenario::Stampede, 1), Holds);
+        assert_eq!(under(Version::V5, None, Scenario::Stampede, 2), Breaks);
+        assert_eq!(under(Version::V2, None, Scenario::Stampede, 2), Holds);
+    }
+}
