@@ -17,6 +17,7 @@ use loadtest::{
     lab::{
         Backend, Lab,
         machine::{Machine, commit},
+        servers::nginx,
         shop_process::ShopProcess,
         stores::Stores,
     },
@@ -44,7 +45,7 @@ async fn main() -> anyhow::Result<()> {
     args.extend(stores.shop_args());
     args.extend(V6.wide_limits().into_iter().map(str::to_owned));
     let shop = ShopProcess::start(&lab.loadtest, V6, &args, lab.folder.path().join("shop.log")).await?;
-    let nginx = ShopProcess::nginx(&lab.loadtest, &[shop.address], lab.folder.path().join("nginx.log")).await?;
+    let nginx = nginx::in_front_of(&lab.loadtest, &[shop.address], lab.folder.path().join("nginx.log")).await?;
     let mut connection = Connection::open(shop.address).await?;
     let sold_out = open_sale(&mut connection, SALES[1]).await?;
     ensure!(matches!(buy(&mut connection, &sold_out, 1).await.0, Answer::Bought { .. }), "the only unit is not sold");

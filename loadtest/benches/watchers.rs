@@ -19,6 +19,7 @@ use loadtest::{
         Backend, Lab,
         machine::{Machine, commit},
         open_files,
+        servers::nginx,
         shop_process::ShopProcess,
     },
     verdict::{history::Answer, latency::Latency},
@@ -89,7 +90,7 @@ async fn round(lab: &Lab) -> anyhow::Result<Latency> {
     };
     let shops = [start("api", 1).await?, start("api", 2).await?];
     let instances = shops.each_ref().map(|shop| shop.address);
-    let nginx = ShopProcess::nginx(&lab.loadtest, &instances, lab.folder.path().join("nginx.log")).await?;
+    let nginx = nginx::in_front_of(&lab.loadtest, &instances, lab.folder.path().join("nginx.log")).await?;
 
     let (ready, mut waiting) = mpsc::channel(64);
     let mut watching = JoinSet::new();

@@ -24,7 +24,7 @@ use anyhow::ensure;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use crate::{lab::shop_process, scenario::plan::Plan};
+use crate::{lab::faketime, scenario::plan::Plan};
 
 pub use round::round;
 
@@ -178,7 +178,7 @@ impl Fault {
         let takes_one_away = [Fault::LeaderLost, Fault::WorkerLost, Fault::LeaderStopped, Fault::WorkerStopped];
         let enough = plan.instances > 1 || !takes_one_away.contains(&self);
         ensure!(enough, "{self} takes one instance away, and another has to go on: it needs --instances 2 or more");
-        let can_skew = self != Fault::ClockSkewed || shop_process::can_skew_clocks();
+        let can_skew = self != Fault::ClockSkewed || faketime::is_installed();
         ensure!(can_skew, "{self} needs faketime, which is not installed; `make test-tools` installs it");
         Ok(())
     }

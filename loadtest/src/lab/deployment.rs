@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use sqlx::AnyPool;
 
-use super::{FreshDatabase, Lab, shop_process::ShopProcess, stores::Stores};
+use super::{FreshDatabase, Lab, servers::nginx, shop_process::ShopProcess, stores::Stores};
 use crate::scenario::plan::Plan;
 
 /// What a run has for itself.
@@ -44,7 +44,7 @@ impl Deployment {
         let instances = addresses(&shops);
         let log = lab.folder.path().join(format!("{}-nginx.log", database.name()));
         let nginx = match plan.nginx {
-            true => Some(ShopProcess::nginx(&lab.loadtest, &instances, log).await?),
+            true => Some(nginx::in_front_of(&lab.loadtest, &instances, log).await?),
             false => None,
         };
         let pool = database.connect().await?;

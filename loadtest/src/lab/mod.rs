@@ -4,6 +4,8 @@
 pub mod database;
 /// What a run has for itself: a database, keys and queues, shops.
 pub(crate) mod deployment;
+/// Clocks that are wrong.
+pub mod faketime;
 /// Where a run happens.
 pub mod machine;
 /// What database and shops say of themselves.

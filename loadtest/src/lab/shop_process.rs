@@ -19,36 +19,19 @@ use tokio::{
     time::timeout,
 };
 
-use super::servers::port::{ATTEMPTS, Port};
+use super::{
+    faketime,
+    servers::port::{ATTEMPTS, Port},
+};
 use crate::{mutant::Mutant, version::Version};
 
 /// What a shop may know of the environment.
 const PASSED_ON: [&str; 6] = ["PATH", "HOME", "TMPDIR", "LANG", "RUST_LOG", "RUST_BACKTRACE"];
 
-/// Removes what `faketime` leaves in shared memory, under the number of a process, when that process is killed: it does not start under
-/// a number that was used before.
-pub fn remove_leftovers_of_faketime() {
-    for entry in fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let pid = name.to_str().and_then(|name| {
-            let number = name.strip_prefix("faketime_shm_").or_else(|| name.strip_prefix("sem.faketime_sem_"))?;
-            number.parse::<u32>().ok()
-        });
-        if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
-            let _ = fs::remove_file(entry.path()); // or it is somebody else's
-        }
-    }
-}
-
 /// How long it may take until it listens.
 const TO_START: Duration = Duration::from_secs(60);
 /// How long it may take to stop.
 const TO_STOP: Duration = Duration::from_secs(15);
-
-/// Whether a shop can be started with a clock that is wrong: whether `faketime` is installed.
-pub(crate) fn can_skew_clocks() -> bool {
-    std::process::Command::new("faketime").arg("--version").output().is_ok_and(|output| output.status.success())
-}
 
 /// A running instance, or nginx; ends when dropped.
 pub struct ShopProcess {
@@ -61,7 +44,7 @@ pub struct ShopProcess {
 }
 
 /// What it was started with.
-struct Start {
+pub(super) struct Start {
     loadtest: PathBuf,
     name: &'static str,
     args: Vec<String>,
@@ -93,18 +76,8 @@ impl ShopProcess {
         ShopProcess::run(Start::new(loadtest, "mutant", args, log)).await
     }
 
-    /// Starts nginx in front of instances, for the lab.
-    ///
-    /// # Errors
-    /// It is not installed, or does not start.
-    pub async fn nginx(loadtest: &Path, instances: &[SocketAddr], log: PathBuf) -> anyhow::Result<Self> {
-        let nginx = ["nginx", "--while-stdin-is-open", "--as-lab"].map(str::to_owned);
-        let args = nginx.into_iter().chain(instances.iter().map(SocketAddr::to_string)).collect();
-        ShopProcess::run(Start { kill_on_drop: false, ..Start::new(loadtest, "nginx", args, log) }).await
-    }
-
     /// Starts it on a port of its own, and on another one if a stranger takes that in between.
-    async fn run(start: Start) -> anyhow::Result<Self> {
+    pub(super) async fn run(start: Start) -> anyhow::Result<Self> {
         for attempt in 1.. {
             let port = Port::take()?;
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number()));
@@ -190,14 +163,19 @@ impl ShopProcess {
 }
 
 impl Start {
-    fn new(loadtest: &Path, name: &'static str, args: Vec<String>, log: PathBuf) -> Start {
+    pub(super) fn new(loadtest: &Path, name: &'static str, args: Vec<String>, log: PathBuf) -> Start {
         Start { loadtest: loadtest.into(), name, args, log, kill_on_drop: true, clock: None }
+    }
+
+    /// It ends when its standard input is closed, and is not killed.
+    pub(super) fn and_let_it_end_itself(self) -> Start {
+        Start { kill_on_drop: false, ..self }
     }
 
     /// The program, on a machine whose clock may be wrong. Time that passes is measured right all the same.
     fn program(&self) -> Command {
         let Some(by) = self.clock else { return Command::new(&self.loadtest) };
-        remove_leftovers_of_faketime();
+        faketime::remove_leftovers();
         let mut program = Command::new("faketime");
         program.args(["-f", by]).arg(&self.loadtest);
         program

@@ -9,7 +9,7 @@ use crate::support::{
 };
 use loadtest::{
     buyer::client::{Connection, Reply},
-    lab::shop_process::{ShopProcess, remove_leftovers_of_faketime},
+    lab::{faketime, shop_process::ShopProcess},
     version::Version,
 };
 use v1_naive::shop::sales::{Sale, now_ms};
@@ -74,7 +74,7 @@ fn minute_of_the_day(reply: &Reply) -> i64 {
 /// An instance on a machine whose clock is so much off.
 async fn at_another_time(sale: &Production, offset: &str) -> ShopProcess {
     assert!(Command::new("faketime").arg("--version").output().is_ok(), "faketime is not installed: make test does");
-    remove_leftovers_of_faketime();
+    faketime::remove_leftovers();
     let program: PathBuf = sale.lab.folder.path().join(format!("at{offset}"));
     let real = sale.lab.loadtest.display();
     // Time that passes is not touched.

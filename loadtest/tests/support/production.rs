@@ -13,7 +13,7 @@ use loadtest::{
     },
     lab::{
         Backend, FreshDatabase, Lab,
-        servers::{Server, Services},
+        servers::{Server, Services, nginx},
         shop_process::ShopProcess,
         stores::Stores,
     },
@@ -127,7 +127,7 @@ impl Production {
     pub async fn nginx(&self, shops: &[&ShopProcess]) -> ShopProcess {
         let instances: Vec<SocketAddr> = shops.iter().map(|shop| shop.address).collect();
         let log = self.lab.folder.path().join("nginx.log");
-        ShopProcess::nginx(&self.lab.loadtest, &instances, log).await.unwrap()
+        nginx::in_front_of(&self.lab.loadtest, &instances, log).await.unwrap()
     }
 
     /// Kills a server, and RabbitMQ not before it has the queues on disk: it would lose them, and no test is about that.

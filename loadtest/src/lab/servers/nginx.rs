@@ -3,7 +3,7 @@ use std::{
     io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr},
     os::unix::process::CommandExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
 };
 
@@ -16,6 +16,7 @@ use super::{
     process::{Process, connect, private_folder},
     programs::folder_of,
 };
+use crate::lab::shop_process::{ShopProcess, Start};
 
 /// The file that chapter 6 is deployed with.
 const SETTINGS: &str = include_str!("../../../../v6-production/deploy/nginx.conf");
@@ -79,6 +80,17 @@ impl Nginx {
     pub fn url(&self) -> &Url {
         &self.process.url
     }
+}
+
+/// Starts it in front of instances, for the lab, on a port of its own. It is started as a shop is, by a process that stops it when
+/// this one ends. Its log goes to `log`.
+///
+/// # Errors
+/// It is not installed, or does not start.
+pub async fn in_front_of(loadtest: &Path, instances: &[SocketAddr], log: PathBuf) -> anyhow::Result<ShopProcess> {
+    let nginx = ["nginx", "--while-stdin-is-open", "--as-lab"].map(str::to_owned);
+    let args = nginx.into_iter().chain(instances.iter().map(SocketAddr::to_string)).collect();
+    ShopProcess::run(Start::new(loadtest, "nginx", args, log).and_let_it_end_itself()).await
 }
 
 /// What it answers without asking a shop.
