@@ -42,10 +42,8 @@ const LONG_ENOUGH: Duration = Duration::from_millis(500);
 /// The shop does not start or goes away, a server fails, or the version has nothing that the scenario could attack.
 pub async fn run(lab: &Lab, plan: &Plan, progress: Progress) -> anyhow::Result<Run> {
     plan.check()?;
-    let calibration = match plan.scenario {
-        Scenario::Flood => calibration::capacity(lab).await?,
-        _ => Calibration::default(),
-    };
+    let is_flood = plan.scenario == Scenario::Flood;
+    let calibration = if is_flood { calibration::capacity(lab).await? } else { Calibration::default() };
     let mut deployment = Deployment::build(lab, plan).await?;
     let watched = watch_play(lab, plan, &mut deployment, calibration, progress).await;
     // Stopped before the audit: whoever was given up by a buyer may still be writing.
@@ -103,9 +101,9 @@ async fn watch_play(
         Some(nginx) => Some(observe::edge(nginx, &addresses).await?),
         None => None,
     };
-    let counters = match plan.scenario {
-        Scenario::Restart => BTreeMap::new(), // they died with the process that counted
-        _ => since(&before.counters, observe::counters(&addresses).await?),
+    let counters = match plan.scenario == Scenario::Restart {
+        true => BTreeMap::new(), // they died with the process that counted
+        false => since(&before.counters, observe::counters(&addresses).await?),
     };
     let statements = before.statements.zip(statements).map(|(before, after)| after - before);
     let is_bottleneck = !lab.shares_process && generator_share > GENERATOR_SHARE;

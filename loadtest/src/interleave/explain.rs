@@ -36,7 +36,7 @@ fn line(step: &Step, before: &[Step]) -> Option<String> {
             Some(sold) => format!("{buyer}'s {shown} goes on, and reads what was left: sold {sold}."),
             None => format!("{buyer}'s {shown} goes on."),
         },
-        _ => return None,
+        (Event::Done, None | Some(Mark::StaleRead), None) => return None,
     })
 }
 

@@ -185,7 +185,7 @@ impl Play<'_> {
             let circle = still.circle.iter().find(|wait| wait.0 == n).map(|wait| &wait.1);
             let waits = match &still.places[n] {
                 Place::Waits(_, by) => Some(by),
-                _ => circle,
+                Place::Held(_) | Place::Finished(_) => circle,
             };
             // Who closes a circle is seen to wait, too, though it may be over by now.
             if let Some(by) = waits {

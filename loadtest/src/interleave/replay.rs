@@ -103,7 +103,7 @@ impl<'a, T: Iterator<Item = (usize, &'a Turn)>> Follow<T> {
     fn left_over(&mut self, scene: &Scene) -> anyhow::Result<usize> {
         let held = |(n, place): (usize, &Place)| match place {
             Place::Held(word) => Some((n, format!("{} at {word}", letter(n)))),
-            _ => None,
+            Place::Waits(..) | Place::Finished(_) => None,
         };
         let held: Vec<_> = scene.places.iter().enumerate().filter_map(held).collect();
         let names = held.iter().map(|(_, at)| at.as_str()).collect::<Vec<_>>().join(", ");

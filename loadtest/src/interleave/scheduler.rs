@@ -66,7 +66,7 @@ impl Subject {
         match self.version {
             Version::V2 => args.push("--lock-timeout-ms=60000"),
             Version::V3 => args.extend(["--backoff-base-ms=1", "--backoff-cap-ms=1"]),
-            _ => {}
+            Version::V1 | Version::V4 | Version::V5 | Version::V6 => {}
         }
         let args = args.into_iter().map(str::to_owned);
         args.chain(self.variant.iter().map(|variant| format!("--variant={variant}"))).collect()

@@ -60,7 +60,7 @@ pub async fn again(scheduler: &Scheduler, order: &[String]) -> anyhow::Result<Pl
         let step = next.next().map(String::as_str).unwrap_or_default();
         let held = |(n, place): (usize, &Place)| match place {
             Place::Held(word) if format!("{} {word}", super::step::letter(n)) == step => Some(n),
-            _ => None,
+            Place::Held(_) | Place::Waits(..) | Place::Finished(_) => None,
         };
         let found = scene.places.iter().enumerate().find_map(held);
         found.ok_or_else(|| anyhow::anyhow!("it leads elsewhere at `{step}`"))

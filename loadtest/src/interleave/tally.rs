@@ -156,11 +156,11 @@ impl Played {
     pub fn outcome(&self) -> String {
         let audit = &self.audit;
         let told: Vec<_> = self.told.iter().map(|(buyer, told)| format!("{buyer} was told {told}")).collect();
-        let end = match audit {
-            _ if audit.oversold > 0 => format!("oversold by {}", audit.oversold),
-            _ if audit.undersold > 0 => format!("{} left, though a buyer was refused", audit.undersold),
-            _ if self.is_broken() => "not as it has to be".into(),
-            _ => "nothing oversold".into(),
+        let end = match self.is_broken() {
+            true if audit.oversold > 0 => format!("oversold by {}", audit.oversold),
+            true if audit.undersold > 0 => format!("{} left, though a buyer was refused", audit.undersold),
+            true => "not as it has to be".into(),
+            false => "nothing oversold".into(),
         };
         let s = if audit.orders == 1 { "" } else { "s" };
         format!("{}; {} order{s}, `sold` says {}: {end}", told.join(", "), audit.orders, audit.sold)

@@ -101,8 +101,10 @@ impl Buyer {
     async fn get(&mut self, path: &str) -> Result<Reply, Answer> {
         let link = Link::new(Method::GET, path).map_err(|_| Answer::Unknown)?;
         let reply = self.patiently(&link).await.ok_or(Answer::Unknown)?;
+        if reply.status.is_success() {
+            return Ok(reply);
+        }
         match understand(&reply) {
-            _ if reply.status.is_success() => Ok(reply),
             Next::Told(answer) => Err(answer),
             Next::Follow(_) => Err(Answer::Unknown),
         }

@@ -186,7 +186,7 @@ async fn a_rabbitmq_that_blocks_publishers_is_named_and_waited_for_on_the_same_c
     let host = Host::start(&sale, &[]).await;
     let order_id = sells(&host.shop, 1).await;
     confirms(&host.shop, 1, order_id).await;
-    block_in_place(|| services.block(Server::RabbitMq, true)).unwrap();
+    block_in_place(|| services.block_rabbitmq(true)).unwrap();
     let mut orders = Vec::new();
     for buyer in 2..=4 {
         orders.push((buyer, sells(&host.shop, buyer).await)); // the sale goes on
@@ -200,7 +200,7 @@ async fn a_rabbitmq_that_blocks_publishers_is_named_and_waited_for_on_the_same_c
         assert!(now <= open + 1, "connections pile up: {open} and {now} {:?} later", began.elapsed());
         assert!(readiness(&host.shop).await.contains("RabbitMQ"));
     }
-    block_in_place(|| services.block(Server::RabbitMq, false)).unwrap();
+    block_in_place(|| services.block_rabbitmq(false)).unwrap();
     for (buyer, order_id) in orders {
         confirms(&host.shop, buyer, order_id).await;
     }

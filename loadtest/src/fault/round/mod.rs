@@ -274,7 +274,7 @@ async fn conclude(
         seed: plan.seed,
         verdict: match &money {
             Some(money) if !money.is_sound() => Verdict::Broken,
-            _ => strike.judge(fault, plan.stock, &audit),
+            Some(_) | None => strike.judge(fault, plan.stock, &audit),
         },
         strike,
         audit,

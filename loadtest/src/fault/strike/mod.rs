@@ -90,8 +90,8 @@ impl Fault {
     pub(super) async fn strike(self, target: &mut Target<'_>) -> anyhow::Result<()> {
         match self {
             RedisKilled => target.kill(&[Server::Redis]),
-            RedisEmptied => target.kill_and_damage(Services::empty),
-            RedisCut => target.kill_and_damage(Services::cut),
+            RedisEmptied => target.kill_and_damage(Services::empty_redis),
+            RedisCut => target.kill_and_damage(Services::cut_redis),
             RabbitMqKilled => target.kill(&[Server::RabbitMq]),
             PostgresKilled => target.kill(&[Server::Postgres]),
             RedisAndRabbitMqKilled => target.kill(&[Server::RabbitMq, Server::Redis]),

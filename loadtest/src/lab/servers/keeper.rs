@@ -13,7 +13,7 @@ use tokio::{
     task::block_in_place,
 };
 
-use super::{Answer, Order, Server, process::Process};
+use super::{Answer, Order, Server, process::Process, rabbitmq, redis};
 
 type Processes = HashMap<Server, Process>;
 
@@ -68,27 +68,24 @@ fn start(servers: &[Server], folder: &Path) -> anyhow::Result<Processes> {
 }
 
 fn obey(processes: &mut Processes, order: &str) -> anyhow::Result<Answer> {
-    let order: Order = serde_json::from_str(order)?;
-    let (Order::Kill(server)
-    | Order::StartAgain(server)
-    | Order::Empty(server)
-    | Order::Cut(server)
-    | Order::Bytes(server)
-    | Order::Block(server)
-    | Order::Unblock(server)
-    | Order::HasOnDisk(server, _)) = order;
-    let process = processes.get_mut(&server).with_context(|| format!("{server} is not one of these servers"))?;
-    match order {
-        Order::Kill(_) => process.kill()?,
-        Order::StartAgain(_) => process.start_again()?,
-        Order::Empty(server) => server.empty(process.folder_at_rest()?)?,
-        Order::Cut(server) => server.cut(process.folder_at_rest()?)?,
-        Order::Bytes(server) => return Ok(Answer::Bytes(server.bytes(process.folder_at_rest()?)?)),
-        Order::Block(server) => server.block(process, true)?,
-        Order::Unblock(server) => server.block(process, false)?,
-        Order::HasOnDisk(server, queue) => return Ok(Answer::Is(server.has_on_disk(process.folder(), &queue)?)),
+    match serde_json::from_str(order)? {
+        Order::Kill(server) => of(processes, server)?.kill()?,
+        Order::StartAgain(server) => of(processes, server)?.start_again()?,
+        Order::EmptyRedis => redis::empty(of(processes, Server::Redis)?.folder_at_rest()?)?,
+        Order::CutRedis => redis::cut(of(processes, Server::Redis)?.folder_at_rest()?)?,
+        Order::RedisBytes => {
+            return Ok(Answer::Bytes(redis::bytes(of(processes, Server::Redis)?.folder_at_rest()?)?));
+        }
+        Order::BlockRabbitMq(block) => rabbitmq::block(of(processes, Server::RabbitMq)?, block)?,
+        Order::HasOnDisk(queue) => {
+            return Ok(Answer::Is(rabbitmq::has_on_disk(of(processes, Server::RabbitMq)?.folder(), &queue)?));
+        }
     }
     Ok(Answer::Done)
+}
+
+fn of(processes: &mut Processes, server: Server) -> anyhow::Result<&mut Process> {
+    processes.get_mut(&server).with_context(|| format!("{server} is not one of these servers"))
 }
 
 fn say(answer: &Answer) -> anyhow::Result<()> {

@@ -57,12 +57,11 @@ pub struct Services {
 enum Order {
     Kill(Server),
     StartAgain(Server),
-    Empty(Server),
-    Cut(Server),
-    Bytes(Server),
-    Block(Server),
-    Unblock(Server),
-    HasOnDisk(Server, String),
+    EmptyRedis,
+    CutRedis,
+    RedisBytes,
+    BlockRabbitMq(bool),
+    HasOnDisk(String),
 }
 
 /// What the keeper says, once when it starts and once for every order: a line of JSON on its standard output.
@@ -126,33 +125,33 @@ impl Services {
         self.order(&Order::StartAgain(server))
     }
 
-    /// Removes the data of a server that was killed, as if its disk were lost. Only of Redis: chapter 6 can do without what
-    /// it holds, and without no other.
+    /// Removes the data of a Redis that was killed, as if its disk were lost. Chapter 6 can do without what Redis holds, and without
+    /// the data of no other server.
     ///
     /// # Errors
-    /// It is not Redis, or it still runs.
-    pub fn empty(&mut self, server: Server) -> anyhow::Result<()> {
-        self.order(&Order::Empty(server))
+    /// Redis is not one of these, or it still runs.
+    pub fn empty_redis(&mut self) -> anyhow::Result<()> {
+        self.order(&Order::EmptyRedis)
     }
 
-    /// Cuts off the last third of what a server that was killed has written since its log was last rewritten, as if that had
-    /// not reached the disk. Only of Redis.
+    /// Cuts off the last third of what a Redis that was killed has written since its log was last rewritten, as if that had not
+    /// reached the disk.
     ///
     /// # Errors
-    /// It is not Redis, it still runs, or it has written nothing.
-    pub fn cut(&mut self, server: Server) -> anyhow::Result<()> {
-        self.order(&Order::Cut(server))
+    /// Redis is not one of these, it still runs, or it has written nothing.
+    pub fn cut_redis(&mut self) -> anyhow::Result<()> {
+        self.order(&Order::CutRedis)
     }
 
-    /// Bytes of data that a server that was killed will start with. Only of Redis.
+    /// Bytes of data that a Redis that was killed will start with.
     ///
     /// # Errors
-    /// It is not Redis, or it still runs.
-    pub fn bytes(&mut self, server: Server) -> anyhow::Result<u64> {
-        match self.ask(&Order::Bytes(server))? {
-            Answer::Bytes(bytes) => Ok(bytes),
-            _ => bail!("the keeper of the servers was asked for bytes"),
-        }
+    /// Redis is not one of these, or it still runs.
+    pub fn redis_bytes(&mut self) -> anyhow::Result<u64> {
+        let Answer::Bytes(bytes) = self.ask(&Order::RedisBytes)? else {
+            bail!("the keeper of the servers was asked for bytes")
+        };
+        Ok(bytes)
     }
 
     /// Whether RabbitMQ has a quorum queue on disk. It confirms one up to two seconds earlier; killed then, it loses the queue, or
@@ -161,19 +160,19 @@ impl Services {
     /// # Errors
     /// RabbitMQ is not one of these.
     pub fn has_on_disk(&mut self, queue: &str) -> anyhow::Result<bool> {
-        match self.ask(&Order::HasOnDisk(Server::RabbitMq, queue.into()))? {
-            Answer::Is(on_disk) => Ok(on_disk),
-            _ => bail!("the keeper of the servers was asked for a queue"),
-        }
+        let Answer::Is(on_disk) = self.ask(&Order::HasOnDisk(queue.into()))? else {
+            bail!("the keeper of the servers was asked for a queue")
+        };
+        Ok(on_disk)
     }
 
-    /// Has a server that runs take no more messages, as it does when its memory is full; `block` false lets it take them
-    /// again. Only of RabbitMQ. Blocks.
+    /// Has a RabbitMQ that runs take no more messages, as it does when its memory is full; `block` false lets it take them again.
+    /// Blocks.
     ///
     /// # Errors
-    /// It is not RabbitMQ, or it does not run.
-    pub fn block(&mut self, server: Server, block: bool) -> anyhow::Result<()> {
-        self.order(&if block { Order::Block(server) } else { Order::Unblock(server) })
+    /// RabbitMQ is not one of these, or it does not run.
+    pub fn block_rabbitmq(&mut self, block: bool) -> anyhow::Result<()> {
+        self.order(&Order::BlockRabbitMq(block))
     }
 
     fn order(&mut self, order: &Order) -> anyhow::Result<()> {

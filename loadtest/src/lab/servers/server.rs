@@ -3,7 +3,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
@@ -76,46 +76,6 @@ impl Server {
             Server::Redis => redis::start(&programs, folder),
             Server::RabbitMq => rabbitmq::start(&programs, folder),
             Server::Provider => provider::start(folder),
-        }
-    }
-
-    /// Removes its data from `folder`.
-    pub(super) fn empty(self, folder: &Path) -> anyhow::Result<()> {
-        match self {
-            Server::Redis => redis::empty(folder),
-            _ => bail!("{self} keeps its data: only Redis may lose it"),
-        }
-    }
-
-    /// Has it take no more messages, or take them again.
-    pub(super) fn block(self, process: &Process, block: bool) -> anyhow::Result<()> {
-        match self {
-            Server::RabbitMq => rabbitmq::block(process, block),
-            _ => bail!("{self} has no publishers"),
-        }
-    }
-
-    /// Whether it has a quorum queue on disk in `folder`.
-    pub(super) fn has_on_disk(self, folder: &Path, queue: &str) -> anyhow::Result<bool> {
-        match self {
-            Server::RabbitMq => Ok(rabbitmq::has_on_disk(folder, queue)?),
-            _ => bail!("{self} has no queues"),
-        }
-    }
-
-    /// Cuts the end of its log in `folder` off.
-    pub(super) fn cut(self, folder: &Path) -> anyhow::Result<()> {
-        match self {
-            Server::Redis => redis::cut(folder),
-            _ => bail!("{self} keeps its data: only Redis may lose it"),
-        }
-    }
-
-    /// Bytes of its data in `folder`.
-    pub(super) fn bytes(self, folder: &Path) -> anyhow::Result<u64> {
-        match self {
-            Server::Redis => redis::bytes(folder),
-            _ => bail!("{self} keeps its data: only Redis may lose it"),
         }
     }
 }
