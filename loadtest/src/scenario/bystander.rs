@@ -4,7 +4,7 @@ use sqlx::AnyPool;
 use tokio::{sync::watch, task::JoinHandle, time::sleep};
 use v1_naive::shop::sales::Sale;
 
-use super::{Stage, plan::Plan, rules::Rules};
+use super::{Stage, calibration::PLENTY, plan::Plan, rules::Rules};
 use crate::{
     buyer::open_loop::{Coming, Visitors, Visits},
     lab::observe,
@@ -23,16 +23,12 @@ pub const STARVES: f64 = 5.0;
 const SLOW_ALONE_MS: f64 = 1000.0;
 /// The share of bystanders who have to get a unit. Below it there is no p99: the hundredth buyer waits for ever.
 const SERVED: f64 = 0.99;
-/// More than bystanders can buy.
-const PLENTY: i64 = 1_000_000;
 /// Ids from the first bystander alone to the first one beside the stampede: more than can come.
 const FAR_APART: i64 = 1_000_000;
 /// Bystanders a second.
 const RATE: f64 = 100.0;
-/// Connections they may have open.
+/// Connections they may have open: those who come alone have gone when the crowd comes.
 const CONNECTIONS: usize = 2000;
-/// Sockets that they need at the same time: those who come alone have gone when the crowd comes.
-pub const SOCKETS: usize = CONNECTIONS;
 /// How long they have had the page open when they click.
 const READS: Duration = Duration::from_secs(1);
 /// They stay until they know.

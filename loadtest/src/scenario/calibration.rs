@@ -20,7 +20,7 @@ use crate::{
 
 /// Database connections of the shop: a shop that can do little is flooded by little, and the generator has room.
 pub const POOL: u32 = 1;
-/// Units of a sale in a flood: more than anybody can buy, so that every purchase that gets through is work.
+/// Units of a sale that is about time: more than anybody can buy, so that every purchase that gets through is work.
 pub const PLENTY: i64 = 1_000_000;
 /// How many ask at once to find out.
 const ASKING: usize = 32;

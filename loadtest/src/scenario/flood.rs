@@ -34,8 +34,6 @@ const CLIENTS: [Ipv4Addr; 4] = [
 const CONNECTIONS: usize = 2000;
 /// Connections the honest buyers may have open.
 const HONEST_CONNECTIONS: usize = 500;
-/// Both.
-pub const SOCKETS: usize = CONNECTIONS + HONEST_CONNECTIONS;
 /// Honest buyers a second at most, and as a share of what the shop can do: alone they are well served.
 const HONEST: f64 = 100.0;
 const HONEST_SHARE: f64 = 0.2;

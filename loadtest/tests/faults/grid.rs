@@ -12,7 +12,8 @@ use crate::support::{
     SALE, eventually,
     liar::{self, Lie},
     loadtest,
-    production::{Production, own, reservation, sells, shared},
+    production::{Production, own, shared},
+    requests::{reservation, sells},
 };
 use loadtest::{
     buyer::progress::Progress,

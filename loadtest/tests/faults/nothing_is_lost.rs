@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use crate::support::{
     SALE, eventually, loadtest,
-    production::{
-        Production, address, becomes, click, counter, log_in, order, own, purchase, queued, reservation, sells, shared,
-    },
+    production::{Production, own, shared},
     proxy::Proxy,
+    requests::{address, becomes, click, counter, log_in, order, purchase, queued, reservation, sells},
 };
 use clap::ValueEnum;
 use lapin::options::QueueDeleteOptions;

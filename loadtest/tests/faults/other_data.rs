@@ -6,7 +6,8 @@ use std::process::Command;
 use crate::support::{
     SALE, assert_problem, eventually, loadtest,
     orders::{confirmed, heard, watch},
-    production::{Production, becomes, click, counter, operate, order, own, queued, sells, shared},
+    production::{Production, operate, own, shared},
+    requests::{becomes, click, counter, order, queued, sells},
 };
 use loadtest::{
     buyer::client::Connection,

@@ -3,7 +3,8 @@
 
 use crate::support::{
     SALE, eventually,
-    production::{Production, becomes, click, counter, operate, queued, sells, shared},
+    production::{Production, operate, shared},
+    requests::{becomes, click, counter, queued, sells},
 };
 use futures_util::StreamExt;
 use loadtest::{buyer::client::Connection, fault::network::Network, lab::servers::Server};

@@ -5,9 +5,8 @@ use std::process::Command;
 use crate::support::{
     SALE, assert_problem, eventually, loadtest,
     orders::{confirmed, heard, watch},
-    production::{
-        Production, address, becomes, buy_at, click, counter, log_in, order, own, purchase, queued, sells, shared,
-    },
+    production::{Production, own, shared},
+    requests::{address, becomes, buy_at, click, counter, log_in, order, purchase, queued, sells},
 };
 use lapin::options::QueueDeclareOptions;
 use loadtest::buyer::client::Connection;
@@ -73,7 +72,7 @@ async fn what_sql_knows_redis_knows_again() {
     sale.operate(&["deny", "3"], &[]).await;
     let expired = confirmed(&shop, 2).await;
     let bought_by_2 = address(shop.address, SALE, &log_in(shop.address, 2).await).await.unwrap(); // never used
-    sqlx::query("update orders set pay_by = 0 where id = $1").bind(expired).execute(&sale.pool).await.unwrap();
+    sale.expire_order(expired).await;
     eventually("its unit is back", async || sale.orders("expired").await == 1).await;
     sale.settles_at(1).await;
 

@@ -4,7 +4,8 @@
 use crate::support::{
     SALE, assert_problem, eventually,
     orders::confirmed,
-    production::{Production, address, becomes, buy_at, click, counter, log_in, own, queued, request, sells, shared},
+    production::{Production, own, shared},
+    requests::{address, becomes, buy_at, click, counter, log_in, queued, readyz, sells},
 };
 use loadtest::{
     buyer::client::Connection,
@@ -28,12 +29,6 @@ impl Production {
     }
 }
 
-/// `/readyz` in one line.
-async fn readiness(shop: std::net::SocketAddr) -> String {
-    let reply = request(shop, "GET /readyz", &[], "").await;
-    format!("{} {}", reply.status.as_u16(), String::from_utf8_lossy(&reply.body))
-}
-
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn orders_wait_for_a_database_that_is_read_only() {
@@ -54,7 +49,7 @@ async fn orders_wait_for_a_database_that_is_read_only() {
     .await;
     assert_eq!(counter(worker.address, "dead_lettered_total ").await, 0, "it is not the messages' fault");
     eventually("the worker is not ready", async || {
-        let readiness = readiness(worker.address).await;
+        let readiness = readyz(worker.address).await;
         readiness.starts_with("503") && readiness.contains("PostgreSQL")
     })
     .await;
@@ -64,7 +59,7 @@ async fn orders_wait_for_a_database_that_is_read_only() {
         becomes(&mut connection, buyer, order_id, "confirmed").await;
     }
     assert_eq!((sale.orders("failed").await, sale.stores.messages("parked").await.unwrap()), (0, 0));
-    eventually("it is ready", async || readiness(worker.address).await.starts_with("200")).await;
+    eventually("it is ready", async || readyz(worker.address).await.starts_with("200")).await;
     sale.settles_at(4).await;
 }
 
@@ -84,7 +79,7 @@ async fn a_redis_that_was_demoted_refuses_and_its_successor_sells() {
     let refused = click(&mut Connection::open(shop.address).await.unwrap(), 2).await;
     assert_problem(&refused, 503, "overloaded");
     eventually("it is not ready", async || {
-        let readiness = readiness(shop.address).await;
+        let readiness = readyz(shop.address).await;
         readiness.starts_with("503") && readiness.contains("Redis")
     })
     .await;

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use crate::support::{
     SALE,
-    production::{Production, address, click, log_in, queued, request, shared},
+    production::{Production, shared},
+    requests::{address, click, log_in, queued, request},
     wire::{exchange, raw},
 };
 use loadtest::{

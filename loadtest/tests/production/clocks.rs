@@ -5,7 +5,8 @@ use std::{path::PathBuf, process::Command};
 use crate::support::{
     SALE, assert_problem, eventually, executable, json,
     orders::{GOOD, pay},
-    production::{Production, address, becomes, buy_at, log_in, purchase, queued, request, shared},
+    production::{Production, shared},
+    requests::{address, becomes, buy_at, log_in, purchase, queued, request},
 };
 use loadtest::{
     buyer::client::{Connection, Reply},

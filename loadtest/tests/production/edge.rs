@@ -5,7 +5,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use crate::support::{
     SALE, assert_problem, eventually, json, lab, loadtest,
     orders::{heard, open, watch},
-    production::{Production, click, counter, log_in, order, queued, request, shared},
+    production::{Production, shared},
+    requests::{click, counter, log_in, order, queued, request},
     wire::exchange,
 };
 use hyper::{Method, StatusCode};

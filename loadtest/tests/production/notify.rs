@@ -2,7 +2,8 @@
 
 use crate::support::{
     orders::{GOOD, confirmed, heard, open, pay, watch},
-    production::{Production, click, log_in, queued, shared},
+    production::{Production, shared},
+    requests::{click, log_in, queued},
 };
 use loadtest::buyer::client::Connection;
 
@@ -36,7 +37,7 @@ async fn a_buyer_hears_what_becomes_of_the_order_at_any_instance() {
     let unpaid = confirmed(&api, 2902).await;
     let mut socket = watch(&other, 2902, unpaid).await.unwrap();
     assert_eq!(heard(&mut socket).await, "confirmed");
-    sqlx::query("update orders set pay_by = 0 where id = $1").bind(unpaid).execute(&sale.pool).await.unwrap();
+    sale.expire_order(unpaid).await;
     let mut told = "confirmed".to_owned();
     while told == "confirmed" {
         told = heard(&mut socket).await; // once more, perhaps: that we changed `pay_by` is news, too

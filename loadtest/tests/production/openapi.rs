@@ -4,7 +4,8 @@ use crate::support::{
     SALE, json as body_of,
     openapi::Document,
     orders::{DECLINED, GOOD, card, confirmed},
-    production::{Production, log_in, request, shared},
+    production::{Production, shared},
+    requests::{log_in, request},
 };
 use loadtest::{
     buyer::client::{Reply, home},

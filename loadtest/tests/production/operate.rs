@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use crate::support::{
     assert_problem, eventually, json,
     orders::{GOOD, pay},
-    production::{Production, becomes, click, counter, own, queued, request, shared},
+    production::{Production, own, shared},
+    requests::{becomes, click, counter, queued, request},
 };
 use loadtest::{buyer::client::Connection, lab::servers::Server};
 use serde_json::Value;
@@ -161,7 +162,7 @@ async fn an_order_can_be_followed_through_the_logs() {
         orders.push(order_id);
     }
     assert_eq!(pay(&nginx, 8201, orders[0], Some("a"), GOOD).await.status, 200);
-    sqlx::query("update orders set pay_by = 0 where id = $1").bind(orders[1]).execute(&sale.pool).await.unwrap();
+    sale.expire_order(orders[1]).await;
     for (order_id, stations) in [
         (orders[0], vec!["reserved", "relayed", "confirmed", "payment"]),
         (orders[1], vec!["reserved", "relayed", "confirmed", "expired", "given back"]),

@@ -2,7 +2,8 @@
 
 use crate::support::{
     SALE, assert_problem, eventually, json,
-    production::{Production, buy_at, log_in, queued, request, shared},
+    production::{Production, shared},
+    requests::{buy_at, log_in, queued, request},
 };
 use loadtest::{
     buyer::{
@@ -142,7 +143,7 @@ async fn a_puzzle_is_good_for_one_purchase_at_all_instances_together() {
     queued(&buy_at(other.address, &address, &ada, None).await);
     sale.settles_at(1).await;
     assert_problem(&buy_at(one.address, &address, &ada, None).await, 404, "wrong-path");
-    sqlx::query("update orders set pay_by = 0").execute(&sale.pool).await.unwrap();
+    sale.expire().await;
     eventually("the unit is back", async || sale.held().await.is_empty()).await;
     assert_eq!(given(&answer(&one, &ada, &href, &right).await), address);
     assert_problem(&buy_at(one.address, &address, &ada, None).await, 404, "wrong-path");

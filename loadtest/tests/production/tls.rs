@@ -4,7 +4,8 @@ use std::{net::SocketAddr, process::Stdio, sync::Arc};
 
 use crate::support::{
     loadtest,
-    production::{Production, becomes, click, queued, shared},
+    production::{Production, shared},
+    requests::{becomes, click, queued},
 };
 use loadtest::{buyer::client::Connection, lab::servers::Server};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};

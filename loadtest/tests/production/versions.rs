@@ -2,7 +2,8 @@
 
 use crate::support::{
     SALE, assert_problem, eventually,
-    production::{Production, becomes, click, queued, request, shared},
+    production::{Production, shared},
+    requests::{becomes, click, queued, request},
 };
 use lapin::BasicProperties;
 use loadtest::buyer::client::Connection;

@@ -1,12 +1,16 @@
 //! The payment provider of a test.
 
 use loadtest::{
-    lab::servers::{Server, Services},
+    lab::{
+        servers::{Server, Services},
+        shop_process::ShopProcess,
+    },
     provider::{Callbacks, Does, Remote, Standing, Step, Switches},
+    verdict::money::{self, Money},
 };
 use url::Url;
 
-use super::{eventually, loadtest, production::Production};
+use super::{SALE, eventually, loadtest, production::Production};
 
 /// A card whose bank decides later that it is good.
 pub const PENDING: &str = "4000 0000 0000 0119";
@@ -76,5 +80,30 @@ impl Production {
         let owed = "select count(*) from payments where owes is not null";
         let settled = async || sqlx::query_scalar::<_, i64>(owed).fetch_one(&self.pool).await.unwrap() == 0;
         eventually("no payment owes anything", settled).await;
+    }
+
+    /// What the audit of money says, whatever buyers were told.
+    pub async fn money(&self, remote: &Remote) -> Money {
+        let entries = remote.entries().await.unwrap();
+        let ours: Vec<_> =
+            entries.into_iter().filter(|one| one.reference.starts_with(&self.stores.namespace)).collect();
+        money::audit(&ours, &money::orders(&self.pool, SALE).await.unwrap(), &[])
+    }
+
+    /// An instance whose provider is this one.
+    pub async fn with(&self, provider: &Provider, further: &[&str]) -> ShopProcess {
+        self.instance_with(&self.args_with(Server::Provider, &provider.url, further)).await
+    }
+
+    /// The order's row.
+    pub async fn row(&self, order_id: i64) -> (String, Option<String>) {
+        let query = "select status, reason from orders where id = $1";
+        sqlx::query_as(query).bind(order_id).fetch_one(&self.pool).await.unwrap()
+    }
+
+    /// Waits until the order has this status, for this reason.
+    pub async fn is(&self, order_id: i64, status: &str, reason: Option<&str>) {
+        let expected = (status.to_owned(), reason.map(str::to_owned));
+        eventually(&format!("{expected:?}"), async || self.row(order_id).await == expected).await;
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use loadtest::buyer::client::Reply;
 use serde_json::{Value, json};
 
-use super::production::request;
+use super::requests::request;
 
 /// The document.
 pub struct Document(pub Value);
