@@ -1,5 +1,7 @@
 //! The room the runs happen in: the database server, a fresh database for each run, a folder for what is written.
 
+/// Where a lab's databases are.
+mod backend;
 /// Where the shops keep their rows.
 pub mod database;
 /// What a run has for itself: a database, keys and queues, shops.
@@ -22,14 +24,15 @@ pub mod stores;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use sqlx::{AnyPool, AssertSqlSafe, any::AnyPoolOptions};
+use sqlx::{AnyPool, AssertSqlSafe};
 use tempfile::TempDir;
 use tokio::sync::{Mutex, OnceCell};
 use url::Url;
-use v1_naive::shop::config::{redacted, sqlite_url};
+use v1_naive::shop::config::sqlite_url;
 
+pub use self::{backend::Backend, database::FreshDatabase};
 use self::{
-    database::Database,
+    database::{Database, connect},
     servers::{
         Server::{Provider, RabbitMq, Redis},
         Services,
@@ -39,34 +42,6 @@ use self::{
 use crate::version::Version;
 
 const POSTGRES: servers::Server = servers::Server::Postgres;
-
-/// Where the shops keep their rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Backend {
-    /// A file, embedded in the shop.
-    Sqlite,
-    /// A private server, started for the run.
-    Postgres,
-    /// Somebody's server; each run has a database of its own there.
-    Server(Url),
-}
-
-impl std::str::FromStr for Backend {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "sqlite" => Ok(Backend::Sqlite),
-            // Set for a shop, most likely. Runs have files of their own and leave that one alone.
-            url if url.starts_with("sqlite:") => Ok(Backend::Sqlite),
-            "postgres" => Ok(Backend::Postgres),
-            url if url.starts_with("postgres") => {
-                url.parse().map(Backend::Server).map_err(|_| "that is not a postgres:// URL".into())
-            }
-            _ => Err("takes sqlite, postgres, or the postgres:// URL of a server".into()),
-        }
-    }
-}
 
 /// What a program of ours needs to run shops.
 pub struct Lab {
@@ -107,15 +82,6 @@ struct Server {
     admin: AnyPool,
     /// Ours, or somebody's.
     private: Option<Services>,
-}
-
-/// A database that nobody has used yet.
-pub struct FreshDatabase {
-    /// For the shop.
-    pub url: Url,
-    /// Which.
-    pub kind: Database,
-    name: String,
 }
 
 impl Lab {
@@ -278,30 +244,7 @@ impl Lab {
     }
 }
 
-impl FreshDatabase {
-    /// Its name on the server.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// A small pool of our own, beside the shop's.
-    ///
-    /// # Errors
-    /// The database does not answer.
-    pub async fn connect(&self) -> anyhow::Result<AnyPool> {
-        connect(&self.url).await
-    }
-}
-
 /// Where somebody's server is.
 fn given(server: servers::Server) -> Option<String> {
     std::env::var(server.variable()).ok()
-}
-
-async fn connect(url: &Url) -> anyhow::Result<AnyPool> {
-    let options = AnyPoolOptions::new().max_connections(2).acquire_timeout(std::time::Duration::from_secs(10));
-    let Ok(pool) = options.connect(url.as_str()).await else {
-        bail!("no database at {}; `cargo loadtest services` starts one", redacted(url));
-    };
-    Ok(pool)
 }
