@@ -85,11 +85,11 @@ pub enum Fault {
     /// RabbitMQ and Redis are killed; Redis is started again at once, RabbitMQ five seconds later
     #[value(name = "redis-and-rabbitmq-killed")]
     #[serde(rename = "redis-and-rabbitmq-killed")]
-    RedisAndRabbitMqKilled,
+    RedisRabbitKilled,
     /// RabbitMQ and PostgreSQL are killed, and started again one after the other: first PostgreSQL
     #[value(name = "postgres-and-rabbitmq-killed")]
     #[serde(rename = "postgres-and-rabbitmq-killed")]
-    PostgresAndRabbitMqKilled,
+    PostgresRabbitKilled,
     /// An instance is killed (kill -9) in the middle of a payment, and started again: before or after the card is authorised or
     /// charged, in turn
     PaymentKilled,
@@ -100,36 +100,16 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Whether reservations can be lost that no other server knows of, so that `queued` may end in `failed`.
+    /// Whether reservations can be lost that no other server knows of, so that `queued` may end in `failed`. A killed Redis loses none:
+    /// the operating system still has what it has written.
     pub fn loses_reservations(self) -> bool {
+        use Fault::*;
         match self {
-            Fault::RedisFlushed
-            | Fault::RedisEmptied
-            | Fault::RedisCut
-            | Fault::RedisFailback
-            | Fault::LeaderLost
-            | Fault::LeaderStopped => true,
-            Fault::RedisKilled
-            | Fault::RabbitMqKilled
-            | Fault::PostgresKilled
-            | Fault::InstanceKilled
-            | Fault::InstanceStopped
-            | Fault::WorkerLost
-            | Fault::WorkerStopped
-            | Fault::PostgresSilent
-            | Fault::PostgresReadonly
-            | Fault::RedisSilent
-            | Fault::RedisDemoted
-            | Fault::RabbitMqSilent
-            | Fault::RabbitMqBlocked
-            | Fault::OutboxTorn
-            | Fault::ClockSkewed
-            // The operating system still has what a killed Redis has written.
-            | Fault::RedisAndRabbitMqKilled
-            | Fault::PostgresAndRabbitMqKilled
-            | Fault::PaymentKilled
-            | Fault::ProviderSilent
-            | Fault::ProviderLate => false,
+            RedisFlushed | RedisEmptied | RedisCut | RedisFailback | LeaderLost | LeaderStopped => true,
+            RedisKilled | RabbitMqKilled | PostgresKilled | InstanceKilled | InstanceStopped | WorkerLost
+            | WorkerStopped | PostgresSilent | PostgresReadonly | RedisSilent | RedisDemoted | RabbitMqSilent
+            | RabbitMqBlocked | OutboxTorn | ClockSkewed | RedisRabbitKilled | PostgresRabbitKilled | PaymentKilled
+            | ProviderSilent | ProviderLate => false,
         }
     }
 
@@ -140,33 +120,15 @@ impl Fault {
 
     /// Whether each instance needs a network of its own to each server, to be silent or to hold a request.
     fn needs_links(self) -> bool {
+        use Fault::*;
         match self {
-            Fault::LeaderLost
-            | Fault::WorkerLost
-            | Fault::WorkerStopped
-            | Fault::PostgresSilent
-            | Fault::RedisSilent
-            | Fault::RabbitMqSilent
-            | Fault::OutboxTorn => true,
-            Fault::RedisKilled
-            | Fault::RedisFlushed
-            | Fault::RedisEmptied
-            | Fault::RedisCut
-            | Fault::RabbitMqKilled
-            | Fault::PostgresKilled
-            | Fault::InstanceKilled
-            | Fault::InstanceStopped
-            | Fault::LeaderStopped
-            | Fault::PostgresReadonly
-            | Fault::RedisDemoted
-            | Fault::RedisFailback
-            | Fault::RabbitMqBlocked
-            | Fault::ClockSkewed
-            | Fault::RedisAndRabbitMqKilled
-            | Fault::PostgresAndRabbitMqKilled
-            | Fault::PaymentKilled
-            | Fault::ProviderSilent
-            | Fault::ProviderLate => false,
+            LeaderLost | WorkerLost | WorkerStopped | PostgresSilent | RedisSilent | RabbitMqSilent | OutboxTorn => {
+                true
+            }
+            RedisKilled | RedisFlushed | RedisEmptied | RedisCut | RabbitMqKilled | PostgresKilled | InstanceKilled
+            | InstanceStopped | LeaderStopped | PostgresReadonly | RedisDemoted | RedisFailback | RabbitMqBlocked
+            | ClockSkewed | RedisRabbitKilled | PostgresRabbitKilled | PaymentKilled | ProviderSilent
+            | ProviderLate => false,
         }
     }
 

@@ -53,16 +53,8 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
     };
     let tries = at_once(CONNECTIONS, script);
     let ((history, requests), beside) = tokio::try_join!(tries, buy_beside(stage.shops, open, start))?;
-    Ok(Played {
-        sales: vec![early, late, open],
-        requests: requests + beside.requests,
-        elapsed: start.elapsed(),
-        measure: Some(Measure::none_of("orders outside the window", bought(&history))),
-        demand: beside.demand(),
-        honest: Some(beside.served()),
-        history: history.into_iter().chain(beside.history).collect(),
-        ..Played::default()
-    })
+    let measure = Measure::none_of("orders outside the window", bought(&history));
+    Ok(beside.played(history, requests, start, vec![early, late, open], measure))
 }
 
 /// A script that does not wait for the opening.

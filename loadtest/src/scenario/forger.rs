@@ -74,16 +74,8 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
     let taken = tried.iter().filter(taken).count();
     let what = if with_sessions { "addresses and sessions" } else { "addresses" };
     let what = format!("forged {what} taken, of {}", thousands(forged as i64));
-    Ok(Played {
-        sales: vec![sale_id],
-        requests: requests + beside.requests,
-        elapsed: start.elapsed(),
-        measure: Some(Measure::none_of(&what, taken)),
-        demand: beside.demand(),
-        honest: Some(beside.served()),
-        history: tried.into_iter().map(|(_, told)| told).chain(beside.history).collect(),
-        ..Played::default()
-    })
+    let history = tried.into_iter().map(|(_, told)| told).collect();
+    Ok(beside.played(history, requests, start, vec![sale_id], Measure::none_of(&what, taken)))
 }
 
 /// How a forged path is refused, and a forged session.

@@ -26,24 +26,15 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
     let sale_id = stage.sale;
     stage.put_up(&[Sale::open(sale_id, stage.plan.stock)]).await?;
     let start = Instant::now();
-    let ((history, mut requests), beside) =
+    let ((history, requests), beside) =
         tokio::try_join!(script(stage, start), buy_beside(stage.shops, sale_id, start))?;
-    requests += beside.requests;
     let units = bought(&history);
     // Who has one already is refused by SQL, unless something before it knows.
     let refused_by_sql = if stage.stores.is_none() { told(&history, "limit-reached") } else { 0 };
     let in_sql = units + refused_by_sql;
     let quiet = in_sql as f64 <= (history.len() as f64 * AS_FAR_AS_SQL).max(1.0);
-    Ok(Played {
-        sales: vec![sale_id],
-        requests,
-        elapsed: start.elapsed(),
-        measure: Some(Measure::new("units that one buyer got", units as f64, units <= 1 && quiet)),
-        demand: beside.demand(),
-        honest: Some(beside.served()),
-        history: history.into_iter().chain(beside.history).collect(),
-        ..Played::default()
-    })
+    let measure = Measure::new("units that one buyer got", units as f64, units <= 1 && quiet);
+    Ok(beside.played(history, requests, start, vec![sale_id], measure))
 }
 
 /// The scalper's tries, one after the other. Several at once would take each other's addresses to buy at away.

@@ -35,8 +35,7 @@ async fn orders_wait_for_a_database_that_is_read_only() {
     let sale = Production::new(shared(), 10).await;
     let (shop, worker) = (sale.instance(&["--role", "api"]).await, sale.instance(&["--role", "worker"]).await);
     let mut connection = Connection::open(shop.address).await.unwrap();
-    let first = queued(&click(&mut connection, 1).await);
-    becomes(&mut connection, 1, first, "confirmed").await;
+    confirmed(&shop, 1).await;
 
     sale.read_only("on").await;
     let mut orders = Vec::new();
@@ -117,8 +116,7 @@ async fn an_expiry_between_two_looks_leaves_units_for_all() {
     let worker = sale.instance(&["--role", "worker"]).await;
     let mut connection = Connection::open(api.address).await.unwrap();
     for buyer in 1..=3 {
-        let order_id = queued(&click(&mut connection, buyer).await);
-        becomes(&mut connection, buyer, order_id, "confirmed").await;
+        confirmed(&api, buyer).await;
     }
     worker.stop().await;
     let mut addresses = Vec::new();

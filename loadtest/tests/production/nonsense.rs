@@ -3,19 +3,17 @@
 use crate::support::{
     SALE,
     openapi::Document,
+    orders::confirmed,
     production::{Production, shared},
-    requests::{address, becomes, click, log_in, queued, request},
+    requests::{address, log_in, request},
 };
-use loadtest::buyer::client::Connection;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn nonsense_is_refused_and_changes_nothing() {
     let sale = Production::new(shared(), 5).await;
     let shop = sale.instance(&["--body-limit", "1000"]).await;
-    let mut connection = Connection::open(shop.address).await.unwrap();
-    let order_id = queued(&click(&mut connection, 1101).await);
-    becomes(&mut connection, 1101, order_id, "confirmed").await;
+    let order_id = confirmed(&shop, 1101).await;
     let (mine, others) = (log_in(shop.address, 1101).await, log_in(shop.address, 1102).await);
     let (mine, others) = (mine.as_str(), others.as_str());
     sale.settles_at(1).await;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::support::{
     assert_problem, eventually, json,
-    orders::{GOOD, pay},
+    orders::{GOOD, confirmed, pay},
     production::{Production, own, shared},
     requests::{becomes, click, counter, queued, request},
 };
@@ -154,12 +154,9 @@ async fn an_order_can_be_followed_through_the_logs() {
     let api = sale.instance(&[&args[..], &["api"]].concat()).await;
     let worker = sale.instance(&[&args[..], &["worker"]].concat()).await;
     let nginx = sale.nginx(&[&api]).await;
-    let mut connection = Connection::open(nginx.address).await.unwrap();
     let mut orders = Vec::new();
     for buyer in [8201, 8202] {
-        let order_id = queued(&click(&mut connection, buyer).await);
-        becomes(&mut connection, buyer, order_id, "confirmed").await;
-        orders.push(order_id);
+        orders.push(confirmed(&nginx, buyer).await);
     }
     assert_eq!(pay(&nginx, 8201, orders[0], Some("a"), GOOD).await.status, 200);
     sale.expire_order(orders[1]).await;

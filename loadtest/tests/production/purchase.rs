@@ -4,6 +4,7 @@ use std::process::Command;
 
 use crate::support::{
     HOUR, SALE, assert_problem, eventually, json, link, loadtest,
+    orders::confirmed,
     production::{Production, shared},
     requests::{address, becomes, buy_at, click, counter, log_in, order, purchase, queued},
 };
@@ -19,8 +20,7 @@ async fn units_are_sold_exactly_and_every_store_agrees() {
     let shop = sale.instance(&[]).await;
     let mut connection = Connection::open(shop.address).await.unwrap();
     for buyer in 1..=3 {
-        let order_id = queued(&click(&mut connection, buyer).await);
-        becomes(&mut connection, buyer, order_id, "confirmed").await;
+        confirmed(&shop, buyer).await;
         if buyer == 1 {
             assert_problem(&click(&mut connection, buyer).await, 409, "limit-reached");
         }

@@ -58,10 +58,7 @@ impl Production {
     /// What the provider has done for this shop with each authorisation, in order: a line for each.
     pub async fn movements(&self, remote: &Remote) -> Vec<Vec<Standing>> {
         let mut authorisations: Vec<(String, Vec<Standing>)> = Vec::new();
-        for entry in remote.entries().await.unwrap() {
-            if !entry.reference.starts_with(&self.stores.namespace) {
-                continue;
-            }
+        for entry in remote.entries_of(&self.stores.namespace).await.unwrap() {
             match authorisations.iter_mut().find(|(reference, _)| *reference == entry.reference) {
                 Some((_, states)) => states.push(entry.state),
                 None => authorisations.push((entry.reference, vec![entry.state])),
@@ -84,9 +81,7 @@ impl Production {
 
     /// What the audit of money says, whatever buyers were told.
     pub async fn money(&self, remote: &Remote) -> Money {
-        let entries = remote.entries().await.unwrap();
-        let ours: Vec<_> =
-            entries.into_iter().filter(|one| one.reference.starts_with(&self.stores.namespace)).collect();
+        let ours = remote.entries_of(&self.stores.namespace).await.unwrap();
         money::audit(&ours, &money::orders(&self.pool, SALE).await.unwrap(), &[])
     }
 

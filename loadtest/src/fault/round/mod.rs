@@ -257,8 +257,7 @@ async fn conclude(
     let mut ledger = Ledger::read(&deployment.pool, deployment.stores.as_ref(), &[SALE]).await?;
     let money = match &deployment.stores {
         Some(stores) if fault.is_about_money() => {
-            let entries = Remote::new(&stores.provider).entries().await?;
-            let ours: Vec<_> = entries.into_iter().filter(|one| one.reference.starts_with(&stores.namespace)).collect();
+            let ours = Remote::new(&stores.provider).entries_of(&stores.namespace).await?;
             Some(money::audit(&ours, &money::orders(&deployment.pool, SALE).await?, heard))
         }
         _ => None,

@@ -25,9 +25,9 @@ pub(super) use self::target::Target;
 use self::target::{LOOK_EVERY, TO_BE_IN_PLACE};
 use super::Fault::{
     self, ClockSkewed, InstanceKilled, InstanceStopped, LeaderLost, LeaderStopped, OutboxTorn, PaymentKilled,
-    PostgresAndRabbitMqKilled, PostgresKilled, PostgresReadonly, PostgresSilent, ProviderLate, ProviderSilent,
-    RabbitMqBlocked, RabbitMqKilled, RabbitMqSilent, RedisAndRabbitMqKilled, RedisCut, RedisDemoted, RedisEmptied,
-    RedisFailback, RedisFlushed, RedisKilled, RedisSilent, WorkerLost, WorkerStopped,
+    PostgresKilled, PostgresRabbitKilled, PostgresReadonly, PostgresSilent, ProviderLate, ProviderSilent,
+    RabbitMqBlocked, RabbitMqKilled, RabbitMqSilent, RedisCut, RedisDemoted, RedisEmptied, RedisFailback, RedisFlushed,
+    RedisKilled, RedisRabbitKilled, RedisSilent, WorkerLost, WorkerStopped,
 };
 use crate::lab::servers::{Server, Services};
 
@@ -38,7 +38,7 @@ impl Fault {
     /// Sees to it that the fault is the one that is meant.
     pub(super) async fn prepare(self, target: &mut Target<'_>) -> anyhow::Result<()> {
         match self {
-            RabbitMqKilled | RedisAndRabbitMqKilled | PostgresAndRabbitMqKilled => target.wait_for_queues().await?,
+            RabbitMqKilled | RedisRabbitKilled | PostgresRabbitKilled => target.wait_for_queues().await?,
             // So that what is cut off is of this sale, and not of all that was sold on this Redis.
             RedisCut => target.rewrite_log().await?,
             RedisFailback => target.attach_replica().await?,
@@ -61,26 +61,10 @@ impl Fault {
             }
             OutboxTorn => target.hold_reads().await,
             RedisFailback => target.outrun_replica().await?,
-            RedisKilled
-            | RedisFlushed
-            | RedisEmptied
-            | RedisCut
-            | RabbitMqKilled
-            | PostgresKilled
-            | InstanceKilled
-            | InstanceStopped
-            | PostgresSilent
-            | PostgresReadonly
-            | RedisSilent
-            | RedisDemoted
-            | RabbitMqSilent
-            | RabbitMqBlocked
-            | ClockSkewed
-            | RedisAndRabbitMqKilled
-            | PostgresAndRabbitMqKilled
-            | PaymentKilled
-            | ProviderSilent
-            | ProviderLate => {}
+            RedisKilled | RedisFlushed | RedisEmptied | RedisCut | RabbitMqKilled | PostgresKilled | InstanceKilled
+            | InstanceStopped | PostgresSilent | PostgresReadonly | RedisSilent | RedisDemoted | RabbitMqSilent
+            | RabbitMqBlocked | ClockSkewed | RedisRabbitKilled | PostgresRabbitKilled | PaymentKilled
+            | ProviderSilent | ProviderLate => {}
         }
         target.let_next_in();
         Ok(())
@@ -94,8 +78,8 @@ impl Fault {
             RedisCut => target.kill_and_damage(Services::cut_redis),
             RabbitMqKilled => target.kill(&[Server::RabbitMq]),
             PostgresKilled => target.kill(&[Server::Postgres]),
-            RedisAndRabbitMqKilled => target.kill(&[Server::RabbitMq, Server::Redis]),
-            PostgresAndRabbitMqKilled => target.kill(&[Server::RabbitMq, Server::Postgres]),
+            RedisRabbitKilled => target.kill(&[Server::RabbitMq, Server::Redis]),
+            PostgresRabbitKilled => target.kill(&[Server::RabbitMq, Server::Postgres]),
             RedisFlushed => target.flush().await,
             InstanceKilled => target.shops[0].kill().await,
             InstanceStopped => {
@@ -147,10 +131,8 @@ impl Fault {
             RedisCut => target.is_away(Server::Redis).await? && target.is_shorter()?,
             RabbitMqKilled => target.is_away(Server::RabbitMq).await?,
             PostgresKilled => target.is_away(Server::Postgres).await?,
-            RedisAndRabbitMqKilled => target.is_away(Server::Redis).await? && target.is_away(Server::RabbitMq).await?,
-            PostgresAndRabbitMqKilled => {
-                target.is_away(Server::Postgres).await? && target.is_away(Server::RabbitMq).await?
-            }
+            RedisRabbitKilled => target.is_away(Server::Redis).await? && target.is_away(Server::RabbitMq).await?,
+            PostgresRabbitKilled => target.is_away(Server::Postgres).await? && target.is_away(Server::RabbitMq).await?,
             RedisFlushed => target.is_another_epoch().await?,
             InstanceKilled | InstanceStopped => target.has_stopped().await?,
             LeaderLost => target.left_sessions(false).await? && target.is_another_epoch().await?,
@@ -179,12 +161,12 @@ impl Fault {
             RedisKilled | RedisEmptied | RedisCut => target.start(Server::Redis),
             RabbitMqKilled => target.start(Server::RabbitMq),
             PostgresKilled => target.start(Server::Postgres),
-            RedisAndRabbitMqKilled => {
+            RedisRabbitKilled => {
                 target.start(Server::Redis)?;
                 sleep(A_WHILE).await;
                 target.start(Server::RabbitMq)
             }
-            PostgresAndRabbitMqKilled => {
+            PostgresRabbitKilled => {
                 target.start(Server::Postgres)?;
                 target.start(Server::RabbitMq)
             }
@@ -223,28 +205,10 @@ impl Fault {
         match self {
             LeaderLost | WorkerLost => target.start_lost().await.map(Some),
             LeaderStopped | WorkerStopped => target.thaw().map(Some),
-            RedisKilled
-            | RedisFlushed
-            | RedisEmptied
-            | RedisCut
-            | RabbitMqKilled
-            | PostgresKilled
-            | InstanceKilled
-            | InstanceStopped
-            | PostgresSilent
-            | PostgresReadonly
-            | RedisSilent
-            | RedisDemoted
-            | RedisFailback
-            | RabbitMqSilent
-            | RabbitMqBlocked
-            | OutboxTorn
-            | ClockSkewed
-            | RedisAndRabbitMqKilled
-            | PostgresAndRabbitMqKilled
-            | PaymentKilled
-            | ProviderSilent
-            | ProviderLate => Ok(None),
+            RedisKilled | RedisFlushed | RedisEmptied | RedisCut | RabbitMqKilled | PostgresKilled | InstanceKilled
+            | InstanceStopped | PostgresSilent | PostgresReadonly | RedisSilent | RedisDemoted | RedisFailback
+            | RabbitMqSilent | RabbitMqBlocked | OutboxTorn | ClockSkewed | RedisRabbitKilled
+            | PostgresRabbitKilled | PaymentKilled | ProviderSilent | ProviderLate => Ok(None),
         }
     }
 }

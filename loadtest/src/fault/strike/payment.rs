@@ -58,9 +58,7 @@ impl Target<'_> {
 
     /// Whether a payment of this shop waits for its bank.
     pub(super) async fn a_bank_thinks(&self) -> anyhow::Result<bool> {
-        let entries = self.provider().entries().await?;
-        Ok(entries
-            .iter()
-            .any(|entry| entry.state == Standing::Pending && entry.reference.starts_with(&self.stores.namespace)))
+        let entries = self.provider().entries_of(&self.stores.namespace).await?;
+        Ok(entries.iter().any(|entry| entry.state == Standing::Pending))
     }
 }
