@@ -1,3 +1,5 @@
+//! Whether the visitors of an open loop came as planned.
+
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,5 @@
+//! All buyers at once.
+
 use std::{
     net::SocketAddr,
     sync::{

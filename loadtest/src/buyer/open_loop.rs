@@ -1,3 +1,5 @@
+//! Buyers who come at a rate, whether or not the last one was served.
+
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},

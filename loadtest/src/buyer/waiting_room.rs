@@ -1,3 +1,5 @@
+//! Who is in the queue.
+
 use std::{collections::BTreeMap, net::SocketAddr, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use tokio::{

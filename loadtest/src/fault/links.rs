@@ -1,3 +1,5 @@
+//! The networks between an instance and its servers.
+
 use anyhow::Context;
 
 use super::network::Network;

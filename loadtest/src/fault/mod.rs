@@ -1,19 +1,14 @@
 //! What may break under chapter 6 in the middle of a sale, and what the sale is worth afterwards.
 //!
 //! To follow one fault, read `round` and from there `strike` (what is done, is it in place, what undoes it), `probe` (who
-//! asks meanwhile) and `figures` (what came of it). A new fault is a member of `Fault`; the compiler names the rest.
+//! asks meanwhile) and `record::faults` (what came of it). `network` is a network that can fail, `links` are those between one instance and
+//! its servers. A new fault is a member of `Fault`; the compiler names the rest.
 
-/// The networks between an instance and its servers.
 mod links;
-/// A network that can fail.
 pub mod network;
-/// Buyers who ask while something is broken, and afterwards.
 mod probe;
-/// Whether a grid can go on in a file.
 pub mod resume;
-/// One sale, and one fault in the middle of it.
 mod round;
-/// What is done, whether it worked, and what undoes it.
 mod strike;
 /// The table of faults.
 pub mod table;

@@ -1,3 +1,5 @@
+//! Buyers who ask while something is broken, and afterwards.
+
 use std::{
     net::SocketAddr,
     sync::{

@@ -1,3 +1,5 @@
+//! Whether a grid of faults can go on in a file.
+
 use anyhow::{bail, ensure};
 
 use crate::{

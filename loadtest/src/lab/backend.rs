@@ -1,3 +1,5 @@
+//! Where a lab's databases are.
+
 use std::str::FromStr;
 
 use url::Url;

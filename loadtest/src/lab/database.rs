@@ -1,3 +1,5 @@
+//! Where the shops keep their rows.
+
 use std::{fmt, time::Duration};
 
 use anyhow::bail;

@@ -1,24 +1,17 @@
 //! The room the runs happen in: the database server, a fresh database for each run, a folder for what is written.
+//!
+//! `servers` are private ones. `database` and `stores` are what a run has on them, `shop_process` is a shop, and `deployment` all of
+//! that for one run. `observe` looks at it from outside. `machine`, `open_files` and `faketime` are about the machine itself.
 
-/// Where a lab's databases are.
 mod backend;
-/// Where the shops keep their rows.
 pub mod database;
-/// What a run has for itself: a database, keys and queues, shops.
 pub(crate) mod deployment;
-/// Clocks that are wrong.
 pub mod faketime;
-/// Where a run happens.
 pub mod machine;
-/// What database and shops say of themselves.
 pub mod observe;
-/// Room for many connections.
 pub mod open_files;
-/// Private servers.
 pub mod servers;
-/// Shops as child processes.
 pub mod shop_process;
-/// Redis and the queue.
 pub mod stores;
 
 use std::path::PathBuf;

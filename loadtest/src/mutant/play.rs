@@ -1,3 +1,5 @@
+//! Plays every mutant in every scenario.
+
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};

@@ -1,3 +1,5 @@
+//! The payment provider, as the lab sees it.
+
 use std::collections::HashMap;
 
 use anyhow::{Context, ensure};

@@ -1,3 +1,5 @@
+//! How much a small shop can do.
+
 use serde::{Deserialize, Serialize};
 
 use crate::text::thousands;

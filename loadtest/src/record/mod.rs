@@ -1,16 +1,12 @@
-//! What is written to a file, and read again: data only.
+//! What is written to a file, and read again: data, and a sentence that `says` what a run came to.
+//!
+//! Every file is a `file::File` of some figures: of runs, `faults`, `interleavings`, or mutants.
 
-/// How much a small shop can do.
 mod calibration;
-/// What came of faults.
 pub mod faults;
-/// Files of figures.
 pub mod file;
-/// What came of orders of events.
 pub mod interleavings;
-/// What was run, and what came of it.
 mod run;
-/// A run in a sentence.
 mod says;
 
 pub use self::{

@@ -1,3 +1,5 @@
+//! A run in a sentence.
+
 use super::run::{Bystander, Edge, Flood, HonestBuyers, Reservations, Run};
 use crate::text::thousands;
 

@@ -1,3 +1,5 @@
+//! Buyers of another sale beside a stampede.
+
 use std::time::Duration;
 
 use sqlx::AnyPool;

@@ -1,3 +1,5 @@
+//! Measures how much a small shop can do.
+
 use std::{
     net::SocketAddr,
     sync::OnceLock,

@@ -1,3 +1,5 @@
+//! A script that does not wait for the opening.
+
 use std::time::Instant;
 
 use v1_naive::shop::sales::{Sale, now_ms};

@@ -1,3 +1,5 @@
+//! Five times more than the shop can do, from a few clients.
+
 use std::{net::Ipv4Addr, time::Duration};
 
 use tokio::{sync::watch, time::sleep};

@@ -1,3 +1,5 @@
+//! Addresses to buy at that nobody gave out.
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};

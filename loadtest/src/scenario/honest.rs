@@ -1,3 +1,5 @@
+//! Buyers who only want one unit, beside an attack.
+
 use std::{
     net::SocketAddr,
     time::{Duration, Instant},

@@ -3,35 +3,20 @@
 //! `name` has them all. Each has a file with all that is particular about it: what is played, and its `Rules` (plan, sockets,
 //! arguments for the shop, figure). `plan` is what is to be run, `planning` fills it in, `stage` is where it is played.
 
-/// Buyers of another sale beside a stampede.
 pub mod bystander;
-/// Measures how much a small shop can do.
 pub mod calibration;
-/// A script that does not wait for the opening.
 pub mod early_bird;
-/// Five times more than the shop can do, from a few clients.
 pub mod flood;
-/// Addresses to buy at that nobody gave out.
 pub mod forger;
-/// Buyers who only want one unit, beside an attack.
 mod honest;
-/// The scenarios by name.
 mod name;
-/// Fifty honest buyers behind one address.
 pub mod office;
-/// What is to be run.
 pub mod plan;
-/// Plans as the book has them.
 mod planning;
-/// The shop killed in the middle.
 pub mod restart;
-/// What is particular about a scenario.
 mod rules;
-/// One buyer who wants everything.
 pub mod scalper;
-/// Where a scenario is played, and what was played.
 mod stage;
-/// All buyers at once.
 pub mod stampede;
 
 use self::rules::Rules;

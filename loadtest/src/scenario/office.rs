@@ -1,3 +1,5 @@
+//! Fifty honest buyers behind one address.
+
 use std::{net::Ipv4Addr, time::Duration};
 
 use futures_util::future::join_all;

@@ -1,3 +1,5 @@
+//! The shop killed in the middle.
+
 use anyhow::ensure;
 use tokio::sync::watch;
 

@@ -1,3 +1,5 @@
+//! What is particular about a scenario.
+
 use std::time::Duration;
 
 use super::plan::Plan;

@@ -1,3 +1,5 @@
+//! One buyer who wants everything.
+
 use std::{net::Ipv4Addr, time::Instant};
 
 use v1_naive::shop::sales::Sale;

@@ -1,3 +1,5 @@
+//! All buyers at once.
+
 use anyhow::{Context, ensure};
 use tokio::sync::watch;
 use v1_naive::shop::sales::Sale;

@@ -1,8 +1,6 @@
 //! The network between an instance and a server, as a proxy that can go silent, refuse, delay and cut.
 
-/// Its connections, and what is done with their bytes.
 mod pipe;
-/// What is to be done with them.
 mod rules;
 
 use std::{

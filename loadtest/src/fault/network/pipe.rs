@@ -1,3 +1,5 @@
+//! The connections of a network, and what is done with their bytes.
+
 use std::{
     io,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering::SeqCst},

@@ -1,3 +1,5 @@
+//! One sale, and one fault in the middle of it.
+
 use std::{
     net::SocketAddr,
     path::Path,

@@ -1,11 +1,8 @@
 //! What is known of each buyer's wire, and of the buyer at its end: one value that all of them write and the scheduler
 //! watches. It wakes when anything changes, so nobody has to sleep.
 
-/// Messages of PostgreSQL's protocol.
 mod frames;
-/// The held wire.
 pub(super) mod proxy;
-/// What a statement is called, reads and writes.
 pub mod statement;
 
 use tokio::sync::watch;

@@ -1,3 +1,5 @@
+//! The keeper of the private servers: the other end of the pipe.
+
 use std::{
     collections::HashMap,
     io::{self, Write},

@@ -6,29 +6,17 @@
 //! This file is our end of the pipe, `keeper` the other one. `process` is what the servers have in common, and
 //! `port` keeps two of them from being given the same port.
 
-/// The keeper's side of the pipe.
 pub mod keeper;
-/// The edge of chapter 6.
 pub mod nginx;
-/// Not as root.
 mod owner;
-/// Which port a server gets.
 pub mod port;
-/// A database in a folder.
 mod postgres;
-/// A server's process, whichever it is.
 mod process;
-/// Where its programs are.
 mod programs;
-/// This program as a payment provider.
 mod provider;
-/// A message queue in a folder.
 mod rabbitmq;
-/// A store in memory with its log in a folder.
 mod redis;
-/// Which servers there are.
 mod server;
-/// Who is whose child.
 mod tree;
 
 use std::{

@@ -1,3 +1,5 @@
+//! nginx, the edge of chapter 6.
+
 use std::{
     fs,
     io::{self, Read, Write},

@@ -1,3 +1,5 @@
+//! Which port a server gets.
+
 use std::{
     fs,
     io::{self, ErrorKind},

@@ -1,3 +1,5 @@
+//! PostgreSQL: a database in a folder.
+
 use std::{
     fs,
     io::{self, Read, Write},

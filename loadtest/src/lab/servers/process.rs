@@ -1,3 +1,5 @@
+//! A server's process, whichever it is.
+
 use std::{
     fs::{DirBuilder, File, OpenOptions},
     io,

@@ -1,3 +1,5 @@
+//! This program as a payment provider.
+
 use std::{
     env,
     io::{self, Read, Write},

@@ -1,3 +1,5 @@
+//! RabbitMQ: a message queue in a folder.
+
 use std::{
     fs::{self, Permissions},
     io::{self, Read, Write},

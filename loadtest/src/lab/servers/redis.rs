@@ -1,3 +1,5 @@
+//! Redis: a store in memory with its log in a folder.
+
 use std::{
     fs::{self, OpenOptions},
     io::{self, Read, Write},

@@ -1,3 +1,5 @@
+//! Which servers there are.
+
 use std::{
     fmt,
     path::{Path, PathBuf},

@@ -1,3 +1,5 @@
+//! Which process is whose child.
+
 use std::{fs, time::Duration};
 
 use nix::{

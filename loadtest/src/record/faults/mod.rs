@@ -1,3 +1,5 @@
+//! What came of faults.
+
 use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
