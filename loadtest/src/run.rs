@@ -16,9 +16,7 @@ use crate::{
         observe,
     },
     record::{Calibration, Edge, Latencies, Run},
-    scenario::{
-        Played, Scenario, Stage, calibration, early_bird, flood, forger, office, plan::Plan, scalper, stampede,
-    },
+    scenario::{self, Played, Scenario, Stage, calibration, plan::Plan, stampede},
     verdict::{
         Verdict,
         audit::audit_for,
@@ -80,17 +78,8 @@ async fn watch_play(
     let stores = stores.as_ref();
     let stage = Stage { shops: &doors, pool, database: &database.url, stores, plan, sale: FIRST_SALE };
     let mut before = Baseline::take(lab, database, &addresses).await;
-    let played = match plan.scenario {
-        Scenario::Flood => flood::play(&stage, calibration, plan.lasts).await?,
-        Scenario::Scalper => scalper::play(&stage).await?,
-        Scenario::EarlyBird => early_bird::play(&stage).await?,
-        Scenario::Forger => forger::play(&stage).await?,
-        Scenario::Office => office::play(&stage).await?,
-        Scenario::Stampede | Scenario::Bystander | Scenario::TwoInstances | Scenario::Restart => {
-            let at_barrier = async || before = Baseline::take(lab, database, &addresses).await;
-            stampede::play(lab, &stage, database, shops, progress, at_barrier).await?
-        }
-    };
+    let at_barrier = async || before = Baseline::take(lab, database, &addresses).await;
+    let played = scenario::play(lab, &stage, database, shops, calibration, progress, at_barrier).await?;
     let seconds = before.at.elapsed().as_secs_f64();
     let generator_share = (processor_seconds() - before.processor) / seconds / cores();
     if let Some(stores) = stores {

@@ -24,7 +24,12 @@ pub use self::{
     name::{SCENARIOS, Scenario},
     stage::{Played, Stage},
 };
-use crate::{record::Run, version::Version};
+use crate::{
+    buyer::progress::Progress,
+    lab::{FreshDatabase, Lab, shop_process::ShopProcess},
+    record::{Calibration, Run},
+    version::Version,
+};
 
 impl Scenario {
     /// What is particular about it.
@@ -45,6 +50,31 @@ impl Scenario {
     /// What else a version's shop has to be told.
     pub fn shop_args(self, version: Version) -> Vec<&'static str> {
         self.rules().shop_args(version)
+    }
+}
+
+/// Plays the scenario of the stage's plan. Of a crowd, `at_barrier` is called before the first of them buys.
+///
+/// # Errors
+/// A server's, or a shop's that does not answer, goes away or does not come back.
+pub(crate) async fn play(
+    lab: &Lab,
+    stage: &Stage<'_>,
+    database: &FreshDatabase,
+    shops: &mut [ShopProcess],
+    calibration: Calibration,
+    progress: Progress,
+    at_barrier: impl AsyncFnOnce(),
+) -> anyhow::Result<Played> {
+    match stage.plan.scenario {
+        Scenario::Flood => flood::play(stage, calibration, stage.plan.lasts).await,
+        Scenario::Scalper => scalper::play(stage).await,
+        Scenario::EarlyBird => early_bird::play(stage).await,
+        Scenario::Forger => forger::play(stage).await,
+        Scenario::Office => office::play(stage).await,
+        Scenario::Stampede | Scenario::Bystander | Scenario::TwoInstances | Scenario::Restart => {
+            stampede::play(lab, stage, database, shops, progress, at_barrier).await
+        }
     }
 }
 
