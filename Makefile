@@ -9,7 +9,7 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: ## the oversell reproduction over all versions
-	@cargo run --release -p v1-naive --example oversell
+	@cargo run --profile quick -p v1-naive --example oversell
 	@$(MAKE) --no-print-directory services
 	@cargo loadtest demo
 

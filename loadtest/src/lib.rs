@@ -8,7 +8,7 @@
 //! 4. [`verdict`]: what buyers were told, what the database holds, and what was promised. [`record`]: what is written to a file.
 //! 5. [`fault`]: servers that die under chapter 6. [`interleave`]: every order of events. [`mutant`]: shops that are wrong, to test
 //!    the checks. [`provider`]: who takes chapter 6's money.
-//! 6. [`matrix`], [`table`], [`report`], [`text`]: how results are shown.
+//! 6. [`render`]: how results are shown. [`matrix`]: versions against scenarios.
 
 pub mod buyer;
 pub mod fault;
@@ -18,10 +18,8 @@ pub mod matrix;
 pub mod mutant;
 pub mod provider;
 pub mod record;
-pub mod report;
+pub mod render;
 pub mod run;
 pub mod scenario;
-pub mod table;
-pub mod text;
 pub mod verdict;
 pub mod version;

@@ -1,10 +1,5 @@
 //! The table of what holds and what breaks: a row per version, a column per scenario.
 
-use std::fmt::Write;
-
-use anstream::println;
-use anstyle::{AnsiColor, Style};
-
 use crate::{
     record::{Record, Run},
     scenario::{SCENARIOS, plan::Plan},
@@ -29,14 +24,6 @@ impl Cell {
     /// Whether the version had promised otherwise.
     pub fn is_wrong(&self) -> bool {
         self.verdict == Verdict::NotAsPromised
-    }
-
-    fn color(&self) -> AnsiColor {
-        match (&self.verdict, self.held) {
-            (Verdict::Invalid(_), _) => AnsiColor::Yellow,
-            (_, true) => AnsiColor::Green,
-            (_, false) => AnsiColor::Red,
-        }
     }
 }
 
@@ -83,61 +70,6 @@ fn cell(run: &Run) -> Cell {
         (false, false) => "breaks",
     };
     Cell { word: word.into(), figure: run.figure(), held, verdict: run.verdict.clone() }
-}
-
-/// Prints it: green for what held, red for what broke, yellow for a run that says nothing; and in words what was not promised.
-pub fn print(record: &Record) {
-    let bold = Style::new().bold();
-    let columns: String = SCENARIOS.iter().map(|scenario| format!("{scenario:<17}")).collect();
-    println!("{bold}{:<16}{columns}{bold:#}", "");
-    for (version, cells) in rows(record) {
-        for line in 0..3 {
-            let mut text = format!("{:<16}", if line == 0 { version } else { "" });
-            for cell in &cells {
-                let Some(cell) = cell else {
-                    let _ = write!(text, "{:<17}", if line == 0 { "–" } else { "" });
-                    continue;
-                };
-                let style = AnsiColor::on_default(cell.color());
-                let style = if line == 0 { style.bold() } else { style };
-                let words = match line {
-                    0 => &cell.word,
-                    1 => &cell.figure,
-                    _ if cell.is_wrong() => "NOT AS PROMISED",
-                    _ => "",
-                };
-                let _ = write!(text, "{style}{words:<17}{style:#}");
-            }
-            if line < 2 || cells.iter().flatten().any(Cell::is_wrong) {
-                println!("{text}");
-            }
-        }
-    }
-    for (run, reason) in record.runs.iter().filter_map(|run| Some((run, run.verdict.invalid()?))) {
-        println!("invalid: {}: {reason}. It says nothing about the version; run it again.", run.title());
-    }
-}
-
-/// The same for a README.
-pub fn markdown(record: &Record) -> String {
-    let mut table = String::from("| |");
-    SCENARIOS.iter().for_each(|scenario| table += &format!(" {scenario} |"));
-    table += "\n|---|";
-    SCENARIOS.iter().for_each(|_| table += "---|");
-    table += "\n";
-    for (version, cells) in rows(record) {
-        let _ = write!(table, "| {version} |");
-        for cell in &cells {
-            match cell {
-                None => table += " – |",
-                Some(Cell { figure, verdict: Verdict::Invalid(_), .. }) => table += &format!(" *invalid*: {figure} |"),
-                Some(Cell { word, figure, held: true, .. }) => table += &format!(" {word}: {figure} |"),
-                Some(Cell { word, figure, .. }) => table += &format!(" **{word}**: {figure} |"),
-            }
-        }
-        table += "\n";
-    }
-    table
 }
 
 #[cfg(test)]

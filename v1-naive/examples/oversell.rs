@@ -2,7 +2,7 @@
 //! `make demo` shows this first, because it is built in a minute; the load test, which counts everything, takes longer.
 //!
 //! ```text
-//! cargo run --release -p v1-naive --example oversell
+//! cargo run --profile quick -p v1-naive --example oversell
 //! ```
 
 use axum::{

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::thousands;
+use crate::render::text::thousands;
 
 /// A request that leaves later than this after it was due is late. The flood asks for a decision within 500 ms: a fifth of that
 /// spent in the generator would already show in the figure.
@@ -31,9 +31,12 @@ impl Arrivals {
         self.planned - self.dropped
     }
 
-    /// Why no figure of these visitors counts; `None` if nearly all of them came when they were due.
+    /// Why no figure of these visitors counts; `None` if there were any, and nearly all of them came when they were due.
     pub fn invalid(&self) -> Option<String> {
-        let missed = (self.dropped + self.late) as f64 / self.planned.max(1) as f64;
+        if self.planned == 0 {
+            return Some("the run ended before the first visitor was due".into());
+        }
+        let missed = (self.dropped + self.late) as f64 / self.planned as f64;
         (missed > TOLERATED)
             .then(|| format!("{:.1} % of the visitors came late or found no connection", missed * 100.0))
     }
@@ -68,6 +71,7 @@ mod tests {
             assert_eq!(why, "1.3 % of the visitors came late or found no connection");
         }
         assert!(arrivals(300, 0).invalid().is_some(), "nobody could ask");
+        assert!(Arrivals::default().invalid().unwrap().contains("before the first visitor"));
     }
 
     #[test]

@@ -1,8 +1,9 @@
+use anstream::print;
 use loadtest::{
     lab::{open_files, servers::Server},
     matrix,
+    render::runs,
     scenario::{Scenario, plan::Plan},
-    table,
     version::{VERSIONS, Variant, Version},
 };
 
@@ -44,12 +45,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
             println!("{lacking}.");
         }
         println!("{}", Plan::stampede(Version::V1, None).describe());
-        table::head();
+        print!("{}", runs::table([]).terminal());
         let mut runs = Vec::new();
         for plan in plans(lab.has_postgres()).into_iter().filter(|plan| lab.lacks_for(plan.version).is_none()) {
             let plan = Plan { seed: args.seed, ..plan };
             let run = run_with_progress(lab, &plan, "").await?;
-            table::row(&run);
+            print!("{}", runs::table([&run]).lines());
             runs.push(run);
         }
         println!();

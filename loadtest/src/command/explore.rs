@@ -3,15 +3,12 @@ use anyhow::ensure;
 use loadtest::{
     interleave::{
         explain::explain,
-        picture,
         scheduler::{MOST_BUYERS, Scheduler, Subject},
         search::search,
-        table,
     },
     lab::{Backend, Lab},
     record::interleavings::{Explorations, Explored, Searches},
-    report,
-    text::thousands,
+    render::{interleavings, page, picture, text::thousands},
     verdict::Verdict,
     version::Version,
 };
@@ -61,11 +58,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     subjects.iter().try_for_each(Subject::check)?;
     let destination = Destination::new(args.output)?;
     in_lab(&with_a_wire(args.database)?, async |lab| {
-        table::head();
+        print!("{}", interleavings::table([]).terminal());
         let mut all = Vec::new();
         for subject in &subjects {
             let explored = one(lab, subject, args.orders as usize).await?;
-            table::row(&explored);
+            print!("{}", interleavings::table([&explored]).lines());
             all.push(explored);
         }
         show(&all);
@@ -116,6 +113,6 @@ fn conclude(destination: &Destination, all: Vec<Explored>) -> anyhow::Result<Exi
     if let Some(json) = destination.json() {
         file.write(json)?;
     }
-    destination.write_report(&report::explore::explored(&file))?;
+    destination.write_report(&page::interleavings::explored(&file))?;
     Ok(if kept { Exit::AsPromised } else { Exit::PromiseBroken })
 }

@@ -1,19 +1,20 @@
 use std::{path::PathBuf, pin::pin};
 
+use anstream::print;
 use anyhow::Context;
 use clap::ValueEnum;
 use loadtest::{
-    fault::{Fault, round, table},
+    fault::{Fault, round},
     lab::{
         Lab, open_files,
         servers::{Server, Services},
     },
     record::{
-        faults::{self, Faults, REPEATS},
+        faults::{Faults, Grid as Figures, REPEATS},
         file::check_writable,
     },
+    render::{faults, text::thousands},
     scenario::plan::Plan,
-    text::thousands,
     version::Version,
 };
 use v1_naive::shop::stop_signal;
@@ -100,7 +101,7 @@ impl Grid {
                 resumes.with_context(|| format!("cannot go on with {}", file.display()))?;
                 played
             }
-            None => Faults::new(faults::Grid { seed: args.seed, faults: Vec::new() }),
+            None => Faults::new(Figures { seed: args.seed, faults: Vec::new() }),
         };
         let file = args.resume.as_ref().or(args.json.as_ref()).cloned();
         file.iter().try_for_each(|file| check_writable(file))?;
@@ -114,7 +115,7 @@ impl Grid {
         let plan = &self.plan;
         open_files::allow(plan.sockets())?;
         println!("{}, {} units, {} instances of {}", plan.who(), thousands(plan.stock), plan.instances, plan.version);
-        table::head();
+        print!("{}", faults::table([]).terminal());
         let mut ground = None; // a file that has everything needs no servers
         for (place, fault) in self.chosen.clone().into_iter().enumerate() {
             while let Some(turn) = self.played.of(fault).next(self.rounds) {
@@ -124,9 +125,9 @@ impl Grid {
                 };
                 self.play_one(lab, services, fault, place, turn).await?;
             }
-            table::row(self.played.of(fault));
+            print!("{}", faults::table([&*self.played.of(fault)]).lines());
         }
-        table::legend();
+        println!("{}", faults::LEGEND);
         Ok(self.played.verdict().into())
     }
 

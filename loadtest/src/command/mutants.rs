@@ -3,15 +3,16 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
+use anstream::print;
 use clap::ValueEnum;
 use loadtest::{
     lab::open_files,
-    mutant::{
-        Mutant,
-        play::play,
-        table::{Cells, Mutants, print},
+    mutant::{Mutant, play::play},
+    record::{
+        file::check_writable,
+        mutants::{Cells, Mutants},
     },
-    record::file::check_writable,
+    render::mutants,
     scenario::SCENARIOS,
 };
 
@@ -48,7 +49,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
             eprintln!("[{}/{all}] {} in {}", played.fetch_add(1, Relaxed) + 1, cell.mutant, cell.scenario);
         })
         .await?;
-        print(&cells);
+        print!("{}", mutants::table(&cells).terminal());
+        for cell in cells.iter().filter(|cell| !cell.is_expected()) {
+            println!("{} in {}: came out {}", cell.mutant, cell.scenario, cell.words());
+        }
         let expected = cells.iter().all(|cell| cell.is_expected());
         println!(
             "{}",

@@ -8,7 +8,7 @@ use anyhow::Context;
 use loadtest::{
     matrix,
     record::{Record, Run, Runs, file::check_writable},
-    report,
+    render::{self, page},
 };
 
 use super::exit::Exit;
@@ -58,12 +58,15 @@ impl Destination {
         let exit = runs.iter().map(Exit::of).max().unwrap_or(Exit::AsPromised);
         let record = Record::new(Runs { seed, runs });
         if matrix::is_one(&record) {
-            matrix::print(&record);
+            anstream::print!("{}", render::matrix::table(&record).terminal());
+            for (run, reason) in record.runs.iter().filter_map(|run| Some((run, run.verdict.invalid()?))) {
+                println!("invalid: {}: {reason}. It says nothing about the version; run it again.", run.title());
+            }
         }
         if let Some(file) = &self.json {
             record.write(file)?;
         }
-        self.write_report(&report::html(&record))?;
+        self.write_report(&page::runs::report(&record))?;
         Ok(exit)
     }
 

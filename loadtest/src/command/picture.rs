@@ -9,7 +9,7 @@ use loadtest::{
         Record, file,
         interleavings::{Explorations, Replays},
     },
-    report,
+    render::svg,
 };
 
 use super::exit::Exit;
@@ -41,13 +41,13 @@ enum Kind {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
-    let svg = match args.kind {
-        Kind::Ladder => report::ladder::svg(&runs(&args.file)?),
-        Kind::Matrix => report::matrix::svg(&runs(&args.file)?),
-        Kind::Funnel => report::funnel::svg(&runs(&args.file)?),
+    let picture = match args.kind {
+        Kind::Ladder => svg::ladder::picture(&runs(&args.file)?),
+        Kind::Matrix => svg::matrix::picture(&runs(&args.file)?),
+        Kind::Funnel => svg::funnel::picture(&runs(&args.file)?),
         Kind::Lanes => lanes(&args.file)?,
     };
-    fs::write(&args.svg, svg).with_context(|| format!("cannot write {}", args.svg.display()))?;
+    fs::write(&args.svg, picture.file()).with_context(|| format!("cannot write {}", args.svg.display()))?;
     Ok(Exit::AsPromised)
 }
 
@@ -58,14 +58,14 @@ fn runs(path: &Path) -> anyhow::Result<Record> {
 }
 
 /// Of the first that the file has.
-fn lanes(path: &Path) -> anyhow::Result<String> {
+fn lanes(path: &Path) -> anyhow::Result<svg::Picture> {
     let no_order = || format!("{} has no order of events to show", path.display());
     if file::Kind::of(path)? == file::Kind::Explored {
         let explored = Explorations::read(path)?;
         let first = explored.explored.iter().find_map(|one| Some((one.caption(), one.shown.as_ref()?)));
-        return first.map(|(caption, shown)| report::lanes::svg(&caption, shown)).with_context(no_order);
+        return first.map(|(caption, shown)| svg::lanes::picture(&caption, shown)).with_context(no_order);
     }
     let replays = Replays::read(path)?;
     let first = replays.replayed.first().with_context(no_order)?;
-    Ok(report::lanes::svg(&first.caption(), &first.played))
+    Ok(svg::lanes::picture(&first.caption(), &first.played))
 }

@@ -3,12 +3,12 @@ use std::path::PathBuf;
 use anstream::print;
 use loadtest::{
     interleave::{
-        picture, replay,
+        replay,
         schedule::Schedule,
         scheduler::{Scheduler, Subject},
     },
     record::interleavings::{Playings, Replays},
-    report,
+    render::{page, picture},
     version::Version,
 };
 
@@ -72,7 +72,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         if let Some(json) = destination.json() {
             file.write(json)?;
         }
-        destination.write_report(&report::explore::replayed(&file))?;
+        destination.write_report(&page::interleavings::replayed(&file))?;
         Ok(if same { Exit::AsPromised } else { Exit::PromiseBroken })
     })
     .await

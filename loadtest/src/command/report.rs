@@ -2,15 +2,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use loadtest::{
-    fault, interleave, matrix,
-    mutant::{self, table::Mutants},
+    matrix,
     record::{
         Record,
         faults::Faults,
         file::Kind,
         interleavings::{Explorations, Replays},
+        mutants::Mutants,
     },
-    report, table,
+    render::{self, faults, interleavings, mutants, page, runs},
+    scenario::Scenario,
 };
 
 use super::{
@@ -38,9 +39,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         return Ok(Exit::AsPromised);
     }
     let html = match kind {
-        Kind::Runs => report::html(&Record::read(file)?),
-        Kind::Explored => report::explore::explored(&Explorations::read(file)?),
-        Kind::Replayed => report::explore::replayed(&Replays::read(file)?),
+        Kind::Runs => page::runs::report(&Record::read(file)?),
+        Kind::Explored => page::interleavings::explored(&Explorations::read(file)?),
+        Kind::Replayed => page::interleavings::replayed(&Replays::read(file)?),
         Kind::Faults | Kind::Mutants => {
             bail!("{} is of {kind}: --markdown prints their table", file.display())
         }
@@ -54,12 +55,16 @@ fn markdown(file: &Path, kind: Kind) -> anyhow::Result<String> {
     Ok(match kind {
         Kind::Runs => {
             let record = Record::read(file)?;
-            let matrix = matrix::is_one(&record).then(|| format!("\n{}", matrix::markdown(&record)));
-            table::markdown(&record) + &matrix.unwrap_or_default()
+            if !matrix::is_one(&record) {
+                return Ok(runs::table(&record.runs).markdown());
+            }
+            // The other runs stand in the matrix.
+            let stampedes = record.runs.iter().filter(|run| run.scenario == Scenario::Stampede);
+            format!("{}\n{}", runs::table(stampedes).markdown(), render::matrix::table(&record).markdown())
         }
-        Kind::Faults => fault::table::markdown(&Faults::read(file)?),
-        Kind::Mutants => mutant::table::markdown(&Mutants::read(file)?),
-        Kind::Explored => interleave::table::markdown(&Explorations::read(file)?),
+        Kind::Faults => faults::table(&Faults::read(file)?.faults).markdown(),
+        Kind::Mutants => mutants::table(&Mutants::read(file)?.mutants).markdown(),
+        Kind::Explored => interleavings::table(&Explorations::read(file)?.explored).markdown(),
         Kind::Replayed => bail!("{} is of {kind}, which have no table", file.display()),
     })
 }

@@ -1,7 +1,8 @@
+use anstream::print;
 use loadtest::{
     lab::open_files,
+    render::runs,
     scenario::{Scenario, plan::Plan},
-    table,
     version::Version,
 };
 
@@ -84,13 +85,13 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     open_files::allow(plans.iter().map(Plan::sockets).max().unwrap_or_default())?;
     in_lab(&args.database, async |lab| {
         println!("{}", plans[0].describe());
-        table::head();
+        print!("{}", runs::table([]).terminal());
         let mut runs = Vec::new();
         for round in 0..u64::from(args.rounds) {
             for plan in &plans {
                 let plan = Plan { seed: args.seed + round, ..plan.clone() };
                 let run = run_with_progress(lab, &plan, "").await?;
-                table::row(&run);
+                print!("{}", runs::table([&run]).lines());
                 runs.push(run);
             }
         }

@@ -10,8 +10,6 @@ mod probe;
 pub mod resume;
 mod round;
 mod strike;
-/// The table of faults.
-pub mod table;
 
 use std::fmt;
 

@@ -5,8 +5,8 @@ use anyhow::{bail, ensure};
 use crate::{
     lab::machine::{Machine, commit},
     record::{faults::Faults, file::SCHEMA},
+    render::text::thousands,
     scenario::plan::Plan,
-    text::thousands,
 };
 
 impl Faults {

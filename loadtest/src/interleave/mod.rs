@@ -8,8 +8,6 @@
 //! do all stand still?) and `step` (what is written down). `search` plays all of them, `replay` one that somebody wrote.
 
 pub mod explain;
-/// It as text.
-pub mod picture;
 pub mod play;
 pub mod replay;
 pub mod schedule;
@@ -17,7 +15,5 @@ pub mod scheduler;
 pub mod search;
 pub mod settle;
 pub mod step;
-/// All of them in a table.
-pub mod table;
 mod tally;
 pub mod wire;

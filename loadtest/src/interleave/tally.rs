@@ -4,8 +4,8 @@ use super::{play::Played, scheduler::Subject, step::Mark};
 use crate::{
     lab::database::Database,
     record::interleavings::{Explored, OrderOfEvents, Replayed},
+    render::text::thousands,
     scenario::Scenario,
-    text::thousands,
     verdict::{
         Verdict,
         promise::{

@@ -4,8 +4,6 @@
 
 pub mod play;
 pub mod shop;
-/// The table.
-pub mod table;
 
 use std::fmt;
 

@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 
-use super::{
-    Mutant,
-    table::{Cell, Colour},
-};
+use super::Mutant;
 use crate::{
     lab::Lab,
+    record::mutants::{Cell, Colour},
     scenario::{SCENARIOS, Scenario, plan::Plan},
     verdict::promise::Promise,
     version::Version,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::thousands;
+use crate::render::text::thousands;
 
 /// The rounds may differ by this share of their median. The flood is five times the median: with more, it could as well be four times
 /// or six.

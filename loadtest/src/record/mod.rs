@@ -1,13 +1,13 @@
-//! What is written to a file, and read again: data, and a sentence that `says` what a run came to.
+//! What is written to a file, and read again: data only.
 //!
-//! Every file is a `file::File` of some figures: of runs, `faults`, `interleavings`, or mutants.
+//! Every file is a `file::File` of some figures: of runs, `faults`, `interleavings`, or `mutants`.
 
 mod calibration;
 pub mod faults;
 pub mod file;
 pub mod interleavings;
+pub mod mutants;
 mod run;
-mod says;
 
 pub use self::{
     calibration::Calibration,

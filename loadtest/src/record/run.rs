@@ -11,8 +11,8 @@ use super::{
 use crate::{
     buyer::arrivals::Arrivals,
     lab::database::Database,
+    render::text::thousands,
     scenario::Scenario,
-    text::thousands,
     verdict::{Verdict, audit::Audit, evidence::Evidence, history::Moment, latency::Latency, promise::Promise},
     version::{Variant, Version, title},
 };

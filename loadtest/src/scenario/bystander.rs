@@ -170,9 +170,11 @@ impl Outcome {
     }
 }
 
-/// Why the comparison counts for nothing; `None` if nearly all bystanders came when they were due.
+/// Why the comparison counts for nothing; `None` if nearly all bystanders came when they were due. A shop that serves nobody
+/// alone is judged by that: its stampede is often over before a bystander comes beside it.
 pub(crate) fn invalid(bystander: &Bystander) -> Option<String> {
     let [alone, beside] = [bystander.arrivals_alone, bystander.arrivals_beside].map(|arrivals| arrivals.invalid());
+    let beside = beside.filter(|_| bystander.alone.is_some());
     alone.map(|why| format!("{why}, alone")).or_else(|| beside.map(|why| format!("{why}, beside the stampede")))
 }
 
@@ -232,7 +234,10 @@ mod tests {
         let dropped = Arrivals { planned: 300, dropped: 9, late: 0 };
         assert_eq!(invalid(&fine), None);
         let alone = invalid(&Bystander { arrivals_alone: dropped, ..fine.clone() }).unwrap();
-        let beside = invalid(&Bystander { arrivals_beside: dropped, ..fine }).unwrap();
+        let beside = invalid(&Bystander { arrivals_beside: dropped, ..fine.clone() }).unwrap();
+        let none_beside = Bystander { arrivals_beside: Arrivals::default(), beside: None, ..fine };
+        assert!(invalid(&none_beside).is_some());
+        assert_eq!(invalid(&Bystander { alone: None, ..none_beside }), None, "it breaks");
         assert!(alone.ends_with("connection, alone") && beside.ends_with("connection, beside the stampede"));
     }
 }

@@ -22,7 +22,7 @@ use crate::{
         sessions,
     },
     record::{Measure, Run},
-    text::thousands,
+    render::text::thousands,
     verdict::history::{Answer, Told},
     version::Version,
 };

@@ -14,7 +14,7 @@ use crate::{
         client::{Connection, Link, Reply},
     },
     record::{Measure, Run},
-    text::thousands,
+    render::text::thousands,
     verdict::history::{Answer, Told},
 };
 

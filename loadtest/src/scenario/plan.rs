@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::name::Scenario;
 use crate::{
     mutant::Mutant,
-    text::thousands,
+    render::text::thousands,
     version::{Variant, Version, title},
 };
 

@@ -7,7 +7,7 @@ use anyhow::ensure;
 use super::{Scenario, plan::Plan};
 use crate::{
     lab::{database::Database, servers::nginx},
-    text::thousands,
+    render::text::thousands,
     verdict::promise::{Conditions, Promise, promise},
     version::{Variant, Version},
 };

@@ -5,7 +5,7 @@ use super::{
     audit::Audit,
     promise::Promise::{self, Breaks, Deadlocks, Holds, MayBreak, NoGate, Oversells, Starves, Undersells},
 };
-use crate::text::thousands;
+use crate::render::text::thousands;
 
 /// What came out of a run, as far as promises are about it.
 #[derive(Debug, Clone, Copy)]

@@ -146,7 +146,7 @@ async fn a_shop_that_stalls_cannot_be_calibrated() {
 #[derive(Clone)]
 enum Before {
     Nothing,
-    /// Nobody gets as far as the units.
+    /// Nobody gets as far as the units. The stampede waits half a second for this answer, so that bystanders come beside it.
     SoldOut,
     /// Every answer takes that long.
     Slow(Duration),
@@ -163,7 +163,12 @@ async fn layer(State(before): State<Before>, request: Request, next: Next) -> Re
     };
     match before {
         Before::Nothing => {}
-        Before::SoldOut => return problem(StatusCode::CONFLICT, "sold-out"),
+        Before::SoldOut => {
+            if request.uri().path().contains("/1001/") {
+                sleep(Duration::from_millis(500)).await;
+            }
+            return problem(StatusCode::CONFLICT, "sold-out");
+        }
         Before::Slow(time) => sleep(time).await,
         Before::ComeBack(after, came) => {
             let buyer = request.headers()["x-buyer-id"].to_str().unwrap().to_owned();

@@ -11,7 +11,7 @@ use loadtest::{
         faults::{Faults, Verdict},
         interleavings::{Explorations, Replays},
     },
-    text::thousands,
+    render::text::thousands,
     verdict::Verdict::AsPromised,
     version::Version,
 };

@@ -3,10 +3,8 @@
 use std::{fs, path::Path, process::Command};
 
 use loadtest::{
-    mutant::{
-        Mutant,
-        table::{Cell, Colour, Mutants},
-    },
+    mutant::Mutant,
+    record::mutants::{Cell, Colour, Mutants},
     scenario::{SCENARIOS, Scenario},
 };
 
@@ -57,5 +55,8 @@ fn the_books_table_is_the_commands() {
     let all_expected = mutants.mutants.iter().all(|cell| cell.is_expected());
     assert!(all_expected && mutants.mutants[0].mutant == Mutant::Right);
     let page = fs::read_to_string(root.join("docs/src/mutants.md")).unwrap();
-    assert!(page.contains(&loadtest::mutant::table::markdown(&mutants)), "report --markdown prints another table");
+    assert!(
+        page.contains(&loadtest::render::mutants::table(&mutants.mutants).markdown()),
+        "report --markdown prints another table"
+    );
 }

@@ -8,7 +8,7 @@ use sqlx::AnyPool;
 use super::{Config, Error, Path, Shop};
 
 /// A sale as it is put up: one item, few of it, for a while.
-#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Sale {
     /// Chosen by whoever puts it up.
     pub id: i64,
@@ -62,7 +62,10 @@ pub(super) struct SalePath {
 pub(super) async fn show(State(shop): State<Shop>, Path(path): Path<SalePath>) -> Result<Json<Value>, Error> {
     let query =
         sqlx::query_as("select id, name, price_cents, stock, sold, opens_at, closes_at from sales where id = $1");
-    let sale: Sale = query.bind(path.sale_id).fetch_optional(&shop.pool).await?.ok_or(Error::NotFound)?;
+    let row: Option<(i64, String, i64, i64, i64, i64, i64)> =
+        query.bind(path.sale_id).fetch_optional(&shop.pool).await?;
+    let (id, name, price_cents, stock, sold, opens_at, closes_at) = row.ok_or(Error::NotFound)?;
+    let sale = Sale { id, name, price_cents, stock, sold, opens_at, closes_at };
     let mut body = json!(sale);
     body["server_time"] = now_ms().into();
     body["buy"] = json!({ "method": "POST", "href": shop.buy.replace("{sale_id}", &sale.id.to_string()) });

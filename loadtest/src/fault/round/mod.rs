@@ -51,6 +51,9 @@ const GOOD: &str = "4242 4242 4242 4242";
 const LATE: &str = "4000 0000 0000 0119";
 /// How long an order may stay unpaid in a sale where buyers pay.
 const PAY_WITHIN: &str = "--pay-within=8";
+/// Buyers get their addresses before the sale begins, and the last ones use them when the fault is over. On a busy machine that is
+/// more than the minute for which an address is good otherwise.
+const PATH_TTL: &str = "--path-ttl=900";
 /// How long the first confirmed order may take when what broke is up again. Then it is said not to come.
 const LONGEST: Duration = Duration::from_secs(60);
 
@@ -75,6 +78,7 @@ pub async fn round(
 ) -> anyhow::Result<Round> {
     let mut links = Vec::new();
     let mut deployment = Deployment::build_with(lab, plan, async |args| {
+        args.push(PATH_TTL.into());
         if fault.is_about_money() {
             args.push(PAY_WITHIN.into());
         }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::file::{Figures, File, Kind};
 use crate::{
     fault::Fault,
-    text::thousands,
+    render::text::thousands,
     verdict::{audit::Audit, money::Money},
 };
 

@@ -1,7 +1,7 @@
 //! A run in a sentence.
 
-use super::run::{Bystander, Edge, Flood, HonestBuyers, Reservations, Run};
-use crate::text::thousands;
+use super::text::thousands;
+use crate::record::{Bystander, Edge, Flood, HonestBuyers, Reservations, Run};
 
 impl Bystander {
     /// Bystanders whom the generator missed, in words; empty if there are none.

@@ -1,11 +1,10 @@
 //! Numbers as people read them.
 
+use indicatif::HumanCount;
+
 /// `12,345`.
 pub fn thousands(n: i64) -> String {
-    let digits = n.unsigned_abs().to_string();
-    let groups = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group));
-    let sign = if n < 0 { "-" } else { "" };
-    sign.to_owned() + &groups.collect::<Vec<_>>().join(",")
+    format!("{}{}", if n < 0 { "-" } else { "" }, HumanCount(n.unsigned_abs()))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
-use super::{
+use crate::interleave::{
     play::Played,
     step::{Event, Mark, Row, Step, letter},
 };

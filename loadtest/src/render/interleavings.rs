@@ -1,0 +1,30 @@
+//! The table of what was explored.
+
+use super::table::{Mark, Row, Shows, Table, count, left, right, unwanted};
+use crate::record::interleavings::Explored;
+
+const COLUMNS: [Shows<Explored>; 9] = [
+    (left("version", 32), |explored| explored.title().into()),
+    (right("buyers, units", 13), |explored| format!("{}, {}", explored.buyers, explored.stock).into()),
+    (right("orders", 6), |explored| count(explored.orders_of_events as i64)),
+    (right("oversell", 8), |explored| unwanted(explored.oversell as i64)),
+    (right("undersell", 9), |explored| unwanted(explored.undersell as i64)),
+    (right("conflicts", 9), |explored| count(explored.conflicts as i64)),
+    (right("waits", 6), |explored| count(explored.blocked as i64)),
+    (right("deadlocks", 9), |explored| count(explored.deadlocks as i64)),
+    (left("verdict", 0).not_in_markdown(), |explored| format!("{}, {}", explored.promised, explored.verdict).into()),
+];
+
+/// The table of these versions; below each in the terminal, in words, what the row says.
+pub fn table<'a>(explored: impl IntoIterator<Item = &'a Explored>) -> Table {
+    let row = |explored: &Explored| {
+        let shortest = explored.shortest.as_ref();
+        let shortest = shortest.map(|order| format!("the shortest that breaks: {}", order.join(" · ")));
+        Row {
+            mark: if explored.is_broken() { Mark::Bad } else { Mark::Good },
+            notes: [explored.says()].into_iter().chain(shortest).collect(),
+            ..Row::of(&COLUMNS, explored)
+        }
+    };
+    Table::new(COLUMNS.map(|(column, _)| column), explored.into_iter().map(row))
+}

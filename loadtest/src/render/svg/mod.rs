@@ -1,0 +1,78 @@
+//! Pictures: files of their own, or parts of the report.
+
+/// The charts of one run.
+pub(super) mod chart;
+/// How far the requests of a stampede get.
+pub mod funnel;
+/// The ladder of the versions.
+pub mod ladder;
+/// One order of events: a lane for each buyer and one for the row.
+pub mod lanes;
+/// Versions against scenarios.
+pub mod matrix;
+
+use maud::{Markup, PreEscaped, Render, html};
+
+use crate::record::Record;
+
+/// All colours, light and dark, and what the pictures do with them.
+pub(super) const STYLE: &str = concat!(include_str!("palette.css"), include_str!("svg.css"));
+
+/// A picture. In the report it has the page's style.
+pub struct Picture {
+    class: &'static str,
+    /// What it says to those who do not see it.
+    label: String,
+    width: f64,
+    height: f64,
+    body: Markup,
+}
+
+impl Picture {
+    /// A file of its own, which brings its style along.
+    pub fn file(&self) -> String {
+        self.with_style(STYLE).into_string() + "\n"
+    }
+
+    fn with_style(&self, style: &str) -> Markup {
+        let (width, height) = (at(self.width), at(self.height));
+        html! {
+            svg xmlns="http://www.w3.org/2000/svg" class=(self.class) viewBox={ "0 0 " (width) " " (height) }
+                role="img" aria-label=(self.label) {
+                @if !style.is_empty() { style { (PreEscaped(style)) } }
+                (self.body)
+            }
+        }
+    }
+}
+
+impl Render for Picture {
+    fn render(&self) -> Markup {
+        self.with_style("")
+    }
+}
+
+/// A coordinate, to a tenth.
+fn at(n: f64) -> f64 {
+    (n * 10.0).round() / 10.0
+}
+
+/// Words; the class may have `middle` or `end` in it: that is what then is at `x`.
+fn text(class: &str, x: f64, y: f64, words: impl Render) -> Markup {
+    html! { text class=(class) x=(at(x)) y=(at(y)) { (words) } }
+}
+
+fn rect(class: &str, x: f64, y: f64, width: f64, height: f64, round: f64) -> Markup {
+    html! { rect class=(class) x=(at(x)) y=(at(y)) width=(at(width)) height=(at(height)) rx=(round) {} }
+}
+
+fn line(class: &str, x1: f64, y1: f64, x2: f64, y2: f64) -> Markup {
+    html! { line class=(class) x1=(at(x1)) y1=(at(y1)) x2=(at(x2)) y2=(at(y2)) {} }
+}
+
+/// Where and of which commit the figures are.
+fn source(record: &Record) -> String {
+    let database = record.runs.first().map_or(String::new(), |run| run.database.to_string());
+    let commit: String = record.commit.as_deref().unwrap_or("unknown").chars().take(12).collect();
+    format!("{database}, commit {commit}")
+}
