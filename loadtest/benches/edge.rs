@@ -5,18 +5,25 @@
 //! cargo bench -p loadtest --bench edge     # needs wrk (Debian's package of that name)
 //! ```
 
-use std::{net::SocketAddr, path::Path, process::Command, time::Instant};
+mod wrk;
+
+use std::{net::SocketAddr, path::Path, time::Instant};
 
 use anyhow::{Context, ensure};
 use loadtest::{
-    buyer::{buy, click, open_sale},
-    client::Connection,
-    history::Answer,
-    lab::{Backend, Lab},
-    machine::{Machine, commit},
-    sessions,
-    shop_process::ShopProcess,
-    stores::Stores,
+    buyer::{
+        click::{buy, click, open_sale},
+        client::Connection,
+        sessions,
+    },
+    lab::{
+        Backend, Lab,
+        machine::{Machine, commit},
+        servers::nginx,
+        shop_process::ShopProcess,
+        stores::Stores,
+    },
+    verdict::history::Answer,
     version::Version::V6,
 };
 use v1_naive::shop::sales::{Sale, now_ms};
@@ -40,7 +47,7 @@ async fn main() -> anyhow::Result<()> {
     args.extend(stores.shop_args());
     args.extend(V6.wide_limits().into_iter().map(str::to_owned));
     let shop = ShopProcess::start(&lab.loadtest, V6, &args, lab.folder.path().join("shop.log")).await?;
-    let nginx = ShopProcess::nginx(&lab.loadtest, &[shop.address], lab.folder.path().join("nginx.log")).await?;
+    let nginx = nginx::in_front_of(&lab.loadtest, &[shop.address], lab.folder.path().join("nginx.log")).await?;
     let mut connection = Connection::open(shop.address).await?;
     let sold_out = open_sale(&mut connection, SALES[1]).await?;
     ensure!(matches!(buy(&mut connection, &sold_out, 1).await.0, Answer::Bought { .. }), "the only unit is not sold");
@@ -55,9 +62,9 @@ async fn main() -> anyhow::Result<()> {
     println!("one instance, {CONNECTIONS} connections of wrk for 3 s each, by turns; requests/s");
     let mut ratios = Vec::new();
     for round in 1..=ROUNDS {
-        let edge = wrk(nginx.address, "GET", &format!("/sales/{}", SALES[0]), "")?;
-        let view = wrk(shop.address, "GET", &format!("/sales/{}", SALES[0]), "")?;
-        let refusal = wrk(shop.address, "POST", &format!("/sales/{}/path", SALES[1]), cookie)?;
+        let edge = crowd(nginx.address, "GET", &format!("/sales/{}", SALES[0]), "")?;
+        let view = crowd(shop.address, "GET", &format!("/sales/{}", SALES[0]), "")?;
+        let refusal = crowd(shop.address, "POST", &format!("/sales/{}/path", SALES[1]), cookie)?;
         let [single, batched] = [reserve(&stores, 1).await?, reserve(&stores, 32).await?];
         println!(
             "round {round}: nginx's cache {edge:>7.0}, the shop's view {view:>7.0}, sold out {refusal:>7.0}; \
@@ -85,23 +92,12 @@ async fn main() -> anyhow::Result<()> {
 }
 
 /// `wrk` for three seconds, each request from another address, as of a crowd.
-fn wrk(door: SocketAddr, method: &str, path: &str, cookie: &str) -> anyhow::Result<f64> {
-    let script = tempfile::NamedTempFile::new()?;
-    let text = format!(
+fn crowd(door: SocketAddr, method: &str, path: &str, cookie: &str) -> anyhow::Result<f64> {
+    let script = format!(
         "local n = 0\nfunction request()\n  n = n + 1\n  local from = string.format('10.%d.%d.%d', n / 65536 % 256, n / 256 % 256, n % 256)\n  \
          return wrk.format('{method}', '{path}', {{ ['x-forwarded-for'] = from, cookie = '{cookie}' }})\nend\n"
     );
-    std::fs::write(&script, text)?;
-    let output = Command::new("wrk")
-        .args(["-t1", "-d3", &format!("-c{CONNECTIONS}"), "-s"])
-        .arg(script.path())
-        .arg(format!("http://{door}"))
-        .output()
-        .context("wrk is not installed")?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    ensure!(output.status.success(), "wrk failed: {text}");
-    let line = text.lines().find_map(|line| line.strip_prefix("Requests/sec:"));
-    Ok(line.context("wrk says nothing")?.trim().parse()?)
+    wrk::wrk(1, CONNECTIONS, &script, &format!("http://{door}"))
 }
 
 /// The script itself on a sale of its own, `per_call` attempts in a call and sixteen calls on their way; attempts a second.

@@ -4,20 +4,22 @@
 //! cargo bench -p loadtest --bench generator     # needs wrk (Debian's package of that name)
 //! ```
 
+mod wrk;
+
 use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
     process::{Command, Stdio},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use axum::{
     Json, Router,
     routing::{get, post},
 };
 use loadtest::{
-    machine::{Machine, commit},
-    scenario::stampede::{self, Crowd},
+    buyer::crowd::{self, Crowd},
+    lab::machine::{Machine, commit},
 };
 use serde_json::json;
 use v1_naive::shop::{self, Placed};
@@ -25,6 +27,8 @@ use v1_naive::shop::{self, Placed};
 const ROUNDS: u64 = 5;
 const CONNECTIONS: usize = 1000;
 const BUYERS: usize = 300_000;
+/// The same request as our buyers send.
+const SCRIPT: &str = "wrk.method = 'POST'\nwrk.headers['x-buyer-id'] = '7'\n";
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -61,10 +65,10 @@ async fn compare(server: SocketAddr) -> anyhow::Result<()> {
     println!("{CONNECTIONS} connections; wrk for 3 s, then {BUYERS} buyers, by turns");
     let mut ratios = Vec::new();
     for round in 1..=ROUNDS {
-        let wrk = wrk(server)?;
+        let wrk = wrk::wrk(2, CONNECTIONS, SCRIPT, &format!("http://{server}/sales/1/purchase"))?;
         let (buyers, connections) = (BUYERS, CONNECTIONS);
         let crowd = Crowd { shops: vec![server], sales: vec![1], buyers, connections, seed: round, ..Crowd::default() };
-        let ours = stampede::run(&crowd, Default::default(), async || {}).await?;
+        let ours = crowd::run(&crowd, Default::default(), async || {}).await?;
         let ours = ours.requests as f64 / ours.elapsed.as_secs_f64();
         println!("round {round}: wrk {wrk:>7.0} requests/s, stampede {ours:>7.0}, ratio {:.2}", ours / wrk);
         ratios.push(ours / wrk);
@@ -72,20 +76,4 @@ async fn compare(server: SocketAddr) -> anyhow::Result<()> {
     ratios.sort_by(f64::total_cmp);
     println!("median ratio {:.2} ({:.2} to {:.2})", ratios[ratios.len() / 2], ratios[0], ratios[ratios.len() - 1]);
     Ok(())
-}
-
-/// `wrk` for three seconds with the same request on as many connections.
-fn wrk(server: SocketAddr) -> anyhow::Result<f64> {
-    let script = tempfile::NamedTempFile::new()?;
-    std::fs::write(&script, "wrk.method = 'POST'\nwrk.headers['x-buyer-id'] = '7'\n")?;
-    let output = Command::new("wrk")
-        .args(["-t2", "-d3", &format!("-c{CONNECTIONS}"), "-s"])
-        .arg(script.path())
-        .arg(format!("http://{server}/sales/1/purchase"))
-        .output()
-        .context("wrk is not installed")?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    ensure!(output.status.success(), "wrk failed: {text}");
-    let line = text.lines().find_map(|line| line.strip_prefix("Requests/sec:"));
-    Ok(line.context("wrk says nothing")?.trim().parse()?)
 }

@@ -10,13 +10,19 @@ use std::{collections::HashMap, net::SocketAddr, path::Path, time::Duration};
 use anyhow::{Context, bail, ensure};
 use futures_util::StreamExt;
 use loadtest::{
-    buyer::{click, open_sale},
-    client::{Connection, home},
-    history::{Answer, Latency},
-    lab::{Backend, Lab},
-    machine::{Machine, commit},
-    open_files, sessions,
-    shop_process::ShopProcess,
+    buyer::{
+        click::{click, open_sale},
+        client::{Connection, home},
+        sessions,
+    },
+    lab::{
+        Backend, Lab,
+        machine::{Machine, commit},
+        open_files,
+        servers::nginx,
+        shop_process::ShopProcess,
+    },
+    verdict::{history::Answer, latency::Latency},
     version::Version::V6,
 };
 use serde_json::{Value, json};
@@ -84,7 +90,7 @@ async fn round(lab: &Lab) -> anyhow::Result<Latency> {
     };
     let shops = [start("api", 1).await?, start("api", 2).await?];
     let instances = shops.each_ref().map(|shop| shop.address);
-    let nginx = ShopProcess::nginx(&lab.loadtest, &instances, lab.folder.path().join("nginx.log")).await?;
+    let nginx = nginx::in_front_of(&lab.loadtest, &instances, lab.folder.path().join("nginx.log")).await?;
 
     let (ready, mut waiting) = mpsc::channel(64);
     let mut watching = JoinSet::new();

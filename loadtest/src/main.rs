@@ -1,12 +1,14 @@
 //! `cargo loadtest`: breaks every version of the flash sale with the same crowd, and audits what is left.
 
-mod cli;
-mod commands;
+mod command;
 
 use std::process::ExitCode;
 
-use cli::{Cli, Command};
-use commands::{Exit, demo, explore, faults, matrix, mutants, nginx, provider, replay, report, run, serve, services};
+use command::{
+    Cli, Command, demo, exit::Exit, explore, faults, matrix, mutant, mutants, nginx, picture, provider, replay, report,
+    run, serve, services,
+};
+use loadtest::lab::servers::keeper;
 
 /// A stampede is allocations: the system's allocator took a quarter of a shop's processor time. Crowd and shops are this one
 /// program, so every version has it.
@@ -17,21 +19,21 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 async fn main() -> ExitCode {
     let cli: Cli = v1_naive::shop::parse();
     let result = match cli.command.unwrap_or(Command::Demo(cli.demo)) {
-        Command::Demo(args) => demo::demo(args).await.map(ExitCode::from),
+        Command::Demo(args) => demo::run(args).await.map(ExitCode::from),
         Command::Run(args) => run::run(args).await.map(ExitCode::from),
-        Command::Report(args) => report::again(args).map(ExitCode::from),
-        Command::Matrix(args) => matrix::matrix(args).await.map(ExitCode::from),
-        Command::Faults(args) => faults::faults(args).await.map(ExitCode::from),
-        Command::Mutants(args) => mutants::mutants(args).await.map(ExitCode::from),
-        Command::Mutant(args) => mutants::mutant(args).await,
-        Command::Explore(args) => explore::explore(args).await.map(ExitCode::from),
-        Command::Replay(args) => replay::replay(args).await.map(ExitCode::from),
-        Command::Picture(args) => report::picture(&args).map(ExitCode::from),
-        Command::Serve(args) => serve::serve(args).await,
-        Command::Nginx(args) => nginx::nginx(args).await,
-        Command::Provider(args) => provider::provider(args).await,
-        Command::Services => services::services().await,
-        Command::Keeper { servers } => loadtest::services::keeper::run(servers).await,
+        Command::Report(args) => report::run(args).map(ExitCode::from),
+        Command::Matrix(args) => matrix::run(args).await.map(ExitCode::from),
+        Command::Faults(args) => faults::run(args).await.map(ExitCode::from),
+        Command::Mutants(args) => mutants::run(args).await.map(ExitCode::from),
+        Command::Mutant(args) => mutant::run(args).await,
+        Command::Explore(args) => explore::run(args).await.map(ExitCode::from),
+        Command::Replay(args) => replay::run(args).await.map(ExitCode::from),
+        Command::Picture(args) => picture::run(&args).map(ExitCode::from),
+        Command::Serve(args) => serve::run(args).await,
+        Command::Nginx(args) => nginx::run(args).await,
+        Command::Provider(args) => provider::run(args).await,
+        Command::Services => services::run().await,
+        Command::Keeper { servers } => keeper::run(servers).await,
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -1,11 +1,9 @@
 //! The table of what holds and what breaks: a row per version, a column per scenario.
 
 use crate::{
-    plan::Plan,
-    promise::Promise,
     record::{Record, Run},
-    scenario::SCENARIOS,
-    verdict::Verdict,
+    scenario::{SCENARIOS, plan::Plan},
+    verdict::{Verdict, promise::Promise},
     version::VERSIONS,
 };
 
@@ -35,7 +33,8 @@ pub type Row = (&'static str, [Option<Cell>; SCENARIOS.len()]);
 /// Every cell that a version has a gate for, in the order in which they are played. A quick matrix has smaller crowds.
 pub fn plans(quick: bool) -> Vec<Plan> {
     let cells = VERSIONS.into_iter().flat_map(|version| SCENARIOS.map(|scenario| (version, scenario)));
-    let has_gate = |&(version, scenario): &(_, _)| crate::promise::of_version(version, scenario) != Promise::NoGate;
+    let has_gate =
+        |&(version, scenario): &(_, _)| crate::verdict::promise::of_version(version, scenario) != Promise::NoGate;
     cells
         .filter(has_gate)
         .map(|(version, scenario)| {

@@ -9,22 +9,22 @@ use std::{
 use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::{
-    audit::audit_for,
-    deployment::{Deployment, addresses},
-    history::{Answer, Latency, outcomes, oversold_after, timeline},
-    lab::{FreshDatabase, Lab},
-    ledger::Ledger,
-    observe,
-    plan::Plan,
-    promise::Promise,
-    record::{Edge, Latencies, Run},
-    scenario::{
-        Played, Scenario, Stage,
-        calibration::{self, Calibration},
-        crowd, early_bird, flood, forger, office, scalper,
-        stampede::Progress,
+    buyer::progress::Progress,
+    lab::{
+        FreshDatabase, Lab,
+        deployment::{Deployment, addresses},
+        observe,
     },
-    verdict::Verdict,
+    record::{Calibration, Edge, Latencies, Run},
+    scenario::{self, Played, Scenario, Stage, calibration, plan::Plan, stampede},
+    verdict::{
+        Verdict,
+        audit::audit_for,
+        history::{Answer, outcomes, oversold_after, timeline},
+        judge,
+        latency::Latency,
+        ledger::Ledger,
+    },
 };
 
 /// The first sale of a run. The shop's own, which nobody asked for, is below it.
@@ -40,10 +40,8 @@ const LONG_ENOUGH: Duration = Duration::from_millis(500);
 /// The shop does not start or goes away, a server fails, or the version has nothing that the scenario could attack.
 pub async fn run(lab: &Lab, plan: &Plan, progress: Progress) -> anyhow::Result<Run> {
     plan.check()?;
-    let calibration = match plan.scenario {
-        Scenario::Flood => calibration::capacity(lab).await?,
-        _ => Calibration::default(),
-    };
+    let is_flood = plan.scenario == Scenario::Flood;
+    let calibration = if is_flood { calibration::capacity(lab).await? } else { Calibration::default() };
     let mut deployment = Deployment::build(lab, plan).await?;
     let watched = watch_play(lab, plan, &mut deployment, calibration, progress).await;
     // Stopped before the audit: whoever was given up by a buyer may still be writing.
@@ -80,17 +78,8 @@ async fn watch_play(
     let stores = stores.as_ref();
     let stage = Stage { shops: &doors, pool, database: &database.url, stores, plan, sale: FIRST_SALE };
     let mut before = Baseline::take(lab, database, &addresses).await;
-    let played = match plan.scenario {
-        Scenario::Flood => flood::play(&stage, calibration, plan.lasts).await?,
-        Scenario::Scalper => scalper::play(&stage).await?,
-        Scenario::EarlyBird => early_bird::play(&stage).await?,
-        Scenario::Forger => forger::play(&stage).await?,
-        Scenario::Office => office::play(&stage).await?,
-        Scenario::Stampede | Scenario::Bystander | Scenario::TwoInstances | Scenario::Restart => {
-            let at_barrier = async || before = Baseline::take(lab, database, &addresses).await;
-            crowd::play(lab, &stage, database, shops, progress, at_barrier).await?
-        }
-    };
+    let at_barrier = async || before = Baseline::take(lab, database, &addresses).await;
+    let played = scenario::play(lab, &stage, database, shops, calibration, progress, at_barrier).await?;
     let seconds = before.at.elapsed().as_secs_f64();
     let generator_share = (processor_seconds() - before.processor) / seconds / cores();
     if let Some(stores) = stores {
@@ -101,9 +90,9 @@ async fn watch_play(
         Some(nginx) => Some(observe::edge(nginx, &addresses).await?),
         None => None,
     };
-    let counters = match plan.scenario {
-        Scenario::Restart => BTreeMap::new(), // they died with the process that counted
-        _ => since(&before.counters, observe::counters(&addresses).await?),
+    let counters = match plan.scenario == Scenario::Restart {
+        true => BTreeMap::new(), // they died with the process that counted
+        false => since(&before.counters, observe::counters(&addresses).await?),
     };
     let statements = before.statements.zip(statements).map(|(before, after)| after - before);
     let is_bottleneck = !lab.shares_process && generator_share > GENERATOR_SHARE;
@@ -121,8 +110,8 @@ async fn conclude(plan: &Plan, deployment: &Deployment, watched: Watched) -> any
         Some(_) => observe::reservations(&deployment.pool, &played.sales, played.began_at).await?,
         None => None,
     };
-    let measure = played.measure.or_else(|| plan.scenario.is_a_crowd().then(|| crowd::measure(&audit, &history)));
-    let promised = plan.promised(database);
+    let measure = played.measure.or_else(|| plan.scenario.is_a_crowd().then(|| stampede::measure(&audit, &history)));
+    let promised = plan.promised(database.kind);
     let too_slow = plan.scenario.is_a_crowd() && is_bottleneck && elapsed >= LONG_ENOUGH;
     let too_slow = too_slow.then(|| "the generator was the bottleneck".to_owned());
     let invalid = too_slow.or(played.invalid);
@@ -170,18 +159,8 @@ async fn conclude(plan: &Plan, deployment: &Deployment, watched: Watched) -> any
         verdict: Verdict::Measured,
         audit,
     };
-    run.verdict = judge(promised, &run, invalid);
+    run.verdict = judge(promised, &run.evidence(), invalid);
     Ok(run)
-}
-
-/// The one place where a run is held to its promise.
-fn judge(promised: Promise, run: &Run, invalid: Option<String>) -> Verdict {
-    match (invalid, promised) {
-        (Some(reason), _) => Verdict::Invalid(reason),
-        (None, Promise::MayBreak) => Verdict::Measured,
-        (None, promised) if promised.kept(&run.evidence()) => Verdict::AsPromised,
-        (None, _) => Verdict::NotAsPromised,
-    }
 }
 
 /// What was counted before the first request of interest.

@@ -1,7 +1,9 @@
+//! The networks between an instance and its servers.
+
 use anyhow::Context;
 
 use super::network::Network;
-use crate::services::Server;
+use crate::lab::servers::Server;
 
 /// The networks between one instance and its servers.
 pub(super) struct Links {

@@ -1,21 +1,14 @@
 //! What may break under chapter 6 in the middle of a sale, and what the sale is worth afterwards.
 //!
 //! To follow one fault, read `round` and from there `strike` (what is done, is it in place, what undoes it), `probe` (who
-//! asks meanwhile) and `figures` (what came of it). A new fault is a member of `Fault`; the compiler names the rest.
+//! asks meanwhile) and `record::faults` (what came of it). `network` is a network that can fail, `links` are those between one instance and
+//! its servers. A new fault is a member of `Fault`; the compiler names the rest.
 
-/// What came of the rounds.
-pub mod figures;
-/// The networks between an instance and its servers.
 mod links;
-/// A network that can fail.
 pub mod network;
-/// Buyers who ask while something is broken, and afterwards.
 mod probe;
-/// Whether a grid can go on in a file.
 pub mod resume;
-/// One sale, and one fault in the middle of it.
 mod round;
-/// What is done, whether it worked, and what undoes it.
 mod strike;
 
 use std::fmt;
@@ -24,7 +17,7 @@ use anyhow::ensure;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use crate::{plan::Plan, shop_process};
+use crate::{lab::faketime, scenario::plan::Plan};
 
 pub use round::round;
 
@@ -85,11 +78,11 @@ pub enum Fault {
     /// RabbitMQ and Redis are killed; Redis is started again at once, RabbitMQ five seconds later
     #[value(name = "redis-and-rabbitmq-killed")]
     #[serde(rename = "redis-and-rabbitmq-killed")]
-    RedisAndRabbitMqKilled,
+    RedisRabbitKilled,
     /// RabbitMQ and PostgreSQL are killed, and started again one after the other: first PostgreSQL
     #[value(name = "postgres-and-rabbitmq-killed")]
     #[serde(rename = "postgres-and-rabbitmq-killed")]
-    PostgresAndRabbitMqKilled,
+    PostgresRabbitKilled,
     /// An instance is killed (kill -9) in the middle of a payment, and started again: before or after the card is authorised or
     /// charged, in turn
     PaymentKilled,
@@ -100,36 +93,16 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Whether reservations can be lost that no other server knows of, so that `queued` may end in `failed`.
+    /// Whether reservations can be lost that no other server knows of, so that `queued` may end in `failed`. A killed Redis loses none:
+    /// the operating system still has what it has written.
     pub fn loses_reservations(self) -> bool {
+        use Fault::*;
         match self {
-            Fault::RedisFlushed
-            | Fault::RedisEmptied
-            | Fault::RedisCut
-            | Fault::RedisFailback
-            | Fault::LeaderLost
-            | Fault::LeaderStopped => true,
-            Fault::RedisKilled
-            | Fault::RabbitMqKilled
-            | Fault::PostgresKilled
-            | Fault::InstanceKilled
-            | Fault::InstanceStopped
-            | Fault::WorkerLost
-            | Fault::WorkerStopped
-            | Fault::PostgresSilent
-            | Fault::PostgresReadonly
-            | Fault::RedisSilent
-            | Fault::RedisDemoted
-            | Fault::RabbitMqSilent
-            | Fault::RabbitMqBlocked
-            | Fault::OutboxTorn
-            | Fault::ClockSkewed
-            // The operating system still has what a killed Redis has written.
-            | Fault::RedisAndRabbitMqKilled
-            | Fault::PostgresAndRabbitMqKilled
-            | Fault::PaymentKilled
-            | Fault::ProviderSilent
-            | Fault::ProviderLate => false,
+            RedisFlushed | RedisEmptied | RedisCut | RedisFailback | LeaderLost | LeaderStopped => true,
+            RedisKilled | RabbitMqKilled | PostgresKilled | InstanceKilled | InstanceStopped | WorkerLost
+            | WorkerStopped | PostgresSilent | PostgresReadonly | RedisSilent | RedisDemoted | RabbitMqSilent
+            | RabbitMqBlocked | OutboxTorn | ClockSkewed | RedisRabbitKilled | PostgresRabbitKilled | PaymentKilled
+            | ProviderSilent | ProviderLate => false,
         }
     }
 
@@ -140,33 +113,15 @@ impl Fault {
 
     /// Whether each instance needs a network of its own to each server, to be silent or to hold a request.
     fn needs_links(self) -> bool {
+        use Fault::*;
         match self {
-            Fault::LeaderLost
-            | Fault::WorkerLost
-            | Fault::WorkerStopped
-            | Fault::PostgresSilent
-            | Fault::RedisSilent
-            | Fault::RabbitMqSilent
-            | Fault::OutboxTorn => true,
-            Fault::RedisKilled
-            | Fault::RedisFlushed
-            | Fault::RedisEmptied
-            | Fault::RedisCut
-            | Fault::RabbitMqKilled
-            | Fault::PostgresKilled
-            | Fault::InstanceKilled
-            | Fault::InstanceStopped
-            | Fault::LeaderStopped
-            | Fault::PostgresReadonly
-            | Fault::RedisDemoted
-            | Fault::RedisFailback
-            | Fault::RabbitMqBlocked
-            | Fault::ClockSkewed
-            | Fault::RedisAndRabbitMqKilled
-            | Fault::PostgresAndRabbitMqKilled
-            | Fault::PaymentKilled
-            | Fault::ProviderSilent
-            | Fault::ProviderLate => false,
+            LeaderLost | WorkerLost | WorkerStopped | PostgresSilent | RedisSilent | RabbitMqSilent | OutboxTorn => {
+                true
+            }
+            RedisKilled | RedisFlushed | RedisEmptied | RedisCut | RabbitMqKilled | PostgresKilled | InstanceKilled
+            | InstanceStopped | LeaderStopped | PostgresReadonly | RedisDemoted | RedisFailback | RabbitMqBlocked
+            | ClockSkewed | RedisRabbitKilled | PostgresRabbitKilled | PaymentKilled | ProviderSilent
+            | ProviderLate => false,
         }
     }
 
@@ -178,7 +133,7 @@ impl Fault {
         let takes_one_away = [Fault::LeaderLost, Fault::WorkerLost, Fault::LeaderStopped, Fault::WorkerStopped];
         let enough = plan.instances > 1 || !takes_one_away.contains(&self);
         ensure!(enough, "{self} takes one instance away, and another has to go on: it needs --instances 2 or more");
-        let can_skew = self != Fault::ClockSkewed || shop_process::can_skew_clocks();
+        let can_skew = self != Fault::ClockSkewed || faketime::is_installed();
         ensure!(can_skew, "{self} needs faketime, which is not installed; `make test-tools` installs it");
         Ok(())
     }

@@ -1,3 +1,5 @@
+//! Buyers who ask while something is broken, and afterwards.
+
 use std::{
     net::SocketAddr,
     sync::{
@@ -15,10 +17,12 @@ use tokio::{
 };
 
 use crate::{
-    buyer::{click, open_sale, result},
-    client::{Connection, Link},
-    history::{Answer, Told},
-    scenario::progress::Progress,
+    buyer::{
+        click::{click, open_sale, result},
+        client::{Connection, Link},
+        progress::Progress,
+    },
+    verdict::history::{Answer, Told},
 };
 
 /// The first of the buyers who try while something is broken, far from any crowd's.

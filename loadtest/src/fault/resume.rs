@@ -1,11 +1,12 @@
+//! Whether a grid of faults can go on in a file.
+
 use anyhow::{bail, ensure};
 
-use super::figures::Faults;
 use crate::{
-    file::SCHEMA,
-    machine::{Machine, commit},
-    plan::Plan,
+    lab::machine::{Machine, commit},
+    record::{faults::Faults, file::SCHEMA},
     render::text::thousands,
+    scenario::plan::Plan,
 };
 
 impl Faults {
@@ -46,11 +47,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        audit::Audit,
-        fault::{
-            Fault,
-            figures::{Grid, Round, Strike, Verdict},
-        },
+        fault::Fault,
+        record::faults::{Grid, Round, Strike, Verdict},
+        verdict::audit::Audit,
         version::Version,
     };
 

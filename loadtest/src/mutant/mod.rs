@@ -2,11 +2,7 @@
 //!
 //! Read `shop` for what each does, and `Mutant::has_to_be_noticed` for the table of what has to notice it.
 
-/// What is written to a file.
-pub mod figures;
-/// Plays them all.
 pub mod play;
-/// The shop, and where each mutant differs.
 pub mod shop;
 
 use std::fmt;

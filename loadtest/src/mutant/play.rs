@@ -1,16 +1,15 @@
+//! Plays every mutant in every scenario.
+
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 
-use super::{
-    Mutant,
-    figures::{Cell, Colour},
-};
+use super::Mutant;
 use crate::{
     lab::Lab,
-    plan::Plan,
-    promise::Promise,
-    scenario::{SCENARIOS, Scenario},
+    record::mutants::{Cell, Colour},
+    scenario::{SCENARIOS, Scenario, plan::Plan},
+    verdict::promise::Promise,
     version::Version,
 };
 
@@ -26,8 +25,7 @@ const AGAIN: usize = 2;
 pub async fn play(lab: &Lab, mutants: &[Mutant], done: impl Fn(&Cell)) -> anyhow::Result<Vec<Cell>> {
     let cells = mutants.iter().flat_map(|&mutant| SCENARIOS.map(|scenario| (mutant, scenario)));
     let (slow, quick): (Vec<_>, Vec<_>) = cells.partition(|(mutant, _)| *mutant == Mutant::Slow);
-    let (timed, crowds): (Vec<_>, Vec<_>) =
-        quick.into_iter().partition(|(_, scenario)| scenario.rules().is_about_time());
+    let (timed, crowds): (Vec<_>, Vec<_>) = quick.into_iter().partition(|(_, scenario)| scenario.is_about_time());
     let play = async |(mutant, scenario)| {
         let cell = cell(lab, mutant, scenario).await;
         cell.inspect(|cell| done(cell))

@@ -1,3 +1,5 @@
+//! The shop, and where each mutant differs.
+
 use std::{
     collections::HashMap,
     process::ExitCode,

@@ -1,3 +1,5 @@
+//! Answers of the payment provider that come later.
+
 use std::time::Duration;
 
 use http_body_util::Empty;

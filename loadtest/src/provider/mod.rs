@@ -9,10 +9,8 @@
 //! | `GET /ledger` | all entries, oldest first |
 //! | `GET /switches`, `PUT /switches` | what it does wrong, a `Switches` as JSON; and how many requests it leaves waiting |
 
-/// Later answers.
 mod callback;
 mod ledger;
-/// The lab's side.
 mod remote;
 mod switches;
 

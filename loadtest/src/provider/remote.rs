@@ -1,3 +1,5 @@
+//! The payment provider, as the lab sees it.
+
 use std::collections::HashMap;
 
 use anyhow::{Context, ensure};
@@ -30,6 +32,16 @@ impl Remote {
     /// It does not answer.
     pub async fn entries(&self) -> anyhow::Result<Vec<Entry>> {
         self.get("/ledger").await
+    }
+
+    /// Those of one shop, by the namespace that its references begin with.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn entries_of(&self, namespace: &str) -> anyhow::Result<Vec<Entry>> {
+        let mut entries = self.entries().await?;
+        entries.retain(|entry| entry.reference.starts_with(namespace));
+        Ok(entries)
     }
 
     /// How many requests it has left without an answer, by step.

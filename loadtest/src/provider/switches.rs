@@ -104,7 +104,7 @@ impl Board {
         match does {
             Some(Does::SilentAfter) => self.never_answer(step).await,
             Some(Does::DieAfter) => process::abort(),
-            _ => {}
+            Some(Does::Slow(_) | Does::Refuse | Does::SilentBefore | Does::DieBefore) | None => {}
         }
         Ok(done)
     }

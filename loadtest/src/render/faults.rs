@@ -4,7 +4,7 @@ use super::{
     table::{Cell, Mark, Row, Shows, Table, count, left, right, unwanted},
     text::thousands,
 };
-use crate::fault::figures::{Round, Rounds, Verdict};
+use crate::record::faults::{Round, Rounds, Verdict};
 
 const COLUMNS: [Shows<Rounds>; 14] = [
     (left("fault", 28), |rounds| rounds.fault.into()),
@@ -127,10 +127,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::{
-        audit::Audit,
-        fault::{Fault, figures::Strike},
-    };
+    use crate::{fault::Fault, record::faults::Strike, verdict::audit::Audit};
 
     #[test]
     fn an_invalid_fault_is_shown_as_one_and_has_no_times() {

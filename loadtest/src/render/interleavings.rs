@@ -1,7 +1,7 @@
 //! The table of what was explored.
 
 use super::table::{Mark, Row, Shows, Table, count, left, right, unwanted};
-use crate::explore::figures::Explored;
+use crate::record::interleavings::Explored;
 
 const COLUMNS: [Shows<Explored>; 9] = [
     (left("version", 32), |explored| explored.title().into()),

@@ -1,24 +1,17 @@
 //! All that people look at: tables, pictures and the report. What the figures are is decided elsewhere.
 //!
-//! Begin with [`table`]: every table is one of its kind, and is shown in the terminal, as Markdown and in the report.
+//! Begin with [`table`]: every table is one of its kind, and is shown in the terminal, as Markdown and in the report. `runs`, `matrix`,
+//! `faults`, `interleavings` and `mutants` fill it. `says` is a run in a sentence, `picture` an interleaving in the terminal, `svg` a
+//! picture as a file, and `page` the report.
 
-/// The table of faults.
 pub mod faults;
-/// The table of what was explored.
 pub mod interleavings;
-/// Versions against scenarios.
 pub mod matrix;
-/// The table of mutants.
 pub mod mutants;
-/// The report.
 pub mod page;
-/// One order of events in the terminal.
 pub mod picture;
-/// The table of runs.
 pub mod runs;
-/// Pictures as files.
+mod says;
 pub mod svg;
-/// One table in three forms.
 pub mod table;
-/// Numbers as people read them.
 pub mod text;

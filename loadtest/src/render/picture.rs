@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
-use crate::explore::{
+use crate::interleave::{
     play::Played,
     step::{Event, Mark, Row, Step, letter},
 };
@@ -102,7 +102,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::audit::Audit;
+    use crate::verdict::audit::Audit;
 
     #[test]
     fn every_line_is_as_wide_as_its_lanes() {

@@ -1,7 +1,10 @@
 //! The table of runs: in the terminal a row per run as it ends, and below it, in words, what the row says.
 
 use super::table::{Cell, Mark, Row, Shows, Table, count, left, right, unwanted};
-use crate::{history::Latency, record::Run, verdict::Verdict};
+use crate::{
+    record::Run,
+    verdict::{Verdict, latency::Latency},
+};
 
 const COLUMNS: [Shows<Run>; 13] = [
     (left("version", 32), |run| run.title().into()),

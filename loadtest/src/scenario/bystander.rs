@@ -1,20 +1,22 @@
+//! Buyers of another sale beside a stampede.
+
 use std::time::Duration;
 
 use sqlx::AnyPool;
 use tokio::{sync::watch, task::JoinHandle, time::sleep};
 use v1_naive::shop::sales::Sale;
 
-use super::{
-    Measure, Rules, Stage,
-    open_loop::{Coming, Visitors, Visits},
-};
+use super::{Stage, calibration::PLENTY, plan::Plan, rules::Rules};
 use crate::{
-    audit::{Demand, audit_for},
-    history::{Latency, Told, outcomes},
-    ledger::Ledger,
-    observe,
-    plan::Plan,
-    record::{Bystander, Run},
+    buyer::open_loop::{Coming, Visitors, Visits},
+    lab::observe,
+    record::{Bystander, Measure, Run},
+    verdict::{
+        audit::{Demand, audit_for},
+        history::{Told, outcomes},
+        latency::Latency,
+        ledger::Ledger,
+    },
 };
 
 /// The times by which a bystander's p99 grows before we say that it starves.
@@ -23,16 +25,12 @@ pub const STARVES: f64 = 5.0;
 const SLOW_ALONE_MS: f64 = 1000.0;
 /// The share of bystanders who have to get a unit. Below it there is no p99: the hundredth buyer waits for ever.
 const SERVED: f64 = 0.99;
-/// More than bystanders can buy.
-const PLENTY: i64 = 1_000_000;
 /// Ids from the first bystander alone to the first one beside the stampede: more than can come.
 const FAR_APART: i64 = 1_000_000;
 /// Bystanders a second.
 const RATE: f64 = 100.0;
-/// Connections they may have open.
+/// Connections they may have open: those who come alone have gone when the crowd comes.
 const CONNECTIONS: usize = 2000;
-/// Sockets that they need at the same time: those who come alone have gone when the crowd comes.
-pub const SOCKETS: usize = CONNECTIONS;
 /// How long they have had the page open when they click.
 const READS: Duration = Duration::from_secs(1);
 /// They stay until they know.
@@ -184,10 +182,6 @@ pub(crate) fn invalid(bystander: &Bystander) -> Option<String> {
 pub(crate) struct BystanderRules;
 
 impl Rules for BystanderRules {
-    fn is_about_time(&self) -> bool {
-        true
-    }
-
     fn sockets(&self, plan: &Plan) -> usize {
         plan.sockets_of_a_crowd() + CONNECTIONS
     }
@@ -200,7 +194,7 @@ impl Rules for BystanderRules {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{audit::Audit, scenario::arrivals::Arrivals};
+    use crate::{buyer::arrivals::Arrivals, verdict::audit::Audit};
 
     /// Bystanders whose p99 is `p99` alone and beside a stampede, of whom so many were served on each side; 300 were planned.
     fn bystander(p99: [f64; 2], served: [usize; 2]) -> Bystander {

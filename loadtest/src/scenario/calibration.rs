@@ -1,22 +1,29 @@
+//! Measures how much a small shop can do.
+
 use std::{
     net::SocketAddr,
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
-use serde::{Deserialize, Serialize};
 use v1_naive::shop::sales::Sale;
 
-use super::flood::{PLENTY, POOL};
+use super::stage::at_once;
 use crate::{
-    buyer::{buy, open_sale},
-    client::Connection,
-    history::Answer,
-    lab::Lab,
-    render::text::thousands,
-    shop_process::ShopProcess,
+    buyer::{
+        click::{buy, open_sale},
+        client::Connection,
+    },
+    lab::{Lab, shop_process::ShopProcess},
+    record::Calibration,
+    verdict::history::Answer,
     version::Version,
 };
 
+/// Database connections of the shop: a shop that can do little is flooded by little, and the generator has room.
+pub const POOL: u32 = 1;
+/// Units of a sale that is about time: more than anybody can buy, so that every purchase that gets through is work.
+pub const PLENTY: i64 = 1_000_000;
 /// How many ask at once to find out.
 const ASKING: usize = 32;
 /// Answers in this time count for nothing: connections, caches and pages are cold.
@@ -24,62 +31,13 @@ const WARM_UP: Duration = Duration::from_millis(500);
 /// How long a round lasts, and how many there are. A stall of a second spoils two rounds of five, and the median is one of the others.
 const ROUND: Duration = Duration::from_millis(600);
 const ROUNDS: usize = 5;
-/// The rounds may differ by this share of their median. The flood is five times the median: with more, it could as well be four times
-/// or six.
-const SPREAD: f64 = 0.25;
 /// How often we calibrate before we give up. A busy machine has quiet seconds.
 const ATTEMPTS: u32 = 3;
 
-/// How many purchases a second a small shop answers.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Calibration {
-    /// Purchases a second, round by round.
-    pub rounds: Vec<f64>,
-    /// How often it took until the rounds agreed, or until we gave up.
-    pub attempts: u32,
-}
+/// The first steady one of this process, on SQLite and on PostgreSQL: the machine stays the same.
+static STEADY: [OnceLock<Calibration>; 2] = [const { OnceLock::new() }; 2];
 
 impl Calibration {
-    /// The middle of the rounds; 0 if there are none.
-    pub fn median(&self) -> f64 {
-        let sorted = self.sorted();
-        match sorted.len() {
-            0 => 0.0,
-            n => (sorted[(n - 1) / 2] + sorted[n / 2]) / 2.0,
-        }
-    }
-
-    /// By what share of the median the fastest and the slowest round differ.
-    pub fn spread(&self) -> f64 {
-        match (self.sorted().as_slice(), self.median()) {
-            ([] | [_], _) => 0.0,
-            ([slowest, .., fastest], median) if median > 0.0 => (fastest - slowest) / median,
-            ([_, .., _], _) => f64::INFINITY,
-        }
-    }
-
-    /// Why `TIMES` the median means nothing; `None` if the rounds agree.
-    pub fn invalid(&self) -> Option<String> {
-        (self.spread() > SPREAD).then(|| {
-            format!("the calibration's rounds differ by {:.0} %, in attempt {}", self.spread() * 100.0, self.attempts)
-        })
-    }
-
-    /// `5 rounds, 1,540 to 1,655`, and how often it took if that was more than once; empty if there are no rounds.
-    pub fn says(&self) -> String {
-        let sorted = self.sorted();
-        let (Some(slowest), Some(fastest)) = (sorted.first(), sorted.last()) else { return String::new() };
-        let (slowest, fastest) = (thousands(*slowest as i64), thousands(*fastest as i64));
-        let again = if self.attempts > 1 { format!(", attempt {}", self.attempts) } else { String::new() };
-        format!("{} rounds, {slowest} to {fastest}{again}", sorted.len())
-    }
-
-    fn sorted(&self) -> Vec<f64> {
-        let mut sorted = self.rounds.clone();
-        sorted.sort_by(f64::total_cmp);
-        sorted
-    }
-
     /// Calibrates until the rounds agree, at most [`ATTEMPTS`] times.
     async fn until_steady(mut attempt: impl AsyncFnMut() -> anyhow::Result<Vec<f64>>) -> anyhow::Result<Calibration> {
         let mut calibration = Calibration::default();
@@ -99,12 +57,13 @@ impl Calibration {
 }
 
 /// Purchases a second that chapter 3's shop answers, on which the later ones are built, with a pool of [`POOL`] and
-/// 32 buyers who ask again as soon as they have an answer. Measured in a lab until it is steady once.
+/// 32 buyers who ask again as soon as they have an answer. Measured in a process until it is steady once.
 ///
 /// # Errors
 /// The shop's or the database's.
 pub async fn capacity(lab: &Lab) -> anyhow::Result<Calibration> {
-    if let Some(known) = lab.capacity.get() {
+    let steady = &STEADY[usize::from(lab.has_postgres())];
+    if let Some(known) = steady.get() {
         return Ok(known.clone());
     }
     let database = lab.fresh_database().await?;
@@ -119,7 +78,7 @@ pub async fn capacity(lab: &Lab) -> anyhow::Result<Calibration> {
     lab.remove(database).await?;
     let calibration = calibration?;
     if calibration.invalid().is_none() {
-        let _ = lab.capacity.set(calibration.clone()); // an unsteady one is worth another try
+        let _ = steady.set(calibration.clone()); // an unsteady one is worth another try
     }
     Ok(calibration)
 }
@@ -135,12 +94,12 @@ async fn rounds(shop: SocketAddr, sale: i64) -> anyhow::Result<Vec<f64>> {
         while start.elapsed() < ends {
             match buy(&mut connection, &link, n as i64 + 1).await.0 {
                 Answer::Unknown => connection = Connection::open(shop).await?,
-                _ => answered.push(start.elapsed()),
+                Answer::Bought { .. } | Answer::Refused(_) | Answer::Queued { .. } => answered.push(start.elapsed()),
             }
         }
         anyhow::Ok((answered, 0))
     };
-    let (answered, _) = super::at_once(ASKING, asking).await?;
+    let (answered, _) = at_once(ASKING, asking).await?;
     Ok(per_round(&answered))
 }
 
@@ -158,33 +117,6 @@ fn per_round(answered: &[Duration]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn of(rounds: &[f64]) -> Calibration {
-        Calibration { rounds: rounds.to_vec(), attempts: 1 }
-    }
-
-    #[test]
-    fn a_stall_moves_neither_the_median_nor_goes_unseen() {
-        let steady = of(&[1000.0, 1040.0, 960.0, 1010.0, 990.0]);
-        assert_eq!((steady.median(), steady.spread(), steady.invalid()), (1000.0, 0.08, None));
-        let stalled = of(&[1000.0, 1040.0, 0.0, 1010.0, 990.0]);
-        assert_eq!((stalled.median(), stalled.spread()), (1000.0, 1.04));
-        assert!(stalled.invalid().is_some());
-    }
-
-    #[test]
-    fn a_quarter_is_the_limit() {
-        assert_eq!(of(&[875.0, 1000.0, 1125.0]).invalid(), None);
-        let why = of(&[874.0, 1000.0, 1126.0]).invalid().unwrap();
-        assert_eq!(why, "the calibration's rounds differ by 25 %, in attempt 1");
-    }
-
-    #[test]
-    fn a_shop_that_answers_nothing_has_no_capacity() {
-        assert!(of(&[0.0; 5]).invalid().is_some());
-        assert_eq!((of(&[]).median(), of(&[]).invalid(), of(&[7.0]).median()), (0.0, None, 7.0));
-        assert_eq!(of(&[1.0, 2.0]).median(), 1.5);
-    }
 
     #[test]
     fn answers_belong_to_the_round_in_which_they_came() {
@@ -208,12 +140,5 @@ mod tests {
             let calibration = Calibration::until_steady(once).await.unwrap();
             assert_eq!((calibration.attempts, calibration.invalid().is_none()), (attempts, valid));
         }
-    }
-
-    #[test]
-    fn it_says_how_far_the_rounds_are_apart() {
-        assert_eq!(of(&[1655.4, 1540.0, 1600.0]).says(), "3 rounds, 1,540 to 1,655");
-        assert_eq!(Calibration { attempts: 2, ..of(&[10.0, 11.0]) }.says(), "2 rounds, 10 to 11, attempt 2");
-        assert_eq!(Calibration::default().says(), "");
     }
 }

@@ -1,14 +1,23 @@
+//! A script that does not wait for the opening.
+
 use std::time::Instant;
 
 use v1_naive::shop::sales::{Sale, now_ms};
 
-use super::{LONGEST, Measure, Played, Rules, Stage, bought, honest::buy_beside};
-use crate::{
-    buyer::{buy, open_sale},
-    client::Connection,
-    history::Told,
+use super::{
+    Played, Stage,
+    honest::buy_beside,
     plan::Plan,
-    record::Run,
+    rules::Rules,
+    stage::{LONGEST, at_once},
+};
+use crate::{
+    buyer::{
+        click::{buy, open_sale},
+        client::Connection,
+    },
+    record::{Measure, Run},
+    verdict::history::{Told, bought},
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -44,28 +53,16 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
         }
         anyhow::Ok((history, requests))
     };
-    let tries = super::at_once(CONNECTIONS, script);
+    let tries = at_once(CONNECTIONS, script);
     let ((history, requests), beside) = tokio::try_join!(tries, buy_beside(stage.shops, open, start))?;
-    Ok(Played {
-        sales: vec![early, late, open],
-        requests: requests + beside.requests,
-        elapsed: start.elapsed(),
-        measure: Some(Measure::none_of("orders outside the window", bought(&history))),
-        demand: beside.demand(),
-        honest: Some(beside.served()),
-        history: history.into_iter().chain(beside.history).collect(),
-        ..Played::default()
-    })
+    let measure = Measure::none_of("orders outside the window", bought(&history));
+    Ok(beside.played(history, requests, start, vec![early, late, open], measure))
 }
 
 /// A script that does not wait for the opening.
 pub(crate) struct EarlyBirdRules;
 
 impl Rules for EarlyBirdRules {
-    fn is_a_crowd(&self) -> bool {
-        false
-    }
-
     fn plan(&self, stampede: Plan) -> Plan {
         Plan { buyers: 200, ..stampede }
     }

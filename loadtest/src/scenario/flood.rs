@@ -1,22 +1,27 @@
+//! Five times more than the shop can do, from a few clients.
+
 use std::{net::Ipv4Addr, time::Duration};
 
 use tokio::{sync::watch, time::sleep};
 use v1_naive::shop::sales::Sale;
 
-use super::{Measure, Played, Rules, Stage, calibration::Calibration, open_loop::Visitors};
-use crate::{
-    audit::{Demand, Honest},
-    history::Latency,
+use super::{
+    Played, Stage,
+    calibration::{PLENTY, POOL},
     plan::Plan,
-    record::{Flood, Run},
+    rules::Rules,
+};
+use crate::{
+    buyer::open_loop::Visitors,
+    record::{Calibration, Flood, Measure, Run},
+    verdict::{
+        audit::{Demand, Honest},
+        latency::Latency,
+    },
 };
 
 /// By what the flood exceeds what the shop can do.
 const TIMES: f64 = 5.0;
-/// Database connections of the shop: a shop that can do little is flooded by little, and the generator has room.
-pub const POOL: u32 = 1;
-/// Units of a sale in a flood: more than anybody can buy, so that every purchase that gets through is work.
-pub const PLENTY: i64 = 1_000_000;
 /// No more than that is offered. The generator does 65,000 a second to a shop that does nothing, on two processors; a quarter
 /// of it leaves the shop room to be the slower one.
 const MOST: f64 = 15_000.0;
@@ -31,8 +36,6 @@ const CLIENTS: [Ipv4Addr; 4] = [
 const CONNECTIONS: usize = 2000;
 /// Connections the honest buyers may have open.
 const HONEST_CONNECTIONS: usize = 500;
-/// Both.
-pub const SOCKETS: usize = CONNECTIONS + HONEST_CONNECTIONS;
 /// Honest buyers a second at most, and as a share of what the shop can do: alone they are well served.
 const HONEST: f64 = 100.0;
 const HONEST_SHARE: f64 = 0.2;
@@ -120,14 +123,6 @@ pub async fn play(stage: &Stage<'_>, calibration: Calibration, lasts: Duration) 
 pub(crate) struct FloodRules;
 
 impl Rules for FloodRules {
-    fn is_a_crowd(&self) -> bool {
-        false
-    }
-
-    fn is_about_time(&self) -> bool {
-        true
-    }
-
     fn plan(&self, stampede: Plan) -> Plan {
         Plan { stock: PLENTY, pool: POOL, ..stampede }
     }

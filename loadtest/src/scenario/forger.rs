@@ -1,3 +1,5 @@
+//! Addresses to buy at that nobody gave out.
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -6,15 +8,22 @@ use md5::{Digest, Md5};
 use tokio::time::sleep;
 use v1_naive::shop::sales::{Sale, now_ms};
 
-use super::{LONGEST, Measure, Played, Rules, Stage, honest::buy_beside};
-use crate::{
-    buyer::{Next, ask, buy, open_sale},
-    client::{Connection, Link},
-    history::{Answer, Told},
+use super::{
+    Played, Stage,
+    honest::buy_beside,
     plan::Plan,
-    record::Run,
+    rules::Rules,
+    stage::{LONGEST, at_once},
+};
+use crate::{
+    buyer::{
+        click::{Next, ask, buy, open_sale},
+        client::{Connection, Link},
+        sessions,
+    },
+    record::{Measure, Run},
     render::text::thousands,
-    sessions,
+    verdict::history::{Answer, Told},
     version::Version,
 };
 
@@ -59,7 +68,7 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
         }
         anyhow::Ok((forger.tried, forger.requests))
     };
-    let forging = super::at_once(CONNECTIONS, work);
+    let forging = at_once(CONNECTIONS, work);
     let ((tried, requests), beside) = tokio::try_join!(forging, buy_beside(stage.shops, sale_id, start))?;
     let forged = tried.iter().filter(|(refusal, _)| refusal.is_some()).count();
     // What its gate has not refused has passed it, also if another stopped it then.
@@ -67,16 +76,8 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
     let taken = tried.iter().filter(taken).count();
     let what = if with_sessions { "addresses and sessions" } else { "addresses" };
     let what = format!("forged {what} taken, of {}", thousands(forged as i64));
-    Ok(Played {
-        sales: vec![sale_id],
-        requests: requests + beside.requests,
-        elapsed: start.elapsed(),
-        measure: Some(Measure::none_of(&what, taken)),
-        demand: beside.demand(),
-        honest: Some(beside.served()),
-        history: tried.into_iter().map(|(_, told)| told).chain(beside.history).collect(),
-        ..Played::default()
-    })
+    let history = tried.into_iter().map(|(_, told)| told).collect();
+    Ok(beside.played(history, requests, start, vec![sale_id], Measure::none_of(&what, taken)))
 }
 
 /// How a forged path is refused, and a forged session.
@@ -233,10 +234,6 @@ impl Forger {
 pub(crate) struct ForgerRules;
 
 impl Rules for ForgerRules {
-    fn is_a_crowd(&self) -> bool {
-        false
-    }
-
     fn plan(&self, stampede: Plan) -> Plan {
         Plan { buyers: 2000, ..stampede }
     }

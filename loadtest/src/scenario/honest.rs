@@ -1,3 +1,5 @@
+//! Buyers who only want one unit, beside an attack.
+
 use std::{
     net::SocketAddr,
     time::{Duration, Instant},
@@ -5,13 +7,17 @@ use std::{
 
 use tokio::time::sleep;
 
-use super::at_once;
+use super::stage::{Played, at_once};
 use crate::{
-    audit::{Demand, Honest},
-    buyer::{buy, open_sale},
-    client::Connection,
-    history::{Answer, Told},
-    record::HonestBuyers,
+    buyer::{
+        click::{buy, open_sale},
+        client::Connection,
+    },
+    record::{HonestBuyers, Measure},
+    verdict::{
+        audit::{Demand, Honest},
+        history::{Told, bought},
+    },
 };
 
 /// How many come beside an attack.
@@ -48,19 +54,27 @@ pub(crate) async fn buy_beside(shops: &[SocketAddr], sale_id: i64, start: Instan
 }
 
 impl Beside {
-    /// These buyers are the demand: whoever else asked is an attacker.
-    pub(crate) fn demand(&self) -> Demand {
+    /// What was played, with the attackers' history beside theirs. These buyers are the demand: whoever else asked is an attacker.
+    pub(crate) fn played(
+        self,
+        attack: Vec<Told>,
+        requests: u64,
+        start: Instant,
+        sales: Vec<i64>,
+        measure: Measure,
+    ) -> Played {
         let honest = self.history.iter().map(|told| told.buyer_id).collect();
-        Demand { honest: Honest::These(honest), may_go_without: 0 }
-    }
-
-    /// What became of them.
-    pub(crate) fn served(&self) -> HonestBuyers {
-        let served = |told: &&Told| matches!(told.answer, Answer::Bought { .. });
-        HonestBuyers {
-            asked: self.history.len(),
-            served: self.history.iter().filter(served).count(),
-            late: self.history.iter().filter(|told| told.latency() > PATIENCE).count(),
+        let late = self.history.iter().filter(|told| told.latency() > PATIENCE).count();
+        let served = HonestBuyers { asked: self.history.len(), served: bought(&self.history), late };
+        Played {
+            sales,
+            requests: requests + self.requests,
+            elapsed: start.elapsed(),
+            measure: Some(measure),
+            demand: Demand { honest: Honest::These(honest), may_go_without: 0 },
+            honest: Some(served),
+            history: attack.into_iter().chain(self.history).collect(),
+            ..Played::default()
         }
     }
 }

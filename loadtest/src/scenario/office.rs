@@ -1,3 +1,5 @@
+//! Fifty honest buyers behind one address.
+
 use std::{net::Ipv4Addr, time::Duration};
 
 use futures_util::future::join_all;
@@ -5,14 +7,15 @@ use hyper::{Method, StatusCode, header::RETRY_AFTER};
 use tokio::time::{Instant, sleep, sleep_until};
 use v1_naive::shop::sales::Sale;
 
-use super::{Measure, Played, Rules, Stage};
+use super::{Played, Stage, plan::Plan, rules::Rules};
 use crate::{
-    buyer::{Next, STEPS, link_in, references, send, understand, wait_in_queue},
-    client::{Connection, Link, Reply},
-    history::{Answer, Told},
-    plan::Plan,
-    record::Run,
+    buyer::{
+        click::{Next, STEPS, link_in, references, send, understand, wait_in_queue},
+        client::{Connection, Link, Reply},
+    },
+    record::{Measure, Run},
     render::text::thousands,
+    verdict::history::{Answer, Told},
 };
 
 /// Buyers in the office.
@@ -100,8 +103,10 @@ impl Buyer {
     async fn get(&mut self, path: &str) -> Result<Reply, Answer> {
         let link = Link::new(Method::GET, path).map_err(|_| Answer::Unknown)?;
         let reply = self.patiently(&link).await.ok_or(Answer::Unknown)?;
+        if reply.status.is_success() {
+            return Ok(reply);
+        }
         match understand(&reply) {
-            _ if reply.status.is_success() => Ok(reply),
             Next::Told(answer) => Err(answer),
             Next::Follow(_) => Err(Answer::Unknown),
         }
@@ -144,10 +149,6 @@ fn come_back_after(reply: &Reply) -> Option<Duration> {
 pub(crate) struct OfficeRules;
 
 impl Rules for OfficeRules {
-    fn is_a_crowd(&self) -> bool {
-        false
-    }
-
     fn plan(&self, stampede: Plan) -> Plan {
         Plan { buyers: BUYERS, ..stampede }
     }

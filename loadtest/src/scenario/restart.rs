@@ -1,8 +1,10 @@
+//! The shop killed in the middle.
+
 use anyhow::ensure;
 use tokio::sync::watch;
 
-use super::{Rules, stampede::Progress};
-use crate::{plan::Plan, shop_process::ShopProcess};
+use super::{plan::Plan, rules::Rules};
+use crate::{buyer::progress::Progress, lab::shop_process::ShopProcess};
 
 /// Buyers who may come before the shop is killed: as many as half of the `stock`, so that the sale cannot be decided by then.
 pub fn first_wave(stock: i64) -> usize {

@@ -1,19 +1,12 @@
+//! What is particular about a scenario.
+
 use std::time::Duration;
 
-use crate::{plan::Plan, record::Run, version::Version};
+use super::plan::Plan;
+use crate::{record::Run, version::Version};
 
 /// What is particular about a scenario, in its own file. What it does not say is as in a stampede.
 pub(crate) trait Rules: Sync {
-    /// Whether everybody wants a unit at the same moment.
-    fn is_a_crowd(&self) -> bool {
-        true
-    }
-
-    /// Whether its figure is about time, so that it wants the machine for itself.
-    fn is_about_time(&self) -> bool {
-        false
-    }
-
     /// The plan as the book has it, made from a stampede's.
     fn plan(&self, stampede: Plan) -> Plan {
         stampede

@@ -1,14 +1,17 @@
+//! One buyer who wants everything.
+
 use std::{net::Ipv4Addr, time::Instant};
 
 use v1_naive::shop::sales::Sale;
 
-use super::{LONGEST, Measure, Played, Rules, Stage, bought, honest::buy_beside, told};
+use super::{Played, Stage, honest::buy_beside, plan::Plan, rules::Rules, stage::LONGEST};
 use crate::{
-    buyer::{buy, open_sale},
-    client::Connection,
-    history::Told,
-    plan::Plan,
-    record::Run,
+    buyer::{
+        click::{buy, open_sale},
+        client::Connection,
+    },
+    record::{Measure, Run},
+    verdict::history::{Told, bought, told},
 };
 
 /// The buyer who wants everything.
@@ -25,24 +28,15 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
     let sale_id = stage.sale;
     stage.put_up(&[Sale::open(sale_id, stage.plan.stock)]).await?;
     let start = Instant::now();
-    let ((history, mut requests), beside) =
+    let ((history, requests), beside) =
         tokio::try_join!(script(stage, start), buy_beside(stage.shops, sale_id, start))?;
-    requests += beside.requests;
     let units = bought(&history);
     // Who has one already is refused by SQL, unless something before it knows.
     let refused_by_sql = if stage.stores.is_none() { told(&history, "limit-reached") } else { 0 };
     let in_sql = units + refused_by_sql;
     let quiet = in_sql as f64 <= (history.len() as f64 * AS_FAR_AS_SQL).max(1.0);
-    Ok(Played {
-        sales: vec![sale_id],
-        requests,
-        elapsed: start.elapsed(),
-        measure: Some(Measure::new("units that one buyer got", units as f64, units <= 1 && quiet)),
-        demand: beside.demand(),
-        honest: Some(beside.served()),
-        history: history.into_iter().chain(beside.history).collect(),
-        ..Played::default()
-    })
+    let measure = Measure::new("units that one buyer got", units as f64, units <= 1 && quiet);
+    Ok(beside.played(history, requests, start, vec![sale_id], measure))
 }
 
 /// The scalper's tries, one after the other. Several at once would take each other's addresses to buy at away.
@@ -69,10 +63,6 @@ async fn script(stage: &Stage<'_>, start: Instant) -> anyhow::Result<(Vec<Told>,
 pub(crate) struct ScalperRules;
 
 impl Rules for ScalperRules {
-    fn is_a_crowd(&self) -> bool {
-        false
-    }
-
     fn plan(&self, stampede: Plan) -> Plan {
         Plan { buyers: 1000, ..stampede }
     }

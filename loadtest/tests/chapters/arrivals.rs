@@ -21,11 +21,9 @@ use axum::{
     routing::{get, post},
 };
 use loadtest::{
-    plan::Plan,
-    scenario::{
-        Played, Scenario, Stage, arrivals::Arrivals, calibration::Calibration, crowd, flood, office,
-        open_loop::Visitors,
-    },
+    buyer::{arrivals::Arrivals, open_loop::Visitors},
+    record::Calibration,
+    scenario::{Played, Scenario, Stage, flood, office, plan::Plan, stampede},
     version::Version::V3,
 };
 use serde_json::json;
@@ -205,7 +203,7 @@ async fn play(before: Before, plan: Plan) -> Played {
             flood::play(&stage, calibration, plan.lasts).await
         }
         Scenario::Office => office::play(&stage).await,
-        _ => crowd::play(&lab, &stage, &database, &mut [], Default::default(), async || {}).await,
+        _ => stampede::play(&lab, &stage, &database, &mut [], Default::default(), async || {}).await,
     };
     played.unwrap()
 }

@@ -9,8 +9,8 @@ use axum::{
     routing::post,
 };
 use loadtest::{
-    plan::Plan,
-    scenario::{Measure, Scenario, Stage, calibration::Calibration, early_bird, flood, forger, scalper},
+    record::{Calibration, Measure},
+    scenario::{Scenario, Stage, early_bird, flood, forger, plan::Plan, scalper},
     version::Version::V5,
 };
 use v5_hidden_api::{

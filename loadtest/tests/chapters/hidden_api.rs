@@ -5,9 +5,8 @@ use std::{net::SocketAddr, time::Instant};
 use crate::support::{Shop, assert_problem, eventually, lab, link, serve, step};
 use hyper::StatusCode;
 use loadtest::{
-    client::{Connection, Reply},
-    observe::counters,
-    shop_process::ShopProcess,
+    buyer::client::{Connection, Reply},
+    lab::{observe::counters, shop_process::ShopProcess},
     version::Version::V5,
 };
 use sqlx::AnyPool;

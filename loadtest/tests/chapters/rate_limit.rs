@@ -4,7 +4,7 @@ use std::{fs, io::Write, time::Duration};
 
 use crate::support::{Shop, assert_problem, buy, eventually};
 use loadtest::{
-    client::{Connection, Reply},
+    buyer::client::{Connection, Reply},
     version::Version::V4,
 };
 use tokio::{

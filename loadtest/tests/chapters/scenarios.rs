@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use crate::support::{SALE, Shop, eventually, lab};
 use loadtest::{
-    plan::Plan,
+    buyer::open_loop::Visitors,
     record::Run,
     run::run,
     scenario::{
         SCENARIOS,
         Scenario::{self, EarlyBird, Forger, Office, Restart, Scalper, Stampede, TwoInstances},
-        open_loop::Visitors,
+        plan::Plan,
     },
     verdict::Verdict,
     version::{

@@ -2,17 +2,17 @@
 
 use crate::support::lab;
 use loadtest::{
-    audit::{Audit, audit},
-    ledger::Ledger,
-    plan::Plan,
-    promise::{Evidence, Promise},
+    buyer::crowd::{self, Crowd},
     record,
     run::run,
-    scenario::{
-        Scenario,
-        stampede::{self, Crowd},
+    scenario::{Scenario, plan::Plan},
+    verdict::{
+        Verdict,
+        audit::{Audit, audit},
+        evidence::Evidence,
+        ledger::Ledger,
+        promise::Promise,
     },
-    verdict::Verdict,
     version::{
         Variant,
         Version::{self, V1, V2, V3},
@@ -205,7 +205,7 @@ async fn without_for_update_the_audit_goes_red() {
     let serving = tokio::spawn(shop::serve(listener, app, async { stopped.await.unwrap_or_default() }));
 
     let crowd = Crowd { shops: vec![address], sales: vec![2], buyers: 600, connections: 200, ..Crowd::default() };
-    let stampede = stampede::run(&crowd, Default::default(), async || {}).await.unwrap();
+    let stampede = crowd::run(&crowd, Default::default(), async || {}).await.unwrap();
     let audit = audit(&stampede.history, &Ledger::read(&pool, None, &[2]).await.unwrap());
     assert!(audit.oversold > 0, "{audit:?}");
     assert!(!Promise::Holds.kept(&Evidence::of(&audit)));

@@ -12,18 +12,19 @@ use crate::support::{
     SALE, eventually,
     liar::{self, Lie},
     loadtest,
-    production::{Production, own, reservation, sells, shared},
+    production::{Production, own, shared},
+    requests::{reservation, sells},
 };
 use loadtest::{
-    audit::Audit,
-    fault::{
-        self, Fault,
-        figures::{Faults, Grid, Round, Rounds, Strike, Verdict},
+    buyer::progress::Progress,
+    fault::{self, Fault},
+    lab::{
+        Lab,
+        servers::{Server, Services},
     },
-    lab::Lab,
-    plan::Plan,
-    scenario::stampede::Progress,
-    services::{Server, Services},
+    record::faults::{Faults, Grid, Round, Rounds, Strike, Verdict},
+    scenario::plan::Plan,
+    verdict::audit::Audit,
     version::Version,
 };
 use nix::{

@@ -5,13 +5,16 @@ use std::time::{Duration, Instant};
 
 use crate::support::{
     SALE, eventually,
-    production::{self, Production, becomes, click, held, own, pair, queued, request, shared},
+    production::{Production, held, own, pair, shared},
+    requests::{self, becomes, click, queued, readyz},
 };
 use loadtest::{
-    client::Connection,
+    buyer::client::Connection,
     fault::network::Network,
-    services::{Server, Services},
-    shop_process::ShopProcess,
+    lab::{
+        servers::{Server, Services},
+        shop_process::ShopProcess,
+    },
 };
 use redis::AsyncCommands;
 use sqlx::Executor;
@@ -78,7 +81,7 @@ async fn leads(sale: &Production) {
 /// Waits until a buyer gets a unit at this instance; returns the order's id.
 async fn sells(shop: &ShopProcess, buyer: i64) -> i64 {
     let began = Instant::now();
-    let order_id = production::sells(shop.address, buyer).await;
+    let order_id = requests::sells(shop.address, buyer).await;
     eprintln!("sells after {:.1} s", began.elapsed().as_secs_f64());
     order_id
 }
@@ -170,12 +173,6 @@ async fn connections_that_are_silent_are_replaced() {
     sale.settles_at(10).await;
 }
 
-/// `/readyz` in one line.
-async fn readiness(shop: &ShopProcess) -> String {
-    let reply = request(shop.address, "GET /readyz", &[], "").await;
-    format!("{} {}", reply.status.as_u16(), String::from_utf8_lossy(&reply.body))
-}
-
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn a_rabbitmq_that_blocks_publishers_is_named_and_waited_for_on_the_same_connections() {
@@ -184,25 +181,25 @@ async fn a_rabbitmq_that_blocks_publishers_is_named_and_waited_for_on_the_same_c
     let host = Host::start(&sale, &[]).await;
     let order_id = sells(&host.shop, 1).await;
     confirms(&host.shop, 1, order_id).await;
-    block_in_place(|| services.block(Server::RabbitMq, true)).unwrap();
+    block_in_place(|| services.block_rabbitmq(true)).unwrap();
     let mut orders = Vec::new();
     for buyer in 2..=4 {
         orders.push((buyer, sells(&host.shop, buyer).await)); // the sale goes on
     }
-    eventually("it is named", async || readiness(&host.shop).await.contains("RabbitMQ")).await;
+    eventually("it is named", async || readyz(host.shop.address).await.contains("RabbitMQ")).await;
     let (open, began) = (host.rabbitmq.open(), Instant::now());
     // Long enough for each of the publishers to have given up twice.
     while began.elapsed() < Duration::from_secs(25) {
         tokio::time::sleep(Duration::from_millis(200)).await;
         let now = host.rabbitmq.open();
         assert!(now <= open + 1, "connections pile up: {open} and {now} {:?} later", began.elapsed());
-        assert!(readiness(&host.shop).await.contains("RabbitMQ"));
+        assert!(readyz(host.shop.address).await.contains("RabbitMQ"));
     }
-    block_in_place(|| services.block(Server::RabbitMq, false)).unwrap();
+    block_in_place(|| services.block_rabbitmq(false)).unwrap();
     for (buyer, order_id) in orders {
         confirms(&host.shop, buyer, order_id).await;
     }
-    eventually("it is ready", async || readiness(&host.shop).await.contains("\"missing\":[]")).await;
+    eventually("it is ready", async || readyz(host.shop.address).await.contains("\"missing\":[]")).await;
     sale.settles_at(4).await;
 }
 

@@ -4,21 +4,19 @@ use std::time::Duration;
 
 use crate::support::{
     SALE, eventually, loadtest,
-    production::{
-        Production, address, becomes, click, counter, log_in, order, own, purchase, queued, reservation, sells, shared,
-    },
+    orders::confirmed,
+    production::{Production, own, shared},
     proxy::Proxy,
+    requests::{address, becomes, click, counter, log_in, order, purchase, queued, reservation, sells},
 };
 use clap::ValueEnum;
 use lapin::options::QueueDeleteOptions;
 use loadtest::{
-    client::Connection,
-    fault::{self, Fault, figures::Verdict},
-    lab::Lab,
-    plan::Plan,
-    scenario::stampede::Progress,
-    services::Server,
-    shop_process::ShopProcess,
+    buyer::{client::Connection, progress::Progress},
+    fault::{self, Fault},
+    lab::{Lab, servers::Server, shop_process::ShopProcess},
+    record::faults::Verdict,
+    scenario::plan::Plan,
     version::Version,
 };
 use redis::AsyncCommands;
@@ -81,9 +79,7 @@ async fn a_worker_killed_between_commit_and_acknowledgement_makes_no_second_orde
     proxy.drop_acks();
     let args = sale.args_with(Server::RabbitMq, &proxy.instead_of(&sale.stores.amqp), &["--role", "worker"]);
     let worker = sale.instance_with(&args).await;
-    let mut connection = Connection::open(api.address).await.unwrap();
-    let order_id = queued(&click(&mut connection, 1).await);
-    becomes(&mut connection, 1, order_id, "confirmed").await;
+    confirmed(&api, 1).await;
     eventually("an acknowledgement that does not arrive", async || proxy.acks_dropped() == 1).await;
     drop(worker); // kill -9
 
@@ -153,7 +149,7 @@ async fn the_queue_is_never_longer_than_the_stock() {
     let sale = Production::new(&services, 30).await;
     let shop = sale.instance(&[]).await;
     let cookies = futures_util::future::join_all((1..=60).map(|buyer| log_in(shop.address, buyer))).await;
-    loadtest::buyer::open_sale(&mut Connection::open(shop.address).await.unwrap(), SALE).await.unwrap();
+    loadtest::buyer::click::open_sale(&mut Connection::open(shop.address).await.unwrap(), SALE).await.unwrap();
     // With nobody to empty it.
     block_in_place(|| services.kill(Server::Postgres)).unwrap();
     let clicks = cookies.iter().map(|cookie| purchase(shop.address, SALE, cookie, None));
@@ -225,8 +221,7 @@ async fn a_second_unit_of_one_buyer_is_refused_by_sql_and_sold_again() {
     let sale = Production::new(shared(), 3).await;
     let shop = sale.instance(&["--reconcile-every", "3600"]).await;
     let mut connection = Connection::open(shop.address).await.unwrap();
-    let order_id = queued(&click(&mut connection, 1).await);
-    becomes(&mut connection, 1, order_id, "confirmed").await;
+    confirmed(&shop, 1).await;
     // As if Redis had forgotten the first, and sold the buyer another.
     let mut redis = sale.stores.connect().await.unwrap();
     let (held, buyer) = (sale.stores.key(SALE, "held"), v6_production::buyer_id("1").to_be_bytes());
@@ -245,15 +240,12 @@ async fn a_second_unit_of_one_buyer_is_refused_by_sql_and_sold_again() {
 async fn an_unroutable_message_stays_in_the_outbox_until_there_is_a_queue() {
     let sale = Production::new(shared(), 5).await;
     let shop = sale.instance(&[]).await;
-    let mut connection = Connection::open(shop.address).await.unwrap();
-    let first = queued(&click(&mut connection, 1).await);
-    becomes(&mut connection, 1, first, "confirmed").await;
+    confirmed(&shop, 1).await;
     let queues = sale.stores.queues().await.unwrap();
     let channel = queues.create_channel().await.unwrap();
     let queue = format!("{}.orders", sale.stores.namespace);
     channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.unwrap();
-    let second = queued(&click(&mut connection, 2).await);
-    becomes(&mut connection, 2, second, "confirmed").await;
+    confirmed(&shop, 2).await;
     sale.settles_at(2).await;
 }
 

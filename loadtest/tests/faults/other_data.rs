@@ -6,11 +6,12 @@ use std::process::Command;
 use crate::support::{
     SALE, assert_problem, eventually, loadtest,
     orders::{confirmed, heard, watch},
-    production::{Production, becomes, click, counter, operate, order, own, queued, sells, shared},
+    production::{Production, operate, own, shared},
+    requests::{becomes, click, counter, order, queued, sells},
 };
 use loadtest::{
-    client::Connection,
-    services::{Server, Services},
+    buyer::client::Connection,
+    lab::servers::{Server, Services},
 };
 use redis::{AsyncCommands, aio::MultiplexedConnection};
 use tokio::task::block_in_place;

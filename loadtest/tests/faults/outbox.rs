@@ -3,10 +3,11 @@
 
 use crate::support::{
     SALE, eventually,
-    production::{Production, becomes, click, counter, operate, queued, sells, shared},
+    production::{Production, operate, shared},
+    requests::{becomes, click, counter, queued, sells},
 };
 use futures_util::StreamExt;
-use loadtest::{client::Connection, fault::network::Network, services::Server};
+use loadtest::{buyer::client::Connection, fault::network::Network, lab::servers::Server};
 use redis::AsyncCommands;
 use v1_naive::shop::sales::{Sale, now_ms};
 use v6_production::OrderId;

@@ -5,10 +5,14 @@ use std::time::{Duration, Instant};
 
 use crate::support::{
     SALE, eventually, json,
-    production::{Production, becomes, click, counter, held, own, queued, request, sells, shared},
+    production::{Production, held, own, shared},
+    requests::{becomes, click, counter, queued, request, sells},
 };
 use lapin::options::BasicGetOptions;
-use loadtest::{client::Connection, services::Server, shop_process::ShopProcess};
+use loadtest::{
+    buyer::client::Connection,
+    lab::{servers::Server, shop_process::ShopProcess},
+};
 use redis::AsyncCommands;
 use serde_json::Value;
 use tokio::task::block_in_place;
@@ -115,7 +119,7 @@ async fn only_sqls_refusal_makes_a_reservation_fail() {
     become_confirmed(&api, &orders[..2]).await;
     let mut connection = Connection::open(api.address).await.unwrap();
     becomes(&mut connection, 3, orders[2].1, "failed").await;
-    let refused = crate::support::production::order(&mut connection, 3, orders[2].1).await;
+    let refused = crate::support::requests::order(&mut connection, 3, orders[2].1).await;
     assert_eq!(refused["reason"], "sold-out");
     eventually("its reservation is given back", async || held(&sale).await == 2).await;
     sale.settles_at(2).await;

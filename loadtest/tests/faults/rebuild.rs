@@ -5,12 +5,11 @@ use std::process::Command;
 use crate::support::{
     SALE, assert_problem, eventually, loadtest,
     orders::{confirmed, heard, watch},
-    production::{
-        Production, address, becomes, buy_at, click, counter, log_in, order, own, purchase, queued, sells, shared,
-    },
+    production::{Production, own, shared},
+    requests::{address, becomes, buy_at, click, counter, log_in, order, purchase, queued, sells},
 };
 use lapin::options::QueueDeclareOptions;
-use loadtest::client::Connection;
+use loadtest::buyer::client::Connection;
 use redis::AsyncCommands;
 use tokio::task::block_in_place;
 use v1_naive::shop::sales::Sale;
@@ -73,7 +72,7 @@ async fn what_sql_knows_redis_knows_again() {
     sale.operate(&["deny", "3"], &[]).await;
     let expired = confirmed(&shop, 2).await;
     let bought_by_2 = address(shop.address, SALE, &log_in(shop.address, 2).await).await.unwrap(); // never used
-    sqlx::query("update orders set pay_by = 0 where id = $1").bind(expired).execute(&sale.pool).await.unwrap();
+    sale.expire_order(expired).await;
     eventually("its unit is back", async || sale.orders("expired").await == 1).await;
     sale.settles_at(1).await;
 
@@ -100,8 +99,8 @@ async fn a_redis_that_was_started_again_sells_nothing_before_it_is_compared() {
     let api = sale.instance(&["--role", "api"]).await;
     let mut connection = Connection::open(api.address).await.unwrap();
     let order_id = queued(&click(&mut connection, 1).await);
-    block_in_place(|| services.kill(loadtest::services::Server::Redis)).unwrap();
-    block_in_place(|| services.start_again(loadtest::services::Server::Redis)).unwrap();
+    block_in_place(|| services.kill(loadtest::lab::servers::Server::Redis)).unwrap();
+    block_in_place(|| services.start_again(loadtest::lab::servers::Server::Redis)).unwrap();
     // It has everything. But how should an instance know?
     eventually("it answers", async || order(&mut connection, 1, order_id).await["status"] == "queued").await;
     assert_problem(&click(&mut connection, 2).await, 503, "overloaded");

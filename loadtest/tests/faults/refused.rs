@@ -4,12 +4,13 @@
 use crate::support::{
     SALE, assert_problem, eventually,
     orders::confirmed,
-    production::{Production, address, becomes, buy_at, click, counter, log_in, own, queued, request, sells, shared},
+    production::{Production, own, shared},
+    requests::{address, becomes, buy_at, click, counter, log_in, queued, readyz, sells},
 };
 use loadtest::{
-    client::Connection,
+    buyer::client::Connection,
     fault::network::Network,
-    services::{Server, Services},
+    lab::servers::{Server, Services},
 };
 use redis::AsyncCommands;
 use sqlx::{AssertSqlSafe, Executor};
@@ -28,20 +29,13 @@ impl Production {
     }
 }
 
-/// `/readyz` in one line.
-async fn readiness(shop: std::net::SocketAddr) -> String {
-    let reply = request(shop, "GET /readyz", &[], "").await;
-    format!("{} {}", reply.status.as_u16(), String::from_utf8_lossy(&reply.body))
-}
-
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn orders_wait_for_a_database_that_is_read_only() {
     let sale = Production::new(shared(), 10).await;
     let (shop, worker) = (sale.instance(&["--role", "api"]).await, sale.instance(&["--role", "worker"]).await);
     let mut connection = Connection::open(shop.address).await.unwrap();
-    let first = queued(&click(&mut connection, 1).await);
-    becomes(&mut connection, 1, first, "confirmed").await;
+    confirmed(&shop, 1).await;
 
     sale.read_only("on").await;
     let mut orders = Vec::new();
@@ -54,7 +48,7 @@ async fn orders_wait_for_a_database_that_is_read_only() {
     .await;
     assert_eq!(counter(worker.address, "dead_lettered_total ").await, 0, "it is not the messages' fault");
     eventually("the worker is not ready", async || {
-        let readiness = readiness(worker.address).await;
+        let readiness = readyz(worker.address).await;
         readiness.starts_with("503") && readiness.contains("PostgreSQL")
     })
     .await;
@@ -64,7 +58,7 @@ async fn orders_wait_for_a_database_that_is_read_only() {
         becomes(&mut connection, buyer, order_id, "confirmed").await;
     }
     assert_eq!((sale.orders("failed").await, sale.stores.messages("parked").await.unwrap()), (0, 0));
-    eventually("it is ready", async || readiness(worker.address).await.starts_with("200")).await;
+    eventually("it is ready", async || readyz(worker.address).await.starts_with("200")).await;
     sale.settles_at(4).await;
 }
 
@@ -84,7 +78,7 @@ async fn a_redis_that_was_demoted_refuses_and_its_successor_sells() {
     let refused = click(&mut Connection::open(shop.address).await.unwrap(), 2).await;
     assert_problem(&refused, 503, "overloaded");
     eventually("it is not ready", async || {
-        let readiness = readiness(shop.address).await;
+        let readiness = readyz(shop.address).await;
         readiness.starts_with("503") && readiness.contains("Redis")
     })
     .await;
@@ -122,8 +116,7 @@ async fn an_expiry_between_two_looks_leaves_units_for_all() {
     let worker = sale.instance(&["--role", "worker"]).await;
     let mut connection = Connection::open(api.address).await.unwrap();
     for buyer in 1..=3 {
-        let order_id = queued(&click(&mut connection, buyer).await);
-        becomes(&mut connection, buyer, order_id, "confirmed").await;
+        confirmed(&api, buyer).await;
     }
     worker.stop().await;
     let mut addresses = Vec::new();

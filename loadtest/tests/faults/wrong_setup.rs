@@ -7,7 +7,7 @@ use crate::support::{
     production::{Production, shared},
 };
 use lapin::{options::QueueDeclareOptions, types::FieldTable};
-use loadtest::{services::Server, version::Version};
+use loadtest::{lab::servers::Server, version::Version};
 use sqlx::Executor;
 use tokio::{process::Command, time::timeout};
 use url::Url;
@@ -78,7 +78,7 @@ async fn tables_of_another_chapter_are_refused() {
     // Their own they take, also the second time.
     let own = ["--database-url".to_owned(), first.database.url.to_string()];
     let log = first.lab.folder.path().join("again");
-    loadtest::shop_process::ShopProcess::start(&first.lab.loadtest, Version::V1, &own, log).await.unwrap();
+    loadtest::lab::shop_process::ShopProcess::start(&first.lab.loadtest, Version::V1, &own, log).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,8 +7,8 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use crate::support::{eventually, is_empty, loadtest, temporary, v1_oversells};
-use loadtest::services::port::Port;
+use crate::support::{assert_refused, eventually, is_empty, loadtest, temporary, v1_oversells};
+use loadtest::lab::servers::port::Port;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -17,15 +17,6 @@ use nix::{
 fn said(args: &[&str]) -> Output {
     // Away from the sources, where a report would be left.
     Command::new(loadtest()).args(args).current_dir(std::env::temp_dir()).stdin(Stdio::null()).output().unwrap()
-}
-
-/// Asserts exit code 4 and one line that names `what`, beside the one that says a run has begun.
-#[track_caller]
-fn assert_refused(output: &Output, what: &str) {
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(4), "{text}");
-    let lines: Vec<_> = text.lines().filter(|line| !line.ends_with("buyers …")).collect();
-    assert!(matches!(lines[..], [line] if line.starts_with("error: ") && line.contains(what)), "{text}");
 }
 
 #[test]

@@ -2,17 +2,10 @@
 //!
 //! Nothing here depends on time: the figures are exact.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
-};
-
-use crate::support::{lab, loadtest};
+use crate::support::lab;
 use loadtest::{
-    explore::{
+    interleave::{
         explain::explain,
-        figures::{Explored, OrderOfEvents},
         play::{Played, Scene},
         replay::{self, replay},
         scheduler::{Scheduler, Subject},
@@ -22,15 +15,15 @@ use loadtest::{
         wire::Hold,
     },
     lab::Lab,
+    record::interleavings::{Explored, OrderOfEvents},
     verdict::Verdict,
     version::{
         Variant,
         Version::{self, V1, V2, V3},
     },
 };
-use serde_json::Value;
 
-const LOST_UPDATE: &str = "A select · B select · A update · B update · A insert · B insert";
+pub(crate) const LOST_UPDATE: &str = "A select · B select · A update · B update · A insert · B insert";
 
 fn subject(version: Version, variant: Option<Variant>, stock: i64) -> Subject {
     Subject { version, variant, buyers: 2, stock }
@@ -269,120 +262,4 @@ async fn a_connection_that_is_lost_in_the_middle_is_said() {
     let (played, _) = replay::once(&scheduler, &LOST_UPDATE.parse().unwrap()).await.unwrap();
     assert_eq!(played.audit.oversold, 1);
     scheduler.close(&lab).await.unwrap();
-}
-
-fn run(folder: &Path, args: &str) -> Output {
-    let mut command = Command::new(loadtest());
-    let command = command.args(args.split(' ')).current_dir(folder).env_remove("DATABASE_URL").stdin(Stdio::null());
-    command.output().unwrap()
-}
-
-/// Asserts exit code 4 and a last line that names `what`.
-#[track_caller]
-fn assert_refused(output: &Output, what: &str) {
-    let text = String::from_utf8_lossy(&output.stderr);
-    let lines: Vec<_> = text.lines().filter(|line| !line.ends_with('…')).collect();
-    assert_eq!(output.status.code(), Some(4), "{text}");
-    assert!(matches!(lines[..], [line] if line.starts_with("error: ") && line.contains(what)), "{text}");
-}
-
-#[test]
-fn what_cannot_be_played_is_refused_in_a_line() {
-    let folder = tempfile::tempdir().unwrap();
-    let said = |args: &str| run(folder.path(), args);
-    assert_refused(&said("explore v4"), "v6 decides in Redis");
-    assert_refused(&said("explore v1 --variant no-retry"), "it has transaction");
-    assert_refused(&said("explore v1 --buyers 9"), "--buyers");
-    assert_refused(&said("explore v1 --database sqlite"), "SQLite has no wire to hold");
-    assert_refused(&said("replay v1 none.txt"), "cannot read none.txt");
-    assert_refused(&said("replay v1 /dev/zero"), "/dev/zero does not end within 65536 bytes");
-    for (text, why) in [
-        ("A select · B delete", "`B delete` is no statement: they are select, update, insert, commit"),
-        ("Z select", "they are A to D"),
-        ("", "no statement in this schedule"),
-        ("A select B select", "is not a buyer and a statement"),
-    ] {
-        fs::write(folder.path().join("schedule.txt"), text).unwrap();
-        assert_refused(&said("replay v1 schedule.txt"), why);
-    }
-    fs::write(folder.path().join("schedule.txt"), LOST_UPDATE).unwrap();
-    assert_refused(&said("replay v1 schedule.txt --database sqlite"), "SQLite has no wire to hold");
-    assert_refused(&said("replay v6 schedule.txt"), "v6 decides in Redis");
-    fs::write(folder.path().join("binary.txt"), [0xff, 0xfe, 0]).unwrap();
-    assert_refused(&said("replay v1 binary.txt"), "cannot read binary.txt");
-}
-
-/// PostgreSQL is hidden in a mount of this test's own; where the system allows none, nothing can be hidden and nothing is said.
-#[test]
-#[ignore = "hides PostgreSQL: make test"]
-fn a_missing_postgres_is_named_with_what_installs_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let hide = "for folder in /usr/lib/postgresql /usr/local/opt; do \
-                if [ -d $folder ]; then mount -t tmpfs none $folder || exit 77; fi; done; PATH= exec \"$@\"";
-    let mut command = Command::new("unshare");
-    let command = command.args(["--map-root-user", "--mount", "sh", "-c", hide, "hide"]);
-    let program = [loadtest(), PathBuf::from("explore"), PathBuf::from("v1")];
-    let output = command.args(program).current_dir(folder.path()).env_remove("DATABASE_URL").output();
-    match output {
-        Ok(output) if output.status.code() == Some(4) => {
-            assert_refused(&output, "PostgreSQL is not installed; `make services` installs it");
-        }
-        Ok(output) if output.status.code() == Some(0) => panic!("{output:?}"),
-        refused => eprintln!("no mounts of one's own here: {refused:?}"),
-    }
-}
-
-#[test]
-#[ignore = "needs PostgreSQL: make test"]
-fn the_command_prints_a_table_and_a_picture_and_writes_its_figures() {
-    let folder = tempfile::tempdir().unwrap();
-    let output = run(folder.path(), "explore v1 v2 --json explored.json --html explored.html");
-    let says = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert!(says.contains("12 of 16 orders of events oversell") && says.contains("0 of 8 orders of events"), "{says}");
-    assert_eq!(says.matches("LOST UPDATE").count(), 1, "one picture: {says}");
-    let text = fs::read(folder.path().join("explored.json")).unwrap();
-    let record: Value = serde_json::from_slice(&text).unwrap();
-    assert_eq!((&record["kind"], &record["explored"][0]["version"]), (&"explored".into(), &"v1-naive".into()));
-    let v1 = &record["explored"][0];
-    for (figure, expected) in
-        [("buyers", 2), ("stock", 1), ("orders_of_events", 16), ("oversell", 12), ("undersell", 0), ("blocked", 0)]
-    {
-        assert_eq!(v1[figure], expected, "{figure}");
-    }
-    assert_eq!((&v1["variant"], &v1["shortest"][0]), (&Value::Null, &"A select".into()));
-    let orders = v1["orders"].as_array().unwrap();
-    assert!(orders.len() == 16 && orders[0]["told"]["A"] == "bought" && orders[0]["oversold"] == 0, "{}", orders[0]);
-    assert!(record["machine"]["cores"].as_u64().unwrap() > 0 && record["command"].is_string());
-
-    let made = run(folder.path(), "report explored.json --html again.html");
-    assert_eq!(made.status.code(), Some(0), "{made:?}");
-    let [first, second] =
-        ["explored", "again"].map(|name| fs::read_to_string(folder.path().join(format!("{name}.html"))));
-    let first = first.unwrap();
-    assert!(first == second.unwrap() && first.matches("<svg").count() == 2 && first.contains("lost update"));
-    let table = run(folder.path(), "report explored.json --markdown");
-    let table = String::from_utf8_lossy(&table.stdout).into_owned();
-    assert!(table.contains("| v1-naive | 2, 1 | 16 | **12** | 0 |"), "{table}");
-}
-
-#[test]
-#[ignore = "needs PostgreSQL: make test"]
-fn a_schedule_is_replayed_from_its_file() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schedules/lost-update.txt");
-    let args = format!("replay v1 {} --times 5 --json replayed.json --html replayed.html", file.display());
-    let output = run(folder.path(), &args);
-    let says = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert!(says.contains("5 of 5 the same: A was told bought, B was told bought"), "{says}");
-    let made = run(folder.path(), "picture lanes replayed.json --svg lanes.svg");
-    assert_eq!(made.status.code(), Some(0), "{made:?}");
-    let svg = fs::read_to_string(folder.path().join("lanes.svg")).unwrap();
-    for words in ["v1-naive", "stale read", "lost update", "sold 1 · 2 orders", "oversold by 1"] {
-        assert!(svg.contains(words), "{words}: {svg}");
-    }
-    assert_refused(&run(folder.path(), "report replayed.json --markdown"), "is of schedules, which have no table");
-    fs::write(folder.path().join("early.txt"), "A select · B select").unwrap();
-    assert_refused(&run(folder.path(), "replay v1 early.txt"), "ends too early: it leaves A at update, B at update");
 }

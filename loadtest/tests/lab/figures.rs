@@ -5,12 +5,12 @@ use std::{fs, path::Path, process::Command};
 use crate::support::loadtest;
 use clap::ValueEnum;
 use loadtest::{
-    explore::figures::{Explorations, Replays},
-    fault::{
-        Fault,
-        figures::{Faults, Verdict},
+    fault::Fault,
+    record::{
+        Record,
+        faults::{Faults, Verdict},
+        interleavings::{Explorations, Replays},
     },
-    record::Record,
     render::text::thousands,
     verdict::Verdict::AsPromised,
     version::Version,

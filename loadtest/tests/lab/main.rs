@@ -5,6 +5,7 @@ mod command_line;
 mod edges;
 mod exit_codes;
 mod explore;
+mod explore_command;
 mod figures;
 mod mutants;
 mod services;

@@ -3,10 +3,8 @@
 use std::{fs, path::Path, process::Command};
 
 use loadtest::{
-    mutant::{
-        Mutant,
-        figures::{Cell, Colour, Mutants},
-    },
+    mutant::Mutant,
+    record::mutants::{Cell, Colour, Mutants},
     scenario::{SCENARIOS, Scenario},
 };
 

@@ -1,5 +1,6 @@
 //! What a person sees in a real browser: the sale, the order, the report of a run.
 
+mod any_page;
 mod edge_page;
 mod money_page;
 mod page;

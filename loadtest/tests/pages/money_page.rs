@@ -8,13 +8,12 @@ use crate::support::{
     production::{Production, shared},
 };
 use loadtest::{
+    lab::{servers::Server, shop_process::ShopProcess},
     provider::{
         Callbacks, Does,
         Standing::{Authorised, Captured, Pending, Refused},
         Step,
     },
-    services::Server,
-    shop_process::ShopProcess,
 };
 
 async fn open(sale: &Production, provider: &Provider) -> (ShopProcess, Browser) {

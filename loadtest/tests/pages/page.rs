@@ -1,29 +1,18 @@
 //! The sale's page, in a real browser.
 
-use crate::support::browser::Browser;
-use crate::support::{SALE, Shop, eventually, serve};
+use crate::support::{
+    SALE, Shop,
+    browser::Browser,
+    buying::{COUNTING_DOWN, is_grey, open, visit},
+    eventually, serve,
+};
 use axum::{Json, Router, extract::Path, http::StatusCode, middleware::from_fn, routing::post};
 use loadtest::version::Version::{V1, V5};
 use serde_json::{Value, json};
-use v1_naive::shop::{self, sales::Sale, sales::now_ms};
-
-async fn open(shop: &Shop, sale: &str) -> Browser {
-    let browser = Browser::start().await;
-    visit(&browser, shop, sale).await;
-    browser
-}
-
-async fn visit(browser: &Browser, shop: &Shop, sale: &str) {
-    browser.page.goto(&format!("http://{}/?sale={sale}", shop.address())).await.unwrap();
-}
-
-/// Both in one look: between two, the sale may open.
-const COUNTING_DOWN: &str = "return document.getElementById('state').textContent.startsWith('Opens in 00:0') && \
-                    document.getElementById('buy').disabled";
-
-async fn is_grey(browser: &Browser) -> bool {
-    browser.script("return document.getElementById('buy').disabled").await == true
-}
+use v1_naive::shop::{
+    self,
+    sales::{Sale, now_ms},
+};
 
 /// Of processes that were started with `text` on their command line.
 fn processes(text: &str) -> usize {
@@ -49,13 +38,13 @@ async fn grey_then_open_then_bought_then_sold_out() {
     let browser = Browser::start().await;
     let opens_at = now_ms() + 8000;
     Sale { opens_at, ..Sale::open(7, 1) }.insert(&shop.pool).await.unwrap();
-    visit(&browser, &shop, "7").await;
+    visit(&browser, shop.address(), "7").await;
 
     eventually("a grey button and a countdown", async || browser.script(COUNTING_DOWN).await == true).await;
     browser.screenshot("page-before.png").await;
 
     // By itself, and not before its time.
-    eventually("the button opens", async || !is_grey(&browser).await).await;
+    eventually("the button opens", async || !is_grey(&browser, "#buy").await).await;
     assert!(now_ms() >= opens_at);
     assert!(browser.text("#state").await.starts_with("Open for another "));
     assert_eq!(browser.text("#left").await, "1 of 1");
@@ -89,10 +78,10 @@ async fn it_closes_by_itself() {
     let shop = Shop::start(V1, "sqlite", 9, &[]).await;
     let browser = Browser::start().await;
     Sale { closes_at: now_ms() + 8000, ..Sale::open(7, 1) }.insert(&shop.pool).await.unwrap();
-    visit(&browser, &shop, "7").await;
+    visit(&browser, shop.address(), "7").await;
     browser.wait_for_text("#state", "Open for another").await;
     browser.wait_for_text("#state", "The sale is over.").await;
-    assert!(is_grey(&browser).await);
+    assert!(is_grey(&browser, "#buy").await);
 }
 
 /// The shop's clock counts: this browser's is an hour ahead, so by its own the sale would be open.
@@ -104,10 +93,10 @@ async fn a_wrong_clock_opens_nothing() {
     let browser = Browser::start().await;
     let ahead = "const now = Date.now; Date.now = () => now() + 3600000";
     browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": ahead })).await;
-    visit(&browser, &shop, "7").await;
+    visit(&browser, shop.address(), "7").await;
     let state = browser.wait_for_text("#state", "Opens in").await;
     assert!(state.starts_with("Opens in 09:5") || state == "Opens in 10:00", "{state}");
-    assert!(is_grey(&browser).await);
+    assert!(is_grey(&browser, "#buy").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,17 +105,17 @@ async fn strange_input_is_text() {
     let shop = Shop::start(V1, "sqlite", 9, &[]).await;
     let name = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>".to_owned();
     Sale { name: name.clone(), ..Sale::open(7, 1) }.insert(&shop.pool).await.unwrap();
-    let browser = open(&shop, "7").await;
+    let browser = open(shop.address(), "7").await;
     assert_eq!(browser.wait_for_text("#name", "<script>").await, name);
 
-    visit(&browser, &shop, "999").await;
+    visit(&browser, shop.address(), "999").await;
     browser.wait_for_text("#state", "There is no sale 999 here.").await;
-    assert!(is_grey(&browser).await);
-    visit(&browser, &shop, "%3Cimg%20src=x%20onerror='window.hacked=1'%3E").await;
+    assert!(is_grey(&browser, "#buy").await);
+    visit(&browser, shop.address(), "%3Cimg%20src=x%20onerror='window.hacked=1'%3E").await;
     browser.wait_for_text("#state", "There is no sale <img src=x onerror='window.hacked=1'> here.").await;
     assert_eq!(browser.script("return window.hacked ?? null").await, Value::Null);
 
-    visit(&browser, &shop, &SALE.to_string()).await;
+    visit(&browser, shop.address(), &SALE.to_string()).await;
     browser.wait_for_text("#state", "Open for").await;
     browser.script("document.getElementById('buyer').value = 'nobody'").await;
     browser.click("#buy").await;
@@ -138,11 +127,11 @@ async fn strange_input_is_text() {
 #[ignore = "needs chromium-driver: make test"]
 async fn a_stopped_shop_is_said() {
     let shop = Shop::start(V1, "sqlite", 9, &[]).await;
-    let browser = open(&shop, "42").await;
+    let browser = open(shop.address(), "42").await;
     browser.wait_for_text("#state", "Open for").await;
     shop.process.stop().await;
     browser.wait_for_text("#state", "The shop does not answer.").await;
-    assert!(is_grey(&browser).await);
+    assert!(is_grey(&browser, "#buy").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,7 +146,7 @@ async fn telephone_keyboard_and_no_script() {
             json!({ "features": [{ "name": "prefers-color-scheme", "value": "dark" }] }),
         )
         .await;
-    visit(&browser, &shop, "42").await;
+    visit(&browser, shop.address(), "42").await;
     browser.wait_for_text("#state", "Open for").await;
     assert!(!browser.scrolls_sideways().await);
     assert_eq!(browser.script("return getComputedStyle(document.body).backgroundColor").await, "rgb(23, 22, 20)");
@@ -169,7 +158,7 @@ async fn telephone_keyboard_and_no_script() {
     browser.screenshot("page-phone-dark.png").await;
 
     browser.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
-    visit(&browser, &shop, "42").await;
+    visit(&browser, shop.address(), "42").await;
     assert!(browser.page.source().await.unwrap().contains("This page needs JavaScript"));
     browser.screenshot("page-no-script.png").await;
     assert!(is_grey_in_source(&browser.page.source().await.unwrap()));
@@ -212,18 +201,18 @@ async fn it_follows_the_links_of_later_chapters() {
     browser.wait_for_text("#state", "Open for").await;
     browser.script("document.getElementById('buyer').value = '7'").await;
     let answer = async |text: &str| {
-        eventually("the button is there again", async || !is_grey(&browser).await).await;
+        eventually("the button is there again", async || !is_grey(&browser, "#buy").await).await;
         browser.click("#buy").await;
         browser.wait_for_text("#asked", "What is 2 + 3?").await;
         let field = browser.page.find(fantoccini::Locator::Css("#asked input")).await.unwrap();
         field.send_keys(text).await.unwrap();
-        eventually("the button is there again", async || !is_grey(&browser).await).await;
+        eventually("the button is there again", async || !is_grey(&browser, "#buy").await).await;
         browser.click("#buy").await;
     };
     answer("4").await;
     browser.wait_for_text("#outcome", "Too fast. Try again in 3 s.").await;
     browser.wait_for_text("#buy", "Wait ").await; // 3 s, then 2
-    assert!(is_grey(&browser).await);
+    assert!(is_grey(&browser, "#buy").await);
 
     answer("6").await;
     browser.wait_for_text("#outcome", "No: <b>not you</b>.").await; // a word that this page has never heard
@@ -243,10 +232,10 @@ async fn chapter_5_counts_down_sells_one_and_slows_down() {
     let browser = Browser::start().await;
     let opens_at = now_ms() + 8000;
     Sale { opens_at, ..Sale::open(7, 5) }.insert(&shop.pool).await.unwrap();
-    visit(&browser, &shop, "7").await;
+    visit(&browser, shop.address(), "7").await;
     eventually("a grey button and a countdown", async || browser.script(COUNTING_DOWN).await == true).await;
     let buy = async || {
-        eventually("the button is there", async || !is_grey(&browser).await).await;
+        eventually("the button is there", async || !is_grey(&browser, "#buy").await).await;
         browser.click("#buy").await;
     };
     buy().await; // as soon as the page lets us: the shop's window is open, too
@@ -259,7 +248,7 @@ async fn chapter_5_counts_down_sells_one_and_slows_down() {
     let outcome = browser.wait_for_text("#outcome", "Too fast. Try again in ").await;
     let wait: u32 = outcome.trim_start_matches("Too fast. Try again in ").trim_end_matches(" s.").parse().unwrap();
     assert!((1..=30).contains(&wait), "{outcome}");
-    assert!(is_grey(&browser).await);
+    assert!(is_grey(&browser, "#buy").await);
     browser.wait_for_text("#buy", "Wait ").await;
     browser.screenshot("page-too-fast.png").await;
     assert_eq!(browser.console_errors().await, Vec::<String>::new());

@@ -4,10 +4,14 @@ use std::net::SocketAddr;
 
 use crate::support::{
     SALE,
-    production::{Production, address, click, log_in, queued, request, shared},
+    production::{Production, shared},
+    requests::{address, click, log_in, queued, request},
     wire::{exchange, raw},
 };
-use loadtest::{client::Connection, open_files, shop_process::ShopProcess};
+use loadtest::{
+    buyer::client::Connection,
+    lab::{open_files, shop_process::ShopProcess},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

@@ -5,11 +5,12 @@ use std::time::Duration;
 use crate::support::{
     SALE, assert_problem, eventually,
     orders::{DECLINED, GOOD, heard, pay, payments, watch},
-    production::{Production, address, buy_at, held, log_in, pair, path, purchase, queued, request, shared},
+    production::{Production, held, pair, shared},
     proxy::Proxy,
+    requests::{address, buy_at, log_in, path, purchase, queued, request},
 };
 use futures_util::future::join_all;
-use loadtest::shop_process::ShopProcess;
+use loadtest::lab::shop_process::ShopProcess;
 use redis::AsyncCommands;
 use tokio::{task::JoinSet, time::interval};
 
@@ -154,7 +155,7 @@ async fn wrong_news_that_all_is_sold_lapses() {
     for shop in &shops {
         assert_problem(&buys(shop, &at_3, &three).await, 409, "sold-out");
     }
-    sqlx::query("update orders set pay_by = 0 where id = $1").bind(first).execute(&sale.pool).await.unwrap();
+    sale.expire_order(first).await;
     eventually("a unit is sold again", async || buys(&shops[1], &at_3, &three).await.status == 202).await;
     sale.settles_at(2).await;
     assert_eq!(sale.orders("expired").await, 1);

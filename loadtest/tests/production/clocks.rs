@@ -5,11 +5,12 @@ use std::{path::PathBuf, process::Command};
 use crate::support::{
     SALE, assert_problem, eventually, executable, json,
     orders::{GOOD, pay},
-    production::{Production, address, becomes, buy_at, log_in, purchase, queued, request, shared},
+    production::{Production, shared},
+    requests::{address, becomes, buy_at, log_in, purchase, queued, request},
 };
 use loadtest::{
-    client::{Connection, Reply},
-    shop_process::{ShopProcess, remove_leftovers_of_faketime},
+    buyer::client::{Connection, Reply},
+    lab::{faketime, shop_process::ShopProcess},
     version::Version,
 };
 use v1_naive::shop::sales::{Sale, now_ms};
@@ -74,7 +75,7 @@ fn minute_of_the_day(reply: &Reply) -> i64 {
 /// An instance on a machine whose clock is so much off.
 async fn at_another_time(sale: &Production, offset: &str) -> ShopProcess {
     assert!(Command::new("faketime").arg("--version").output().is_ok(), "faketime is not installed: make test does");
-    remove_leftovers_of_faketime();
+    faketime::remove_leftovers();
     let program: PathBuf = sale.lab.folder.path().join(format!("at{offset}"));
     let real = sale.lab.loadtest.display();
     // Time that passes is not touched.

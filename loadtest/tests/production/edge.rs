@@ -5,22 +5,20 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use crate::support::{
     SALE, assert_problem, eventually, json, lab, loadtest,
     orders::{heard, open, watch},
-    production::{Production, click, counter, log_in, order, queued, request, shared},
+    production::{Production, shared},
+    requests::{click, counter, log_in, order, queued, request},
     wire::exchange,
 };
 use hyper::{Method, StatusCode};
 use loadtest::{
-    audit::audit,
-    client::{Connection, Link, home},
-    lab::Lab,
-    ledger::Ledger,
-    plan::Plan,
-    scenario::{
-        Scenario,
-        stampede::{self, Crowd, Progress},
+    buyer::{
+        client::{Connection, Link, home},
+        crowd::{self, Crowd},
+        progress::Progress,
     },
-    services::nginx::Nginx,
-    verdict::Verdict,
+    lab::{Lab, servers::nginx::Nginx},
+    scenario::{Scenario, plan::Plan},
+    verdict::{Verdict, audit::audit, ledger::Ledger},
     version::Version,
 };
 use tokio::{
@@ -184,7 +182,7 @@ async fn an_instance_that_is_killed_costs_no_promise() {
         .await;
         shops[0].kill().await.unwrap();
     };
-    let (stampede, ()) = tokio::join!(stampede::run(&crowd, Arc::clone(&progress), async || {}), strike);
+    let (stampede, ()) = tokio::join!(crowd::run(&crowd, Arc::clone(&progress), async || {}), strike);
     let stampede = stampede.unwrap();
     sale.stores.wait_until_quiet(&sale.pool, &[SALE]).await.unwrap();
     let ledger = Ledger::read(&sale.pool, Some(&sale.stores), &[SALE]).await.unwrap();

@@ -1,25 +1,25 @@
 //! Chapter 6 and its payment provider, a process of its own that may be slow, silent, or dead at any step: whatever happens, ledger,
 //! orders and answers agree in the end.
 
-use std::{process::Stdio, time::Duration};
+use std::process::Stdio;
 
 use crate::support::{
-    SALE, assert_problem, eventually, json, loadtest,
+    assert_problem, eventually, json, loadtest,
     money::{PENDING, Provider, REFUSED},
-    orders::{GOOD, confirmed, given_back, pay, payments, sold_again},
-    production::{Production, becomes, click, log_in, operate_says, order, request, shared},
+    orders::{GOOD, cancel, confirmed, given_back, pay, payments, sold_again},
+    production::{Production, shared},
+    requests::{becomes, click, order, request},
 };
 use futures_util::future::join_all;
 use loadtest::{
-    client::{Connection, Reply},
-    money::{self, Money},
+    buyer::client::Connection,
+    lab::servers::Server,
     provider::{
         Callbacks, Does, Remote,
-        Standing::{Authorised, Captured, Pending, Refunded, Refused, Voided},
+        Standing::{Authorised, Captured, Pending, Refused, Voided},
         Step, Switches,
     },
-    services::Server,
-    shop_process::ShopProcess,
+    verdict::money::Money,
 };
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -39,37 +39,6 @@ async fn mutant(mutant: &str) -> (Child, tempfile::TempDir, Url) {
     BufReader::new(provider.stdout.take().unwrap()).read_line(&mut line).await.unwrap();
     let url = line.trim().strip_prefix("listening on ").unwrap().parse().unwrap();
     (provider, folder, url)
-}
-
-impl Production {
-    /// What the audit of money says, whatever buyers were told.
-    async fn money(&self, remote: &Remote) -> Money {
-        let entries = remote.entries().await.unwrap();
-        let ours: Vec<_> =
-            entries.into_iter().filter(|one| one.reference.starts_with(&self.stores.namespace)).collect();
-        money::audit(&ours, &money::orders(&self.pool, SALE).await.unwrap(), &[])
-    }
-
-    /// An instance whose provider is this one.
-    async fn with(&self, provider: &Provider, further: &[&str]) -> ShopProcess {
-        self.instance_with(&self.args_with(Server::Provider, &provider.url, further)).await
-    }
-
-    /// The order's row.
-    async fn row(&self, order_id: i64) -> (String, Option<String>) {
-        let query = "select status, reason from orders where id = $1";
-        sqlx::query_as(query).bind(order_id).fetch_one(&self.pool).await.unwrap()
-    }
-
-    async fn is(&self, order_id: i64, status: &str, reason: Option<&str>) {
-        let expected = (status.to_owned(), reason.map(str::to_owned));
-        eventually(&format!("{expected:?}"), async || self.row(order_id).await == expected).await;
-    }
-}
-
-async fn cancel(shop: &ShopProcess, buyer: i64, order_id: i64) -> Reply {
-    let cookie = log_in(shop.address, buyer).await;
-    request(shop.address, &format!("POST /orders/{order_id}/cancel"), &[("cookie", &cookie)], "").await
 }
 
 /// The instance dies at each step of a payment, before the provider has done it and after. Nobody asks again.
@@ -120,7 +89,7 @@ async fn what_is_held_for_nothing_is_let_go_though_its_instance_dies() {
         () = provider.keeps_waiting(Step::Authorise) => {}
     }
     shop.kill().await.unwrap();
-    sqlx::query("update orders set pay_by = 0").execute(&sale.pool).await.unwrap();
+    sale.expire().await;
     provider.at(Step::Void, Does::Refuse).await;
     let next = sale.with(&provider, &[]).await;
     sale.is(order_id, "expired", None).await;
@@ -180,7 +149,7 @@ async fn an_answer_says_that_nothing_was_charged_only_if_that_is_known() {
     assert_eq!((&standing["status"], &standing["payment"]), (&"confirmed".into(), &"in-progress".into()), "{standing}");
     assert!(standing.get("pay").is_none() && standing.get("cancel").is_none(), "{standing}");
     assert_problem(&cancel(&shop, 4301, order_id).await, 409, "conflict");
-    sqlx::query("update orders set pay_by = 0").execute(&sale.pool).await.unwrap();
+    sale.expire().await;
     provider.is_well().await;
     becomes(&mut connection, 4301, order_id, "paid").await;
     assert_eq!(json(&pay(&shop, 4301, order_id, Some("a"), GOOD).await)["status"], "paid");
@@ -247,127 +216,11 @@ async fn a_payment_that_is_confirmed_later_is_paid_then() {
     provider.calls(Callbacks::Never).await;
     let order_id = confirmed(&shop, 4509).await;
     assert_problem(&pay(&shop, 4509, order_id, Some("a"), PENDING).await, 503, "timed-out");
-    sqlx::query("update orders set pay_by = 0 where status = 'confirmed'").execute(&sale.pool).await.unwrap();
+    sale.expire().await;
     sale.is(order_id, "expired", None).await;
     sale.owes_nothing().await;
     assert_eq!(sale.movements(&provider.remote).await.last().unwrap(), &[Pending, Authorised, Voided]);
     sale.settles_at(4).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn no_number_of_a_card_can_be_found_from_what_is_kept() {
-    let sale = Production::new(shared(), 2).await;
-    let shop = sale.instance(&[]).await;
-    let order_id = confirmed(&shop, 4601).await;
-    assert_eq!(pay(&shop, 4601, order_id, Some("a"), GOOD).await.status, 200);
-    let query = "select request from payments";
-    let kept: String = sqlx::query_scalar(query).fetch_one(&sale.pool).await.unwrap();
-    // Another secret, the same card and order: what is kept is worth nothing without the shop's secret.
-    let other = sale.instance(&["--session-secret", "another secret of at least 32 bytes"]).await;
-    sqlx::query("delete from payments").execute(&sale.pool).await.unwrap();
-    let reset = "update orders set status = 'confirmed', paid_with = null";
-    sqlx::query(reset).execute(&sale.pool).await.unwrap();
-    assert_eq!(pay(&other, 4601, order_id, Some("a"), GOOD).await.status, 200);
-    let kept_by_other: String = sqlx::query_scalar(query).fetch_one(&sale.pool).await.unwrap();
-    assert_ne!(kept, kept_by_other);
-    for text in [sale.everything().await, sale.logs()] {
-        assert!(!text.contains(&GOOD.replace(' ', "")) && !text.contains(GOOD));
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn an_order_is_canceled_once_and_its_unit_is_sold_again() {
-    let sale = Production::new(shared(), 1).await;
-    let shop = sale.instance(&[]).await;
-    let order_id = confirmed(&shop, 4701).await;
-    let mut connection = Connection::open(shop.address).await.unwrap();
-    let href = order(&mut connection, 4701, order_id).await["cancel"]["href"].as_str().unwrap().to_owned();
-    assert_eq!(href, format!("/orders/{order_id}/cancel"));
-    assert_problem(&cancel(&shop, 4702, order_id).await, 404, "not-found");
-    for _ in 0..2 {
-        let reply = cancel(&shop, 4701, order_id).await;
-        assert_eq!((reply.status.as_u16(), &json(&reply)["reason"]), (200, &"canceled".into()), "{reply:?}");
-    }
-    given_back(&sale, 1).await;
-    assert_problem(&pay(&shop, 4701, order_id, Some("a"), GOOD).await, 410, "closed");
-    let again = sold_again(&shop, 4702).await;
-    becomes(&mut connection, 4702, again, "confirmed").await;
-    assert_eq!(pay(&shop, 4702, again, Some("a"), GOOD).await.status, 200);
-    assert_problem(&cancel(&shop, 4702, again).await, 409, "conflict");
-    sale.owes_nothing().await;
-    sale.settles_at(1).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn an_order_is_refunded_once_and_its_unit_is_sold_again() {
-    let (sale, provider) = (Production::new(shared(), 1).await, Provider::start());
-    let shop = sale.with(&provider, &[]).await;
-    let order_id = confirmed(&shop, 4801).await;
-    let refund = || operate_says(&sale, &["refund", &order_id.to_string()]);
-    assert!(refund().unwrap_err().contains("is confirmed, not paid"));
-    assert_eq!(pay(&shop, 4801, order_id, Some("a"), GOOD).await.status, 200);
-    provider.at(Step::Refund, Does::SilentAfter).await; // and then it is asked again
-    assert!(refund().unwrap().contains("refunded; its unit is sold again"));
-    assert!(refund().unwrap().contains("refunded before"));
-    given_back(&sale, 1).await;
-    provider.is_well().await;
-    sale.owes_nothing().await;
-    assert_eq!(sale.movements(&provider.remote).await, [[Authorised, Captured, Refunded]]);
-    sale.is(order_id, "failed", Some("refunded")).await;
-    let again = sold_again(&shop, 4802).await;
-    let mut connection = Connection::open(shop.address).await.unwrap();
-    becomes(&mut connection, 4802, again, "confirmed").await;
-    sale.settles_at(1).await;
-}
-
-/// Each order sees a payment, a cancellation and its expiry at about the same time.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn payment_cancellation_and_expiry_race_and_one_of_them_wins() {
-    let (sale, provider) = (Production::new(shared(), 30).await, Provider::start());
-    provider.at(Step::Authorise, Does::Slow(100)).await;
-    let shops = [sale.with(&provider, &[]).await, sale.with(&provider, &[]).await];
-    let mut orders = Vec::new();
-    for buyer in 4901..4931 {
-        orders.push((buyer, confirmed(&shops[0], buyer).await));
-    }
-    let soon = "update orders set pay_by = now_ms() + 20 * (buyer.n - 1)
-                from (select id, row_number() over (order by id) as n from orders) as buyer where buyer.id = orders.id";
-    sqlx::query(soon).execute(&sale.pool).await.unwrap();
-    let racing = orders.iter().map(|&(buyer, id)| {
-        let shops = &shops;
-        async move {
-            let cancels = async {
-                tokio::time::sleep(Duration::from_millis(10 * (buyer as u64 % 20))).await;
-                cancel(&shops[1], buyer, id).await
-            };
-            tokio::join!(pay(&shops[0], buyer, id, Some("a"), GOOD), cancels)
-        }
-    });
-    let replies = join_all(racing).await;
-    sale.owes_nothing().await;
-    let mut paid = 0;
-    for (&(_, id), (payment, cancellation)) in orders.iter().zip(&replies) {
-        let (status, reason) = sale.row(id).await;
-        match (status.as_str(), reason.as_deref()) {
-            ("paid", None) => paid += 1,
-            ("failed", Some("canceled")) | ("expired", None) => {}
-            other => panic!("{other:?}"),
-        }
-        assert_eq!(payment.status == 200, status == "paid", "{payment:?}, and it is {status}");
-        assert_eq!(cancellation.status == 200, status == "failed", "{cancellation:?}, and it is {status}");
-    }
-    let movements = sale.movements(&provider.remote).await;
-    assert_eq!(movements.iter().filter(|one| **one == [Authorised, Captured]).count(), paid);
-    assert!(
-        movements.iter().all(|one| *one == [Authorised, Captured] || *one == [Authorised, Voided]),
-        "{movements:?}"
-    );
-    given_back(&sale, 30 - paid as i64).await;
-    sale.settles_at(paid).await;
 }
 
 /// A payment that is charged after its first answer was lost, and one that is let go: the audit sees what a wrong provider does.
@@ -391,7 +244,7 @@ async fn the_audit_finds_each_way_in_which_a_provider_can_be_wrong() {
         remote.switch(&Switches { steps, ..Switches::default() }).await.unwrap();
         let expires = async {
             eventually("the payment has begun", async || payments(&sale).await == 2).await;
-            sqlx::query("update orders set pay_by = 0 where status = 'confirmed'").execute(&sale.pool).await.unwrap();
+            sale.expire().await;
         };
         let (reply, ()) = tokio::join!(pay(&shop, 4952, expired, Some("a"), GOOD), expires);
         assert_problem(&reply, 410, "closed");

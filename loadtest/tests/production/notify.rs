@@ -2,9 +2,10 @@
 
 use crate::support::{
     orders::{GOOD, confirmed, heard, open, pay, watch},
-    production::{Production, click, log_in, queued, shared},
+    production::{Production, shared},
+    requests::{click, log_in, queued},
 };
-use loadtest::client::Connection;
+use loadtest::buyer::client::Connection;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
@@ -36,7 +37,7 @@ async fn a_buyer_hears_what_becomes_of_the_order_at_any_instance() {
     let unpaid = confirmed(&api, 2902).await;
     let mut socket = watch(&other, 2902, unpaid).await.unwrap();
     assert_eq!(heard(&mut socket).await, "confirmed");
-    sqlx::query("update orders set pay_by = 0 where id = $1").bind(unpaid).execute(&sale.pool).await.unwrap();
+    sale.expire_order(unpaid).await;
     let mut told = "confirmed".to_owned();
     while told == "confirmed" {
         told = heard(&mut socket).await; // once more, perhaps: that we changed `pay_by` is news, too
@@ -62,7 +63,7 @@ async fn nobody_watches_the_order_of_somebody_else() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn an_instance_that_stops_says_so_to_the_five_hundred_who_watch() {
-    loadtest::open_files::allow(1200).unwrap(); // 500 WebSockets, twice
+    loadtest::lab::open_files::allow(1200).unwrap(); // 500 WebSockets, twice
     for role in ["all", "api"] {
         let sale = Production::new(shared(), 100).await;
         let (shop, stays) = (sale.instance(&["--role", role]).await, sale.instance(&[]).await);

@@ -4,11 +4,12 @@ use crate::support::{
     SALE, json as body_of,
     openapi::Document,
     orders::{DECLINED, GOOD, card, confirmed},
-    production::{Production, log_in, request, shared},
+    production::{Production, shared},
+    requests::{log_in, request},
 };
 use loadtest::{
-    client::{Reply, home},
-    shop_process::ShopProcess,
+    buyer::client::{Reply, home},
+    lab::shop_process::ShopProcess,
 };
 use serde_json::{Value, json};
 

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 
 use crate::support::{
     assert_problem, eventually, json,
-    orders::{GOOD, pay},
-    production::{Production, becomes, click, counter, own, queued, request, shared},
+    orders::{GOOD, confirmed, pay},
+    production::{Production, own, shared},
+    requests::{becomes, click, counter, queued, request},
 };
-use loadtest::{client::Connection, services::Server};
+use loadtest::{buyer::client::Connection, lab::servers::Server};
 use serde_json::Value;
 use tokio::task::block_in_place;
 
@@ -153,15 +154,12 @@ async fn an_order_can_be_followed_through_the_logs() {
     let api = sale.instance(&[&args[..], &["api"]].concat()).await;
     let worker = sale.instance(&[&args[..], &["worker"]].concat()).await;
     let nginx = sale.nginx(&[&api]).await;
-    let mut connection = Connection::open(nginx.address).await.unwrap();
     let mut orders = Vec::new();
     for buyer in [8201, 8202] {
-        let order_id = queued(&click(&mut connection, buyer).await);
-        becomes(&mut connection, buyer, order_id, "confirmed").await;
-        orders.push(order_id);
+        orders.push(confirmed(&nginx, buyer).await);
     }
     assert_eq!(pay(&nginx, 8201, orders[0], Some("a"), GOOD).await.status, 200);
-    sqlx::query("update orders set pay_by = 0 where id = $1").bind(orders[1]).execute(&sale.pool).await.unwrap();
+    sale.expire_order(orders[1]).await;
     for (order_id, stations) in [
         (orders[0], vec!["reserved", "relayed", "confirmed", "payment"]),
         (orders[1], vec!["reserved", "relayed", "confirmed", "expired", "given back"]),

@@ -5,10 +5,11 @@ use std::time::Duration;
 use crate::support::{
     SALE, assert_problem, eventually,
     orders::{Socket, confirmed, heard, watch},
-    production::{Production, address, buy_at, click, log_in, operate_says, purchase, queued, request, shared},
+    production::{Production, operate_says, shared},
+    requests::{address, buy_at, click, log_in, purchase, queued, request},
 };
 use futures_util::{SinkExt, StreamExt};
-use loadtest::{client::Connection, shop_process::ShopProcess};
+use loadtest::{buyer::client::Connection, lab::shop_process::ShopProcess};
 use redis::AsyncCommands;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::Message;

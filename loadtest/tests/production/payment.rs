@@ -4,17 +4,18 @@ use crate::support::{
     SALE, assert_problem, eventually, json,
     money::Provider,
     orders::{DECLINED, GOOD, card, confirmed, given_back, pay, payments, sold_again},
-    production::{Production, address, becomes, buy_at, click, log_in, order, purchase, queued, request, shared},
+    production::{Production, shared},
+    requests::{address, becomes, buy_at, click, log_in, order, purchase, queued, request},
 };
 use futures_util::future::join_all;
 use loadtest::{
-    client::Connection,
+    buyer::client::Connection,
+    lab::servers::Server,
     provider::{
-        Does, Remote, Standing,
-        Standing::{Authorised, Captured, Declined, Voided},
+        Does, Remote,
+        Standing::{self, Authorised, Captured, Declined, Voided},
         Step,
     },
-    services::Server,
 };
 use serde_json::json;
 
@@ -153,7 +154,7 @@ async fn what_is_paid_stays_and_what_is_not_expires() {
     let shop = sale.instance(&[]).await;
     let (paid, unpaid) = (confirmed(&shop, 2601).await, confirmed(&shop, 2602).await);
     assert_eq!(pay(&shop, 2601, paid, Some("a"), GOOD).await.status, 200);
-    sqlx::query("update orders set pay_by = 0").execute(&sale.pool).await.unwrap();
+    sale.expire().await;
     let mut connection = Connection::open(shop.address).await.unwrap();
     becomes(&mut connection, 2602, unpaid, "expired").await;
     assert_eq!(order(&mut connection, 2601, paid).await["status"], "paid");
@@ -253,7 +254,7 @@ async fn a_key_is_good_for_one_order_as_long_as_the_sale() {
     let order_id = queued(&buy_at(shop.address, &first, &cookie, Some("k")).await);
     let mut connection = Connection::open(shop.address).await.unwrap();
     becomes(&mut connection, 2901, order_id, "confirmed").await;
-    sqlx::query("update orders set pay_by = 0").execute(&sale.pool).await.unwrap();
+    sale.expire().await;
     becomes(&mut connection, 2901, order_id, "expired").await;
     given_back(&sale, 1).await;
     let again = async |address: &str, key: &str| queued(&buy_at(shop.address, address, &cookie, Some(key)).await);

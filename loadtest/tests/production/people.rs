@@ -3,16 +3,14 @@
 use crate::support::{
     SALE, assert_problem, eventually, json,
     orders::{GOOD, confirmed, pay},
-    production::{
-        Production, address, becomes, buy_at, click, counter, held, log_in, order, purchase, queued, request, shared,
-    },
+    production::{Production, held, shared},
+    requests::{address, becomes, buy_at, click, counter, log_in, order, purchase, queued, request},
 };
 use futures_util::future::join_all;
 use loadtest::{
-    client::{Connection, Reply},
+    buyer::client::{Connection, Reply},
     fault::network::Network,
-    services::Server,
-    shop_process::ShopProcess,
+    lab::{servers::Server, shop_process::ShopProcess},
 };
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -45,7 +43,7 @@ async fn a_buyer_who_has_lost_the_answer_finds_the_order() {
     let worker = sale.instance(&["--role", "worker"]).await;
     let mut connection = Connection::open(shop.address).await.unwrap();
     becomes(&mut connection, 5501, order_id, "confirmed").await;
-    sqlx::query("update orders set pay_by = 0").execute(&sale.pool).await.unwrap();
+    sale.expire().await;
     becomes(&mut connection, 5501, order_id, "expired").await;
     eventually("the unit is back", async || held(&sale).await == 0).await;
     let second = queued(&purchase(shop.address, SALE, &mine, None).await);

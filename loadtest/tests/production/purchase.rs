@@ -3,18 +3,15 @@
 use std::process::Command;
 
 use crate::support::{
-    SALE, assert_problem, eventually, json, link, loadtest,
-    openapi::Document,
-    production::{
-        Production, address, becomes, buy_at, click, counter, log_in, order, purchase, queued, request, shared,
-    },
+    HOUR, SALE, assert_problem, eventually, json, link, loadtest,
+    orders::confirmed,
+    production::{Production, shared},
+    requests::{address, becomes, buy_at, click, counter, log_in, order, purchase, queued},
 };
 use futures_util::future::join_all;
-use loadtest::client::{Connection, Reply};
+use loadtest::buyer::client::{Connection, Reply};
 use serde_json::json;
 use v1_naive::shop::sales::{Sale, now_ms};
-
-const HOUR: i64 = 3_600_000;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
@@ -23,8 +20,7 @@ async fn units_are_sold_exactly_and_every_store_agrees() {
     let shop = sale.instance(&[]).await;
     let mut connection = Connection::open(shop.address).await.unwrap();
     for buyer in 1..=3 {
-        let order_id = queued(&click(&mut connection, buyer).await);
-        becomes(&mut connection, buyer, order_id, "confirmed").await;
+        confirmed(&shop, buyer).await;
         if buyer == 1 {
             assert_problem(&click(&mut connection, buyer).await, 409, "limit-reached");
         }
@@ -89,118 +85,6 @@ async fn links_lead_from_the_sale_through_a_login_to_an_order() {
     sale.settles_at(1).await;
     let sold = async || json(&connection.get("/sales/42", None).await.unwrap())["sold"] == 1;
     eventually("the page says that one is sold", sold).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn nonsense_is_refused_and_changes_nothing() {
-    let sale = Production::new(shared(), 5).await;
-    let shop = sale.instance(&["--body-limit", "1000"]).await;
-    let mut connection = Connection::open(shop.address).await.unwrap();
-    let order_id = queued(&click(&mut connection, 1101).await);
-    becomes(&mut connection, 1101, order_id, "confirmed").await;
-    let (mine, others) = (log_in(shop.address, 1101).await, log_in(shop.address, 1102).await);
-    let (mine, others) = (mine.as_str(), others.as_str());
-    sale.settles_at(1).await;
-    let before = sale.everything().await;
-
-    let (huge, long) = ("9".repeat(30), "x".repeat(101));
-    let (name, body) = (format!(r#"{{"name": "{long}"}}"#), "x".repeat(1001));
-    let address = address(shop.address, SALE, mine).await.unwrap();
-    let buy = &format!("POST {address}");
-    let buy = buy.as_str();
-    let cases: &[Case] = &[
-        (buy, "", None, "", 401, "unauthenticated"),
-        (buy, mine, Some(""), "", 400, "invalid-request"),
-        (buy, mine, Some(&long), "", 400, "invalid-request"),
-        (buy, mine, Some("\u{fc}"), "", 400, "invalid-request"),
-        (buy, mine, None, &body, 413, "invalid-request"),
-        (&buy.replace("/42/", "/43/"), mine, None, "", 404, "wrong-path"),
-        (&buy.replace("/42/", "/-1/"), mine, None, "", 404, "wrong-path"),
-        (&format!("{buy}0"), mine, None, "", 404, "wrong-path"),
-        ("POST /sales/42/purchase/x", mine, None, "", 404, "wrong-path"),
-        ("POST /sales/42/purchase", mine, None, "", 404, "not-found"),
-        ("POST /sales/43/path", mine, None, "", 404, "not-found"),
-        ("POST /sales/-1/path", mine, None, "", 404, "not-found"),
-        ("POST /sales/9223372036854775807/path", mine, None, "", 404, "not-found"),
-        ("POST /sales/x/path", mine, None, "", 400, "invalid-request"),
-        ("POST /sales/%ff/path", mine, None, "", 400, "invalid-request"),
-        (&format!("POST /sales/{huge}/path"), mine, None, "", 400, "invalid-request"),
-        ("GET /sales/42/path", mine, None, "", 405, "invalid-request"),
-        ("GET /sales/43", "", None, "", 404, "not-found"),
-        (&format!("GET /sales/{huge}"), "", None, "", 400, "invalid-request"),
-        ("DELETE /session", mine, None, "", 405, "invalid-request"),
-        ("POST /session?sale=abc", "", None, "", 400, "invalid-request"),
-        (&format!("POST /session?sale={huge}"), "", None, r#"{"name": "ada"}"#, 400, "invalid-request"),
-        ("POST /session?sale=42&sale=43", "", None, "", 400, "invalid-request"),
-        ("POST /session", "", None, "name=ada", 400, "invalid-request"),
-        ("POST /session", "", None, "[]", 400, "invalid-request"),
-        ("POST /session", "", None, "{}", 400, "invalid-request"),
-        ("POST /session", "", None, r#"{"name": 7}"#, 400, "invalid-request"),
-        ("POST /session", "", None, r#"{"name": " "}"#, 400, "invalid-request"),
-        ("POST /session", "", None, &name, 400, "invalid-request"),
-        ("GET /orders/1", mine, None, "", 404, "not-found"),
-        ("GET /orders/-1", mine, None, "", 404, "not-found"),
-        ("GET /orders/9223372036854775807", mine, None, "", 404, "not-found"),
-        (&format!("GET /orders/{huge}"), mine, None, "", 400, "invalid-request"),
-        (&format!("GET /orders/{order_id}"), others, None, "", 404, "not-found"),
-        (&format!("GET /orders/{order_id}/watch"), mine, None, "", 400, "invalid-request"), // no WebSocket
-        ("GET /no/such/page", mine, None, "", 404, "not-found"),
-    ];
-    let (mut wrong, document) = (Vec::new(), Document::of(shop.address).await);
-    for (line, cookie, key, body, status, kind) in cases {
-        let key = key.map(|key| ("idempotency-key", key));
-        let headers: Vec<_> = [("cookie", *cookie)].into_iter().chain(key).collect();
-        let reply = request(shop.address, line, &headers, body).await;
-        let problem: serde_json::Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-        wrong.extend(document.allows(line, &reply).err());
-        if (reply.status.as_u16(), problem["type"].as_str()) != (*status, Some(kind)) {
-            wrong.push(format!("{line} {key:?} {body}: {} {:?}", reply.status, reply.body));
-        }
-    }
-    assert!(wrong.is_empty(), "{wrong:#?}");
-    assert_eq!(sale.everything().await, before);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn a_session_that_was_not_signed_here_is_none() {
-    let sale = Production::new(shared(), 5).await;
-    let shop = sale.instance(&["--role", "api"]).await;
-    let other = sale.instance(&["--role", "api", "--session-secret", "another secret of 32 bytes or more"]).await;
-    let login = request(shop.address, "POST /session", &[], r#"{"name": "1201"}"#).await;
-    let cookie = login.headers["set-cookie"].to_str().unwrap().to_owned();
-    let (session, attributes) = cookie.split_once("; ").unwrap();
-    for attribute in ["HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=43200"] {
-        assert!(attributes.split("; ").any(|one| one == attribute), "{attribute}: {cookie}");
-    }
-    let [buyer, ends, signature] = session.strip_prefix("session=").unwrap().splitn(3, '.').collect::<Vec<_>>()[..]
-    else {
-        panic!("{session}")
-    };
-    let ends: i64 = ends.parse().unwrap();
-    let altered = format!("{}{}", &signature[1..], &signature[..1]);
-    let forged = [
-        "session=".to_owned(),
-        format!("session={buyer}"),
-        format!("session={buyer}.{ends}"),
-        format!("session={buyer}.{ends}."),
-        format!("session={buyer}.{ends}.{}", &signature[2..]),
-        format!("session={buyer}.{ends}.{altered}"),
-        format!("session={buyer}.{ends}.{}", "0".repeat(64)),
-        format!("session={}.{ends}.{signature}", v6_production::buyer_id("1202")),
-        format!("session={buyer}.{}.{signature}", ends + HOUR),
-        format!("session={buyer}.{}.{signature}", now_ms() - HOUR),
-        format!("other={buyer}.{ends}.{signature}"),
-    ];
-    for forged in forged {
-        let reply = purchase(shop.address, SALE, &forged, None).await;
-        assert_eq!(reply.status, 401, "{forged}");
-        assert_problem(&reply, 401, "unauthenticated");
-    }
-    assert_problem(&purchase(other.address, SALE, session, None).await, 401, "unauthenticated");
-    assert_eq!(sale.ledger().await.stores.unwrap().sales[&SALE].held, 0);
-    queued(&purchase(shop.address, SALE, &format!("theme=dark; {session}"), None).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -351,6 +235,3 @@ async fn a_reservation_takes_128_bytes_of_redis_at_most() {
     assert_eq!(sale.ledger().await.stores.unwrap().sales[&SALE].held, 2000);
     assert!((1..=128).contains(&(bytes / 2000)), "{bytes} bytes for 2,000 reservations");
 }
-
-/// Method and path, cookie, key, body; status, type.
-type Case<'a> = (&'a str, &'a str, Option<&'a str>, &'a str, u16, &'a str);

@@ -2,13 +2,16 @@
 
 use crate::support::{
     SALE, assert_problem, eventually, json,
-    production::{Production, buy_at, log_in, queued, request, shared},
+    production::{Production, shared},
+    requests::{buy_at, log_in, queued, request},
 };
 use loadtest::{
-    buyer::{self, Next},
-    client::{Connection, Reply},
-    history::Answer,
-    shop_process::ShopProcess,
+    buyer::{
+        click::{self, Next},
+        client::{Connection, Reply},
+    },
+    lab::shop_process::ShopProcess,
+    verdict::history::Answer,
 };
 use redis::AsyncCommands;
 use v1_naive::shop::sales::{Sale, now_ms};
@@ -53,11 +56,11 @@ async fn a_buyer_who_follows_links_and_can_add_gets_a_unit() {
     let sale = Production::new(shared(), 5).await;
     let shop = instance(&sale, &[]).await;
     let mut connection = Connection::open(shop.address).await.unwrap();
-    let mut next = buyer::open_sale(&mut connection, SALE).await.unwrap();
+    let mut next = click::open_sale(&mut connection, SALE).await.unwrap();
     let mut asked = Vec::new();
     let told = loop {
         asked.extend(next.asks.iter().map(|asked| asked.name.clone()));
-        match buyer::ask(&mut connection, &next, 4001).await {
+        match click::ask(&mut connection, &next, 4001).await {
             Next::Follow(link) => next = link,
             Next::Told(answer) => break answer,
         }
@@ -140,7 +143,7 @@ async fn a_puzzle_is_good_for_one_purchase_at_all_instances_together() {
     queued(&buy_at(other.address, &address, &ada, None).await);
     sale.settles_at(1).await;
     assert_problem(&buy_at(one.address, &address, &ada, None).await, 404, "wrong-path");
-    sqlx::query("update orders set pay_by = 0").execute(&sale.pool).await.unwrap();
+    sale.expire().await;
     eventually("the unit is back", async || sale.held().await.is_empty()).await;
     assert_eq!(given(&answer(&one, &ada, &href, &right).await), address);
     assert_problem(&buy_at(one.address, &address, &ada, None).await, 404, "wrong-path");

@@ -4,9 +4,10 @@ use std::{net::SocketAddr, process::Stdio, sync::Arc};
 
 use crate::support::{
     loadtest,
-    production::{Production, becomes, click, queued, shared},
+    production::{Production, shared},
+    requests::{becomes, click, queued},
 };
-use loadtest::{client::Connection, services::Server};
+use loadtest::{buyer::client::Connection, lab::servers::Server};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy_bidirectional},

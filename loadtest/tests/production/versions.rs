@@ -2,10 +2,12 @@
 
 use crate::support::{
     SALE, assert_problem, eventually,
-    production::{Production, becomes, click, queued, request, shared},
+    orders::confirmed,
+    production::{Production, shared},
+    requests::{becomes, click, queued, request},
 };
 use lapin::BasicProperties;
-use loadtest::client::Connection;
+use loadtest::buyer::client::Connection;
 use redis::AsyncCommands;
 
 impl Production {
@@ -32,11 +34,9 @@ fn of_kind(kind: &str) -> BasicProperties {
 async fn what_a_later_version_has_written_waits_for_it_and_holds_up_nothing() {
     let sale = Production::new(shared(), 5).await;
     let shop = sale.instance(&[]).await;
-    let mut connection = Connection::open(shop.address).await.unwrap();
     let entry = sale.write("r2", b"in a format that is not there yet").await;
     sale.publish_to("orders", of_kind("reservations/2"), b"this neither").await;
-    let order_id = queued(&click(&mut connection, 1).await);
-    becomes(&mut connection, 1, order_id, "confirmed").await;
+    confirmed(&shop, 1).await;
 
     eventually("the message is set aside", async || sale.messages("later").await == 1).await;
     let mut redis = sale.stores.connect().await.unwrap();
@@ -48,8 +48,7 @@ async fn what_a_later_version_has_written_waits_for_it_and_holds_up_nothing() {
     eventually("the entry is nobody's", async || holder().await.as_deref() == Some("later")).await;
     // Another instance of this version changes nothing.
     let _other = sale.instance(&[]).await;
-    let second = queued(&click(&mut connection, 2).await);
-    becomes(&mut connection, 2, second, "confirmed").await;
+    confirmed(&shop, 2).await;
     eventually("it is still there", async || sale.messages("later").await == 1).await;
     assert_eq!((sale.messages("parked").await, sale.messages("dead").await), (0, 0));
     let left: i64 = sale.stores.connect().await.unwrap().xlen(sale.outbox()).await.unwrap();

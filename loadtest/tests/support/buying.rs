@@ -1,9 +1,27 @@
-//! Chapter 6's page, as a buyer uses it.
+//! The sale's page, chapter 6's above all, as a buyer uses it.
+
+use std::net::SocketAddr;
 
 use fantoccini::Locator;
 use serde_json::json;
 
-use super::{browser::Browser, eventually, production::Production};
+use super::{browser::Browser, eventually};
+
+/// Both in one look: between two, the sale may open.
+pub const COUNTING_DOWN: &str = "return document.getElementById('state').textContent.startsWith('Opens in 00:0') && \
+                    document.getElementById('buy').disabled";
+
+/// Opens the page of a sale.
+pub async fn visit(browser: &Browser, address: SocketAddr, sale: &str) {
+    browser.page.goto(&format!("http://{address}/?sale={sale}")).await.unwrap();
+}
+
+/// The same in a browser of its own.
+pub async fn open(address: SocketAddr, sale: &str) -> Browser {
+    let browser = Browser::start().await;
+    visit(&browser, address, sale).await;
+    browser
+}
 
 pub async fn is_grey(browser: &Browser, button: &str) -> bool {
     browser.script(&format!("return document.querySelector('{button}').disabled")).await == true
@@ -42,11 +60,6 @@ pub async fn pay_with(browser: &Browser, card: &str) {
 pub async fn dark(browser: &Browser) {
     let dark = json!({ "features": [{ "name": "prefers-color-scheme", "value": "dark" }] });
     browser.devtools("Emulation.setEmulatedMedia", dark).await;
-}
-
-/// All time to pay is over.
-pub async fn expire(sale: &Production) {
-    sqlx::query("update orders set pay_by = 0 where status = 'confirmed'").execute(&sale.pool).await.unwrap();
 }
 
 /// Errors on the console, but for a WebSocket that did not get through and answers that an edge has lost: Chromium logs both.

@@ -17,7 +17,7 @@ use axum::{
 };
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use loadtest::scenario::stampede::Progress;
+use loadtest::buyer::progress::Progress;
 use tokio::net::TcpStream;
 
 /// What is said when a fault is in place.

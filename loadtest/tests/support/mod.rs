@@ -20,6 +20,8 @@ pub mod orders;
 pub mod production;
 /// Faults on the wire.
 pub mod proxy;
+/// What is asked of chapter 6.
+pub mod requests;
 /// Bytes.
 pub mod wire;
 
@@ -34,11 +36,13 @@ use std::{
 };
 
 use loadtest::{
-    client::{Connection, Link, Reply},
-    lab::{Backend, FreshDatabase, Lab},
-    ledger::Ledger,
-    services::{Server, Services},
-    shop_process::ShopProcess,
+    buyer::client::{Connection, Link, Reply},
+    lab::{
+        Backend, FreshDatabase, Lab,
+        servers::{Server, Services},
+        shop_process::ShopProcess,
+    },
+    verdict::ledger::Ledger,
     version::Version,
 };
 use serde_json::Value;
@@ -48,6 +52,8 @@ use v1_naive::shop::sales::Sale;
 
 /// The sale that the tests buy from.
 pub const SALE: i64 = 42;
+/// In milliseconds.
+pub const HOUR: i64 = 3_600_000;
 
 /// The program that this test program was built with.
 pub fn loadtest() -> PathBuf {
@@ -172,6 +178,15 @@ pub fn assert_problem(reply: &Reply, status: u16, kind: &str) {
     assert_eq!(reply.headers["content-type"], "application/problem+json");
     assert_eq!(body["status"], status);
     assert!(body["title"].is_string() && body["detail"].is_string(), "{body}");
+}
+
+/// Asserts exit code 4 and one line that names `what`, beside those that say what has begun.
+#[track_caller]
+pub fn assert_refused(output: &Output, what: &str) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<_> = text.lines().filter(|line| !line.ends_with('…')).collect();
+    assert_eq!(output.status.code(), Some(4), "{text}");
+    assert!(matches!(lines[..], [line] if line.starts_with("error: ") && line.contains(what)), "{text}");
 }
 
 /// Polls until `condition` holds; fails after a minute. No promise is that slow; a busy machine may be.

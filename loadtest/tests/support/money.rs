@@ -1,12 +1,16 @@
 //! The payment provider of a test.
 
 use loadtest::{
+    lab::{
+        servers::{Server, Services},
+        shop_process::ShopProcess,
+    },
     provider::{Callbacks, Does, Remote, Standing, Step, Switches},
-    services::{Server, Services},
+    verdict::money::{self, Money},
 };
 use url::Url;
 
-use super::{eventually, loadtest, production::Production};
+use super::{SALE, eventually, loadtest, production::Production};
 
 /// A card whose bank decides later that it is good.
 pub const PENDING: &str = "4000 0000 0000 0119";
@@ -54,10 +58,7 @@ impl Production {
     /// What the provider has done for this shop with each authorisation, in order: a line for each.
     pub async fn movements(&self, remote: &Remote) -> Vec<Vec<Standing>> {
         let mut authorisations: Vec<(String, Vec<Standing>)> = Vec::new();
-        for entry in remote.entries().await.unwrap() {
-            if !entry.reference.starts_with(&self.stores.namespace) {
-                continue;
-            }
+        for entry in remote.entries_of(&self.stores.namespace).await.unwrap() {
             match authorisations.iter_mut().find(|(reference, _)| *reference == entry.reference) {
                 Some((_, states)) => states.push(entry.state),
                 None => authorisations.push((entry.reference, vec![entry.state])),
@@ -76,5 +77,28 @@ impl Production {
         let owed = "select count(*) from payments where owes is not null";
         let settled = async || sqlx::query_scalar::<_, i64>(owed).fetch_one(&self.pool).await.unwrap() == 0;
         eventually("no payment owes anything", settled).await;
+    }
+
+    /// What the audit of money says, whatever buyers were told.
+    pub async fn money(&self, remote: &Remote) -> Money {
+        let ours = remote.entries_of(&self.stores.namespace).await.unwrap();
+        money::audit(&ours, &money::orders(&self.pool, SALE).await.unwrap(), &[])
+    }
+
+    /// An instance whose provider is this one.
+    pub async fn with(&self, provider: &Provider, further: &[&str]) -> ShopProcess {
+        self.instance_with(&self.args_with(Server::Provider, &provider.url, further)).await
+    }
+
+    /// The order's row.
+    pub async fn row(&self, order_id: i64) -> (String, Option<String>) {
+        let query = "select status, reason from orders where id = $1";
+        sqlx::query_as(query).bind(order_id).fetch_one(&self.pool).await.unwrap()
+    }
+
+    /// Waits until the order has this status, for this reason.
+    pub async fn is(&self, order_id: i64, status: &str, reason: Option<&str>) {
+        let expected = (status.to_owned(), reason.map(str::to_owned));
+        eventually(&format!("{expected:?}"), async || self.row(order_id).await == expected).await;
     }
 }

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use loadtest::client::Reply;
+use loadtest::buyer::client::Reply;
 use serde_json::{Value, json};
 
-use super::production::request;
+use super::requests::request;
 
 /// The document.
 pub struct Document(pub Value);

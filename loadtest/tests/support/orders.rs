@@ -4,8 +4,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use futures_util::StreamExt;
 use loadtest::{
-    client::{Connection, Reply},
-    shop_process::ShopProcess,
+    buyer::client::{Connection, Reply},
+    lab::shop_process::ShopProcess,
 };
 use serde_json::json;
 use tokio::{net::TcpStream, time::timeout};
@@ -16,7 +16,8 @@ use tokio_tungstenite::{
 
 use super::{
     SALE, assert_problem, eventually,
-    production::{Production, becomes, click, log_in, purchase, queued, request},
+    production::Production,
+    requests::{becomes, click, log_in, purchase, queued, request},
 };
 
 /// A card that pays.
@@ -43,6 +44,12 @@ pub async fn pay(shop: &ShopProcess, buyer: i64, order_id: i64, key: Option<&str
     let key = key.map(|key| ("idempotency-key", key));
     let headers: Vec<_> = [("cookie", cookie.as_str())].into_iter().chain(key).collect();
     request(shop.address, &format!("POST /orders/{order_id}/payment"), &headers, &card(number)).await
+}
+
+/// Asks for an end of the order.
+pub async fn cancel(shop: &ShopProcess, buyer: i64, order_id: i64) -> Reply {
+    let cookie = log_in(shop.address, buyer).await;
+    request(shop.address, &format!("POST /orders/{order_id}/cancel"), &[("cookie", &cookie)], "").await
 }
 
 pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;

@@ -1,7 +1,8 @@
+//! The connections of a network, and what is done with their bytes.
+
 use std::{
-    collections::BTreeMap,
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::SeqCst},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::SeqCst},
 };
 
 use tokio::{
@@ -14,7 +15,10 @@ use tokio::{
     time::sleep,
 };
 
-use super::{Counts, Direction, Host, MOST_HELD, Rules, contains};
+use super::rules::{Counts, Direction, Host, Rules, contains};
+
+/// Bytes that one direction of a connection keeps while it is silent. Beyond them the sender waits.
+const MOST_HELD: usize = 16 << 20;
 
 pub(super) async fn accept(
     listener: TcpListener,
@@ -74,16 +78,6 @@ struct Pipe {
     number: usize,
     rules: watch::Receiver<Rules>,
     counts: Arc<Counts>,
-}
-
-impl Counts {
-    pub(super) fn ports(&self) -> MutexGuard<'_, BTreeMap<usize, u16>> {
-        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn held(&self) -> MutexGuard<'_, BTreeMap<(usize, Direction), Vec<u8>>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Pipe {

@@ -2,8 +2,8 @@
 
 use v1_naive::shop::sales::now_ms;
 
-use super::Target;
-use crate::client::Connection;
+use super::target::Target;
+use crate::buyer::client::Connection;
 
 /// How far ahead, as `faketime` takes it, and in minutes.
 const AHEAD: (&str, i64) = ("+10m", 10);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::Target;
+use super::target::Target;
 
 impl Target<'_> {
     /// Removes all that Redis has.

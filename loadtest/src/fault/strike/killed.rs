@@ -9,8 +9,8 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{LOOK_EVERY, TO_BE_IN_PLACE, Target};
-use crate::services::{Server, Services};
+use super::target::{LOOK_EVERY, TO_BE_IN_PLACE, Target};
+use crate::lab::servers::{Server, Services};
 
 impl Target<'_> {
     /// Waits until RabbitMQ has the shop's queues on disk. A shop declares them at its start, and no sale opens so soon after it.
@@ -35,16 +35,16 @@ impl Target<'_> {
     /// Kills Redis, and does this to its data.
     pub(super) fn kill_and_damage(
         &mut self,
-        damage: impl FnOnce(&mut Services, Server) -> anyhow::Result<()>,
+        damage: impl FnOnce(&mut Services) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         self.kill(&[Server::Redis])?;
         self.bytes = self.bytes()?;
-        block_in_place(|| damage(self.services, Server::Redis))
+        block_in_place(|| damage(self.services))
     }
 
     /// Bytes of Redis's log.
     pub(super) fn bytes(&mut self) -> anyhow::Result<u64> {
-        block_in_place(|| self.services.bytes(Server::Redis))
+        block_in_place(|| self.services.redis_bytes())
     }
 
     /// Whether Redis's log has become shorter since Redis is dead.

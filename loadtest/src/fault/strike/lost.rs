@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{LOOK_EVERY, Target};
-use crate::client::Connection;
+use super::target::{LOOK_EVERY, Target};
+use crate::buyer::client::Connection;
 
 /// What a transaction ends with. Before that, a worker's has inserted its orders and locked the sale's row.
 const COMMIT: &[u8] = b"COMMIT";

@@ -1,8 +1,8 @@
 //! What is done to a shop, whether it worked, and what undoes it.
 //!
 //! This file says for each fault what happens when: `prepare` before the sale opens, `arm` before the strike, `strike`, `is_in_place`,
-//! `mend`, and `bring_back` after the first confirmed order. Most faults need no `prepare`, `arm` and `bring_back`; the compiler asks
-//! for the other three. How it is done stands with its kind: `killed` servers and instances, hosts that are `lost` or frozen, `silent`
+//! `mend`, and `bring_back` after the first confirmed order. The compiler asks for all six, and most faults need only three of them. How
+//! it is done stands with its kind: `killed` servers and instances, hosts that are `lost` or frozen, `silent`
 //! connections, servers that are `refusing` writes, `data` that is gone, a `replica` that leads for a moment, a torn `outbox`, and a
 //! wrong `clock`. `target` is what all of them strike.
 
@@ -22,18 +22,15 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 pub(super) use self::target::Target;
+use self::target::{LOOK_EVERY, TO_BE_IN_PLACE};
 use super::Fault::{
     self, ClockSkewed, InstanceKilled, InstanceStopped, LeaderLost, LeaderStopped, OutboxTorn, PaymentKilled,
-    PostgresAndRabbitMqKilled, PostgresKilled, PostgresReadonly, PostgresSilent, ProviderLate, ProviderSilent,
-    RabbitMqBlocked, RabbitMqKilled, RabbitMqSilent, RedisAndRabbitMqKilled, RedisCut, RedisDemoted, RedisEmptied,
-    RedisFailback, RedisFlushed, RedisKilled, RedisSilent, WorkerLost, WorkerStopped,
+    PostgresKilled, PostgresRabbitKilled, PostgresReadonly, PostgresSilent, ProviderLate, ProviderSilent,
+    RabbitMqBlocked, RabbitMqKilled, RabbitMqSilent, RedisCut, RedisDemoted, RedisEmptied, RedisFailback, RedisFlushed,
+    RedisKilled, RedisRabbitKilled, RedisSilent, WorkerLost, WorkerStopped,
 };
-use crate::services::{Server, Services};
+use crate::lab::servers::{Server, Services};
 
-/// How long a fault may take until it is in place: longer than an instance takes to stop.
-const TO_BE_IN_PLACE: Duration = Duration::from_secs(20);
-/// How often one looks whether it is.
-const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// How long a server refuses writes; how long RabbitMQ is away when Redis is back.
 const A_WHILE: Duration = Duration::from_secs(5);
 
@@ -41,11 +38,14 @@ impl Fault {
     /// Sees to it that the fault is the one that is meant.
     pub(super) async fn prepare(self, target: &mut Target<'_>) -> anyhow::Result<()> {
         match self {
-            RabbitMqKilled | RedisAndRabbitMqKilled | PostgresAndRabbitMqKilled => target.wait_for_queues().await?,
+            RabbitMqKilled | RedisRabbitKilled | PostgresRabbitKilled => target.wait_for_queues().await?,
             // So that what is cut off is of this sale, and not of all that was sold on this Redis.
             RedisCut => target.rewrite_log().await?,
             RedisFailback => target.attach_replica().await?,
-            _ => {}
+            RedisKilled | RedisFlushed | RedisEmptied | PostgresKilled | InstanceKilled | InstanceStopped
+            | LeaderLost | WorkerLost | LeaderStopped | WorkerStopped | PostgresSilent | PostgresReadonly
+            | RedisSilent | RedisDemoted | RabbitMqSilent | RabbitMqBlocked | OutboxTorn | ClockSkewed
+            | PaymentKilled | ProviderSilent | ProviderLate => {}
         }
         Ok(())
     }
@@ -61,7 +61,10 @@ impl Fault {
             }
             OutboxTorn => target.hold_reads().await,
             RedisFailback => target.outrun_replica().await?,
-            _ => {}
+            RedisKilled | RedisFlushed | RedisEmptied | RedisCut | RabbitMqKilled | PostgresKilled | InstanceKilled
+            | InstanceStopped | PostgresSilent | PostgresReadonly | RedisSilent | RedisDemoted | RabbitMqSilent
+            | RabbitMqBlocked | ClockSkewed | RedisRabbitKilled | PostgresRabbitKilled | PaymentKilled
+            | ProviderSilent | ProviderLate => {}
         }
         target.let_next_in();
         Ok(())
@@ -71,12 +74,12 @@ impl Fault {
     pub(super) async fn strike(self, target: &mut Target<'_>) -> anyhow::Result<()> {
         match self {
             RedisKilled => target.kill(&[Server::Redis]),
-            RedisEmptied => target.kill_and_damage(Services::empty),
-            RedisCut => target.kill_and_damage(Services::cut),
+            RedisEmptied => target.kill_and_damage(Services::empty_redis),
+            RedisCut => target.kill_and_damage(Services::cut_redis),
             RabbitMqKilled => target.kill(&[Server::RabbitMq]),
             PostgresKilled => target.kill(&[Server::Postgres]),
-            RedisAndRabbitMqKilled => target.kill(&[Server::RabbitMq, Server::Redis]),
-            PostgresAndRabbitMqKilled => target.kill(&[Server::RabbitMq, Server::Postgres]),
+            RedisRabbitKilled => target.kill(&[Server::RabbitMq, Server::Redis]),
+            PostgresRabbitKilled => target.kill(&[Server::RabbitMq, Server::Postgres]),
             RedisFlushed => target.flush().await,
             InstanceKilled => target.shops[0].kill().await,
             InstanceStopped => {
@@ -128,10 +131,8 @@ impl Fault {
             RedisCut => target.is_away(Server::Redis).await? && target.is_shorter()?,
             RabbitMqKilled => target.is_away(Server::RabbitMq).await?,
             PostgresKilled => target.is_away(Server::Postgres).await?,
-            RedisAndRabbitMqKilled => target.is_away(Server::Redis).await? && target.is_away(Server::RabbitMq).await?,
-            PostgresAndRabbitMqKilled => {
-                target.is_away(Server::Postgres).await? && target.is_away(Server::RabbitMq).await?
-            }
+            RedisRabbitKilled => target.is_away(Server::Redis).await? && target.is_away(Server::RabbitMq).await?,
+            PostgresRabbitKilled => target.is_away(Server::Postgres).await? && target.is_away(Server::RabbitMq).await?,
             RedisFlushed => target.is_another_epoch().await?,
             InstanceKilled | InstanceStopped => target.has_stopped().await?,
             LeaderLost => target.left_sessions(false).await? && target.is_another_epoch().await?,
@@ -160,12 +161,12 @@ impl Fault {
             RedisKilled | RedisEmptied | RedisCut => target.start(Server::Redis),
             RabbitMqKilled => target.start(Server::RabbitMq),
             PostgresKilled => target.start(Server::Postgres),
-            RedisAndRabbitMqKilled => {
+            RedisRabbitKilled => {
                 target.start(Server::Redis)?;
                 sleep(A_WHILE).await;
                 target.start(Server::RabbitMq)
             }
-            PostgresAndRabbitMqKilled => {
+            PostgresRabbitKilled => {
                 target.start(Server::Postgres)?;
                 target.start(Server::RabbitMq)
             }
@@ -204,19 +205,10 @@ impl Fault {
         match self {
             LeaderLost | WorkerLost => target.start_lost().await.map(Some),
             LeaderStopped | WorkerStopped => target.thaw().map(Some),
-            _ => Ok(None),
+            RedisKilled | RedisFlushed | RedisEmptied | RedisCut | RabbitMqKilled | PostgresKilled | InstanceKilled
+            | InstanceStopped | PostgresSilent | PostgresReadonly | RedisSilent | RedisDemoted | RedisFailback
+            | RabbitMqSilent | RabbitMqBlocked | OutboxTorn | ClockSkewed | RedisRabbitKilled
+            | PostgresRabbitKilled | PaymentKilled | ProviderSilent | ProviderLate => Ok(None),
         }
     }
-}
-
-/// Waits until something is true, but not for ever; whether it is.
-async fn within(patience: Duration, is_true: impl Fn() -> bool) -> bool {
-    let deadline = Instant::now() + patience;
-    while !is_true() {
-        if Instant::now() > deadline {
-            return false;
-        }
-        sleep(LOOK_EVERY).await;
-    }
-    true
 }

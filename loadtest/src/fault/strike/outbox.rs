@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::{Script, Value};
 use tokio::time::Instant;
 
-use super::{Target, within};
+use super::target::{Target, within};
 
 /// The group of the relays, and a relay that there is not.
 const GROUP: &str = "relay";

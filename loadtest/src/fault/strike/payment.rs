@@ -2,7 +2,7 @@
 
 use tokio::time::{Instant, sleep};
 
-use super::{LOOK_EVERY, TO_BE_IN_PLACE, Target};
+use super::target::{LOOK_EVERY, TO_BE_IN_PLACE, Target};
 use crate::provider::{Callbacks, Does, Remote, Standing, Step, Switches};
 
 /// Where an instance is killed that is paying: before the provider has done what it was asked to do, or after.
@@ -58,9 +58,7 @@ impl Target<'_> {
 
     /// Whether a payment of this shop waits for its bank.
     pub(super) async fn a_bank_thinks(&self) -> anyhow::Result<bool> {
-        let entries = self.provider().entries().await?;
-        Ok(entries
-            .iter()
-            .any(|entry| entry.state == Standing::Pending && entry.reference.starts_with(&self.stores.namespace)))
+        let entries = self.provider().entries_of(&self.stores.namespace).await?;
+        Ok(entries.iter().any(|entry| entry.state == Standing::Pending))
     }
 }

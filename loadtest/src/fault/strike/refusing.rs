@@ -9,8 +9,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::Target;
-use crate::services::Server;
+use super::target::Target;
 
 /// How long RabbitMQ may take to say that it takes no messages.
 const TO_SAY_SO: Duration = Duration::from_millis(500);
@@ -56,7 +55,7 @@ impl Target<'_> {
 
     /// RabbitMQ stops reading from whoever publishes, or goes on.
     pub(super) fn block(&mut self, block: bool) -> anyhow::Result<()> {
-        block_in_place(|| self.services.block(Server::RabbitMq, block))
+        block_in_place(|| self.services.block_rabbitmq(block))
     }
 
     /// Whether somebody who publishes now is told that nothing is taken. No answer in time is none: one looks again.

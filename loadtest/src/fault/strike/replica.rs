@@ -10,22 +10,13 @@ use tokio::{
 };
 use url::Url;
 
-use super::{LOOK_EVERY, TO_BE_IN_PLACE, Target, target::replication};
-use crate::services::{Server, Services};
+use super::target::{LOOK_EVERY, Replica, TO_BE_IN_PLACE, Target, replication};
+use crate::lab::servers::{Server, Services};
 
 /// How long it may take until the next buyers have reserved.
 const NEXT: Duration = Duration::from_secs(5);
 /// How long until all instances know the epoch that the replica's attaching has cost.
 const TO_BE_KNOWN: Duration = Duration::from_secs(2);
-
-/// A second Redis, which follows the first one.
-pub(super) struct Replica {
-    url: Url,
-    redis: MultiplexedConnection,
-    /// Reservations that it lacks.
-    lacks: i64,
-    _server: Services,
-}
 
 impl Target<'_> {
     /// Starts a second Redis that follows the first one. The first replica changes the replication id, so the sale is rebuilt: that is

@@ -1,7 +1,7 @@
 //! Connections that are silent for ever.
 
-use super::Target;
-use crate::services::Server;
+use super::target::Target;
+use crate::lab::servers::Server;
 
 impl Target<'_> {
     /// Nothing gets through any more on the connections that all instances have to a server.

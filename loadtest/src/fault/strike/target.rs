@@ -1,21 +1,30 @@
 //! What can be struck.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use anyhow::Context;
 use redis::{AsyncCommands, aio::MultiplexedConnection};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection};
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 use url::Url;
 
-use super::replica::Replica;
 use crate::{
-    deployment::Deployment,
     fault::links::Links,
-    services::{Server, Services},
-    shop_process::ShopProcess,
-    stores::Stores,
+    lab::{
+        deployment::Deployment,
+        servers::{Server, Services},
+        shop_process::ShopProcess,
+        stores::Stores,
+    },
 };
+
+/// How long a fault may take until it is in place: longer than an instance takes to stop.
+pub(super) const TO_BE_IN_PLACE: Duration = Duration::from_secs(20);
+/// How often one looks whether it is.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// What can be struck, and what was there before.
 pub(in crate::fault) struct Target<'a> {
@@ -53,6 +62,15 @@ pub(in crate::fault) struct Target<'a> {
     pub(super) replica: Option<Replica>,
     /// What was struck and seen, for the record.
     pub(in crate::fault) seen: String,
+}
+
+/// A second Redis, which follows the first one.
+pub(super) struct Replica {
+    pub(super) url: Url,
+    pub(super) redis: MultiplexedConnection,
+    /// Reservations that it lacks.
+    pub(super) lacks: i64,
+    pub(super) _server: Services,
 }
 
 impl<'a> Target<'a> {
@@ -144,6 +162,18 @@ impl<'a> Target<'a> {
     pub(super) async fn replication(&self, field: &str) -> anyhow::Result<String> {
         replication(&mut self.stores.connect().await?, field).await
     }
+}
+
+/// Waits until something is true, but not for ever; whether it is.
+pub(super) async fn within(patience: Duration, is_true: impl Fn() -> bool) -> bool {
+    let deadline = Instant::now() + patience;
+    while !is_true() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    true
 }
 
 /// What a Redis says of its replication; empty if it does not say that.

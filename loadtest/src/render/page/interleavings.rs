@@ -2,11 +2,8 @@ use maud::{Markup, html};
 
 use super::{page, words};
 use crate::{
-    explore::{
-        explain::explain,
-        figures::{Explorations, Explored, OrderOfEvents, Replayed, Replays},
-        play::Played,
-    },
+    interleave::{explain::explain, play::Played},
+    record::interleavings::{Explorations, Explored, OrderOfEvents, Replayed, Replays},
     render::{
         interleavings,
         svg::lanes,

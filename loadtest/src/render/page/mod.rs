@@ -10,7 +10,7 @@ pub mod runs;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::svg;
-use crate::file::File;
+use crate::record::file::File;
 
 /// A page of this title, and below it how its figures were made.
 fn page<F>(file: &File<F>, title: &str, body: &Markup, about: &str) -> String {

@@ -1,7 +1,7 @@
 use maud::{Markup, html};
 
 use super::{Picture, at, line, rect, text};
-use crate::{history::Latency, record::Run, render::text::thousands};
+use crate::{record::Run, render::text::thousands, verdict::latency::Latency};
 
 /// The drawing area, in the units of the pictures.
 const WIDTH: f64 = 720.0;

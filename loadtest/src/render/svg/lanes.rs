@@ -2,7 +2,7 @@ use maud::{Markup, html};
 
 use super::{Picture, line, rect, text};
 use crate::{
-    explore::{
+    interleave::{
         play::Played,
         step::{Event, Step, letter},
     },
@@ -85,7 +85,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::{audit::Audit, explore::step::Row};
+    use crate::{interleave::step::Row, verdict::audit::Audit};
 
     /// Somebody else may have written the file.
     #[test]

@@ -1,0 +1,187 @@
+//! One buyer, for every version: the shop says where to go next, the buyer goes there.
+
+use std::time::Duration;
+
+use hyper::StatusCode;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::client::{Asked, Connection, Link, LinkText, Reply};
+use crate::verdict::history::Answer;
+
+/// Steps a shop may send a buyer through before the buyer gives up on it.
+pub(crate) const STEPS: usize = 8;
+/// How long a buyer waits for an answer: longer than any shop takes to give one.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a buyer in the queue waits before it asks what became of it: the first times, and at most; in between it doubles.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(800));
+
+/// Why an order fails that was confirmed.
+pub(crate) const ENDED: [&str; 3] = ["canceled", "payment-failed", "refunded"];
+
+/// The parts of an answer that a buyer reads.
+#[derive(Deserialize)]
+struct Body {
+    order_id: Option<i64>,
+    buy: Option<LinkText>,
+    status: Option<Value>,
+    reason: Option<String>,
+    #[serde(rename = "type")]
+    problem: Option<String>,
+}
+
+/// Opens the sale's page and finds the link to buy at.
+///
+/// # Errors
+/// There is no such sale, or the shop does not answer.
+pub async fn open_sale(connection: &mut Connection, sale_id: i64) -> anyhow::Result<Link> {
+    link_in(&connection.get(&format!("/sales/{sale_id}"), None).await?, sale_id)
+}
+
+/// The link to buy at, in the answer to `GET /sales/{sale_id}`.
+pub(crate) fn link_in(sale: &Reply, sale_id: i64) -> anyhow::Result<Link> {
+    anyhow::ensure!(sale.status.is_success(), "sale {sale_id}: the shop says {}", sale.status);
+    let body: Body = serde_json::from_slice(&sale.body)?;
+    body.buy.ok_or_else(|| anyhow::anyhow!("sale {sale_id} has no link to buy at"))?.try_into()
+}
+
+/// Opens the page as a browser does: it, what it refers to, and the sale.
+///
+/// # Errors
+/// One of them is not there, or the shop does not answer.
+pub async fn open_page(connection: &mut Connection, sale_id: i64, buyer_id: i64) -> anyhow::Result<()> {
+    let page = connection.get("/", Some(buyer_id)).await?;
+    for address in references(&page).into_iter().chain([format!("/sales/{sale_id}")]) {
+        let reply = connection.get(&address, Some(buyer_id)).await?;
+        anyhow::ensure!(reply.status.is_success(), "{address}: the shop says {}", reply.status);
+    }
+    anyhow::ensure!(page.status.is_success(), "the shop has no page: it says {}", page.status);
+    Ok(())
+}
+
+/// What a page refers to: addresses of files.
+pub(crate) fn references(page: &Reply) -> Vec<String> {
+    let text = String::from_utf8_lossy(&page.body);
+    text.split('"').filter(|quoted| quoted.starts_with("/static/")).map(str::to_owned).collect()
+}
+
+/// Buys one unit: follows links until there is a yes or a no, and waits for it in the queue. Returns the requests it
+/// took, too.
+pub async fn buy(connection: &mut Connection, first: &Link, buyer_id: i64) -> (Answer, u64) {
+    let (answer, requests) = click(connection, first, buyer_id).await;
+    let (answer, asked) = wait_in_queue(connection, answer, buyer_id).await;
+    (answer, requests + asked)
+}
+
+/// Who was told `queued` waits for what comes of it; any other answer is the last one. Returns the requests it took, too.
+pub(crate) async fn wait_in_queue(connection: &mut Connection, told: Answer, buyer_id: i64) -> (Answer, u64) {
+    let Answer::Queued { order_id } = told else { return (told, 0) };
+    let (begun, mut requests) = (Instant::now(), 0);
+    for n in 0.. {
+        if begun.elapsed() > PATIENCE {
+            break;
+        }
+        sleep(pause(n)).await;
+        requests += 1;
+        match result(connection, order_id, buyer_id).await {
+            Some(Answer::Queued { .. }) => {}
+            Some(answer) => return (answer, requests),
+            None => break,
+        }
+    }
+    (Answer::Queued { order_id }, requests)
+}
+
+/// How long a buyer in the queue waits before it asks for the `n`th time, counted from 0.
+pub fn pause(n: u32) -> Duration {
+    let (first, longest) = PAUSES;
+    longest.min(first * 2_u32.pow(n.saturating_sub(3).min(8)))
+}
+
+/// Follows links until the shop has told something, be it that the buyer is in a queue.
+pub async fn click(connection: &mut Connection, first: &Link, buyer_id: i64) -> (Answer, u64) {
+    let mut link = first.clone();
+    for step in 1..=STEPS as u64 {
+        match ask(connection, &link, buyer_id).await {
+            Next::Told(answer) => return (answer, step),
+            Next::Follow(next) => link = next,
+        }
+    }
+    (Answer::Unknown, STEPS as u64)
+}
+
+/// What one request leads to.
+#[derive(Debug)]
+pub enum Next {
+    /// An answer.
+    Told(Answer),
+    /// Another link.
+    Follow(Link),
+}
+
+/// Takes one step, and answers what the shop asks.
+pub async fn ask(connection: &mut Connection, link: &Link, buyer_id: i64) -> Next {
+    match send(connection, link, buyer_id).await {
+        Some(reply) => understand(&reply),
+        None => Next::Told(Answer::Unknown),
+    }
+}
+
+/// Sends one request with the answers to what the shop asks; `None` if no answer comes.
+pub(crate) async fn send(connection: &mut Connection, link: &Link, buyer_id: i64) -> Option<Reply> {
+    let body = match link.asks.as_slice() {
+        [] => None,
+        asks => {
+            let answers: Map<_, _> =
+                asks.iter().map(|asked| (asked.name.clone(), reply_to(asked, buyer_id).into())).collect();
+            Some(Value::Object(answers).to_string())
+        }
+    };
+    timeout(PATIENCE, connection.send(link, Some(buyer_id), body)).await.ok()?.ok()
+}
+
+/// A sum is solved, which shows what such a puzzle is worth against a program. To anything else, a buyer's name to begin with, the
+/// answer is its number.
+fn reply_to(asked: &Asked, buyer_id: i64) -> String {
+    let sum = asked.prompt.strip_prefix("What is ").and_then(|sum| sum.strip_suffix('?')?.split_once(" + "));
+    match sum.map(|(a, b)| (a.parse::<i64>(), b.parse::<i64>())) {
+        Some((Ok(a), Ok(b))) => (a + b).to_string(),
+        _ => buyer_id.to_string(),
+    }
+}
+
+/// What became of an order in the queue; nothing if the shop does not answer.
+pub async fn result(connection: &mut Connection, order_id: i64, buyer_id: i64) -> Option<Answer> {
+    let reply = timeout(PATIENCE, connection.get(&format!("/orders/{order_id}"), Some(buyer_id))).await.ok()?.ok()?;
+    let body: Body = serde_json::from_slice(&reply.body).ok()?;
+    Some(match body.status.as_ref().and_then(Value::as_str) {
+        Some("confirmed" | "paid") => Answer::Bought { order_id },
+        // It was confirmed, and has ended since.
+        Some("failed") if body.reason.as_deref().is_some_and(|reason| ENDED.contains(&reason)) => {
+            Answer::Bought { order_id }
+        }
+        Some(status @ ("expired" | "failed")) => Answer::Refused(status.into()),
+        _ => Answer::Queued { order_id }, // still, or the shop has trouble and may know later
+    })
+}
+
+pub(crate) fn understand(reply: &Reply) -> Next {
+    let body: Option<Body> = serde_json::from_slice(&reply.body).ok();
+    let answer = match (reply.status, body) {
+        (StatusCode::CREATED, Some(Body { order_id: Some(order_id), .. })) => Answer::Bought { order_id },
+        (StatusCode::ACCEPTED, Some(Body { order_id: Some(order_id), .. })) => Answer::Queued { order_id },
+        (StatusCode::OK, Some(Body { buy: Some(link), .. })) => match link.try_into() {
+            Ok(link) => return Next::Follow(link),
+            Err(_) => Answer::Unknown,
+        },
+        (_, Some(Body { problem: Some(kind), .. })) if is_no(&kind) => Answer::Refused(kind),
+        _ => Answer::Unknown,
+    };
+    Next::Told(answer)
+}
+
+/// After a fault of the shop's own, or when time ran out half-way, an order may exist or not.
+fn is_no(kind: &str) -> bool {
+    kind != "internal" && kind != "timed-out"
+}

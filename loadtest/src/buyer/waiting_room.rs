@@ -1,0 +1,121 @@
+//! Who is in the queue.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::atomic::Ordering::Relaxed, time::Duration};
+
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    click::{pause, result},
+    client::Connection,
+    progress::Progress,
+};
+use crate::verdict::history::{Answer, Told};
+
+/// Connections on which everybody in here asks.
+const CONNECTIONS: usize = 16;
+/// How long somebody asks. Who knows nothing then was promised an answer and got none.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A buyer who was told `queued`.
+pub(crate) struct Waiting {
+    pub(crate) told: Told,
+    /// Whether the buyer had asked when a fault was in place.
+    pub(crate) after_fault: bool,
+}
+
+/// Buyers who were told `queued`: they ask what became of it while others still buy.
+pub(crate) struct WaitingRoom {
+    lines: Vec<mpsc::UnboundedSender<Waiting>>,
+    asking: JoinSet<Vec<Told>>,
+}
+
+impl WaitingRoom {
+    /// Opens it; times count from `start`.
+    pub(crate) fn open(shops: &[SocketAddr], start: Instant, progress: &Progress) -> WaitingRoom {
+        let (mut lines, mut asking) = (Vec::new(), JoinSet::new());
+        for n in 0..CONNECTIONS {
+            let (line, arriving) = mpsc::unbounded_channel();
+            lines.push(line);
+            asking.spawn(ask(shops.to_vec(), n, start, arriving, progress.clone()));
+        }
+        WaitingRoom { lines, asking }
+    }
+
+    /// Where buyers go in.
+    pub(crate) fn lines(&self) -> Vec<mpsc::UnboundedSender<Waiting>> {
+        self.lines.clone()
+    }
+
+    /// Waits until everybody has an answer, or none in time.
+    pub(crate) async fn empty(mut self) -> anyhow::Result<Vec<Told>> {
+        self.lines.clear();
+        let mut history = Vec::new();
+        while let Some(told) = self.asking.join_next().await {
+            history.extend(told?);
+        }
+        Ok(history)
+    }
+}
+
+/// Asks for one after the other, whoever's time has come, each after ever longer pauses.
+async fn ask(
+    shops: Vec<SocketAddr>,
+    mut turn: usize,
+    start: Instant,
+    mut arriving: mpsc::UnboundedReceiver<Waiting>,
+    progress: Progress,
+) -> Vec<Told> {
+    // Who asks next, when, and how often before.
+    let (mut line, mut history, mut open) = (BTreeMap::<(Instant, i64), (u32, Waiting)>::new(), Vec::new(), true);
+    let mut connection = None;
+    while open || !line.is_empty() {
+        let due = line.first_key_value().map_or(start, |((due, _), _)| *due);
+        tokio::select! {
+            biased;
+            told = arriving.recv(), if open => match told {
+                Some(waiting) => {
+                    let due = start + waiting.told.answered + pause(0);
+                    line.insert((due, waiting.told.buyer_id), (0, waiting));
+                }
+                None => open = false,
+            },
+            () = sleep_until(due), if !line.is_empty() => {
+                let Some(((_, buyer_id), (asked, mut waiting))) = line.pop_first() else { continue };
+                let told = &mut waiting.told;
+                let Answer::Queued { order_id } = told.answer else { continue };
+                if connection.is_none() {
+                    turn += 1; // another instance may be up
+                    connection = Connection::open(shops[turn % shops.len()]).await.ok();
+                }
+                let answer = match &mut connection {
+                    Some(connection) => result(connection, order_id, told.buyer_id).await,
+                    None => None,
+                };
+                match answer {
+                    Some(Answer::Queued { .. }) => {}
+                    Some(answer) => told.answer = answer,
+                    None => connection = None,
+                }
+                let now = Instant::now();
+                let still = matches!(told.answer, Answer::Queued { .. });
+                if still && now < start + told.answered + PATIENCE {
+                    line.insert((now + pause(asked + 1), buyer_id), (asked + 1, waiting));
+                    continue;
+                }
+                if !still {
+                    told.answered = now - start;
+                }
+                progress.settled.fetch_add(1, Relaxed);
+                if waiting.after_fault && matches!(told.answer, Answer::Bought { .. }) {
+                    progress.confirm();
+                }
+                history.push(waiting.told);
+            }
+        }
+    }
+    history
+}

@@ -1,0 +1,52 @@
+use std::{path::PathBuf, pin::pin};
+
+use loadtest::lab::{Backend, Lab};
+use v1_naive::shop::stop_signal;
+
+use super::exit::Exit;
+
+#[derive(clap::Args)]
+pub(crate) struct Database {
+    /// sqlite, postgres (a private server), or the postgres:// URL of a server
+    /// [default: postgres if it is installed, else sqlite]
+    #[arg(long, env = "DATABASE_URL", hide_env = true, hide_env_values = true, value_name = "DATABASE")]
+    pub(crate) database: Option<String>,
+}
+
+impl Database {
+    /// Parsed here and not by clap, which would print a refused URL with its password.
+    pub(crate) fn backend(&self) -> anyhow::Result<Option<Backend>> {
+        let backend = self.database.as_ref().map(|text| text.parse::<Backend>()).transpose();
+        backend.map_err(|why| anyhow::anyhow!("--database {why}"))
+    }
+}
+
+/// This very program, to be started again as a shop or as the servers' keeper.
+pub(crate) fn this_program() -> anyhow::Result<PathBuf> {
+    Ok(std::env::current_exe()?)
+}
+
+/// Opens a lab, on the best database there is if none is named, and works in it until done or told to stop; tidies up
+/// in either case.
+pub(crate) async fn in_lab(
+    database: &Database,
+    work: impl AsyncFnOnce(&Lab) -> anyhow::Result<Exit>,
+) -> anyhow::Result<Exit> {
+    let mut stop = pin!(stop_signal()?);
+    let lab = async {
+        match database.backend()? {
+            Some(backend) => Lab::open(this_program()?, &backend).await,
+            None => Lab::open_best(this_program()?).await,
+        }
+    };
+    let lab = tokio::select! {
+        lab = lab => lab?,
+        () = &mut stop => return Ok(Exit::Interrupted),
+    };
+    let result = tokio::select! {
+        result = work(&lab) => result,
+        () = &mut stop => Ok(Exit::Interrupted),
+    };
+    lab.close().await;
+    result
+}

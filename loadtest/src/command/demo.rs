@@ -1,0 +1,85 @@
+use anstream::print;
+use loadtest::{
+    lab::{open_files, servers::Server},
+    matrix,
+    render::runs,
+    scenario::{Scenario, plan::Plan},
+    version::{VERSIONS, Variant, Version},
+};
+
+use super::{
+    database::{Database, in_lab},
+    exit::Exit,
+    matrix::play,
+    output::{Destination, Output},
+    progress::run_with_progress,
+};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    database: Database,
+
+    #[command(flatten)]
+    output: Output,
+
+    /// Draws the order of the buyers
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
+    let destination = Destination::new(args.output)?;
+    let attacks: Vec<_> = matrix::plans(true).into_iter().filter(|plan| plan.scenario != Scenario::Stampede).collect();
+    open_files::allow(attacks.iter().map(Plan::sockets).max().unwrap_or_default())?;
+    in_lab(&args.database, async |lab| {
+        if !lab.has_postgres() {
+            let missing = if Server::Postgres.is_installed() {
+                ""
+            } else {
+                ": PostgreSQL is not installed, `make demo` installs it"
+            };
+            println!("On embedded SQLite, without the variants that need PostgreSQL{missing}.");
+        }
+        if let Some(lacking) = lab.lacks_for(Version::V6) {
+            println!("{lacking}.");
+        }
+        println!("{}", Plan::stampede(Version::V1, None).describe());
+        print!("{}", runs::table([]).terminal());
+        let mut runs = Vec::new();
+        for plan in plans(lab.has_postgres()).into_iter().filter(|plan| lab.lacks_for(plan.version).is_none()) {
+            let plan = Plan { seed: args.seed, ..plan };
+            let run = run_with_progress(lab, &plan, "").await?;
+            print!("{}", runs::table([&run]).lines());
+            runs.push(run);
+        }
+        println!();
+        println!("Why v1 oversells and v2 does not: diff v1-naive/src/purchase.rs v2-pessimistic/src/purchase.rs");
+        println!("And what each of them withstands (`cargo loadtest matrix` takes longer and measures more):");
+        let attacks: Vec<_> = attacks.into_iter().map(|plan| Plan { seed: args.seed, ..plan }).collect();
+        runs.extend(play(lab, &attacks).await?);
+        destination.conclude(args.seed, runs)
+    })
+    .await
+}
+
+/// Every version, each followed by its variants.
+fn plans(postgres: bool) -> Vec<Plan> {
+    let mut plans = Vec::new();
+    for version in VERSIONS {
+        plans.push(Plan::stampede(version, None));
+        for &variant in version.variants() {
+            let plan = Plan::stampede(version, Some(variant));
+            plans.push(match variant {
+                // Isolation levels and row locks are PostgreSQL's.
+                Variant::Transaction | Variant::InsertFirst | Variant::Serializable if !postgres => continue,
+                // One process alone holds; the trap is the second.
+                Variant::ProcessLock => Plan { instances: 2, ..plan },
+                // Every deadlock takes PostgreSQL a second to notice.
+                Variant::InsertFirst => Plan { buyers: 64, ..plan },
+                Variant::Transaction | Variant::Serializable | Variant::NoRetry | Variant::Conditional => plan,
+            });
+        }
+    }
+    plans
+}

@@ -1,0 +1,118 @@
+use anstream::print;
+use anyhow::ensure;
+use loadtest::{
+    interleave::{
+        explain::explain,
+        scheduler::{MOST_BUYERS, Scheduler, Subject},
+        search::search,
+    },
+    lab::{Backend, Lab},
+    record::interleavings::{Explorations, Explored, Searches},
+    render::{interleavings, page, picture, text::thousands},
+    verdict::Verdict,
+    version::Version,
+};
+
+use super::{
+    database::{Database, in_lab},
+    exit::Exit,
+    output::{Destination, Output},
+    progress::spinner,
+    variant::Variant,
+};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// v1-naive, v2-pessimistic, v3-optimistic; v1, v2, v3 for short
+    #[arg(required = true)]
+    versions: Vec<Version>,
+
+    #[command(flatten)]
+    variant: Variant,
+
+    /// Buyers, each with an instance of its own
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(2..=MOST_BUYERS as i64))]
+    buyers: u32,
+
+    /// Units
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    stock: u32,
+
+    /// Orders of events to play at most
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    orders: u32,
+
+    #[command(flatten)]
+    database: Database,
+
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
+    let subject = |&version| {
+        let variant = args.variant.of(version)?;
+        Ok(Subject { version, variant, buyers: args.buyers as usize, stock: args.stock.into() })
+    };
+    let subjects: Vec<_> = args.versions.iter().map(subject).collect::<anyhow::Result<_>>()?;
+    subjects.iter().try_for_each(Subject::check)?;
+    let destination = Destination::new(args.output)?;
+    in_lab(&with_a_wire(args.database)?, async |lab| {
+        print!("{}", interleavings::table([]).terminal());
+        let mut all = Vec::new();
+        for subject in &subjects {
+            let explored = one(lab, subject, args.orders as usize).await?;
+            print!("{}", interleavings::table([&explored]).lines());
+            all.push(explored);
+        }
+        show(&all);
+        conclude(&destination, all)
+    })
+    .await
+}
+
+/// PostgreSQL unless another is named, also where it is not installed: then that is said.
+pub(crate) fn with_a_wire(database: Database) -> anyhow::Result<Database> {
+    let has_none = database.backend()? == Some(Backend::Sqlite);
+    ensure!(
+        !has_none,
+        "SQLite has no wire to hold: orders of events are played on PostgreSQL, `make services` installs it"
+    );
+    Ok(Database { database: database.database.or(Some("postgres".into())) })
+}
+
+async fn one(lab: &Lab, subject: &Subject, most: usize) -> anyhow::Result<Explored> {
+    let says = format!("{}: every order of events of {} buyers", subject.title(), subject.buyers);
+    let bar = spinner(&says);
+    let scheduler = Scheduler::build(lab, subject).await?;
+    let explored = search(&scheduler, most, |so_far| {
+        bar.set_message(format!("{says}: {}", thousands(so_far.orders_of_events as i64)));
+    })
+    .await?;
+    scheduler.close(lab).await?;
+    bar.finish_and_clear();
+    Ok(explored)
+}
+
+/// One picture: of the first version that has an order which breaks something, else of the first.
+fn show(all: &[Explored]) {
+    let breaks = all.iter().find(|explored| explored.is_broken()).or(all.first());
+    let Some((explored, shown)) = breaks.and_then(|explored| Some((explored, explored.shown.as_ref()?))) else {
+        return;
+    };
+    print!("\n{}", picture::text(&explored.caption(), shown));
+    for line in explain(&shown.steps) {
+        println!("{line}");
+    }
+    println!("{}.", shown.outcome());
+}
+
+fn conclude(destination: &Destination, all: Vec<Explored>) -> anyhow::Result<Exit> {
+    let kept = all.iter().all(|explored| explored.verdict != Verdict::NotAsPromised);
+    let file = Explorations::new(Searches { explored: all });
+    if let Some(json) = destination.json() {
+        file.write(json)?;
+    }
+    destination.write_report(&page::interleavings::explored(&file))?;
+    Ok(if kept { Exit::AsPromised } else { Exit::PromiseBroken })
+}

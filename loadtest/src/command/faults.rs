@@ -1,0 +1,178 @@
+use std::{path::PathBuf, pin::pin};
+
+use anstream::print;
+use anyhow::Context;
+use clap::ValueEnum;
+use loadtest::{
+    fault::{Fault, round},
+    lab::{
+        Lab, open_files,
+        servers::{Server, Services},
+    },
+    record::{
+        faults::{Faults, Grid as Figures, REPEATS},
+        file::check_writable,
+    },
+    render::{faults, text::thousands},
+    scenario::plan::Plan,
+    version::Version,
+};
+use v1_naive::shop::stop_signal;
+
+use super::{database::this_program, exit::Exit, progress::with_progress};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// What is to break [default: all of them, one after the other]
+    #[arg(value_name = "FAULT")]
+    faults: Vec<Fault>,
+
+    /// Sales in which each of them strikes; one that it strikes too late is played again, three times at most
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: u32,
+
+    /// Buyers; at least half of them come when what broke is up again. Some more come one by one
+    #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u32).range(4..=1_000_000))]
+    buyers: u32,
+
+    /// Units of each sale; the fault strikes when a quarter of them is sold, and has to be in place before half of them is
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(4..))]
+    stock: u32,
+
+    /// Instances of the shop; each request of a tab goes to the next
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
+    instances: u32,
+
+    /// Draws the order of the buyers; each round adds one, each repeat a thousand
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+
+    /// Write the figures to this file, after each round
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    json: Option<PathBuf>,
+
+    /// Go on with what was broken off: rounds in this file are not played again, others are added to it. Stock, buyers,
+    /// instances, seed, machine and commit have to be those of the file
+    #[arg(long, value_name = "FILE")]
+    resume: Option<PathBuf>,
+}
+
+/// Connections that the buyers share.
+const CONNECTIONS: usize = 50;
+/// By what the seed of a repeat differs; there are no more rounds than that.
+const REPEAT: u64 = 1000;
+
+/// Starts the servers, and works until done or told to stop; the servers go with their value in either case.
+pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
+    let mut stop = pin!(stop_signal()?);
+    let plan = Plan {
+        buyers: args.buyers as usize,
+        stock: args.stock.into(),
+        instances: args.instances as usize,
+        connections: CONNECTIONS,
+        ..Plan::stampede(Version::V6, None)
+    };
+    let mut grid = Grid::new(&args, plan)?;
+    let exit = tokio::select! {
+        exit = grid.play() => Some(exit),
+        () = &mut stop => None,
+    };
+    exit.unwrap_or_else(|| {
+        grid.say_what_is_kept();
+        Ok(Exit::Interrupted)
+    })
+}
+
+/// Faults, and the rounds that are wanted of each.
+struct Grid {
+    chosen: Vec<Fault>,
+    rounds: usize,
+    plan: Plan,
+    played: Faults,
+    file: Option<PathBuf>,
+}
+
+impl Grid {
+    fn new(args: &Args, plan: Plan) -> anyhow::Result<Grid> {
+        let played = match &args.resume {
+            Some(file) => {
+                let played = Faults::read(file)?;
+                let resumes = played.check_resumes(&plan, args.seed);
+                resumes.with_context(|| format!("cannot go on with {}", file.display()))?;
+                played
+            }
+            None => Faults::new(Figures { seed: args.seed, faults: Vec::new() }),
+        };
+        let file = args.resume.as_ref().or(args.json.as_ref()).cloned();
+        file.iter().try_for_each(|file| check_writable(file))?;
+        let chosen = if args.faults.is_empty() { Fault::value_variants() } else { &args.faults };
+        chosen.iter().try_for_each(|fault| fault.check(&plan))?;
+        Ok(Grid { chosen: chosen.to_vec(), rounds: args.rounds as usize, plan, played, file })
+    }
+
+    /// Plays what is missing, and shows all.
+    async fn play(&mut self) -> anyhow::Result<Exit> {
+        let plan = &self.plan;
+        open_files::allow(plan.sockets())?;
+        println!("{}, {} units, {} instances of {}", plan.who(), thousands(plan.stock), plan.instances, plan.version);
+        print!("{}", faults::table([]).terminal());
+        let mut ground = None; // a file that has everything needs no servers
+        for (place, fault) in self.chosen.clone().into_iter().enumerate() {
+            while let Some(turn) = self.played.of(fault).next(self.rounds) {
+                let (lab, services) = match &mut ground {
+                    Some(ground) => ground,
+                    None => ground.insert(start().await?),
+                };
+                self.play_one(lab, services, fault, place, turn).await?;
+            }
+            print!("{}", faults::table([&*self.played.of(fault)]).lines());
+        }
+        println!("{}", faults::LEGEND);
+        Ok(self.played.verdict().into())
+    }
+
+    /// Plays one round, or its repeat. A file has it as soon as it is played.
+    async fn play_one(
+        &mut self,
+        lab: &Lab,
+        services: &mut Services,
+        fault: Fault,
+        place: usize,
+        (n, repeat): (usize, usize),
+    ) -> anyhow::Result<()> {
+        let seed = self.played.seed + n as u64 + repeat as u64 * REPEAT;
+        let plan = Plan { seed, ..self.plan.clone() };
+        let again = if repeat == 0 { String::new() } else { format!(", repeat {repeat} of {REPEATS}") };
+        let (at, of) = (place * self.rounds + n + 1, self.chosen.len() * self.rounds);
+        let work = async |progress| round(lab, services, fault, &plan, progress, async |shops| shops).await;
+        let title = format!("[{at}/{of}] {fault}{again}");
+        let round = with_progress(&title, &plan.who(), Some(plan.buyers), work).await?;
+        if let Some(why) = round.why_invalid() {
+            println!("{fault}, seed {seed}: invalid: {why}; {}", then(repeat));
+        }
+        self.played.of(fault).rounds.push(round);
+        self.file.iter().try_for_each(|file| self.played.write(file))
+    }
+
+    fn say_what_is_kept(&self) {
+        let rounds: usize = self.played.faults.iter().map(|rounds| rounds.rounds.len()).sum();
+        if let Some(file) = self.file.as_ref().filter(|_| rounds > 0) {
+            eprintln!("{rounds} rounds are in {0}: the same command with --resume {0} goes on", file.display());
+        }
+    }
+}
+
+/// Starts all servers, and opens a lab on them.
+async fn start() -> anyhow::Result<(Lab, Services)> {
+    let program = this_program()?;
+    let services = tokio::task::spawn_blocking(move || Services::start(&program, &Server::ALL)).await??;
+    Ok((Lab::on(this_program()?, &services).await?, services))
+}
+
+/// What follows an invalid round.
+fn then(repeat: usize) -> String {
+    match repeat {
+        REPEATS => "not played again, the fault is invalid".into(),
+        _ => format!("played again ({} of {REPEATS})", repeat + 1),
+    }
+}

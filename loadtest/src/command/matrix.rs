@@ -1,0 +1,61 @@
+use std::time::Instant;
+
+use loadtest::{
+    lab::{Lab, open_files},
+    matrix, record,
+    scenario::plan::Plan,
+    version::Version,
+};
+
+use super::{
+    database::{Database, in_lab},
+    exit::Exit,
+    output::{Destination, Output},
+    progress::run_with_progress,
+};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Smaller crowds and shorter floods: within two minutes
+    #[arg(long)]
+    quick: bool,
+
+    #[command(flatten)]
+    database: Database,
+
+    #[command(flatten)]
+    output: Output,
+
+    /// Draws the order of the buyers
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
+    let destination = Destination::new(args.output)?;
+    let plans: Vec<_> = matrix::plans(args.quick).into_iter().map(|plan| Plan { seed: args.seed, ..plan }).collect();
+    open_files::allow(plans.iter().map(Plan::sockets).max().unwrap_or_default())?;
+    in_lab(&args.database, async |lab| {
+        if let Some(lacking) = lab.lacks_for(Version::V6) {
+            eprintln!("{lacking}.");
+        }
+        let runs = play(lab, &plans).await?;
+        destination.conclude(args.seed, runs)
+    })
+    .await
+}
+
+/// Plays the cells that there are servers for, one after the other, and says how long it will take.
+pub(crate) async fn play(lab: &Lab, plans: &[Plan]) -> anyhow::Result<Vec<record::Run>> {
+    let start = Instant::now();
+    let mut runs = Vec::new();
+    let plans: Vec<_> = plans.iter().filter(|plan| lab.lacks_for(plan.version).is_none()).collect();
+    for (done, plan) in plans.iter().enumerate() {
+        let left = match done as u32 {
+            0 => String::new(),
+            n => format!(", {} s left", (start.elapsed() / n * (plans.len() - done) as u32).as_secs()),
+        };
+        runs.push(run_with_progress(lab, plan, &format!("[{}/{}{left}] ", done + 1, plans.len())).await?);
+    }
+    Ok(runs)
+}

@@ -1,0 +1,78 @@
+//! The command line: one file per command, with its arguments and its work.
+//!
+//! What several commands share: `database` (where the shops keep their rows, and a lab on it), `variant`, `output` (where results
+//! go), `progress` (what is shown meanwhile), and `exit` (the exit codes).
+
+mod database;
+pub(crate) mod demo;
+pub(crate) mod exit;
+pub(crate) mod explore;
+pub(crate) mod faults;
+pub(crate) mod matrix;
+pub(crate) mod mutant;
+pub(crate) mod mutants;
+pub(crate) mod nginx;
+mod output;
+pub(crate) mod picture;
+mod progress;
+pub(crate) mod provider;
+pub(crate) mod replay;
+pub(crate) mod report;
+pub(crate) mod run;
+pub(crate) mod serve;
+pub(crate) mod services;
+mod variant;
+
+use clap::{Parser, Subcommand};
+use loadtest::lab::servers::Server;
+
+/// Breaks every version of the flash sale with the same crowd, and audits what is left.
+///
+/// Exit codes: 0 as promised, 2 a promise is broken (also a version that holds where it is to break), 3 the run is invalid and
+/// says nothing, 4 set-up, 130 interrupted.
+#[derive(Parser)]
+#[command(name = "loadtest", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    #[command(flatten)]
+    pub(crate) demo: demo::Args,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Every version and variant under the same stampede, in one table (what happens without a command)
+    Demo(demo::Args),
+    /// A version under a stampede or an attack of your own
+    Run(run::Args),
+    /// Every version in every scenario: the table of what holds and what breaks
+    Matrix(matrix::Args),
+    /// Breaks a server, a connection or an instance of chapter 6 in the middle of a sale, again and again
+    Faults(faults::Args),
+    /// Tests the checks: shops that are wrong in one way each, in every scenario
+    Mutants(mutants::Args),
+    /// Every order of events of two buyers, on the real database: how a version oversells, or that it cannot
+    Explore(explore::Args),
+    /// One order of events, as a file has it, again and again
+    Replay(replay::Args),
+    /// The HTML report again, from a file of figures
+    Report(report::Args),
+    /// A picture for README and book, from a file of figures
+    Picture(picture::Args),
+    /// One version up, with its database, to try by hand
+    Serve(serve::Args),
+    /// Private servers up until Ctrl-C; prints their URLs
+    Services,
+    /// A payment provider for chapter 6: a fake, with a ledger, which can be slow, silent or dead
+    Provider(provider::Args),
+    /// nginx in front of instances of chapter 6
+    #[command(hide = true)]
+    Nginx(nginx::Args),
+    /// A shop that is wrong in one way
+    #[command(hide = true)]
+    Mutant(mutant::Args),
+    /// Keeps private servers for as long as standard input is open
+    #[command(hide = true)]
+    Keeper { servers: Vec<Server> },
+}

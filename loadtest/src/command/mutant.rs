@@ -1,0 +1,22 @@
+use std::process::ExitCode;
+
+use loadtest::{lab::servers, mutant};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Stop when standard input is closed
+    #[arg(long)]
+    while_stdin_is_open: bool,
+
+    /// Which, and the arguments of chapter 5
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    shop_args: Vec<String>,
+}
+
+/// One of them up, as a shop.
+pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if args.while_stdin_is_open {
+        servers::stop_with_parent();
+    }
+    Ok(mutant::shop::serve(&args.shop_args).await)
+}

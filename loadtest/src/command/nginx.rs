@@ -1,0 +1,39 @@
+use std::{io::Write, net::SocketAddr, process::ExitCode};
+
+use loadtest::lab::servers::{self, nginx};
+use tokio::task::spawn_blocking;
+use v1_naive::shop::stop_signal;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Where it listens
+    #[arg(long, default_value = "127.0.0.1:3000")]
+    listen: SocketAddr,
+
+    /// Whoever connects may say who it speaks for, as a load balancer does
+    #[arg(long)]
+    as_lab: bool,
+
+    /// Stop when standard input is closed
+    #[arg(long)]
+    while_stdin_is_open: bool,
+
+    /// The instances
+    #[arg(required = true)]
+    instances: Vec<SocketAddr>,
+}
+
+/// Says where it listens as a shop does, so that it can be started as one.
+pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let stop = stop_signal()?;
+    if args.while_stdin_is_open {
+        servers::stop_with_parent();
+    }
+    let start = move || nginx::Nginx::start(args.listen, &args.instances, args.as_lab);
+    let nginx = spawn_blocking(start).await??;
+    let at = nginx.url().as_str().trim_end_matches('/');
+    writeln!(std::io::stdout(), "listening on {at}")?;
+    stop.await;
+    spawn_blocking(|| drop(nginx)).await?;
+    Ok(ExitCode::SUCCESS)
+}

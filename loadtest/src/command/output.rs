@@ -1,0 +1,92 @@
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::Context;
+use loadtest::{
+    matrix,
+    record::{Record, Run, Runs, file::check_writable},
+    render::{self, page},
+};
+
+use super::exit::Exit;
+
+#[derive(clap::Args)]
+pub(crate) struct Output {
+    /// Write the figures to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) report: Report,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Report {
+    /// Write the report to this file [default: oversold-report.html, in target/ if that is there]
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
+    /// Show the report in the browser
+    #[arg(long)]
+    open: bool,
+}
+
+/// Where the results of a run go; known to be writable before the run begins.
+pub(crate) struct Destination {
+    json: Option<PathBuf>,
+    html: PathBuf,
+    open: bool,
+}
+
+impl Destination {
+    pub(crate) fn new(output: Output) -> anyhow::Result<Destination> {
+        let Output { json, report: Report { html, open } } = output;
+        let target = Path::new("target");
+        let default = || if target.is_dir() { target } else { Path::new("") }.join("oversold-report.html");
+        let destination = Destination { json, html: html.unwrap_or_else(default), open };
+        for file in destination.json.iter().chain([&destination.html]) {
+            check_writable(file)?;
+        }
+        Ok(destination)
+    }
+
+    /// Writes what was asked for, says where the report is, and judges the runs: the worst of them counts.
+    pub(crate) fn conclude(&self, seed: u64, runs: Vec<Run>) -> anyhow::Result<Exit> {
+        let exit = runs.iter().map(Exit::of).max().unwrap_or(Exit::AsPromised);
+        let record = Record::new(Runs { seed, runs });
+        if matrix::is_one(&record) {
+            anstream::print!("{}", render::matrix::table(&record).terminal());
+            for (run, reason) in record.runs.iter().filter_map(|run| Some((run, run.verdict.invalid()?))) {
+                println!("invalid: {}: {reason}. It says nothing about the version; run it again.", run.title());
+            }
+        }
+        if let Some(file) = &self.json {
+            record.write(file)?;
+        }
+        self.write_report(&page::runs::report(&record))?;
+        Ok(exit)
+    }
+
+    /// Where the figures go, if they are to be kept.
+    pub(crate) fn json(&self) -> Option<&Path> {
+        self.json.as_deref()
+    }
+
+    /// Writes a report that is ready, says where it is, and shows it if that was asked for.
+    pub(crate) fn write_report(&self, html: &str) -> anyhow::Result<()> {
+        let file = &self.html;
+        fs::write(file, html).with_context(|| format!("cannot write {}", file.display()))?;
+        println!("report: {}", fs::canonicalize(file)?.display());
+        if self.open {
+            let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+            let opened = Command::new(opener).arg(file).stdin(Stdio::null()).status();
+            if !opened.is_ok_and(|status| status.success()) {
+                eprintln!("{opener} could not show it: open it by hand");
+            }
+        }
+        Ok(())
+    }
+}

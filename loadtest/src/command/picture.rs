@@ -1,0 +1,71 @@
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, ensure};
+use loadtest::{
+    record::{
+        Record, file,
+        interleavings::{Explorations, Replays},
+    },
+    render::svg,
+};
+
+use super::exit::Exit;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Which
+    #[arg(value_enum)]
+    kind: Kind,
+
+    /// What `demo --json`, `matrix --json` or, for lanes, `explore --json` or `replay --json` has written
+    file: PathBuf,
+
+    /// Write the picture to this file
+    #[arg(long, value_name = "FILE")]
+    svg: PathBuf,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Kind {
+    /// The versions as steps, each with what came out of its stampede
+    Ladder,
+    /// Versions against scenarios
+    Matrix,
+    /// How far the requests of a stampede get
+    Funnel,
+    /// One order of events: a lane for each buyer and one for the row
+    Lanes,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
+    let picture = match args.kind {
+        Kind::Ladder => svg::ladder::picture(&runs(&args.file)?),
+        Kind::Matrix => svg::matrix::picture(&runs(&args.file)?),
+        Kind::Funnel => svg::funnel::picture(&runs(&args.file)?),
+        Kind::Lanes => lanes(&args.file)?,
+    };
+    fs::write(&args.svg, picture.file()).with_context(|| format!("cannot write {}", args.svg.display()))?;
+    Ok(Exit::AsPromised)
+}
+
+fn runs(path: &Path) -> anyhow::Result<Record> {
+    let record = Record::read(path)?;
+    ensure!(!record.runs.is_empty(), "{} has no runs", path.display());
+    Ok(record)
+}
+
+/// Of the first that the file has.
+fn lanes(path: &Path) -> anyhow::Result<svg::Picture> {
+    let no_order = || format!("{} has no order of events to show", path.display());
+    if file::Kind::of(path)? == file::Kind::Explored {
+        let explored = Explorations::read(path)?;
+        let first = explored.explored.iter().find_map(|one| Some((one.caption(), one.shown.as_ref()?)));
+        return first.map(|(caption, shown)| svg::lanes::picture(&caption, shown)).with_context(no_order);
+    }
+    let replays = Replays::read(path)?;
+    let first = replays.replayed.first().with_context(no_order)?;
+    Ok(svg::lanes::picture(&first.caption(), &first.played))
+}

@@ -1,0 +1,61 @@
+use std::{
+    io::IsTerminal,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use loadtest::{buyer::progress::Progress, lab::Lab, record::Run, scenario::plan::Plan};
+
+/// Runs a plan, and shows how far it is; `which` says which of how many.
+pub(crate) async fn run_with_progress(lab: &Lab, plan: &Plan, which: &str) -> anyhow::Result<Run> {
+    // Only of a crowd is it known how many have been served.
+    let length = plan.scenario.is_a_crowd().then_some(plan.buyers);
+    let title = format!("{which}{}", plan.title());
+    with_progress(&title, &plan.who(), length, async |progress| loadtest::run::run(lab, plan, progress).await).await
+}
+
+/// Works with a bar on a terminal, and a line elsewhere; `length` is how many buyers there are to be served, if that is known.
+pub(crate) async fn with_progress<T>(
+    title: &str,
+    who: &str,
+    length: Option<usize>,
+    work: impl AsyncFnOnce(Progress) -> T,
+) -> T {
+    let progress = Progress::default();
+    let template = match length {
+        Some(_) => "{prefix:48} {bar:30} {human_pos}/{human_len} buyers {elapsed}",
+        None => "{prefix:48} {spinner} {msg} {elapsed}",
+    };
+    let bar = bar(template, length, &format!("{title}: {who}"));
+    let bar = bar.with_message(who.to_owned()).with_prefix(title.to_owned());
+    let shown = {
+        let (bar, progress) = (bar.clone(), Arc::clone(&progress));
+        tokio::spawn(async move {
+            loop {
+                bar.set_position(progress.served.load(Relaxed) as u64);
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        })
+    };
+    let done = work(progress).await;
+    shown.abort();
+    bar.finish_and_clear();
+    done
+}
+
+/// A line that tells how far it is; none where nobody looks.
+pub(crate) fn spinner(says: &str) -> ProgressBar {
+    bar("{spinner} {msg} {elapsed}", None, says).with_message(says.to_owned())
+}
+
+/// What a terminal is shown, or else a line that says it once.
+fn bar(template: &str, length: Option<usize>, says: &str) -> ProgressBar {
+    let terminal = std::io::stderr().is_terminal();
+    if !terminal {
+        eprintln!("{says} …");
+    }
+    let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::with_draw_target(length.map(|n| n as u64), target).with_style(style)
+}

@@ -1,0 +1,70 @@
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use loadtest::{
+    matrix,
+    record::{
+        Record,
+        faults::Faults,
+        file::Kind,
+        interleavings::{Explorations, Replays},
+        mutants::Mutants,
+    },
+    render::{self, faults, interleavings, mutants, page, runs},
+    scenario::Scenario,
+};
+
+use super::{
+    exit::Exit,
+    output::{Destination, Output, Report},
+};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// What `--json` has written
+    file: PathBuf,
+
+    /// Print the table for a README instead
+    #[arg(long)]
+    markdown: bool,
+
+    #[command(flatten)]
+    report: Report,
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
+    let (file, kind) = (&args.file, Kind::of(&args.file)?);
+    if args.markdown {
+        print!("{}", markdown(file, kind)?);
+        return Ok(Exit::AsPromised);
+    }
+    let html = match kind {
+        Kind::Runs => page::runs::report(&Record::read(file)?),
+        Kind::Explored => page::interleavings::explored(&Explorations::read(file)?),
+        Kind::Replayed => page::interleavings::replayed(&Replays::read(file)?),
+        Kind::Faults | Kind::Mutants => {
+            bail!("{} is of {kind}: --markdown prints their table", file.display())
+        }
+    };
+    Destination::new(Output { json: None, report: args.report })?.write_report(&html)?;
+    Ok(Exit::AsPromised)
+}
+
+/// The table of a file, for a README.
+fn markdown(file: &Path, kind: Kind) -> anyhow::Result<String> {
+    Ok(match kind {
+        Kind::Runs => {
+            let record = Record::read(file)?;
+            if !matrix::is_one(&record) {
+                return Ok(runs::table(&record.runs).markdown());
+            }
+            // The other runs stand in the matrix.
+            let stampedes = record.runs.iter().filter(|run| run.scenario == Scenario::Stampede);
+            format!("{}\n{}", runs::table(stampedes).markdown(), render::matrix::table(&record).markdown())
+        }
+        Kind::Faults => faults::table(&Faults::read(file)?.faults).markdown(),
+        Kind::Mutants => mutants::table(&Mutants::read(file)?.mutants).markdown(),
+        Kind::Explored => interleavings::table(&Explorations::read(file)?.explored).markdown(),
+        Kind::Replayed => bail!("{} is of {kind}, which have no table", file.display()),
+    })
+}

@@ -1,0 +1,123 @@
+use anstream::print;
+use loadtest::{
+    lab::open_files,
+    render::runs,
+    scenario::{Scenario, plan::Plan},
+    version::Version,
+};
+
+use super::{
+    database::{Database, in_lab},
+    exit::Exit,
+    output::{Destination, Output},
+    progress::run_with_progress,
+    variant::Variant,
+};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// v1-naive, v2-pessimistic, v3-optimistic, v4-ratelimit, v5-hidden-api, v6-production; v1 … v6 for
+    /// short. Several take turns
+    #[arg(required = true)]
+    versions: Vec<Version>,
+
+    #[command(flatten)]
+    variant: Variant,
+
+    /// What it is put through
+    #[arg(long, value_enum, default_value_t = Scenario::Stampede)]
+    scenario: Scenario,
+
+    /// Buyers, each of whom asks once; or tries [default: 10,000 in a crowd, else as the scenario has it]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    buyers: Option<u32>,
+
+    /// Units of each sale [default: 100, in a flood plenty]
+    #[arg(long)]
+    stock: Option<u32>,
+
+    /// Sales that the buyers are spread over
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    sales: u32,
+
+    /// Instances of the shop; each request of a tab goes to the next [default: 1, of two-instances 2]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=16))]
+    instances: Option<u32>,
+
+    /// nginx in front of the instances, as chapter 6 is deployed: all buyers come through it, and open the page first
+    #[arg(long)]
+    nginx: bool,
+
+    /// Connections that the buyers share
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    connections: u32,
+
+    /// Database connections of each instance [default: 16, in a flood 1]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pool: Option<u32>,
+
+    /// Draws the order of the buyers; each round adds one
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+
+    /// Make the limits of chapters 4 and 5 so wide that nobody meets them: what do they cost?
+    #[arg(long)]
+    wide_limits: bool,
+
+    /// Times to run it
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: u32,
+
+    #[command(flatten)]
+    database: Database,
+
+    #[command(flatten)]
+    output: Output,
+
+    /// Further arguments for the shop, after --
+    #[arg(last = true)]
+    shop_args: Vec<String>,
+}
+
+pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
+    let plans = args.versions.iter().map(|&version| plan(&args, version)).collect::<anyhow::Result<Vec<_>>>()?;
+    let destination = Destination::new(args.output)?;
+    open_files::allow(plans.iter().map(Plan::sockets).max().unwrap_or_default())?;
+    in_lab(&args.database, async |lab| {
+        println!("{}", plans[0].describe());
+        print!("{}", runs::table([]).terminal());
+        let mut runs = Vec::new();
+        for round in 0..u64::from(args.rounds) {
+            for plan in &plans {
+                let plan = Plan { seed: args.seed + round, ..plan.clone() };
+                let run = run_with_progress(lab, &plan, "").await?;
+                print!("{}", runs::table([&run]).lines());
+                runs.push(run);
+            }
+        }
+        destination.conclude(args.seed, runs)
+    })
+    .await
+}
+
+fn plan(args: &Args, version: Version) -> anyhow::Result<Plan> {
+    let plan = Plan::new(version, args.variant.of(version)?, args.scenario);
+    let plan = Plan {
+        buyers: args.buyers.map_or(plan.buyers, |n| n as usize),
+        stock: args.stock.map_or(plan.stock, i64::from),
+        sales: args.sales as usize,
+        instances: args.instances.map_or(plan.instances, |n| n as usize),
+        nginx: args.nginx,
+        connections: args.connections as usize,
+        pool: args.pool.unwrap_or(plan.pool),
+        seed: args.seed,
+        shop_args: if args.wide_limits { version.wide_limits() } else { Vec::new() }
+            .into_iter()
+            .map(str::to_owned)
+            .chain(args.shop_args.clone())
+            .collect(),
+        ..plan
+    };
+    plan.check()?;
+    Ok(plan)
+}

@@ -1,0 +1,243 @@
+//! One order of events, from the click of all buyers to the audit.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+use tokio::{task::JoinSet, time::timeout};
+
+use super::{
+    scheduler::{SALE, Scheduler},
+    settle::{Place, Still},
+    step::{Event, Mark, Row, Step, letter, mark},
+    wire::{Done, Hold, Wire},
+};
+use crate::{
+    buyer::{click::buy, client::Connection},
+    verdict::{
+        audit::{Audit, audit},
+        history::{Answer, Told},
+        ledger::Ledger,
+    },
+};
+
+/// Statements of one order of events; what takes more is cut off, and counted as cut off.
+pub const MOST_STEPS: usize = 100;
+
+/// What came of one order of events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Played {
+    /// Who was let go, one after the other: `A select`.
+    pub order: Vec<String>,
+    /// What happened.
+    pub steps: Vec<Step>,
+    /// What each buyer was told.
+    pub told: BTreeMap<String, String>,
+    /// What buyers and database say when laid side by side.
+    pub audit: Audit,
+    /// It took too many steps: from there on nobody was held.
+    #[serde(default)]
+    pub cut_off: bool,
+}
+
+/// What can be seen when all stand still.
+pub struct Scene<'a> {
+    /// Where the buyers are.
+    pub places: &'a [Place],
+    /// What has happened so far.
+    pub steps: &'a [Step],
+}
+
+impl Played {
+    /// Steps that are marked so.
+    pub fn count(&self, mark: Mark) -> usize {
+        self.steps.iter().filter(|step| step.mark == Some(mark)).count()
+    }
+
+    /// Statements that had to wait for a lock.
+    pub fn blocked(&self) -> usize {
+        self.steps.iter().filter(|step| step.event == Event::Waits).count()
+    }
+}
+
+/// A play under way.
+struct Play<'a> {
+    scheduler: &'a Scheduler,
+    before: Row,
+    order: Vec<String>,
+    steps: Vec<Step>,
+    waiting: Vec<bool>,
+}
+
+impl Scheduler {
+    /// Plays one order of events: whenever all stand still, `choose` says whose held statement goes next.
+    ///
+    /// # Errors
+    /// What `choose` says; a server that does not answer, a connection that is lost. Another order may be played all the same.
+    pub async fn play(
+        &self,
+        hold: Hold,
+        choose: impl AsyncFnMut(Scene<'_>) -> anyhow::Result<usize>,
+    ) -> anyhow::Result<Played> {
+        self.put_back(self.subject.stock).await?;
+        self.begin(hold);
+        let _buying = self.click().await?;
+        let played = self.turns(choose).await;
+        self.run_out().await?;
+        played
+    }
+
+    async fn turns(&self, mut choose: impl AsyncFnMut(Scene<'_>) -> anyhow::Result<usize>) -> anyhow::Result<Played> {
+        let before = self.row().await?;
+        let (order, steps, waiting) = (Vec::new(), Vec::new(), vec![false; self.subject.buyers]);
+        let mut play = Play { scheduler: self, before, order, steps, waiting };
+        let (mut released, mut cut_off) = (None, false);
+        let answers: Vec<Answer> = loop {
+            let still = self.settle().await?;
+            let answers: Vec<_> = still.places.iter().filter_map(Place::answer).collect();
+            play.note(released, &still).await?;
+            if answers.len() == self.subject.buyers {
+                break answers;
+            }
+            if play.order.len() == MOST_STEPS {
+                cut_off = true;
+                break self.run_out().await?;
+            }
+            let next = choose(Scene { places: &still.places, steps: &play.steps }).await?;
+            if let Place::Held(word) = still.places[next] {
+                play.order.push(format!("{} {word}", letter(next)));
+            }
+            self.wires.send_modify(|wires| wires[next].let_go());
+            released = Some(next);
+        };
+        let Play { order, steps, .. } = play;
+        self.conclude(order, steps, &answers, cut_off).await
+    }
+
+    /// From now on statements are held, and nothing that was before counts.
+    fn begin(&self, hold: Hold) {
+        self.wires.send_modify(|wires| {
+            for wire in wires {
+                (wire.hold, wire.lost, wire.answer) = (hold, false, None);
+                wire.done.clear();
+            }
+        });
+    }
+
+    /// Holds nobody any more, and waits until all know; returns what they were told.
+    async fn run_out(&self) -> anyhow::Result<Vec<Answer>> {
+        self.wires.send_modify(|wires| {
+            for wire in wires {
+                wire.hold = Hold::Nothing;
+                wire.let_go();
+            }
+        });
+        let mut wires = self.wires.subscribe();
+        let all_know = wires.wait_for(|wires| wires.iter().all(Wire::is_finished));
+        let wires = timeout(Duration::from_secs(90), all_know).await.context("a buyer gets no answer")??;
+        Ok(wires.iter().filter_map(|wire| wire.answer.clone()).collect())
+    }
+
+    /// All buyers click, each at its own instance.
+    async fn click(&self) -> anyhow::Result<JoinSet<()>> {
+        let mut buying = JoinSet::new();
+        for (n, shop) in self.shops.iter().enumerate() {
+            let mut connection = Connection::open(shop.address).await?;
+            let (link, wires) = (Arc::clone(&self.link), self.wires.clone());
+            buying.spawn(async move {
+                let (answer, _) = buy(&mut connection, &link, n as i64 + 1).await;
+                wires.send_modify(|wires| wires[n].answer = Some(answer));
+            });
+        }
+        Ok(buying)
+    }
+
+    async fn conclude(
+        &self,
+        order: Vec<String>,
+        steps: Vec<Step>,
+        answers: &[Answer],
+        cut_off: bool,
+    ) -> anyhow::Result<Played> {
+        let history: Vec<_> = answers
+            .iter()
+            .enumerate()
+            .map(|(n, answer)| Told {
+                buyer_id: n as i64 + 1,
+                sale_id: SALE,
+                wanted: Duration::ZERO,
+                answered: Duration::ZERO,
+                answer: answer.clone(),
+            })
+            .collect();
+        let audit = audit(&history, &Ledger::read(&self.pool, None, &[SALE]).await?);
+        let told = answers.iter().enumerate().map(|(n, answer)| (letter(n), answer.kind().to_owned())).collect();
+        Ok(Played { order, steps, told, audit, cut_off })
+    }
+}
+
+impl Play<'_> {
+    /// Writes down what has happened since `released` was let go.
+    async fn note(&mut self, released: Option<usize>, still: &Still) -> anyhow::Result<()> {
+        let row = self.scheduler.row().await?;
+        let met = self.steps.last().map_or(self.before, |step| step.row);
+        if let Some(n) = released {
+            let circle = still.circle.iter().find(|wait| wait.0 == n).map(|wait| &wait.1);
+            let waits = match &still.places[n] {
+                Place::Waits(_, by) => Some(by),
+                Place::Held(_) | Place::Finished(_) => circle,
+            };
+            // Who closes a circle is seen to wait, too, though it may be over by now.
+            if let Some(by) = waits {
+                self.waits(n, by, met);
+            }
+        }
+        let first = released.filter(|n| !self.waiting[*n]);
+        let others = (0..self.waiting.len()).filter(|n| Some(*n) != first);
+        let mut all: Vec<_> = first.into_iter().chain(others).map(|n| (n, self.take(n))).collect();
+        if !still.circle.is_empty() {
+            // Who was ended has made room for the others.
+            all.sort_by_key(|(_, done)| !done.iter().any(|done| done.came.error.is_some()));
+        }
+        for (n, done) in all {
+            for (at, one) in done.iter().enumerate() {
+                let waited = std::mem::take(&mut self.waiting[n]);
+                // A commit that was not held comes with what was before it: only then do others see it.
+                let commits_later = done[at + 1..].iter().any(|later| later.statement.word == "commit");
+                self.steps.push(Step::done(n, one, waited, if commits_later { met } else { row }));
+            }
+            if let Some(answer) = still.places[n].answer() {
+                let last = self.steps.iter_mut().rev().find(|step| step.buyer == letter(n));
+                if let Some(last) = last.filter(|last| last.told.is_none()) {
+                    last.told = Some(answer.kind().to_owned());
+                }
+            }
+        }
+        mark(&mut self.steps, self.before);
+        Ok(())
+    }
+
+    fn waits(&mut self, n: usize, by: &[usize], row: Row) {
+        let wires = self.scheduler.wires.borrow();
+        let statement = wires[n].running.as_ref().or(wires[n].done.first().map(|done| &done.statement));
+        let Some(statement) = statement else { return };
+        self.steps.push(Step::waits(n, statement.shown(), statement.word, by, row));
+        self.waiting[n] = true;
+    }
+
+    fn take(&self, n: usize) -> Vec<Done> {
+        let mut done = Vec::new();
+        self.scheduler.wires.send_modify(|wires| done = std::mem::take(&mut wires[n].done));
+        done
+    }
+}
+
+impl Place {
+    /// What the buyer was told, if that is all.
+    pub fn answer(&self) -> Option<Answer> {
+        match self {
+            Place::Finished(answer) => Some(answer.clone()),
+            Place::Held(_) | Place::Waits(..) => None,
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! What orders of events are played on: a database, and for each buyer an instance with one connection, through a held wire.
+//! It is built once; between two orders only the rows are put back.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, ensure};
+use sqlx::{AnyPool, AssertSqlSafe};
+use tokio::{sync::watch, task::JoinSet};
+use url::Url;
+use v1_naive::shop::sales::Sale;
+
+use super::{
+    step::Row,
+    wire::{Wire, Wires, proxy},
+};
+use crate::{
+    buyer::{
+        click::{buy, open_sale},
+        client::{Connection, Link},
+    },
+    lab::{FreshDatabase, Lab, shop_process::ShopProcess},
+    version::{Variant, Version, title},
+};
+
+/// The sale that is bought from. The shop's own has the number 1.
+pub(crate) const SALE: i64 = 2;
+
+/// Buyers have letters, and more than these play more orders than anybody waits for.
+pub const MOST_BUYERS: usize = 4;
+
+/// What is explored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// The version.
+    pub version: Version,
+    /// Its variant.
+    pub variant: Option<Variant>,
+    /// Buyers, each with an instance of its own.
+    pub buyers: usize,
+    /// Units.
+    pub stock: i64,
+}
+
+impl Subject {
+    /// Whether it can be explored.
+    ///
+    /// # Errors
+    /// It is no chapter whose purchase is one function with SQL in it, or there are too many buyers.
+    pub fn check(&self) -> anyhow::Result<()> {
+        ensure!(
+            self.version <= Version::V3,
+            "orders of events are those of v1, v2 and v3: v4 and v5 sell with v3's purchase, v6 decides in Redis"
+        );
+        ensure!((1..=MOST_BUYERS).contains(&self.buyers), "there can be 1 to {MOST_BUYERS} buyers, A to D");
+        Ok(())
+    }
+
+    /// `v2-pessimistic process-lock`.
+    pub fn title(&self) -> String {
+        title(self.version, self.variant)
+    }
+
+    /// Nothing here may depend on time: no wait of the shop's ends while an order is being played, and a retry comes at once.
+    fn shop_args(&self) -> Vec<String> {
+        let mut args = vec!["--pool-size=1", "--pool-timeout=600", "--request-timeout=600"];
+        match self.version {
+            Version::V2 => args.push("--lock-timeout-ms=60000"),
+            Version::V3 => args.extend(["--backoff-base-ms=1", "--backoff-cap-ms=1"]),
+            Version::V1 | Version::V4 | Version::V5 | Version::V6 => {}
+        }
+        let args = args.into_iter().map(str::to_owned);
+        args.chain(self.variant.iter().map(|variant| format!("--variant={variant}"))).collect()
+    }
+}
+
+/// A database, and instances behind held wires.
+pub struct Scheduler {
+    /// What is played here.
+    pub subject: Subject,
+    pub(crate) wires: Wires,
+    pub(crate) shops: Vec<ShopProcess>,
+    pub(crate) link: Arc<Link>,
+    /// Looks at locks and rows, past the wires.
+    pub(crate) pool: AnyPool,
+    has_version: bool,
+    database: FreshDatabase,
+    _proxies: JoinSet<()>,
+}
+
+impl Scheduler {
+    /// Builds it. Every instance sells once before, so that no statement is being prepared when it counts.
+    ///
+    /// # Errors
+    /// The lab has no PostgreSQL, or something does not start.
+    pub async fn build(lab: &Lab, subject: &Subject) -> anyhow::Result<Scheduler> {
+        subject.check()?;
+        ensure!(lab.has_postgres(), "SQLite has no wire to hold: orders of events are played on PostgreSQL");
+        let database = lab.fresh_database().await?;
+        let (host, port) = (database.url.host_str(), database.url.port().unwrap_or(5432));
+        let server = format!("{}:{port}", host.context("the database has no address to put a wire in front of")?);
+        let wires = watch::Sender::new((0..subject.buyers).map(|_| Wire::default()).collect());
+        let (mut proxies, mut shops) = (JoinSet::new(), Vec::new());
+        for n in 0..subject.buyers {
+            let address = proxy::listen(n, server.clone(), wires.clone(), &mut proxies).await?;
+            let url = by_way_of(&database.url, address.port())?;
+            let args: Vec<_> = [format!("--database-url={url}")].into_iter().chain(subject.shop_args()).collect();
+            let log = lab.folder.path().join(format!("{}-{n}.log", database.name()));
+            shops.push(ShopProcess::start(&lab.loadtest, subject.version, &args, log).await?);
+        }
+        let pool = database.connect().await?;
+        let has_version = sqlx::query("select version from sales").fetch_optional(&pool).await.is_ok();
+        Sale::open(SALE, 1).insert(&pool).await?;
+        let link = Arc::new(open_sale(&mut Connection::open(shops[0].address).await?, SALE).await?);
+        let scheduler =
+            Scheduler { subject: subject.clone(), wires, shops, link, pool, has_version, database, _proxies: proxies };
+        scheduler.warm_up().await?;
+        Ok(scheduler)
+    }
+
+    /// Every instance says yes once and no once.
+    async fn warm_up(&self) -> anyhow::Result<()> {
+        for shop in &self.shops {
+            self.put_back(1).await?;
+            let mut connection = Connection::open(shop.address).await?;
+            for expected in ["bought", "sold-out"] {
+                let (answer, _) = buy(&mut connection, &self.link, 1).await;
+                ensure!(answer.kind() == expected, "{}: {}, not {expected}", self.subject.title(), answer.kind());
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing is sold, and nobody has bought.
+    pub(crate) async fn put_back(&self, stock: i64) -> anyhow::Result<()> {
+        let version = if self.has_version { ", version = 0" } else { "" };
+        let update = format!("update sales set sold = 0, stock = $2{version} where id = $1");
+        sqlx::query(AssertSqlSafe(update)).bind(SALE).bind(stock).execute(&self.pool).await?;
+        sqlx::query("delete from orders where sale_id = $1").bind(SALE).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// The name of its database.
+    pub fn database(&self) -> &str {
+        self.database.name()
+    }
+
+    /// The database's processes at the ends of the wires.
+    pub fn pids(&self) -> Vec<Option<i32>> {
+        self.wires.borrow().iter().map(|wire| wire.pid).collect()
+    }
+
+    /// The row as everybody sees it.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn row(&self) -> anyhow::Result<Row> {
+        let version = if self.has_version { "version" } else { "0::bigint" };
+        let select = format!(
+            "select sold, (select count(*) from orders where sale_id = $1), {version} from sales where id = $1"
+        );
+        let (sold, orders, version): (i64, i64, i64) =
+            sqlx::query_as(AssertSqlSafe(select)).bind(SALE).fetch_one(&self.pool).await?;
+        Ok(Row { sold, orders, version: self.has_version.then_some(version) })
+    }
+
+    /// Of which buyers the locks are that this database process waits for; the database says so.
+    pub(crate) async fn blocked_by(&self, pid: i32) -> anyhow::Result<Vec<i32>> {
+        let select = "select array_to_string(pg_blocking_pids($1), ' ')";
+        let pids: String = sqlx::query_scalar(select).bind(pid).fetch_one(&self.pool).await?;
+        Ok(pids.split_whitespace().filter_map(|pid| pid.parse().ok()).collect())
+    }
+
+    /// Stops the instances and removes the database.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn close(self, lab: &Lab) -> anyhow::Result<()> {
+        for shop in self.shops {
+            let _ = tokio::time::timeout(Duration::from_secs(20), shop.stop()).await;
+        }
+        self.pool.close().await;
+        lab.remove(self.database).await
+    }
+}
+
+/// The same database through a port of ours, in plain text: a wire that cannot be read cannot be held.
+fn by_way_of(url: &Url, port: u16) -> anyhow::Result<Url> {
+    let mut held = url.clone();
+    let further: Vec<_> = url.query_pairs().filter(|(key, _)| key != "sslmode").collect();
+    held.query_pairs_mut().clear().extend_pairs(further).append_pair("sslmode", "disable");
+    held.set_host(Some("127.0.0.1"))?;
+    held.set_port(Some(port)).ok().context("the database's URL takes no port")?;
+    Ok(held)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wire_is_in_plain_text_and_keeps_what_else_was_asked_for() {
+        let url = "postgres://me:secret@db.example:5433/shop?sslmode=prefer&application_name=x".parse().unwrap();
+        let held = by_way_of(&url, 7).unwrap();
+        assert_eq!(held.as_str(), "postgres://me:secret@127.0.0.1:7/shop?application_name=x&sslmode=disable");
+    }
+
+    #[test]
+    fn what_cannot_be_explored_is_refused() {
+        let subject = |version, buyers| {
+            Subject { version, variant: None, buyers, stock: 1 }.check().map_err(|why| why.to_string())
+        };
+        assert!(subject(Version::V4, 2).unwrap_err().contains("v6 decides in Redis"));
+        assert!(subject(Version::V1, 5).unwrap_err().contains("A to D"));
+        assert_eq!(subject(Version::V3, 2), Ok(()));
+    }
+}

@@ -1,0 +1,95 @@
+//! What a run has for itself on the servers: a database, keys and queues, and the instances of the shop.
+
+use std::net::SocketAddr;
+
+use sqlx::AnyPool;
+
+use super::{FreshDatabase, Lab, servers::nginx, shop_process::ShopProcess, stores::Stores};
+use crate::scenario::plan::Plan;
+
+/// What a run has for itself.
+pub(crate) struct Deployment {
+    pub(crate) database: FreshDatabase,
+    pub(crate) stores: Option<Stores>,
+    pub(crate) pool: AnyPool,
+    pub(crate) shops: Vec<ShopProcess>,
+    /// In front of them, if the plan says so.
+    pub(crate) nginx: Option<ShopProcess>,
+}
+
+impl Deployment {
+    /// A fresh database, and as many instances as the plan has.
+    pub(crate) async fn build(lab: &Lab, plan: &Plan) -> anyhow::Result<Deployment> {
+        Deployment::build_with(lab, plan, async |_| Ok(())).await
+    }
+
+    /// The same. Before an instance is started, `change` may change its arguments.
+    pub(crate) async fn build_with(
+        lab: &Lab,
+        plan: &Plan,
+        mut change: impl AsyncFnMut(&mut Vec<String>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Deployment> {
+        let database = lab.fresh_database().await?;
+        let stores = if plan.version.needs_stores() { Some(lab.fresh_stores(&database).await?) } else { None };
+        let mut shops = Vec::new();
+        for n in 0..plan.instances {
+            let log = lab.folder.path().join(format!("{}-{n}.log", database.name()));
+            let mut args = shop_args(plan, &database, stores.as_ref());
+            change(&mut args).await?;
+            shops.push(match plan.mutant {
+                None => ShopProcess::start(&lab.loadtest, plan.version, &args, log).await?,
+                Some(mutant) => ShopProcess::mutant(&lab.loadtest, mutant, &args, log).await?,
+            });
+        }
+        let instances = addresses(&shops);
+        let log = lab.folder.path().join(format!("{}-nginx.log", database.name()));
+        let nginx = match plan.nginx {
+            true => Some(nginx::in_front_of(&lab.loadtest, &instances, log).await?),
+            false => None,
+        };
+        let pool = database.connect().await?;
+        Ok(Deployment { database, stores, pool, shops, nginx })
+    }
+
+    /// Where buyers come in.
+    pub(crate) fn doors(&self) -> Vec<SocketAddr> {
+        self.nginx.as_ref().map_or_else(|| addresses(&self.shops), |nginx| vec![nginx.address])
+    }
+
+    /// Lets the instances finish what they are doing, and stops them.
+    pub(crate) async fn stop_shops(&mut self) {
+        for shop in std::mem::take(&mut self.shops) {
+            shop.stop().await;
+        }
+        if let Some(nginx) = self.nginx.take() {
+            nginx.stop().await;
+        }
+    }
+
+    /// Removes what is on the servers.
+    pub(crate) async fn remove(self, lab: &Lab) -> anyhow::Result<()> {
+        self.pool.close().await;
+        if let Some(stores) = self.stores {
+            stores.remove().await?;
+        }
+        lab.remove(self.database).await
+    }
+}
+
+/// What an instance is started with.
+fn shop_args(plan: &Plan, database: &FreshDatabase, stores: Option<&Stores>) -> Vec<String> {
+    let owned = |args: &[&str]| args.iter().map(|&arg| arg.to_owned()).collect::<Vec<_>>();
+    let mut args = owned(&["--database-url", database.url.as_str(), "--pool-size", &plan.pool.to_string()]);
+    if plan.version.counts_clients() {
+        args.extend(owned(&["--trusted-proxies", "127.0.0.1"]));
+    }
+    args.extend(stores.iter().flat_map(|stores| stores.shop_args()));
+    args.extend(plan.variant.iter().flat_map(|variant| ["--variant".into(), variant.to_string()]));
+    args.extend(plan.further_args());
+    args
+}
+
+/// Where instances listen.
+pub(crate) fn addresses(shops: &[ShopProcess]) -> Vec<SocketAddr> {
+    shops.iter().map(|shop| shop.address).collect()
+}

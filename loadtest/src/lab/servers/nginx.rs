@@ -1,0 +1,121 @@
+//! nginx, the edge of chapter 6.
+
+use std::{
+    fs,
+    io::{self, Read, Write},
+    net::{Ipv4Addr, SocketAddr},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::Context;
+use tempfile::TempDir;
+use url::Url;
+
+use super::{
+    owner::{hand_over, unprivileged},
+    process::{Process, connect, private_folder},
+    programs::folder_of,
+};
+use crate::lab::shop_process::{ShopProcess, Start};
+
+/// The file that chapter 6 is deployed with.
+const SETTINGS: &str = include_str!("../../../../v6-production/deploy/nginx.conf");
+/// The load test stands before nginx as a load balancer would, and names its buyers' addresses; and it wants to know how many
+/// requests nginx has seen.
+const OF_THE_LAB: &str =
+    "set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For; location = /edge { stub_status; }";
+
+/// nginx in front of instances of chapter 6, with the settings that chapter has; stopped when dropped.
+pub struct Nginx {
+    process: Process,
+    _folder: TempDir,
+}
+
+/// Whether it is on this machine.
+pub fn is_installed() -> bool {
+    program().is_some()
+}
+
+fn program() -> Option<PathBuf> {
+    // Debian has it where only root looks.
+    folder_of("nginx", ["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin"].map(PathBuf::from))
+}
+
+impl Nginx {
+    /// Starts it and waits until it answers. `as_lab`: whoever connects may say who it speaks for, as a load balancer does. Blocks.
+    ///
+    /// # Errors
+    /// It is not installed, the address is taken, or no instance is named.
+    pub fn start(listen: SocketAddr, instances: &[SocketAddr], as_lab: bool) -> anyhow::Result<Nginx> {
+        let programs = program().context("nginx is not installed; `make services` installs it")?;
+        let above = tempfile::Builder::new().prefix("oversold-nginx-").tempdir()?;
+        let folder = above.path().join("nginx");
+        private_folder(&folder)?;
+        let owner = unprivileged("www-data")?;
+        let shops: String =
+            instances.iter().map(|shop| format!("server {shop} max_fails=1 fail_timeout=1s;\n")).collect();
+        let launch = |port| {
+            let listen = SocketAddr::new(listen.ip(), port);
+            let site = format!("listen {listen};\n{}\n", if as_lab { OF_THE_LAB } else { "" });
+            for (name, text) in [("nginx.conf", SETTINGS), ("instances.conf", &shops), ("site.conf", &site)] {
+                fs::write(folder.join(name), text)?;
+            }
+            let mut command = Command::new(programs.join("nginx"));
+            command.arg("-p").arg(&folder).args(["-e", "stderr", "-c", "nginx.conf"]);
+            if let Some(user) = &owner {
+                hand_over(&folder, user)?;
+                command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+            }
+            let ip = if listen.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { listen.ip() };
+            Ok((command, Url::parse(&format!("http://{}/", SocketAddr::new(ip, port)))?))
+        };
+        let process = match listen.port() {
+            0 => Process::start("nginx", ask, &folder, |[port]| launch(port)),
+            port => Process::start("nginx", ask, &folder, |[]| launch(port)),
+        }?;
+        Ok(Nginx { process, _folder: above })
+    }
+
+    /// Where buyers come in.
+    pub fn url(&self) -> &Url {
+        &self.process.url
+    }
+}
+
+/// Starts it in front of instances, for the lab, on a port of its own. It is started as a shop is, by a process that stops it when
+/// this one ends. Its log goes to `log`.
+///
+/// # Errors
+/// It is not installed, or does not start.
+pub async fn in_front_of(loadtest: &Path, instances: &[SocketAddr], log: PathBuf) -> anyhow::Result<ShopProcess> {
+    let nginx = ["nginx", "--while-stdin-is-open", "--as-lab"].map(str::to_owned);
+    let args = nginx.into_iter().chain(instances.iter().map(SocketAddr::to_string)).collect();
+    ShopProcess::run(Start::new(loadtest, "nginx", args, log).and_let_it_end_itself()).await
+}
+
+/// What it answers without asking a shop.
+fn ask(url: &Url) -> io::Result<bool> {
+    let mut stream = connect(url)?;
+    write!(stream, "GET /healthz HTTP/1.0\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer.contains("404"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::servers::port::tests::{choose, taken};
+
+    #[test]
+    #[ignore = "needs nginx: make test"]
+    fn nginx_starts_elsewhere_if_its_port_is_taken_meanwhile() {
+        let (port, stranger) = taken();
+        choose([port]);
+        let stranger = stranger.local_addr().unwrap();
+        let nginx = Nginx::start(([127, 0, 0, 1], 0).into(), &[stranger], false).unwrap();
+        assert_ne!(nginx.url().port(), Some(stranger.port()));
+    }
+}

@@ -1,0 +1,165 @@
+//! Which servers there are.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use super::{postgres, process::Process, provider, rabbitmq, redis};
+
+/// A server that the keeper can run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum, Serialize, Deserialize)]
+pub enum Server {
+    /// The database of every chapter.
+    Postgres,
+    /// Chapter 6's stock in memory.
+    Redis,
+    /// Chapter 6's queue.
+    #[value(name = "rabbitmq")]
+    RabbitMq,
+    /// Who takes chapter 6's money: a fake, and a process of this program.
+    Provider,
+}
+
+impl Server {
+    /// All of them.
+    pub const ALL: [Server; 4] = [Server::Postgres, Server::Redis, Server::RabbitMq, Server::Provider];
+    /// Those that a shop needs to sell.
+    pub const STORES: [Server; 3] = [Server::Postgres, Server::Redis, Server::RabbitMq];
+
+    /// Whether its programs are on this machine.
+    pub fn is_installed(self) -> bool {
+        self.programs().is_ok()
+    }
+
+    /// The environment variable that a shop reads its URL from.
+    pub fn variable(self) -> &'static str {
+        match self {
+            Server::Postgres => "DATABASE_URL",
+            Server::Redis => "REDIS_URL",
+            Server::RabbitMq => "AMQP_URL",
+            Server::Provider => "PROVIDER_URL",
+        }
+    }
+
+    /// As an argument of the keeper.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Server::Postgres => "postgres",
+            Server::Redis => "redis",
+            Server::RabbitMq => "rabbitmq",
+            Server::Provider => "provider",
+        }
+    }
+
+    /// The folder with its programs.
+    ///
+    /// # Errors
+    /// It is not installed; with the line that says what to do.
+    pub(super) fn programs(self) -> anyhow::Result<PathBuf> {
+        let folder = match self {
+            Server::Postgres => postgres::programs(),
+            Server::Redis => redis::programs(),
+            Server::RabbitMq => rabbitmq::programs(),
+            Server::Provider => provider::programs(),
+        };
+        folder.with_context(|| format!("{self} is not installed; `make services` installs it"))
+    }
+
+    /// Starts it with its data in `folder` and waits until it answers.
+    pub(super) fn start(self, folder: &Path) -> anyhow::Result<Process> {
+        let programs = self.programs()?;
+        match self {
+            Server::Postgres => postgres::start(&programs, folder),
+            Server::Redis => redis::start(&programs, folder),
+            Server::RabbitMq => rabbitmq::start(&programs, folder),
+            Server::Provider => provider::start(folder),
+        }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Server::Postgres => "PostgreSQL",
+            Server::Redis => "Redis",
+            Server::RabbitMq => "RabbitMQ",
+            Server::Provider => "the payment provider",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::servers::port::{
+        ATTEMPTS, Port,
+        tests::{choose, taken},
+    };
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::Builder::new().prefix("oversold-servers-").tempdir().unwrap()
+    }
+
+    /// By the time the server starts, a stranger listens on one of the ports that it has chosen.
+    fn starts_elsewhere(server: Server, which: usize) {
+        let (folder, (port, _stranger)) = (folder(), taken());
+        let number = port.number();
+        choose((0..which).map(|_| Port::take().unwrap()).chain([port]).collect::<Vec<_>>());
+        let process = server.start(folder.path()).unwrap();
+        assert_ne!(process.url.port(), Some(number));
+    }
+
+    #[test]
+    #[ignore = "needs Redis: make test"]
+    fn redis_starts_elsewhere_if_its_port_is_taken_meanwhile() {
+        starts_elsewhere(Server::Redis, 0);
+    }
+
+    #[test]
+    #[ignore = "needs PostgreSQL: make test"]
+    fn postgres_starts_elsewhere_if_its_port_is_taken_meanwhile() {
+        starts_elsewhere(Server::Postgres, 0);
+    }
+
+    #[test]
+    #[ignore = "needs RabbitMQ: make test"]
+    fn rabbitmq_starts_elsewhere_if_one_of_its_three_ports_is_taken_meanwhile() {
+        for which in 0..3 {
+            starts_elsewhere(Server::RabbitMq, which);
+        }
+    }
+
+    #[test]
+    #[ignore = "needs Redis: make test"]
+    fn a_server_keeps_its_port_while_it_is_dead() {
+        let folder = folder();
+        let mut redis = Server::Redis.start(folder.path()).unwrap();
+        let port = redis.url.port().unwrap();
+        redis.kill().unwrap();
+        assert!(Port::claim(port).unwrap().is_none(), "nobody of ours gets it");
+        redis.start_again().unwrap();
+
+        redis.kill().unwrap();
+        let stranger = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let why = redis.start_again().unwrap_err().to_string();
+        assert!(why.starts_with(&format!("Redis does not start on port {port} (exit status: 1): ")), "{why}");
+        drop(stranger);
+        redis.start_again().unwrap();
+    }
+
+    #[test]
+    #[ignore = "needs RabbitMQ: make test"]
+    fn a_server_without_a_log_is_refused_with_its_port_and_its_end() {
+        let (ports, _strangers): (Vec<_>, Vec<_>) = (0..ATTEMPTS).map(|_| taken()).unzip();
+        let last = ports[ATTEMPTS - 1].number();
+        choose(ports);
+        let why = Server::RabbitMq.start(folder().path()).err().unwrap().to_string();
+        assert!(why.starts_with(&format!("epmd does not start on port {last} (exit status: ")), "{why}");
+        assert!(why.ends_with(&format!("): port {last} is taken; its log is empty")), "{why}");
+    }
+}

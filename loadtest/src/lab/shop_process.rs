@@ -1,0 +1,263 @@
+//! The shop under test: a child process of its own, so that its processor, its open files and its death are its own.
+
+use std::{
+    fs::{self, File},
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+use super::{
+    faketime,
+    servers::port::{ATTEMPTS, Port},
+};
+use crate::{mutant::Mutant, version::Version};
+
+/// What a shop may know of the environment.
+const PASSED_ON: [&str; 6] = ["PATH", "HOME", "TMPDIR", "LANG", "RUST_LOG", "RUST_BACKTRACE"];
+
+/// How long it may take until it listens.
+const TO_START: Duration = Duration::from_secs(60);
+/// How long it may take to stop.
+const TO_STOP: Duration = Duration::from_secs(15);
+
+/// A running instance, or nginx; ends when dropped.
+pub struct ShopProcess {
+    /// Where it listens.
+    pub address: SocketAddr,
+    child: Child,
+    start: Start,
+    /// Its own, also while it is dead.
+    _port: Port,
+}
+
+/// What it was started with.
+pub(super) struct Start {
+    loadtest: PathBuf,
+    name: &'static str,
+    args: Vec<String>,
+    log: PathBuf,
+    /// Killed without a warning, a shop is gone; nginx's keeper would leave nginx behind, and ends when its standard input does.
+    kill_on_drop: bool,
+    /// By how much its clock is wrong, as `faketime` takes it; `None` if it is right.
+    clock: Option<&'static str>,
+}
+
+impl ShopProcess {
+    /// Starts `loadtest serve VERSION ARGS` and waits until it listens. Its log goes to `log`.
+    ///
+    /// # Errors
+    /// It does not start; with the last line of its log.
+    pub async fn start(loadtest: &Path, version: Version, args: &[String], log: PathBuf) -> anyhow::Result<Self> {
+        let serve = ["serve", "--while-stdin-is-open", version.name()].map(str::to_owned);
+        let args = serve.into_iter().chain(args.iter().cloned()).collect();
+        ShopProcess::run(Start::new(loadtest, version.name(), args, log)).await
+    }
+
+    /// Starts a shop that is wrong in one way.
+    ///
+    /// # Errors
+    /// As [`ShopProcess::start`].
+    pub async fn mutant(loadtest: &Path, mutant: Mutant, args: &[String], log: PathBuf) -> anyhow::Result<Self> {
+        let start = ["mutant".into(), "--while-stdin-is-open".into(), mutant.to_string()];
+        let args = start.into_iter().chain(args.iter().cloned()).collect();
+        ShopProcess::run(Start::new(loadtest, "mutant", args, log)).await
+    }
+
+    /// Starts it on a port of its own, and on another one if a stranger takes that in between.
+    pub(super) async fn run(start: Start) -> anyhow::Result<Self> {
+        for attempt in 1.. {
+            let port = Port::take()?;
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number()));
+            match start.at(address).await {
+                Ok(child) => return Ok(ShopProcess { address, child, start, _port: port }),
+                Err(_) if attempt < ATTEMPTS && port.is_taken() => {}
+                Err(why) => return Err(why),
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    /// Kills it without a warning and starts it again at the same address.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub async fn kill_and_start_again(&mut self) -> anyhow::Result<()> {
+        self.kill().await?;
+        self.start_again().await
+    }
+
+    /// Kills it without a warning.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    /// Its process's number; `None` if it has ended.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// When it is started the next time, its clock is wrong by this, `+10m` for example.
+    pub fn set_clock(&mut self, by: &'static str) {
+        self.start.clock = Some(by);
+    }
+
+    /// Stops it as if its machine had stopped (SIGSTOP): its connections stay open, and it does nothing.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn freeze(&self) -> anyhow::Result<()> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// Lets it go on where it was stopped (SIGCONT).
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn thaw(&self) -> anyhow::Result<()> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let pid = self.child.id().context("the shop has ended")?;
+        Ok(kill(Pid::from_raw(pid as i32), signal)?)
+    }
+
+    /// Tells it to finish what it is doing and to end, as SIGTERM does; returns at once.
+    pub fn ask_to_stop(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
+    /// Waits until it has ended, and starts it again at the same address.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub async fn start_again(&mut self) -> anyhow::Result<()> {
+        if timeout(TO_STOP, self.child.wait()).await.is_err() {
+            self.kill().await?;
+        }
+        self.child = self.start.at(self.address).await?;
+        Ok(())
+    }
+
+    /// Lets it finish what it is doing, and stops it.
+    pub async fn stop(mut self) {
+        self.ask_to_stop();
+        let _ = timeout(TO_STOP, self.child.wait()).await;
+    }
+}
+
+impl Start {
+    pub(super) fn new(loadtest: &Path, name: &'static str, args: Vec<String>, log: PathBuf) -> Start {
+        Start { loadtest: loadtest.into(), name, args, log, kill_on_drop: true, clock: None }
+    }
+
+    /// It ends when its standard input is closed, and is not killed.
+    pub(super) fn and_let_it_end_itself(self) -> Start {
+        Start { kill_on_drop: false, ..self }
+    }
+
+    /// The program, on a machine whose clock may be wrong. Time that passes is measured right all the same.
+    fn program(&self) -> Command {
+        let Some(by) = self.clock else { return Command::new(&self.loadtest) };
+        faketime::remove_leftovers();
+        let mut program = Command::new("faketime");
+        program.args(["-f", by]).arg(&self.loadtest);
+        program
+    }
+
+    /// Starts it and waits until it listens there.
+    async fn at(&self, address: SocketAddr) -> anyhow::Result<Child> {
+        let Start { loadtest, args, log, kill_on_drop, .. } = self;
+        let mut child = self
+            .program()
+            .args(args)
+            .args(["--listen", &address.to_string()])
+            .env_clear() // A RETRIES in somebody's shell must not decide a run that does not record it.
+            .envs(std::env::vars_os().filter(|(key, _)| PASSED_ON.iter().any(|passed| key == passed)))
+            .envs(self.clock.map(|_| ("FAKETIME_DONT_FAKE_MONOTONIC", "1")))
+            .process_group(0) // Ctrl-C is for us; the shop goes when its standard input is closed.
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(File::create(log)?)
+            .kill_on_drop(*kill_on_drop)
+            .spawn()
+            .with_context(|| format!("cannot start {}", loadtest.display()))?;
+        let mut line = String::new();
+        let mut out = BufReader::new(child.stdout.take().context("the shop has no output")?);
+        let said = timeout(TO_START, out.read_line(&mut line)).await;
+        if said.is_ok() && line.trim().strip_prefix("listening on http://") == Some(&address.to_string()) {
+            return Ok(child);
+        }
+        // It has ended, or ends now. Until then it may have the port.
+        drop(child.stdin.take());
+        let ended = timeout(TO_STOP, child.wait()).await.ok().and_then(Result::ok);
+        bail!(self.does_not_start(address, ended.filter(|_| said.is_ok())))
+    }
+
+    /// All that is known of why: where, how it ended, and the last line of its log.
+    fn does_not_start(&self, address: SocketAddr, ended: Option<ExitStatus>) -> String {
+        let end = ended.map_or(format!("no answer within {} s", TO_START.as_secs()), |status| status.to_string());
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let last = log.lines().last().unwrap_or("its log is empty").trim_start_matches("error: ");
+        format!("{} does not start at {address} ({end}): {last}", self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::servers::port::tests::{choose, taken};
+
+    /// Listens as a shop does, unless it is to do so at one of these addresses.
+    fn program(folder: &Path, taken: &str) -> PathBuf {
+        let file = folder.join("shop");
+        let script = format!(
+            "#!/bin/sh\n\
+             for last; do :; done\n\
+             case ' {taken} ' in *\" $last \"*) echo error: Address already in use >&2; exit 4; esac\n\
+             echo listening on http://$last; exec cat\n"
+        );
+        // Written by another process: a file that is open for writing here could be inherited by a child of a test beside
+        // this one, and cannot be run until that has closed it.
+        let write = std::process::Command::new("sh")
+            .args(["-c", r#"printf %s "$1" >"$2" && chmod 755 "$2""#, "sh", &script])
+            .arg(&file)
+            .status();
+        assert!(write.unwrap().success());
+        file
+    }
+
+    #[tokio::test]
+    async fn a_shop_starts_elsewhere_if_its_port_is_taken_meanwhile() {
+        let (mut ports, strangers): (Vec<_>, Vec<_>) = (0..=ATTEMPTS).map(|_| taken()).unzip();
+        let taken: Vec<_> = strangers.iter().map(|stranger| stranger.local_addr().unwrap().to_string()).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let program = program(folder.path(), &taken.join(" "));
+        let start = || ShopProcess::start(&program, Version::V1, &[], folder.path().join("log"));
+
+        choose(ports.pop());
+        let shop = start().await.unwrap();
+        assert!(!taken.contains(&shop.address.to_string()));
+
+        choose(ports);
+        let why = start().await.err().unwrap().to_string();
+        let last = &taken[ATTEMPTS - 1];
+        assert_eq!(why, format!("v1-naive does not start at {last} (exit status: 4): Address already in use"));
+    }
+}

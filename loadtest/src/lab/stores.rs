@@ -1,0 +1,230 @@
+//! What chapter 6 has beside the database: Redis and RabbitMQ. Each run has keys and queues of its own there, which are looked
+//! at with commands of our own, never through the shop.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use clap::Parser;
+use lapin::{
+    Connection, ConnectionProperties,
+    options::{BasicGetOptions, QueueDeclareOptions, QueueDeleteOptions},
+    types::FieldTable,
+};
+use redis::{AsyncCommands, aio::MultiplexedConnection};
+use sqlx::AnyPool;
+use tokio::time::sleep;
+use url::Url;
+use v1_naive::shop::sales::Sale;
+use v6_production::{OrderId, Reservation};
+
+/// How long reservations may take to get from Redis to SQL once nobody buys any more.
+const TO_BE_QUIET: Duration = Duration::from_secs(60);
+/// How long the instances take at most to find a new sale. An operator puts one up long before it opens.
+const TO_BE_KNOWN: Duration = Duration::from_millis(600);
+/// The queues of a shop, behind its namespace.
+const QUEUES: [&str; 4] = ["orders", "dead", "parked", "later"];
+
+/// Keys and queues that nobody has used yet.
+pub struct Stores {
+    /// The server.
+    pub redis: Url,
+    /// The server.
+    pub amqp: Url,
+    /// Who takes the money.
+    pub provider: Url,
+    /// What the names of keys and queues begin with.
+    pub namespace: String,
+}
+
+/// What Redis and the queue hold, where a version has them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InStores {
+    /// Per sale.
+    pub sales: HashMap<i64, InRedis>,
+    /// Entries of outboxes, and messages in queues.
+    pub unfinished: i64,
+}
+
+/// One sale in Redis.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct InRedis {
+    /// Units left.
+    pub left: i64,
+    /// Buyers who hold one.
+    pub held: i64,
+}
+
+impl Stores {
+    /// For a shop that is to use them.
+    pub fn shop_args(&self) -> Vec<String> {
+        let Stores { redis, amqp, provider, namespace } = self;
+        let servers = [("--redis-url", redis), ("--amqp-url", amqp), ("--provider-url", provider)];
+        let servers = servers.into_iter().map(|(flag, url)| (flag, url.as_str()));
+        servers
+            .chain([("--namespace", namespace.as_str())])
+            .flat_map(|(flag, value)| [flag.into(), value.into()])
+            .collect()
+    }
+
+    /// Puts sales up, in SQL and in Redis.
+    ///
+    /// # Errors
+    /// A server's.
+    pub async fn put_up(&self, database: &Url, sales: &[Sale]) -> anyhow::Result<()> {
+        let args = ["shop", "--database-url", database.as_str(), "--pool-size=1"].map(str::to_owned);
+        let config = v6_production::Config::try_parse_from(args.into_iter().chain(self.shop_args()))?;
+        v6_production::put_up(&config, sales).await?;
+        sleep(TO_BE_KNOWN).await;
+        Ok(())
+    }
+
+    /// Waits until no reservation of these sales is on its way any more and Redis has them all, or for too long. A Redis that
+    /// was emptied has no outbox and would look quiet, before the shop has made it anew.
+    ///
+    /// # Errors
+    /// A server's.
+    pub async fn wait_until_quiet(&self, pool: &AnyPool, sales: &[i64]) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        while !self.is_quiet(pool, sales).await? && begun.elapsed() < TO_BE_QUIET {
+            sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
+    /// A message that a lost worker has in its hands is in no queue's count. So each reservation has to be an order as well.
+    async fn is_quiet(&self, pool: &AnyPool, sales: &[i64]) -> anyhow::Result<bool> {
+        if self.unfinished(sales).await? > 0 {
+            return Ok(false);
+        }
+        let mut redis = self.connect().await?;
+        let info: String = redis::cmd("INFO").arg("replication").query_async(&mut redis).await?;
+        for &sale in sales {
+            // One that was made ready with other data is going to be rebuilt.
+            let made: (Option<i64>, Option<String>) = redis.hmget(self.key(sale, "sale"), &["epoch", "replid"]).await?;
+            let ready = matches!(made, (Some(1..), Some(replid)) if info.contains(&format!("master_replid:{replid}")));
+            let held: i64 = redis.hlen(self.key(sale, "held")).await?;
+            let active = "select count(*) from orders where sale_id = $1 and status in ('confirmed', 'paid')";
+            let active: i64 = sqlx::query_scalar(active).bind(sale).fetch_one(pool).await?;
+            if !ready || held != active {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// What they hold.
+    ///
+    /// # Errors
+    /// A server's.
+    pub async fn read(&self, sales: &[i64]) -> anyhow::Result<InStores> {
+        let mut redis = self.connect().await?;
+        let mut stores = InStores { unfinished: self.unfinished(sales).await?, ..InStores::default() };
+        for &sale in sales {
+            let left: Option<i64> = redis.hget(self.key(sale, "sale"), "stock").await?;
+            let held = redis.hlen(self.key(sale, "held")).await?;
+            stores.sales.insert(sale, InRedis { left: left.unwrap_or_default(), held });
+        }
+        Ok(stores)
+    }
+
+    /// Entries of outboxes, and messages in queues: those that no worker has in its hands.
+    async fn unfinished(&self, sales: &[i64]) -> anyhow::Result<i64> {
+        let mut redis = self.connect().await?;
+        let mut unfinished = 0;
+        for &sale in sales {
+            let waiting: i64 = redis.xlen(self.key(sale, "outbox")).await?;
+            unfinished += waiting;
+        }
+        for queue in QUEUES {
+            unfinished += i64::from(self.messages(queue).await?);
+        }
+        Ok(unfinished)
+    }
+
+    /// Messages for the workers about orders that SQL has, or of an epoch that is over, which SQL has declared lost. When RabbitMQ
+    /// gives a lost worker up, what it had in its hands comes again, and changes nothing. No instance may run: what is looked at
+    /// counts as handed out.
+    ///
+    /// # Errors
+    /// A server's.
+    pub async fn repeated(&self, pool: &AnyPool, sale: i64) -> anyhow::Result<i64> {
+        let orders = sqlx::query_scalar("select id from orders where sale_id = $1").bind(sale).fetch_all(pool).await?;
+        let orders: HashSet<i64> = orders.into_iter().collect();
+        let epoch = sqlx::query_scalar("select epoch from sales where id = $1").bind(sale).fetch_one(pool).await?;
+        let is_known = |order: OrderId| orders.contains(&order.0) || order.epoch() < epoch;
+        let connection = self.queues().await?;
+        let channel = connection.create_channel().await?;
+        let (queue, mut repeated) = (format!("{}.orders", self.namespace), 0);
+        while let Some(message) = channel.basic_get(queue.as_str().into(), BasicGetOptions::default()).await? {
+            let reservations: Vec<Reservation> = serde_json::from_slice(&message.data).unwrap_or_default();
+            let known = reservations.iter().all(|one| is_known(one.order_id));
+            let is_mark = message.properties.kind().as_ref().is_some_and(|kind| kind.as_str() == "mark");
+            repeated += i64::from(is_mark || known && !reservations.is_empty());
+        }
+        connection.close(200, "".into()).await?; // with none acknowledged: all go back
+        Ok(repeated)
+    }
+
+    /// Messages in a queue, `orders`, `dead`, `parked` or `later`, that no worker has in its hands.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn messages(&self, queue: &str) -> anyhow::Result<u32> {
+        let connection = self.queues().await?;
+        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let name = format!("{}.{queue}", self.namespace);
+        let channel = connection.create_channel().await?; // lives until the connection is closed
+        let queue = channel.queue_declare(name.into(), options, FieldTable::default()).await?;
+        connection.close(200, "".into()).await?;
+        Ok(queue.message_count())
+    }
+
+    /// Removes the keys and the queues.
+    ///
+    /// # Errors
+    /// A server's.
+    pub async fn remove(self) -> anyhow::Result<()> {
+        let mut redis = self.connect().await?;
+        let mut keys: Vec<String> = Vec::new();
+        let mut found = redis.scan_match::<_, String>(format!("{}:*", self.namespace)).await?;
+        while let Some(key) = found.next_item().await {
+            keys.push(key?);
+        }
+        drop(found);
+        if !keys.is_empty() {
+            redis.unlink::<_, ()>(keys).await?;
+        }
+        let connection = self.queues().await?;
+        let channel = connection.create_channel().await?;
+        for queue in QUEUES {
+            let name = format!("{}.{queue}", self.namespace);
+            channel.queue_delete(name.into(), QueueDeleteOptions::default()).await?;
+        }
+        connection.close(200, "".into()).await?;
+        Ok(())
+    }
+
+    /// A key of a sale: `sale`, `held` or `outbox`.
+    pub fn key(&self, sale: i64, what: &str) -> String {
+        format!("{}:{{sale:{sale}}}:{what}", self.namespace)
+    }
+
+    /// A connection to Redis.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn connect(&self) -> anyhow::Result<MultiplexedConnection> {
+        redis::Client::open(self.redis.as_str())?.get_multiplexed_async_connection().await.context("Redis")
+    }
+
+    /// A connection to RabbitMQ.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn queues(&self) -> anyhow::Result<Connection> {
+        Connection::connect(self.amqp.as_str(), ConnectionProperties::default()).await.context("RabbitMQ")
+    }
+}

@@ -1,0 +1,209 @@
+//! A file of figures. All kinds have one form: an envelope, which says what the figures are of and how they were made, and the figures.
+
+use std::{
+    fmt, fs,
+    ops::{Deref, DerefMut},
+    path::Path,
+};
+
+use anyhow::{Context, ensure};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::lab::machine::{Machine, commit};
+
+/// The number that a reader of the file looks at first. It grows when a field changes its meaning or goes. Files of schema 1 and 2
+/// have no `kind`.
+pub const SCHEMA: u32 = 3;
+
+/// What a file is of. The figures are in the field of this name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Runs and their audits.
+    Runs,
+    /// Faults under chapter 6.
+    Faults,
+    /// Shops that are wrong.
+    Mutants,
+    /// Versions, and every order of events.
+    Explored,
+    /// Schedules that were played.
+    Replayed,
+}
+
+const KINDS: [Kind; 5] = [Kind::Runs, Kind::Faults, Kind::Mutants, Kind::Explored, Kind::Replayed];
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Runs => "runs",
+            Kind::Faults => "faults",
+            Kind::Mutants => "mutants",
+            Kind::Explored => "explored",
+            Kind::Replayed => "replayed",
+        }
+    }
+
+    /// What the file at this path is of.
+    ///
+    /// # Errors
+    /// It cannot be read, is cut off, is no file of figures, or is of a schema that this program does not know.
+    pub fn of(path: &Path) -> anyhow::Result<Kind> {
+        Ok(read(path)?.0)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.pad(match self {
+            Kind::Runs => "runs",
+            Kind::Faults => "faults",
+            Kind::Mutants => "mutants",
+            Kind::Explored => "orders of events",
+            Kind::Replayed => "schedules",
+        })
+    }
+}
+
+/// Figures that a file can be of.
+pub trait Figures: Serialize + DeserializeOwned {
+    /// As which the file says so.
+    const KIND: Kind;
+}
+
+/// A file of figures.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct File<F> {
+    /// What it is of.
+    pub kind: Kind,
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Where the figures were made.
+    pub machine: Machine,
+    /// Of which commit, `-dirty` if the working tree differed; `None` outside a checkout.
+    pub commit: Option<String>,
+    /// What was typed.
+    pub command: String,
+    /// What was found.
+    #[serde(flatten)]
+    pub figures: F,
+}
+
+impl<F> Deref for File<F> {
+    type Target = F;
+
+    fn deref(&self) -> &F {
+        &self.figures
+    }
+}
+
+impl<F> DerefMut for File<F> {
+    fn deref_mut(&mut self) -> &mut F {
+        &mut self.figures
+    }
+}
+
+impl<F: Figures> File<F> {
+    /// A file of these figures, made here and now.
+    pub fn new(figures: F) -> File<F> {
+        let (machine, commit) = (Machine::this(), commit());
+        File { kind: F::KIND, schema: SCHEMA, machine, commit, command: command(), figures }
+    }
+
+    /// Reads a file that [`File::write`] has written, in this version or an older one.
+    ///
+    /// # Errors
+    /// It cannot be read, is cut off, is of another kind, or is of a schema that this program does not know.
+    pub fn read(path: &Path) -> anyhow::Result<File<F>> {
+        let (kind, value) = read(path)?;
+        ensure!(kind == F::KIND, "{} is of {kind}, and one of {} is needed", path.display(), F::KIND);
+        serde_json::from_value(value).with_context(|| is_not_whole(path))
+    }
+
+    /// Writes it. A file that is there keeps its content until the new one is whole.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, path: &Path) -> anyhow::Result<()> {
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        let cannot = || format!("cannot write {}", path.display());
+        if path.exists() && !path.is_file() {
+            return fs::write(path, text).with_context(cannot); // a terminal or a pipe
+        }
+        let part = path.with_extension("json.part");
+        fs::write(&part, text).with_context(cannot)?;
+        fs::rename(&part, path).with_context(cannot)
+    }
+}
+
+/// What was typed. The program's own path says nothing and differs everywhere.
+fn command() -> String {
+    let command = std::iter::once("cargo loadtest".to_owned()).chain(std::env::args().skip(1));
+    command.collect::<Vec<_>>().join(" ")
+}
+
+fn is_not_whole(path: &Path) -> String {
+    format!("{} is not a whole run file", path.display())
+}
+
+/// Reads a file of any kind. One of before there were kinds has the field of one of them.
+fn read(path: &Path) -> anyhow::Result<(Kind, Value)> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut value: Value = serde_json::from_str(&text).with_context(|| is_not_whole(path))?;
+    let schema = value["schema"].as_u64().with_context(|| is_not_whole(path))?;
+    ensure!(
+        schema <= SCHEMA.into(),
+        "{} is of schema {schema}, this program reads {SCHEMA}: take a newer one",
+        path.display()
+    );
+    let kind = match value.get("kind") {
+        Some(kind) => Some(serde_json::from_value(kind.clone())?),
+        None => KINDS.into_iter().find(|kind| value.get(kind.name()).is_some()),
+    };
+    let kind = kind.with_context(|| is_not_whole(path))?;
+    value["kind"] = kind.name().into();
+    Ok((kind, value))
+}
+
+/// Finds out before a long run whether its result can be written.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn check_writable(path: &Path) -> anyhow::Result<()> {
+    let new = !path.exists();
+    let opened = fs::OpenOptions::new().create(true).append(true).open(path);
+    opened.with_context(|| format!("cannot write {}", path.display()))?;
+    if new {
+        let _ = fs::remove_file(path); // a run that is broken off is to leave nothing
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_another_kind_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("runs.json");
+        for text in [r#"{"schema": 1, "runs": []}"#, r#"{"schema": 3, "kind": "runs", "runs": []}"#] {
+            fs::write(&file, text).unwrap();
+            assert_eq!(Kind::of(&file).unwrap(), Kind::Runs);
+            let error = File::<crate::record::faults::Grid>::read(&file).unwrap_err().to_string();
+            assert!(error.ends_with("is of runs, and one of faults is needed"), "{error}");
+        }
+        for text in [r#"{"schema": 3, "kind": "recipes", "runs": []}"#, r#"{"schema": 3}"#, r#"{"runs": []}"#, "[]"] {
+            fs::write(&file, text).unwrap();
+            assert!(Kind::of(&file).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_kind_is_written_as_the_field_that_it_names() {
+        for kind in KINDS {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What is to be run: a version, what it is put through, and how large.
+
+use std::time::Duration;
+
+use super::name::Scenario;
+use crate::{
+    mutant::Mutant,
+    render::text::thousands,
+    version::{Variant, Version, title},
+};
+
+/// Fewer buyers at once are no crowd: whether they meet is chance.
+const CROWD: usize = 10;
+
+/// What is to be run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The version.
+    pub version: Version,
+    /// Its variant.
+    pub variant: Option<Variant>,
+    /// What it is put through.
+    pub scenario: Scenario,
+    /// Buyers, each of whom asks once; or the tries of whoever is not honest.
+    pub buyers: usize,
+    /// Units of each sale.
+    pub stock: i64,
+    /// Sales the buyers are spread over.
+    pub sales: usize,
+    /// Instances of the shop.
+    pub instances: usize,
+    /// Whether nginx is in front of them.
+    pub nginx: bool,
+    /// Connections the buyers share.
+    pub connections: usize,
+    /// Database connections of each instance.
+    pub pool: u32,
+    /// How long bystanders are alone, and how long a flood lasts.
+    pub lasts: Duration,
+    /// Decides the order of the buyers.
+    pub seed: u64,
+    /// Further arguments for the shop.
+    pub shop_args: Vec<String>,
+    /// A shop that is wrong in this way, in the place of the version.
+    pub mutant: Option<Mutant>,
+}
+
+impl Plan {
+    /// `v2-pessimistic process-lock`, and the scenario if it is no stampede.
+    pub fn title(&self) -> String {
+        let scenario = if self.scenario == Scenario::Stampede { String::new() } else { format!(" {}", self.scenario) };
+        format!("{}{scenario}", title(self.version, self.variant))
+    }
+
+    /// As many as the plan has of these: `10,000 buyers`, `1 buyer`.
+    pub(crate) fn counted(&self, one: &str, many: &str) -> String {
+        format!("{} {}", thousands(self.buyers as i64), if self.buyers == 1 { one } else { many })
+    }
+
+    pub(crate) fn sockets_of_a_crowd(&self) -> usize {
+        let doors = if self.nginx { 1 } else { self.instances };
+        self.connections.min(self.buyers) * doors
+    }
+
+    /// Units of all sales together.
+    pub(crate) fn units(&self) -> i64 {
+        self.stock * self.sales as i64
+    }
+
+    /// Whether so many come at once that they meet.
+    pub(crate) fn crowded(&self) -> bool {
+        self.stock > 0 && self.connections.min(self.buyers) >= CROWD
+    }
+}

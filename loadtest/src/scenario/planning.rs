@@ -1,0 +1,118 @@
+//! Plans as the book has them: what a scenario makes of a stampede, whether it can be carried out, and what is promised of it.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+
+use super::{Scenario, plan::Plan};
+use crate::{
+    lab::{database::Database, servers::nginx},
+    render::text::thousands,
+    verdict::promise::{Conditions, Promise, promise},
+    version::{Variant, Version},
+};
+
+impl Plan {
+    /// A scenario as the book has it: of a stampede, 10,000 buyers, 100 units, 1,000 connections.
+    pub fn new(version: Version, variant: Option<Variant>, scenario: Scenario) -> Plan {
+        scenario.rules().plan(Plan {
+            version,
+            variant,
+            scenario,
+            buyers: 10_000,
+            stock: 100,
+            sales: 1,
+            instances: 1,
+            nginx: false,
+            connections: 1000,
+            pool: 16,
+            lasts: Duration::from_secs(3),
+            seed: 1,
+            shop_args: Vec::new(),
+            mutant: None,
+        })
+    }
+
+    /// [`Plan::new`] for a stampede.
+    pub fn stampede(version: Version, variant: Option<Variant>) -> Plan {
+        Plan::new(version, variant, Scenario::Stampede)
+    }
+
+    /// Whether it can be carried out at all.
+    ///
+    /// # Errors
+    /// The version has nothing that the scenario could attack, or the scenario has no second instance.
+    pub fn check(&self) -> anyhow::Result<()> {
+        self.scenario.rules().check(self)?;
+        let one_sale = self.sales == 1 || self.scenario.is_a_crowd();
+        ensure!(one_sale, "{} is about one sale; --sales is for crowds", self.scenario);
+        ensure!(!self.nginx || self.version.needs_stores(), "nginx is part of chapter 6; {} has none", self.version);
+        ensure!(!self.nginx || nginx::is_installed(), "nginx is not installed; `make services` installs it");
+        Ok(())
+    }
+
+    /// `10,000 buyers`, or whoever it is.
+    pub fn who(&self) -> String {
+        self.scenario.rules().who(self)
+    }
+
+    /// What happens, in a sentence.
+    pub fn describe(&self) -> String {
+        let count = |n: usize| thousands(n as i64);
+        let each = if self.sales > 1 { format!(" in each of {} sales", self.sales) } else { String::new() };
+        let connections = match self.scenario.is_a_crowd() {
+            true => format!(" {} connections,", count(self.connections.min(self.buyers))),
+            false => String::new(),
+        };
+        format!(
+            "{}, {} units{each},{connections} {} database connections per instance; milliseconds from the start",
+            self.who(),
+            thousands(self.stock),
+            self.pool
+        )
+    }
+
+    /// Sockets that this needs at the same time.
+    pub fn sockets(&self) -> usize {
+        self.scenario.rules().sockets(self)
+    }
+
+    /// What the scenario tells the shop, unless somebody has asked for something else.
+    pub(crate) fn further_args(&self) -> Vec<String> {
+        let flag = |arg: &str| arg.split('=').next().map(str::to_owned);
+        let asked_for = |arg: &&str| self.shop_args.iter().any(|own| flag(own) == flag(arg));
+        let scenarios = self.scenario.shop_args(self.version).into_iter().filter(|arg| !asked_for(arg));
+        scenarios.map(str::to_owned).chain(self.shop_args.clone()).collect()
+    }
+
+    /// What is to come out. A mutant is held to what a shop has to do that is right.
+    pub(crate) fn promised(&self, database: Database) -> Promise {
+        if self.mutant.is_some() {
+            return Promise::Holds;
+        }
+        promise(Conditions {
+            version: self.version,
+            variant: self.variant,
+            scenario: self.scenario,
+            instances: self.instances,
+            database,
+            contended: self.scenario.rules().contended(self),
+            crowded: self.crowded(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_argument_is_given_twice() {
+        let shop_args = ["--path-ttl", "1", "--global-rate=7"].map(str::to_owned).to_vec();
+        let plan = Plan { shop_args, ..Plan::new(Version::V5, None, Scenario::Forger) };
+        let args = plan.further_args();
+        let times = |flag: &str| args.iter().filter(|arg| arg.split('=').next() == Some(flag)).count();
+        assert_eq!(["--path-ttl", "--global-rate", "--global-burst", "--retries"].map(times), [1, 1, 1, 1], "{args:?}");
+        assert!(args.contains(&"--global-rate=7".to_owned()));
+    }
+}

@@ -1,0 +1,177 @@
+//! Joins what each buyer was told with what the database holds. It believes neither the shop nor its counter.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    history::{Answer, Told},
+    ledger::Ledger,
+};
+
+/// What the audit found, in units, summed over the sales.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audit {
+    /// Orders in the database.
+    pub orders: i64,
+    /// What the sales' rows say was sold.
+    pub sold: i64,
+    /// Orders beyond the stock.
+    pub oversold: i64,
+    /// Units that are left although honest buyers who wanted one have none: the smaller of the two numbers, sale by sale. Whoever
+    /// was refused as `limit-reached`, `not-open` or `closed` does not count as wanting one.
+    pub undersold: i64,
+    /// Units beyond its first that a buyer has of one sale, though each asked once.
+    pub double_bought: i64,
+    /// Buyers told an order that never existed, or is not theirs; or told `queued`, and never what came of it. An order that
+    /// was confirmed and has expired since is no lost promise.
+    pub lost_promises: i64,
+    /// Orders of buyers who were told no, or never asked.
+    pub phantom_orders: i64,
+    /// Buyers who were told neither yes nor no; either is right for them.
+    pub unknown: i64,
+    /// Units by which `sold` and the orders differ: the counter lies. With Redis, also those by which what is left there and
+    /// the orders do not add up to the stock, and reservations there without an order.
+    pub not_conserved: i64,
+    /// Buyers who were told `queued` and then that it failed. Late, and yet an answer: `queued` does not promise the unit.
+    #[serde(default)]
+    pub late_rejects: i64,
+    /// What is still in outboxes and queues when all is over.
+    #[serde(default)]
+    pub unfinished: i64,
+}
+
+impl Audit {
+    /// Nobody has what is not there, nobody lacks what they were told, nobody has what they were refused.
+    pub fn is_sound(&self) -> bool {
+        self.oversold == 0
+            && self.double_bought == 0
+            && self.lost_promises == 0
+            && self.phantom_orders == 0
+            && self.unfinished == 0
+    }
+}
+
+/// Whose wish for a unit a shop has to fulfil while it has one.
+#[derive(Debug, Clone, Default)]
+pub enum Honest {
+    /// Everybody who asked.
+    #[default]
+    Everybody,
+    /// These buyers; whoever else asked is an attacker.
+    These(HashSet<i64>),
+}
+
+/// What the audit asks of a sale.
+#[derive(Debug, Clone, Default)]
+pub struct Demand {
+    /// Who has to get a unit.
+    pub honest: Honest,
+    /// Honest buyers who may go without one: those that the scenario's own gate may refuse, or whose connection it cut.
+    pub may_go_without: i64,
+}
+
+impl Honest {
+    fn includes(&self, buyer_id: i64) -> bool {
+        match self {
+            Honest::Everybody => true,
+            Honest::These(buyers) => buyers.contains(&buyer_id),
+        }
+    }
+}
+
+/// Audits one run, in which every buyer asked once and is honest.
+pub fn audit(history: &[Told], ledger: &Ledger) -> Audit {
+    audit_for(history, ledger, &Demand::default())
+}
+
+/// Audits one run for a demand of its own.
+pub fn audit_for(history: &[Told], ledger: &Ledger, demand: &Demand) -> Audit {
+    let mut audit = Audit { orders: ledger.orders.len() as i64, ..Audit::default() };
+    stock(&mut audit, ledger);
+    promises(&mut audit, history, ledger);
+    audit.undersold = undersold(history, ledger, demand);
+    audit
+}
+
+/// What the rows say, without the buyers: oversold, bought twice, not conserved, unfinished.
+fn stock(audit: &mut Audit, ledger: &Ledger) {
+    let mut per_buyer: HashMap<(i64, i64), i64> = HashMap::new();
+    for order in &ledger.orders {
+        *per_buyer.entry((order.sale_id, order.buyer_id)).or_default() += 1;
+    }
+    audit.double_bought = per_buyer.values().map(|units| units - 1).sum();
+    let per_sale = ledger.orders_per_sale();
+    for sale in &ledger.sales {
+        let orders = per_sale.get(&sale.id).copied().unwrap_or_default();
+        audit.sold += sale.sold;
+        audit.oversold += (orders - sale.stock).max(0);
+        audit.not_conserved += (orders - sale.sold).abs();
+        if let Some(stores) = &ledger.stores {
+            let redis = stores.sales.get(&sale.id).copied().unwrap_or_default();
+            audit.not_conserved += (redis.left + orders - sale.stock).abs().max((redis.held - orders).abs());
+        }
+    }
+    audit.unfinished = ledger.stores.as_ref().map_or(0, |stores| stores.unfinished);
+}
+
+/// What buyers were told, beside what they have: promises lost, orders of buyers who were told no.
+fn promises(audit: &mut Audit, history: &[Told], ledger: &Ledger) {
+    let orders = ledger.orders.iter().chain(&ledger.ended);
+    let existed: HashSet<(i64, i64, i64)> = orders.map(|order| (order.id, order.sale_id, order.buyer_id)).collect();
+    let mut may_have_one: HashSet<(i64, i64)> = HashSet::new();
+    for told in history {
+        let buyer_id = ledger.known_as(told.buyer_id);
+        match told.answer {
+            Answer::Refused(ref kind) => {
+                audit.late_rejects += i64::from(kind == "failed");
+                continue;
+            }
+            Answer::Bought { order_id } => {
+                audit.lost_promises += i64::from(!existed.contains(&(order_id, told.sale_id, buyer_id)));
+            }
+            Answer::Queued { .. } => audit.lost_promises += 1,
+            Answer::Unknown => audit.unknown += 1,
+        }
+        may_have_one.insert((told.sale_id, buyer_id));
+    }
+    for order in &ledger.orders {
+        audit.phantom_orders += i64::from(!may_have_one.contains(&(order.sale_id, order.buyer_id)));
+    }
+}
+
+/// Units left while honest buyers go without, summed over the sales.
+fn undersold(history: &[Told], ledger: &Ledger, demand: &Demand) -> i64 {
+    let orders = ledger.orders.iter().chain(&ledger.ended);
+    let served: HashSet<(i64, i64)> = orders.map(|order| (order.sale_id, order.buyer_id)).collect();
+    let mut without: HashMap<i64, HashSet<i64>> = HashMap::new();
+    for told in history.iter().filter(|told| demand.honest.includes(told.buyer_id) && wants_one(&told.answer)) {
+        let buyer_id = ledger.known_as(told.buyer_id);
+        if !served.contains(&(told.sale_id, buyer_id)) {
+            without.entry(told.sale_id).or_default().insert(buyer_id);
+        }
+    }
+    let (per_sale, mut excused) = (ledger.orders_per_sale(), demand.may_go_without);
+    let mut undersold = 0;
+    for sale in &ledger.sales {
+        // A unit that came back when its order expired was sold once; those who asked before that were rightly refused.
+        let came_back = ledger.ended.iter().filter(|order| order.sale_id == sale.id).count() as i64;
+        let left = (sale.stock - came_back - per_sale.get(&sale.id).copied().unwrap_or_default()).max(0);
+        let without = without.get(&sale.id).map_or(0, |buyers| buyers.len() as i64);
+        let spared = excused.min(without);
+        excused -= spared;
+        undersold += left.min(without - spared);
+    }
+    undersold
+}
+
+/// Whether a buyer who was told this still wants a unit of a sale that could sell one.
+fn wants_one(answer: &Answer) -> bool {
+    match answer {
+        Answer::Refused(kind) => !["limit-reached", "not-open", "closed"].contains(&kind.as_str()),
+        Answer::Bought { .. } | Answer::Queued { .. } | Answer::Unknown => true,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! Whether a run kept its promise. A version that suddenly holds where it is to break is as wrong as one that breaks where it is to
+//! hold.
+
+use super::{
+    audit::Audit,
+    promise::Promise::{self, Breaks, Deadlocks, Holds, MayBreak, NoGate, Oversells, Starves, Undersells},
+};
+use crate::render::text::thousands;
+
+/// What came out of a run, as far as promises are about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// What buyers and database say.
+    pub audit: &'a Audit,
+    /// Whether the scenario's figure is as it has to be; also if it has none.
+    pub figure_holds: bool,
+    /// Honest buyers beside an attack who were answered too late.
+    pub late: usize,
+    /// What the buyers of another sale and the database say.
+    pub beside: Option<&'a Audit>,
+    /// Deadlocks that the shops counted.
+    pub deadlocks: u64,
+}
+
+impl<'a> Evidence<'a> {
+    /// Of an audit alone.
+    pub fn of(audit: &'a Audit) -> Self {
+        Evidence { audit, figure_holds: true, late: 0, beside: None, deadlocks: 0 }
+    }
+
+    /// Whether no promise to a buyer was broken, in this sale or in the bystanders'.
+    fn is_sound(&self) -> bool {
+        self.audit.is_sound() && self.beside.is_none_or(Audit::is_sound)
+    }
+
+    /// Whether every honest buyer got a unit, as far as there were any.
+    fn sold_its_stock(&self) -> bool {
+        self.audit.undersold == 0 && self.beside.is_none_or(|beside| beside.undersold == 0) && self.late == 0
+    }
+
+    /// What keeps it from holding, in a word or two each, the worst first.
+    pub fn findings(&self) -> Vec<String> {
+        let audit = self.audit;
+        let counts = [
+            (audit.oversold, "oversold"),
+            (audit.double_bought, "twice"),
+            (audit.lost_promises, "lost"),
+            (audit.phantom_orders, "phantom"),
+            (audit.unfinished, "unfinished"),
+            (audit.undersold, "undersold"),
+            (audit.not_conserved, "unconserved"),
+            (self.late as i64, "late"),
+        ];
+        let mut findings: Vec<_> =
+            counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", thousands(*n))).collect();
+        if let Some(beside) = self.beside {
+            let wrong = beside.double_bought + beside.lost_promises + beside.phantom_orders + beside.undersold;
+            findings.extend((wrong > 0).then(|| format!("{} beside", thousands(wrong))));
+        }
+        findings.extend((!self.figure_holds).then(|| "figure".to_owned()));
+        findings
+    }
+}
+
+impl Promise {
+    /// Whether the run did what was promised. A shop that refuses everybody holds nothing.
+    pub fn kept(self, run: &Evidence) -> bool {
+        let sound = run.is_sound();
+        match self {
+            Holds => sound && run.audit.not_conserved == 0 && run.sold_its_stock() && run.figure_holds,
+            Oversells => run.audit.oversold > 0,
+            Undersells => sound && run.audit.undersold > 0,
+            Deadlocks => sound && run.deadlocks > 0,
+            Starves => sound && !run.figure_holds,
+            Breaks => !run.figure_holds,
+            MayBreak | NoGate => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_that_suddenly_holds_is_as_wrong_as_one_that_breaks() {
+        let held = Audit { orders: 100, sold: 100, ..Audit::default() };
+        let oversold = Audit { orders: 101, sold: 100, oversold: 1, not_conserved: 1, ..Audit::default() };
+        let undersold = Audit { orders: 99, sold: 99, undersold: 1, ..Audit::default() };
+        for (promise, kept_by) in [
+            (Holds, [true, false, false]),
+            (Oversells, [false, true, false]),
+            (Undersells, [false, false, true]),
+            (Deadlocks, [false, false, false]),
+            (Starves, [false, false, false]),
+            (Breaks, [false, false, false]),
+            (MayBreak, [true, true, true]),
+        ] {
+            assert_eq!(
+                [&held, &oversold, &undersold].map(|audit| promise.kept(&Evidence::of(audit))),
+                kept_by,
+                "{promise:?}"
+            );
+        }
+        let deadlocked = |audit| Evidence { deadlocks: 1, ..Evidence::of(audit) };
+        assert!(Deadlocks.kept(&deadlocked(&undersold)) && !Deadlocks.kept(&deadlocked(&oversold)));
+    }
+
+    #[test]
+    fn the_figure_of_the_scenario_decides() {
+        let sound = Audit::default();
+        for (promise, fine_keeps, bad_keeps) in
+            [(Holds, true, false), (Breaks, false, true), (Starves, false, true), (MayBreak, true, true)]
+        {
+            let keeps = |figure_holds| promise.kept(&Evidence { figure_holds, ..Evidence::of(&sound) });
+            assert_eq!((keeps(true), keeps(false)), (fine_keeps, bad_keeps), "{promise:?}");
+        }
+    }
+
+    #[test]
+    fn holding_means_no_finding_at_all() {
+        let clean = Audit::default();
+        for broken in [
+            Audit { double_bought: 1, ..clean.clone() },
+            Audit { lost_promises: 1, ..clean.clone() },
+            Audit { phantom_orders: 1, ..clean.clone() },
+            Audit { not_conserved: 1, ..clean.clone() },
+            Audit { undersold: 1, ..clean.clone() },
+        ] {
+            assert!(!Holds.kept(&Evidence::of(&broken)), "{broken:?}");
+        }
+        assert!(Holds.kept(&Evidence::of(&Audit { unknown: 1, ..clean.clone() })));
+        assert!(!Holds.kept(&Evidence { late: 1, ..Evidence::of(&clean) }), "after forty seconds");
+    }
+}

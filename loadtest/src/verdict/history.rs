@@ -1,0 +1,168 @@
+//! What the buyers were told: one half of the truth. The other half is in [`crate::verdict::ledger`].
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// What one buyer was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Yes: this order is yours.
+    Bought {
+        /// The order's id.
+        order_id: i64,
+    },
+    /// No, with the `type` of the problem document; `expired` or `failed` of an order that was queued.
+    Refused(String),
+    /// Wait: this will be an order, or you will be told that it is none. As a last word, a promise that was not kept.
+    Queued {
+        /// The order's id.
+        order_id: i64,
+    },
+    /// Nothing that is a yes or a no: no answer, a broken one, or a fault in the shop. Either may be true.
+    Unknown,
+}
+
+impl Answer {
+    /// A word for it: `bought`, `queued`, `unknown`, or the refusal's type.
+    pub fn kind(&self) -> &str {
+        match self {
+            Answer::Bought { .. } => "bought",
+            Answer::Refused(kind) => kind,
+            Answer::Queued { .. } => "queued",
+            Answer::Unknown => "unknown",
+        }
+    }
+}
+
+/// One buyer's way, from the click to the answer.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// Who.
+    pub buyer_id: i64,
+    /// Of which sale.
+    pub sale_id: i64,
+    /// When the buyer wanted to buy: since the barrier.
+    pub wanted: Duration,
+    /// When the answer was there: since the barrier.
+    pub answered: Duration,
+    /// The answer.
+    pub answer: Answer,
+}
+
+impl Told {
+    /// Whether the shop has done for the buyer what it can: sold a unit, or said `sold-out` of a sale that really is. A shop that has
+    /// units and says that it has none has served nobody.
+    pub fn is_served(&self, sold_out: bool) -> bool {
+        match &self.answer {
+            Answer::Bought { .. } => true,
+            Answer::Refused(kind) => sold_out && kind == "sold-out",
+            Answer::Queued { .. } | Answer::Unknown => false,
+        }
+    }
+
+    /// From wanting to knowing. A buyer who waits for a free connection is waiting, too: measured from the sending,
+    /// the slow answers would hide themselves (coordinated omission).
+    pub fn latency(&self) -> Duration {
+        self.answered.saturating_sub(self.wanted)
+    }
+}
+
+/// How many were told what.
+pub fn outcomes(history: &[Told]) -> BTreeMap<String, u64> {
+    let mut outcomes = BTreeMap::new();
+    for told in history {
+        *outcomes.entry(told.answer.kind().to_owned()).or_default() += 1;
+    }
+    outcomes
+}
+
+/// How many of these were told this.
+pub(crate) fn told(history: &[Told], kind: &str) -> usize {
+    history.iter().filter(|told| told.answer.kind() == kind).count()
+}
+
+/// How many of these were told yes.
+pub(crate) fn bought(history: &[Told]) -> usize {
+    history.iter().filter(|told| matches!(told.answer, Answer::Bought { .. })).count()
+}
+
+/// A point in time, and how many buyers had an answer by then.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Moment {
+    /// Milliseconds since the barrier.
+    pub ms: f64,
+    /// Buyers who were told yes.
+    pub bought: i64,
+    /// Buyers who were told no.
+    pub refused: i64,
+}
+
+/// The history as a curve of about a hundred points, the first and the last answer among them.
+pub fn timeline(history: &[Told]) -> Vec<Moment> {
+    let mut sorted: Vec<&Told> = history.iter().collect();
+    sorted.sort_by_key(|told| told.answered);
+    let every = sorted.len().div_ceil(100).max(1);
+    let (mut bought, mut refused) = (0, 0);
+    let mut moments = Vec::new();
+    for (n, told) in sorted.iter().enumerate() {
+        match told.answer {
+            Answer::Bought { .. } => bought += 1,
+            Answer::Refused(_) => refused += 1,
+            Answer::Queued { .. } | Answer::Unknown => {}
+        }
+        if n % every == 0 || n + 1 == sorted.len() {
+            moments.push(Moment { ms: told.answered.as_secs_f64() * 1e3, bought, refused });
+        }
+    }
+    moments
+}
+
+/// When the first buyer beyond the stock was told yes.
+pub fn oversold_after(history: &[Told], stock: i64) -> Option<Duration> {
+    let bought = |told: &&Told| matches!(told.answer, Answer::Bought { .. });
+    let mut yes: Vec<Duration> = history.iter().filter(bought).map(|told| told.answered).collect();
+    yes.sort_unstable();
+    yes.get(usize::try_from(stock).ok()?).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(ms: u64) -> Told {
+        let answer = Answer::Refused("sold-out".into());
+        Told { buyer_id: 1, sale_id: 1, wanted: Duration::ZERO, answered: Duration::from_millis(ms), answer }
+    }
+
+    #[test]
+    fn sold_out_serves_a_buyer_only_if_it_is_true() {
+        let no = |kind: &str| Told { answer: Answer::Refused(kind.into()), ..told(1) };
+        assert_eq!([false, true].map(|sold_out| no("sold-out").is_served(sold_out)), [false, true]);
+        let yes = Told { answer: Answer::Bought { order_id: 1 }, ..told(1) };
+        assert!(yes.is_served(false) && yes.is_served(true));
+        for nothing in [no("overloaded"), Told { answer: Answer::Unknown, ..told(1) }] {
+            assert!(!nothing.is_served(true), "{nothing:?}");
+        }
+        assert!(!Told { answer: Answer::Queued { order_id: 1 }, ..told(1) }.is_served(true));
+    }
+
+    #[test]
+    fn the_moment_of_overselling_is_the_first_yes_beyond_the_stock() {
+        let yes = |ms| Told { answer: Answer::Bought { order_id: 1 }, ..told(ms) };
+        let history = [yes(30), told(5), yes(10), yes(20)];
+        assert_eq!(oversold_after(&history, 2), Some(Duration::from_millis(30)));
+        assert_eq!(oversold_after(&history, 0), Some(Duration::from_millis(10)));
+        assert_eq!(oversold_after(&history, 3), None);
+    }
+
+    #[test]
+    fn the_timeline_ends_with_all_answers() {
+        let history: Vec<_> = (0..1234).map(told).collect();
+        let timeline = timeline(&history);
+        assert!((90..=110).contains(&timeline.len()), "{}", timeline.len());
+        let last = timeline.last().unwrap();
+        assert_eq!((last.ms, last.bought, last.refused), (1233.0, 0, 1234));
+        assert!(timeline.is_sorted_by(|a, b| a.ms <= b.ms && a.refused <= b.refused));
+    }
+}

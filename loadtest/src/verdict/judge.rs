@@ -1,0 +1,95 @@
+//! How a run is judged, once, in one place. Written to files as the words that people read.
+
+use std::{convert::Infallible, fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use super::{evidence::Evidence, promise::Promise};
+
+/// Whether a run did what its version promises.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
+pub enum Verdict {
+    /// It did, breaking included.
+    AsPromised,
+    /// It did not: it broke where it was to hold, or held where it was to break.
+    NotAsPromised,
+    /// The version promises nothing here; the figure is shown.
+    Measured,
+    /// The run says nothing about the version, for this reason. It is neither kept nor broken.
+    Invalid(String),
+}
+
+const INVALID: &str = "invalid: ";
+
+impl Verdict {
+    /// Why the run says nothing; `None` if it does.
+    pub fn invalid(&self) -> Option<&str> {
+        match self {
+            Verdict::Invalid(reason) => Some(reason),
+            Verdict::AsPromised | Verdict::NotAsPromised | Verdict::Measured => None,
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Verdict::AsPromised => f.write_str("as promised"),
+            Verdict::NotAsPromised => f.write_str("not as promised"),
+            Verdict::Measured => f.write_str("measured"),
+            Verdict::Invalid(reason) => write!(f, "{INVALID}{reason}"),
+        }
+    }
+}
+
+impl FromStr for Verdict {
+    type Err = Infallible;
+
+    /// A word that no program of ours has written is no verdict, so the run is invalid.
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text {
+            "as promised" => Verdict::AsPromised,
+            "not as promised" => Verdict::NotAsPromised,
+            "measured" => Verdict::Measured,
+            other => Verdict::Invalid(other.strip_prefix(INVALID).unwrap_or(other).into()),
+        })
+    }
+}
+
+impl From<Verdict> for String {
+    fn from(verdict: Verdict) -> String {
+        verdict.to_string()
+    }
+}
+
+impl From<String> for Verdict {
+    fn from(text: String) -> Verdict {
+        let Ok(verdict) = text.parse();
+        verdict
+    }
+}
+
+/// The one place where a run is held to its promise.
+pub(crate) fn judge(promised: Promise, run: &Evidence, invalid: Option<String>) -> Verdict {
+    match (invalid, promised) {
+        (Some(reason), _) => Verdict::Invalid(reason),
+        (None, Promise::MayBreak) => Verdict::Measured,
+        (None, promised) if promised.kept(run) => Verdict::AsPromised,
+        (None, _) => Verdict::NotAsPromised,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_reads_as_it_was_written() {
+        let invalid = Verdict::Invalid("the generator was the bottleneck".into());
+        for verdict in [Verdict::AsPromised, Verdict::NotAsPromised, Verdict::Measured, invalid] {
+            assert_eq!(Verdict::from(String::from(verdict.clone())), verdict);
+        }
+        assert_eq!(Verdict::from("fine".to_owned()).invalid(), Some("fine"), "an unknown word is no praise");
+    }
+}

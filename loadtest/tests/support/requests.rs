@@ -1,0 +1,145 @@
+//! What buyers and operators ask an instance of chapter 6, and what it answers.
+
+use std::net::SocketAddr;
+
+use super::{SALE, assert_problem, eventually, json, link};
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, body::Bytes, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use loadtest::{
+    buyer::{
+        click,
+        client::{Connection, Reply},
+    },
+    lab::shop_process::ShopProcess,
+};
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+/// A reservation, as a message has it.
+pub fn reservation(order_id: i64, buyer_id: i64, path: i64, request: i64) -> Value {
+    serde_json::json!({ "order_id": order_id, "buyer_id": buyer_id, "path": path, "request": request, "reserved_at": 1 })
+}
+
+/// Logs in as `buyer` and asks for a unit of [`SALE`]; returns the answer, `202` if all is well.
+pub async fn click(connection: &mut Connection, buyer: i64) -> Reply {
+    let mut next = click::open_sale(connection, SALE).await.unwrap();
+    while !next.uri.path().ends_with("/path") {
+        match click::ask(connection, &next, buyer).await {
+            click::Next::Follow(link) => next = link,
+            click::Next::Told(answer) => panic!("no way to an address: {answer:?}"),
+        }
+    }
+    let given = connection.send(&next, Some(buyer), None).await.unwrap();
+    match json(&given)["buy"]["href"].as_str() {
+        Some(href) => connection.send(&link("POST", href), Some(buyer), None).await.unwrap(),
+        None => given,
+    }
+}
+
+/// The order's id in a `202`.
+#[track_caller]
+pub fn queued(reply: &Reply) -> i64 {
+    let body = json(reply);
+    assert_eq!((reply.status.as_u16(), body["status"].as_str()), (202, Some("queued")), "{body}");
+    body["order_id"].as_i64().expect("an order's id")
+}
+
+/// The order as its buyer sees it.
+pub async fn order(connection: &mut Connection, buyer: i64, order_id: i64) -> Value {
+    json(&connection.send(&link("GET", &format!("/orders/{order_id}")), Some(buyer), None).await.unwrap())
+}
+
+/// Waits until the order has this status.
+pub async fn becomes(connection: &mut Connection, buyer: i64, order_id: i64, status: &str) {
+    let is = async || order(connection, buyer, order_id).await["status"] == status;
+    eventually(&format!("order {order_id} is {status}"), is).await;
+}
+
+/// Sends what no link leads to, with these headers, on a connection of its own.
+pub async fn request(shop: SocketAddr, line: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+    let (method, path) = line.split_once(' ').expect("a method and a path");
+    let mut request = Request::builder().method(method).uri(path).header("host", shop.to_string());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let stream = TokioIo::new(TcpStream::connect(shop).await.unwrap());
+    let (mut sender, driver) = http1::handshake(stream).await.unwrap();
+    tokio::spawn(driver);
+    let reply = sender.send_request(request.body(Full::<Bytes>::from(body.to_owned())).unwrap()).await.unwrap();
+    let (head, body) = reply.into_parts();
+    Reply { status: head.status, headers: head.headers, body: body.collect().await.unwrap().to_bytes() }
+}
+
+/// Logs in as `buyer` at any instance; returns the `cookie` that says so at all of them.
+pub async fn log_in(shop: SocketAddr, buyer: i64) -> String {
+    let mut connection = Connection::open(shop).await.unwrap();
+    let name = format!(r#"{{"name": "{buyer}"}}"#);
+    let login = connection.send(&link("POST", "/session"), Some(buyer), Some(name)).await.unwrap();
+    let cookie = login.headers.get("set-cookie").expect("a session").to_str().unwrap();
+    cookie.split(';').next().unwrap().to_owned()
+}
+
+/// Tries at one instance until the buyer has a unit; returns the order's id. All tries are the same request: one whose answer did
+/// not come in time may have reserved a unit, and the next one finds it.
+pub async fn sells(shop: SocketAddr, buyer: i64) -> i64 {
+    let (cookie, mut order_id) = (log_in(shop, buyer).await, 0);
+    eventually("it sells", async || {
+        let reply = purchase(shop, SALE, &cookie, Some("until it sells")).await;
+        order_id = if reply.status == 202 { queued(&reply) } else { 0 };
+        order_id > 0
+    })
+    .await;
+    order_id
+}
+
+/// Asks for an address and then for a unit of a sale, with an `Idempotency-Key` or without; `cookie` says who. Returns the
+/// first refusal.
+pub async fn purchase(shop: SocketAddr, sale: i64, cookie: &str, key: Option<&str>) -> Reply {
+    match address(shop, sale, cookie).await {
+        Ok(address) => buy_at(shop, &address, cookie, key).await,
+        Err(refusal) => refusal,
+    }
+}
+
+/// An address to buy at, or the refusal.
+pub async fn address(shop: SocketAddr, sale: i64, cookie: &str) -> Result<String, Reply> {
+    let reply = request(shop, &format!("POST /sales/{sale}/path"), &[("cookie", cookie)], "").await;
+    match json(&reply)["buy"]["href"].as_str() {
+        Some(href) => Ok(href.to_owned()),
+        None => Err(reply),
+    }
+}
+
+/// Asks for a unit at that address.
+pub async fn buy_at(shop: SocketAddr, address: &str, cookie: &str, key: Option<&str>) -> Reply {
+    let key = key.map(|key| ("idempotency-key", key));
+    let headers: Vec<_> = [("cookie", cookie)].into_iter().chain(key).collect();
+    request(shop, &format!("POST {address}"), &headers, "").await
+}
+
+/// An address to buy at.
+pub async fn path(shop: &ShopProcess, cookie: &str) -> String {
+    address(shop.address, SALE, cookie).await.unwrap()
+}
+
+/// Asserts that it is no address to buy at, and that nobody is told why.
+#[track_caller]
+pub fn assert_wrong_path(reply: &Reply) {
+    assert_problem(reply, 404, "wrong-path");
+    let words = r#"{"detail":"this is no address to buy at; ask for a new one","status":404,"title":"wrong path","type":"wrong-path"}"#;
+    assert_eq!((&*reply.body, reply.headers["cache-control"].as_bytes()), (words.as_bytes(), &b"no-store"[..]));
+}
+
+/// A counter in an instance's metrics; 0 as long as nothing was counted.
+pub async fn counter(shop: SocketAddr, name: &str) -> i64 {
+    let metrics = request(shop, "GET /metrics", &[], "").await;
+    let text = String::from_utf8_lossy(&metrics.body).into_owned();
+    text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0)
+}
+
+/// `/readyz` in one line.
+pub async fn readyz(shop: SocketAddr) -> String {
+    let reply = request(shop, "GET /readyz", &[], "").await;
+    format!("{} {}", reply.status.as_u16(), String::from_utf8_lossy(&reply.body))
+}
