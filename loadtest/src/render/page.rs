@@ -24,7 +24,7 @@ fn page<F>(file: &File<F>, title: &str, body: &Markup, about: &str) -> String {
                 meta name="color-scheme" content="light dark";
                 title { "Oversold: " (title.to_lowercase()) }
                 link rel="icon" href="data:,";
-                style { (PreEscaped(svg::STYLE)) (PreEscaped(include_str!("page.css"))) }
+                style { (PreEscaped(svg::STYLE)) (PreEscaped(include_str!("page/page.css"))) }
             }
             body { main {
                 h1 { (title) }

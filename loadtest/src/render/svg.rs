@@ -16,7 +16,7 @@ use maud::{Markup, PreEscaped, Render, html};
 use crate::record::Record;
 
 /// All colours, light and dark, and what the pictures do with them.
-pub(super) const STYLE: &str = concat!(include_str!("palette.css"), include_str!("svg.css"));
+pub(super) const STYLE: &str = concat!(include_str!("svg/palette.css"), include_str!("svg/svg.css"));
 
 /// A picture. In the report it has the page's style.
 pub struct Picture {
