@@ -2,43 +2,12 @@
 //!
 //! Read `shop` for what each does, and `Mutant::has_to_be_noticed` for the table of what has to notice it.
 
+pub(crate) mod name;
 pub mod play;
 pub mod shop;
 
-use std::fmt;
-
-use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
-
+pub use self::name::Mutant;
 use crate::scenario::Scenario::{self, EarlyBird, Office, Restart, Scalper, Stampede, TwoInstances};
-
-/// A way to be wrong. All but the slow one are wrong where the unit is sold; their gates are right.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mutant {
-    /// Not wrong at all: the control
-    Right,
-    /// Says that all is sold out
-    AlwaysSoldOut,
-    /// Answers 503
-    Overloaded,
-    /// Answers 200 with something that nobody understands
-    Garbage,
-    /// Sells to the first buyer, and is sold out for all others
-    FirstBuyerOnly,
-    /// Writes two orders down for each buyer
-    SellsTwice,
-    /// Says yes and stores nothing
-    StoresNothing,
-    /// Stores the order and says no
-    TellsNo,
-    /// Is right, after forty seconds
-    Slow,
-    /// Loses every hundredth order
-    LosesHundredth,
-    /// Writes the order down for another buyer
-    OtherBuyer,
-}
 
 impl Mutant {
     /// Whether this scenario has to notice. The slow shop sells all it has, so what is only about the stock finds nothing; and
@@ -60,16 +29,10 @@ impl Mutant {
     }
 }
 
-impl fmt::Display for Mutant {
-    /// As the command line takes it.
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let value = self.to_possible_value();
-        f.pad(value.as_ref().map_or("", |value| value.get_name()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum;
+
     use super::*;
     use crate::scenario::SCENARIOS;
 

@@ -23,7 +23,7 @@ use super::{
     faketime,
     servers::port::{ATTEMPTS, Port},
 };
-use crate::{mutant::Mutant, version::Version};
+use crate::{mutant::name::Mutant, version::Version};
 
 /// What a shop may know of the environment.
 const PASSED_ON: [&str; 6] = ["PATH", "HOME", "TMPDIR", "LANG", "RUST_LOG", "RUST_BACKTRACE"];

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::name::Scenario;
 use crate::{
-    mutant::Mutant,
+    mutant::name::Mutant,
     render::text::thousands,
     version::{Variant, Version, title},
 };
