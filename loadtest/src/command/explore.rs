@@ -76,7 +76,7 @@ pub(crate) fn with_a_wire(database: Database) -> anyhow::Result<Database> {
     let has_none = database.backend()? == Some(Backend::Sqlite);
     ensure!(
         !has_none,
-        "SQLite has no wire to hold: orders of events are played on PostgreSQL, `make services` installs it"
+        "SQLite has no wire to hold: interleavings are explored on PostgreSQL, `make services` installs it"
     );
     Ok(Database { database: database.database.or(Some("postgres".into())) })
 }

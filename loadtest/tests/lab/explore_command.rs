@@ -71,7 +71,7 @@ fn the_command_prints_a_table_and_a_picture_and_writes_its_figures() {
     let output = run(folder.path(), "explore v1 v2 --json explored.json --html explored.html");
     let says = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert!(says.contains("12 of 16 orders of events oversell") && says.contains("0 of 8 orders of events"), "{says}");
+    assert!(says.contains("12 of 16 interleavings oversell") && says.contains("0 of 8 interleavings"), "{says}");
     assert_eq!(says.matches("LOST UPDATE").count(), 1, "one picture: {says}");
     let text = fs::read(folder.path().join("explored.json")).unwrap();
     let record: Value = serde_json::from_slice(&text).unwrap();
