@@ -1,6 +1,6 @@
-//! A shop that is right, and ten that are wrong in one way each: do our checks notice?
+//! Mutation tests for our checks: a correct shop and ten with one seeded bug each. Do the checks notice every bug?
 //!
-//! Read `shop` for what each does, and `Mutant::has_to_be_noticed` for the table of what has to notice it.
+//! `shop` has the bugs, and `Mutant::has_to_be_noticed` says which scenario must notice which.
 
 pub mod play;
 pub mod shop;
@@ -12,37 +12,37 @@ use serde::{Deserialize, Serialize};
 
 use crate::scenario::Scenario::{self, EarlyBird, Office, Restart, Scalper, Stampede, TwoInstances};
 
-/// A way to be wrong. All but the slow one are wrong where the unit is sold; their gates are right.
+/// A seeded bug. Except for the slow shop, the bug is in the purchase; the gates are correct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mutant {
-    /// Not wrong at all: the control
+    /// No bug: the control
     Right,
-    /// Says that all is sold out
+    /// Always answers sold-out
     AlwaysSoldOut,
-    /// Answers 503
+    /// Always answers 503
     Overloaded,
-    /// Answers 200 with something that nobody understands
+    /// Answers 200 with a body that is not in the contract
     Garbage,
-    /// Sells to the first buyer, and is sold out for all others
+    /// Sells one unit to the first buyer, then answers sold-out
     FirstBuyerOnly,
-    /// Writes two orders down for each buyer
+    /// Inserts two orders for each buyer
     SellsTwice,
-    /// Says yes and stores nothing
+    /// Answers yes and stores nothing
     StoresNothing,
-    /// Stores the order and says no
+    /// Stores the order and answers no
     TellsNo,
-    /// Is right, after forty seconds
+    /// Is correct, but takes forty seconds
     Slow,
     /// Loses every hundredth order
     LosesHundredth,
-    /// Writes the order down for another buyer
+    /// Stores the order for another buyer
     OtherBuyer,
 }
 
 impl Mutant {
-    /// Whether this scenario has to notice. The slow shop sells all it has, so what is only about the stock finds nothing; and
-    /// where fewer than a hundred orders are made, none of them is the hundredth.
+    /// Whether this scenario has to notice the bug. The slow shop sells its whole stock, so scenarios that only check the stock
+    /// find nothing. Scenarios with fewer than a hundred orders have no hundredth one.
     pub fn has_to_be_noticed(self, scenario: Scenario) -> bool {
         match self {
             Mutant::Right => false,
@@ -61,7 +61,7 @@ impl Mutant {
 }
 
 impl fmt::Display for Mutant {
-    /// As the command line takes it.
+    /// The name on the command line.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let value = self.to_possible_value();
         f.pad(value.as_ref().map_or("", |value| value.get_name()))
@@ -74,7 +74,7 @@ mod tests {
     use crate::scenario::SCENARIOS;
 
     #[test]
-    fn each_column_notices_two_and_each_mutant_is_noticed() {
+    fn each_scenario_notices_two_mutants_and_each_mutant_is_noticed() {
         let mutants = Mutant::value_variants();
         for scenario in SCENARIOS {
             let noticed = mutants.iter().filter(|mutant| mutant.has_to_be_noticed(scenario)).count();
