@@ -19,7 +19,7 @@ fn run(folder: &Path, args: &str) -> Output {
 }
 
 #[test]
-fn what_cannot_be_played_is_refused_in_a_line() {
+fn impossible_explorations_are_refused_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let said = |args: &str| run(folder.path(), args);
     assert_refused(&said("explore v4"), "v6 decides in Redis");
@@ -44,7 +44,7 @@ fn what_cannot_be_played_is_refused_in_a_line() {
     assert_refused(&said("replay v1 binary.txt"), "cannot read binary.txt");
 }
 
-/// PostgreSQL is hidden in a mount of this test's own; where the system allows none, nothing can be hidden and nothing is said.
+/// PostgreSQL is hidden in this test's own mount namespace. Where the system does not allow that, the test does nothing.
 #[test]
 #[ignore = "hides PostgreSQL: make test"]
 fn a_missing_postgres_is_named_with_what_installs_it() {
