@@ -1,5 +1,6 @@
-//! What each door of chapter 6 lets through in a second: nginx from its cache, an instance that looks at a sale, one that refuses
-//! because all is sold, and Redis that decides. By turns; what counts is how they compare on one machine.
+//! How many requests per second each layer of chapter 6 answers: nginx from its cache, an instance that shows a sale, an instance
+//! that refuses because the sale is sold out, and Redis. The layers are measured in turns; only their ratios on one machine
+//! matter.
 //!
 //! ```text
 //! cargo bench -p loadtest --bench edge     # needs wrk (Debian's package of that name)
@@ -30,9 +31,9 @@ use v1_naive::shop::sales::{Sale, now_ms};
 
 const ROUNDS: usize = 5;
 const CONNECTIONS: usize = 256;
-/// One that has units, and one that is sold out.
+/// The ids of a sale with units, and of one that is sold out.
 const SALES: [i64; 2] = [1001, 1002];
-/// Attempts that Redis decides on, each of another buyer.
+/// Purchases that Redis decides, each of another buyer.
 const ATTEMPTS: i64 = 100_000;
 
 #[tokio::main]
@@ -91,7 +92,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `wrk` for three seconds, each request from another address, as of a crowd.
+/// Runs `wrk` for three seconds, each request with another client IP, as from a crowd.
 fn crowd(door: SocketAddr, method: &str, path: &str, cookie: &str) -> anyhow::Result<f64> {
     let script = format!(
         "local n = 0\nfunction request()\n  n = n + 1\n  local from = string.format('10.%d.%d.%d', n / 65536 % 256, n / 256 % 256, n % 256)\n  \
@@ -100,7 +101,8 @@ fn crowd(door: SocketAddr, method: &str, path: &str, cookie: &str) -> anyhow::Re
     wrk::wrk(1, CONNECTIONS, &script, &format!("http://{door}"))
 }
 
-/// The script itself on a sale of its own, `per_call` attempts in a call and sixteen calls on their way; attempts a second.
+/// Runs the script itself on its own sale: `per_call` purchases in each call, and sixteen calls in flight. Returns purchases per
+/// second.
 async fn reserve(stores: &Stores, per_call: i64) -> anyhow::Result<f64> {
     let script = redis::Script::new(include_str!("../../v6-production/src/reserve.lua"));
     let mut redis = stores.connect().await?;

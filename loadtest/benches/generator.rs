@@ -1,4 +1,4 @@
-//! Is the generator fast enough to measure anything? Against a handler that does nothing, interleaved with `wrk`.
+//! Is the load generator fast enough? Compares it with `wrk` in turns, against a handler that does nothing.
 //!
 //! ```text
 //! cargo bench -p loadtest --bench generator     # needs wrk (Debian's package of that name)
@@ -27,7 +27,7 @@ use v1_naive::shop::{self, Placed};
 const ROUNDS: u64 = 5;
 const CONNECTIONS: usize = 1000;
 const BUYERS: usize = 300_000;
-/// The same request as our buyers send.
+/// The same request that our buyers send.
 const SCRIPT: &str = "wrk.method = 'POST'\nwrk.headers['x-buyer-id'] = '7'\n";
 
 #[tokio::main]
@@ -35,7 +35,7 @@ async fn main() -> anyhow::Result<()> {
     if std::env::args().any(|arg| arg == "serve") {
         return no_op_shop().await;
     }
-    // In a process of its own, as the shop under test is.
+    // In its own process, like the shop under test.
     let mut server = Command::new(std::env::current_exe()?).arg("serve").stdout(Stdio::piped()).spawn()?;
     let mut line = String::new();
     BufReader::new(server.stdout.take().context("no output")?).read_line(&mut line)?;

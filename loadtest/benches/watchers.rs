@@ -1,5 +1,5 @@
-//! How soon do those who wait hear of their order? Five thousand buyers, each with a WebSocket through nginx, and a worker that
-//! comes when all of them wait; from the commit in SQL to the message.
+//! How long do waiting buyers take to learn of their order? Five thousand buyers each have a WebSocket through nginx, and the
+//! worker starts when all of them wait. Measures from the commit in SQL to the message.
 //!
 //! ```text
 //! cargo bench -p loadtest --bench watchers -- FILE     # writes the figures there, too
@@ -36,7 +36,7 @@ use v1_naive::shop::sales::{Sale, now_ms};
 const BUYERS: i64 = 5000;
 const ROUNDS: usize = 5;
 const SALE: i64 = 1001;
-/// How many log in and connect at the same time.
+/// Buyers who log in and connect at the same time.
 const AT_ONCE: i64 = 50;
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -53,7 +53,7 @@ async fn main() -> anyhow::Result<()> {
     }
     lab.close().await;
     let worst = |of: fn(&Latency) -> f64| rounds.iter().map(of).fold(0.0, f64::max);
-    ensure!(worst(|latency| latency.max) < 2000.0, "somebody waited for more than 2 s");
+    ensure!(worst(|latency| latency.max) < 2000.0, "a buyer waited for more than 2 s");
     let figures = json!({
         "schema": 1,
         "machine": Machine::this(),
@@ -114,7 +114,7 @@ async fn round(lab: &Lab) -> anyhow::Result<Latency> {
     for _ in 0..BUYERS {
         if waiting.recv().await.is_none() {
             watching.join_all().await.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
-            bail!("somebody does not wait any more");
+            bail!("a buyer has stopped waiting");
         }
     }
     let worker = start("worker", 1).await?;
@@ -126,7 +126,7 @@ async fn round(lab: &Lab) -> anyhow::Result<Latency> {
     let rows: Vec<(i64, i64)> = sqlx::query_as("select id, confirmed_at from orders").fetch_all(&pool).await?;
     ensure!(rows.len() as i64 == BUYERS && heard.len() as i64 == BUYERS, "{} orders, {} told", rows.len(), heard.len());
     let took = rows.iter().map(|(id, at)| Duration::from_millis((heard[id] - at).max(0) as u64));
-    let latency = Latency::of_samples(took).context("nobody was told")?;
+    let latency = Latency::of_samples(took).context("no buyer was told")?;
     pool.close().await;
     worker.stop().await;
     nginx.stop().await;
@@ -138,7 +138,7 @@ async fn round(lab: &Lab) -> anyhow::Result<Latency> {
     Ok(latency)
 }
 
-/// Waits until the order is confirmed; which order, and when that was heard.
+/// Waits until the order is confirmed. Returns its id, and when the message arrived.
 async fn watch(door: SocketAddr, buyer: i64, order_id: i64, ready: mpsc::Sender<()>) -> anyhow::Result<(i64, i64)> {
     let mut request = format!("ws://{door}/orders/{order_id}/watch").into_client_request()?;
     request.headers_mut().insert("cookie", sessions::of(buyer).context("no session")?);

@@ -1,8 +1,9 @@
-//! One buyer, and many: from the connection to a crowd.
+//! Simulated buyers, from one connection to a crowd.
 //!
-//! `client` is a connection, `sessions` what browsers keep, and `click` one buyer from the click to the answer. Many of them are a
-//! `crowd`, whose buyers go on to the `waiting_room` and whose `progress` is shown; or an `open_loop`, in which `arrivals` counts who came
-//! in time. `payers` pay for what they have got.
+//! Read `client` first: one HTTP connection. `sessions` keeps the buyers' cookies. `click` takes one buyer from the click to the
+//! answer. `crowd` is the closed loop: all buyers start at once, then wait in the `waiting_room`, and `progress` counts them.
+//! `open_loop` sends buyers at a fixed rate, and `arrivals` counts how many came on time. `payers` pay for, cancel or abandon
+//! confirmed orders.
 
 pub mod arrivals;
 pub mod click;

@@ -1,8 +1,8 @@
-//! What may break under chapter 6 in the middle of a sale, and what the sale is worth afterwards.
+//! Fault injection for chapter 6: one fault in the middle of a sale, and an audit afterwards.
 //!
-//! To follow one fault, read `round` and from there `strike` (what is done, is it in place, what undoes it), `probe` (who
-//! asks meanwhile) and `record::faults` (what came of it). `network` is a network that can fail, `links` are those between one instance and
-//! its servers. A new fault is a member of `Fault`; the compiler names the rest.
+//! To follow one fault, read `round` first. Then `strike` (inject, check, repair), `probe` (the buyers during the fault) and
+//! `record::faults` (the results). `network` is a proxy that can fail, and `links` are the proxies between one instance and its
+//! servers. A new fault is a new member of `Fault`; the compiler names all other places.
 
 mod links;
 pub mod network;
@@ -21,7 +21,7 @@ use crate::{lab::faketime, scenario::plan::Plan};
 
 pub use round::round;
 
-/// What is done to a server or to an instance while the crowd buys. All come back at their address.
+/// A fault that is injected into a server or an instance while the crowd buys. Servers and instances return at the same address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
@@ -31,7 +31,7 @@ pub enum Fault {
     RedisFlushed,
     /// Redis is killed, its data is removed, and it is started again
     RedisEmptied,
-    /// Redis is killed, the last third of what it has logged in this sale is cut off, and it is started again
+    /// Redis is killed, the last third of its log of this sale is cut off, and it is started again
     RedisCut,
     /// RabbitMQ is killed (kill -9) and started again with its data
     #[value(name = "rabbitmq-killed")]
@@ -41,59 +41,60 @@ pub enum Fault {
     PostgresKilled,
     /// One instance of the shop is killed (kill -9) and started again
     InstanceKilled,
-    /// One instance of the shop is told to stop (SIGTERM) and started again
+    /// One instance of the shop is stopped (SIGTERM) and started again
     InstanceStopped,
-    /// The host of the instance that leads is lost: its connections are silent, it is killed; and Redis is emptied, which takes
-    /// a leader to mend. It is back after the next confirmed order
+    /// The leader's host is lost: its connections go silent and it is killed. Redis is emptied too, which only a leader can
+    /// repair. The instance returns after the next confirmed order
     LeaderLost,
-    /// The host of another instance is lost when it is about to commit orders, so that it holds the sale's row. It is back after
-    /// the next confirmed order
+    /// The host of another instance is lost just before it commits orders, so that its session still locks the sale's row. The
+    /// instance returns after the next confirmed order
     WorkerLost,
-    /// The instance that leads is frozen (SIGSTOP), and Redis is emptied. It wakes after the next confirmed order
+    /// The leader is frozen (SIGSTOP), and Redis is emptied. It wakes after the next confirmed order
     LeaderStopped,
-    /// Another instance is frozen (SIGSTOP) when it is about to commit orders. It wakes after the next confirmed order
+    /// Another instance is frozen (SIGSTOP) just before it commits orders. It wakes after the next confirmed order
     WorkerStopped,
-    /// All open connections to PostgreSQL are silent for ever; new ones work
+    /// All open connections to PostgreSQL go silent for good; new ones work
     PostgresSilent,
-    /// PostgreSQL takes no writes for five seconds
+    /// PostgreSQL refuses writes for five seconds
     PostgresReadonly,
-    /// All open connections to Redis are silent for ever; new ones work
+    /// All open connections to Redis go silent for good; new ones work
     RedisSilent,
-    /// Redis is made a replica of a server that is not there, and a primary again after five seconds
+    /// Redis becomes a replica of a server that does not exist, and a primary again after five seconds
     RedisDemoted,
-    /// Redis is made a replica of one that lacks its last reservations, takes over that one's data, and is made a primary again
+    /// Redis becomes a replica of one that lacks its last reservations, copies that one's data, and becomes a primary again
     RedisFailback,
-    /// All open connections to RabbitMQ are silent for ever; new ones work
+    /// All open connections to RabbitMQ go silent for good; new ones work
     #[value(name = "rabbitmq-silent")]
     #[serde(rename = "rabbitmq-silent")]
     RabbitMqSilent,
-    /// RabbitMQ takes no messages for five seconds, as when its memory is full
+    /// RabbitMQ blocks publishers for five seconds, as it does when its memory is full
     #[value(name = "rabbitmq-blocked")]
     #[serde(rename = "rabbitmq-blocked")]
     RabbitMqBlocked,
-    /// Entries of the outbox are acknowledged and not deleted, so that no relay reads them again
+    /// Outbox entries are acknowledged but not deleted, so that no relay reads them again
     OutboxTorn,
-    /// One instance is killed and started again on a machine whose clock is ten minutes ahead
+    /// One instance is killed and started again with a clock that is ten minutes ahead
     ClockSkewed,
-    /// RabbitMQ and Redis are killed; Redis is started again at once, RabbitMQ five seconds later
+    /// RabbitMQ and Redis are killed. Redis is started again at once, RabbitMQ five seconds later
     #[value(name = "redis-and-rabbitmq-killed")]
     #[serde(rename = "redis-and-rabbitmq-killed")]
     RedisRabbitKilled,
-    /// RabbitMQ and PostgreSQL are killed, and started again one after the other: first PostgreSQL
+    /// RabbitMQ and PostgreSQL are killed, and started again one after the other, PostgreSQL first
     #[value(name = "postgres-and-rabbitmq-killed")]
     #[serde(rename = "postgres-and-rabbitmq-killed")]
     PostgresRabbitKilled,
-    /// An instance is killed (kill -9) in the middle of a payment, and started again: before or after the card is authorised or
-    /// charged, in turn
+    /// An instance is killed (kill -9) in the middle of a payment and started again. The rounds take turns: before or after the
+    /// card is authorised or charged
     PaymentKilled,
-    /// The payment provider answers nothing for five seconds
+    /// The payment provider does not answer for five seconds
     ProviderSilent,
-    /// The bank decides later whether a card is good, and the payment provider says so late
+    /// The bank decides later whether it accepts a card, and the payment provider reports that late
     ProviderLate,
 }
 
 impl Fault {
-    /// Whether reservations can be lost that no other server knows of, so that `queued` may end in `failed`. A killed Redis loses none:
+    /// Whether reservations can be lost that no other server has, so that a `queued` order may fail. A killed Redis loses none,
+    /// because the operating system still has what it wrote.
     /// the operating system still has what it has written.
     pub fn loses_reservations(self) -> bool {
         use Fault::*;
@@ -106,12 +107,12 @@ impl Fault {
         }
     }
 
-    /// Whether its sale has buyers who pay, cancel, and let their orders expire.
+    /// Whether its buyers pay, cancel or let their orders expire.
     fn is_about_money(self) -> bool {
         matches!(self, Fault::PaymentKilled | Fault::ProviderSilent | Fault::ProviderLate)
     }
 
-    /// Whether each instance needs a network of its own to each server, to be silent or to hold a request.
+    /// Whether each instance needs its own proxies to the servers, to silence connections or to hold a request.
     fn needs_links(self) -> bool {
         use Fault::*;
         match self {
@@ -125,10 +126,10 @@ impl Fault {
         }
     }
 
-    /// Whether it can strike a sale of this plan on this machine.
+    /// Whether the fault can be injected with this plan on this machine.
     ///
     /// # Errors
-    /// It cannot; with what to do.
+    /// The plan has too few instances, or `faketime` is missing. The message says what to do.
     pub fn check(self, plan: &Plan) -> anyhow::Result<()> {
         let takes_one_away = [Fault::LeaderLost, Fault::WorkerLost, Fault::LeaderStopped, Fault::WorkerStopped];
         let enough = plan.instances > 1 || !takes_one_away.contains(&self);
@@ -140,7 +141,7 @@ impl Fault {
 }
 
 impl fmt::Display for Fault {
-    /// As the command line takes it.
+    /// The name on the command line.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let value = self.to_possible_value();
         f.pad(value.as_ref().map_or("", |value| value.get_name()))
@@ -152,14 +153,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_and_the_command_line_name_a_fault_alike() {
+    fn a_fault_has_one_name_in_files_and_on_the_command_line() {
         for fault in Fault::value_variants() {
             assert_eq!(serde_json::to_value(fault).unwrap(), fault.to_string());
         }
     }
 
     #[test]
-    fn who_takes_an_instance_away_needs_another() {
+    fn a_fault_of_an_instance_needs_another_instance() {
         let plan = |instances| Plan { instances, ..Plan::stampede(crate::version::Version::V6, None) };
         let why = Fault::WorkerStopped.check(&plan(1)).unwrap_err().to_string();
         assert!(why.starts_with("worker-stopped takes one instance away") && why.ends_with("--instances 2 or more"));

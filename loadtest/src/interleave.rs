@@ -1,11 +1,12 @@
-//! Every order of events of two or three buyers, on the real database and the unchanged versions.
+//! Explores all interleavings of two or three buyers, on the real database and the unchanged versions.
 //!
-//! A stampede shows *that* a version oversells, by chance; this shows *how*, every time. Each buyer has an instance of its own
-//! with one connection, and that connection leads through a wire of ours, which keeps each statement back until it is
-//! let go.
+//! A stampede shows by chance *that* a version oversells. An interleaving shows *how*, every time. Each buyer has its own
+//! instance with one database connection. A proxy of ours, the *wire*, sits on that connection and holds each statement until it
+//! is released.
 //!
-//! To follow one order, read `play` and from there `scheduler` (what it is played on), `proxy` (the held wire), `settle` (when
-//! do all stand still?) and `step` (what is written down). `search` plays all of them, `replay` one that somebody wrote.
+//! To follow one interleaving, read `play` first. Then `scheduler` (the database and the instances), `proxy` (the wire), `settle`
+//! (when has every buyer stopped?) and `step` (what is recorded). `search` plays all interleavings, `replay` one that a person
+//! wrote.
 
 pub mod explain;
 pub mod play;

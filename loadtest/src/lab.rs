@@ -1,7 +1,8 @@
-//! The room the runs happen in: the database server, a fresh database for each run, a folder for what is written.
+//! What the runs need around them: servers, a fresh database for each run, and a folder for logs.
 //!
-//! `servers` are private ones. `database` and `stores` are what a run has on them, `shop_process` is a shop, and `deployment` all of
-//! that for one run. `observe` looks at it from outside. `machine`, `open_files` and `faketime` are about the machine itself.
+//! `servers` are the private ones. `database` and `stores` are a run's own data on them, `shop_process` is one shop, and
+//! `deployment` is all of that for one run. `observe` measures from outside the shop. `machine`, `open_files` and `faketime` deal
+//! with the host.
 
 mod backend;
 pub mod database;
@@ -36,18 +37,18 @@ use crate::version::Version;
 
 const POSTGRES: servers::Server = servers::Server::Postgres;
 
-/// What a program of ours needs to run shops.
+/// The servers and the folder in which shops are run.
 pub struct Lab {
-    /// The program that can be started as `serve` and as `keeper`.
+    /// The `loadtest` program, which runs again as `serve` and as `keeper`.
     pub loadtest: PathBuf,
-    /// A folder for logs and SQLite files, removed with the lab.
+    /// A folder for logs and SQLite files. It is removed with the lab.
     pub folder: TempDir,
-    /// Whether others work in this process, so that its processor time is not the generator's: as in tests.
+    /// Whether other work runs in this process, as in tests. Then its processor time is not the load generator's alone.
     pub(crate) shares_process: bool,
     server: Option<Server>,
-    /// Started when the first version needs them.
+    /// Redis, RabbitMQ and the payment provider. They start when the first version needs them.
     stores: OnceCell<StoreServers>,
-    /// Names of the databases made here.
+    /// The names of the databases that this lab has created.
     made: Mutex<Vec<String>>,
 }
 
@@ -56,9 +57,9 @@ struct StoreServers {
     redis: Url,
     amqp: Url,
     provider: Url,
-    /// Whether Redis and RabbitMQ are somebody's.
+    /// Whether Redis and RabbitMQ come from `REDIS_URL` and `AMQP_URL`.
     others: bool,
-    /// Those that are ours.
+    /// The private servers among them.
     _private: Option<Services>,
 }
 
@@ -73,15 +74,15 @@ impl StoreServers {
 struct Server {
     url: Url,
     admin: AnyPool,
-    /// Ours, or somebody's.
+    /// The private server; `None` if its URL was given.
     private: Option<Services>,
 }
 
 impl Lab {
-    /// Opens a lab; starts the server if `backend` wants one.
+    /// Opens a lab. Starts a private PostgreSQL for [`Backend::Postgres`].
     ///
     /// # Errors
-    /// The server is not installed, does not start, or does not answer.
+    /// PostgreSQL is not installed, does not start, or does not answer.
     pub async fn open(loadtest: PathBuf, backend: &Backend) -> anyhow::Result<Lab> {
         sqlx::any::install_default_drivers();
         let folder = tempfile::Builder::new().prefix("oversold-run-").tempdir()?;
@@ -97,15 +98,15 @@ impl Lab {
             }
         };
         let admin = connect(&url).await?;
-        // Counts statements; a server of somebody's may not have it, and then they are not counted.
+        // Counts statements. A server that was given may lack the extension; then statements are not counted.
         let _ = sqlx::query("create extension if not exists pg_stat_statements").execute(&admin).await;
         Ok(Lab::with(loadtest, folder, Some(Server { url, admin, private })))
     }
 
-    /// Opens a lab on these servers, all three of them. They are the caller's, to be killed while something runs in the lab.
+    /// Opens a lab on all of these servers. They stay the caller's, who may kill them during a run.
     ///
     /// # Errors
-    /// One of them was not started, or PostgreSQL does not answer.
+    /// One of the servers was not started, or PostgreSQL does not answer.
     pub async fn on(loadtest: PathBuf, services: &Services) -> anyhow::Result<Lab> {
         let url = |server: servers::Server| {
             services.url(server).cloned().with_context(|| format!("{server} is not one of these servers"))
@@ -116,7 +117,7 @@ impl Lab {
         Ok(Lab { stores: OnceCell::new_with(Some(stores)), ..lab })
     }
 
-    /// The same lab in a process in which others work, too.
+    /// The same lab, for a process that does other work at the same time.
     pub fn in_shared_process(self) -> Lab {
         Lab { shares_process: true, ..self }
     }
@@ -125,7 +126,7 @@ impl Lab {
         Lab { loadtest, folder, shares_process: false, server, stores: OnceCell::new(), made: Mutex::default() }
     }
 
-    /// Opens a lab on PostgreSQL if it is installed, else on SQLite.
+    /// Opens a lab on PostgreSQL if it is installed, otherwise on SQLite.
     ///
     /// # Errors
     /// As [`Lab::open`].
@@ -134,12 +135,12 @@ impl Lab {
         Lab::open(loadtest, &backend).await
     }
 
-    /// Whether its databases are PostgreSQL's.
+    /// Whether the lab's databases are on PostgreSQL.
     pub fn has_postgres(&self) -> bool {
         self.server.is_some()
     }
 
-    /// Why this lab has no room for a version; nothing if it has.
+    /// Why this lab cannot run `version`; `None` if it can.
     pub fn lacks_for(&self, version: Version) -> Option<String> {
         if !version.needs_stores() {
             return None;
@@ -153,17 +154,17 @@ impl Lab {
             .then(|| format!("{version} needs {}, too: `make services` installs it", missing.join(" and ")))
     }
 
-    /// Keys and queues that nobody has used yet, beside a database. The servers are those of REDIS_URL and AMQP_URL, or
-    /// private ones that are started now.
+    /// Chapter 6's stores with a new namespace, named after the database. The servers are those of `REDIS_URL` and `AMQP_URL`, or
+    /// private ones that are started on the first call.
     ///
     /// # Errors
-    /// A server is not installed, or does not start.
+    /// The lab has no PostgreSQL, a server is not installed, or it does not start.
     pub async fn fresh_stores(&self, database: &FreshDatabase) -> anyhow::Result<Stores> {
         if let Some(lacking) = self.lacks_for(Version::V6) {
             bail!(lacking);
         }
         let start = async || {
-            // Redis and RabbitMQ are both somebody's, or both ours.
+            // Redis and RabbitMQ are used from the environment only if both are given.
             let others = given(Redis).is_some() && given(RabbitMq).is_some();
             let is_given = |server| given(server).is_some() && (others || server == Provider);
             let missing: Vec<_> = [Redis, RabbitMq, Provider].into_iter().filter(|&one| !is_given(one)).collect();
@@ -183,15 +184,15 @@ impl Lab {
         Ok(servers.with(&database.name))
     }
 
-    /// A pool on the server itself, for watching a run from outside.
+    /// A pool on the PostgreSQL server, for measuring from outside; `None` with SQLite.
     pub fn admin(&self) -> Option<&AnyPool> {
         self.server.as_ref().map(|server| &server.admin)
     }
 
-    /// A new, empty database.
+    /// Creates a new, empty database.
     ///
     /// # Errors
-    /// The server's.
+    /// The server fails.
     pub async fn fresh_database(&self) -> anyhow::Result<FreshDatabase> {
         let name = format!("oversold_{:016x}", fastrand::u64(..));
         let Some(server) = &self.server else {
@@ -206,15 +207,15 @@ impl Lab {
         Ok(FreshDatabase { url, kind: Database::Postgres, name })
     }
 
-    /// Removes a database and whoever is still connected to it.
+    /// Drops a database and closes all connections to it.
     ///
     /// # Errors
-    /// The server's.
+    /// The server fails.
     pub async fn remove(&self, database: FreshDatabase) -> anyhow::Result<()> {
         self.drop_database(&database.name).await
     }
 
-    /// Removes what a broken-off run has left on somebody's servers, and stops our own; with those goes what is on them.
+    /// Removes what aborted runs have left on given servers, and stops the private ones with all their data.
     pub async fn close(self) {
         let others = self.stores.get().filter(|stores| stores.others);
         let is_private = self.server.as_ref().is_some_and(|server| server.private.is_some());
@@ -237,7 +238,7 @@ impl Lab {
     }
 }
 
-/// Where somebody's server is.
+/// The URL of a server from its environment variable.
 fn given(server: servers::Server) -> Option<String> {
     std::env::var(server.variable()).ok()
 }

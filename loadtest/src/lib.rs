@@ -1,14 +1,14 @@
-//! The load test: it breaks every version with the same crowd, and then counts.
+//! The load test: sends the same crowd to every version, then audits the answers against the database.
 //!
-//! In the order in which to read it:
+//! Read the modules in this order:
 //!
-//! 1. [`run`]: one run from end to end. All the rest is what it uses.
-//! 2. [`version`]: what is under test. [`lab`]: where it runs: database, servers, shops as child processes.
-//! 3. [`buyer`]: one buyer, for every version, and a crowd of them. [`scenario`]: what a version is put through.
-//! 4. [`verdict`]: what buyers were told, what the database holds, and what was promised. [`record`]: what is written to a file.
-//! 5. [`fault`]: servers that die under chapter 6. [`interleave`]: every order of events. [`mutant`]: shops that are wrong, to test
-//!    the checks. [`provider`]: who takes chapter 6's money.
-//! 6. [`render`]: how results are shown. [`matrix`]: versions against scenarios.
+//! 1. [`run`]: one run from start to end. It uses all the rest.
+//! 2. [`version`]: the versions under test. [`lab`]: the database, the servers, and the shops as child processes.
+//! 3. [`buyer`]: one buyer for every version, and a crowd of them. [`scenario`]: the attacks and the load.
+//! 4. [`verdict`]: the answers, the database's rows, and what was promised. [`record`]: the data in files.
+//! 5. [`fault`]: fault injection for chapter 6. [`interleave`]: all interleavings of a few buyers. [`mutant`]: shops with seeded
+//!    bugs, which test the checks. [`provider`]: chapter 6's payment provider.
+//! 6. [`render`]: tables, pictures and the report. [`matrix`]: versions against scenarios.
 
 pub mod buyer;
 pub mod fault;

@@ -1,4 +1,4 @@
-//! The table of what holds and what breaks: a row per version, a column per scenario.
+//! The matrix of what holds and what breaks: a row per version, a column per scenario.
 
 use crate::{
     record::{Record, Run},
@@ -7,30 +7,31 @@ use crate::{
     version::VERSIONS,
 };
 
-/// What came out of one version in one scenario.
+/// The result of one version in one scenario.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
-    /// `holds`, or how it broke.
+    /// `holds`, or how it broke, in a word.
     pub word: String,
-    /// The figure behind the word.
+    /// The figure behind that word.
     pub figure: String,
-    /// Whether it held.
+    /// Whether the version held.
     pub held: bool,
-    /// How that is to be judged.
+    /// The verdict on the result.
     pub verdict: Verdict,
 }
 
 impl Cell {
-    /// Whether the version had promised otherwise.
+    /// Whether the result contradicts the version's promise.
     pub fn is_wrong(&self) -> bool {
         self.verdict == Verdict::NotAsPromised
     }
 }
 
-/// A version and what came out of it, column by column; nothing where nothing was played.
+/// A version and its result in each column; `None` where nothing was played.
 pub type Row = (&'static str, [Option<Cell>; SCENARIOS.len()]);
 
-/// Every cell that a version has a gate for, in the order in which they are played. A quick matrix has smaller crowds.
+/// The plans of all cells in which the version has the gate that is attacked, in the order in which they are played. A quick
+/// matrix has smaller crowds.
 pub fn plans(quick: bool) -> Vec<Plan> {
     let cells = VERSIONS.into_iter().flat_map(|version| SCENARIOS.map(|scenario| (version, scenario)));
     let has_gate =
@@ -44,7 +45,7 @@ pub fn plans(quick: bool) -> Vec<Plan> {
         .collect()
 }
 
-/// The rows of those versions of which the record has a run.
+/// The rows of all versions that have a run in the record.
 pub fn rows(record: &Record) -> Vec<Row> {
     let rows = VERSIONS.map(|version| {
         let cells = SCENARIOS.map(|scenario| record.run_of(version, scenario).map(cell));
@@ -53,7 +54,7 @@ pub fn rows(record: &Record) -> Vec<Row> {
     rows.into_iter().filter(|(_, cells)| cells.iter().any(Option::is_some)).collect()
 }
 
-/// Whether the record has more than one column, so that a table of them says something.
+/// Whether the record has more than one column, so that a table is useful.
 pub fn is_one(record: &Record) -> bool {
     let rows = rows(record);
     let played = |column: usize| rows.iter().any(|(_, cells)| cells[column].is_some());
@@ -88,12 +89,12 @@ mod tests {
                 ["v5-hidden-api", "v6-production"]
             );
             let mut offices = plans.iter().filter(|plan| plan.scenario == Scenario::Office);
-            assert!(offices.all(|plan| (plan.buyers, plan.stock) == (50, 100)), "as many as the promise is about");
-            let crowds = plans.iter().filter(|plan| plan.scenario.is_a_crowd());
             assert!(
-                crowds.into_iter().all(|plan| plan.buyers as i64 > 10 * plan.stock),
-                "more want one than can have one"
+                offices.all(|plan| (plan.buyers, plan.stock) == (50, 100)),
+                "the numbers that the promise is about"
             );
+            let crowds = plans.iter().filter(|plan| plan.scenario.is_a_crowd());
+            assert!(crowds.into_iter().all(|plan| plan.buyers as i64 > 10 * plan.stock), "more buyers than units");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! A shop that is right, and ten that are wrong in one way each: do our checks notice?
+//! Mutation tests for our checks: a correct shop and ten with one seeded bug each. Do the checks notice every bug?
 //!
-//! Read `shop` for what each does, and `Mutant::has_to_be_noticed` for the table of what has to notice it.
+//! `shop` has the bugs, and `Mutant::has_to_be_noticed` says which scenario must notice which.
 
 pub(crate) mod name;
 pub mod play;
@@ -10,8 +10,8 @@ pub use self::name::Mutant;
 use crate::scenario::Scenario::{self, EarlyBird, Office, Restart, Scalper, Stampede, TwoInstances};
 
 impl Mutant {
-    /// Whether this scenario has to notice. The slow shop sells all it has, so what is only about the stock finds nothing; and
-    /// where fewer than a hundred orders are made, none of them is the hundredth.
+    /// Whether this scenario has to notice the bug. The slow shop sells its whole stock, so scenarios that only check the stock
+    /// find nothing. Scenarios with fewer than a hundred orders have no hundredth one.
     pub fn has_to_be_noticed(self, scenario: Scenario) -> bool {
         match self {
             Mutant::Right => false,
@@ -37,7 +37,7 @@ mod tests {
     use crate::scenario::SCENARIOS;
 
     #[test]
-    fn each_column_notices_two_and_each_mutant_is_noticed() {
+    fn each_scenario_notices_two_mutants_and_each_mutant_is_noticed() {
         let mutants = Mutant::value_variants();
         for scenario in SCENARIOS {
             let noticed = mutants.iter().filter(|mutant| mutant.has_to_be_noticed(scenario)).count();

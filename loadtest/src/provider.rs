@@ -1,5 +1,5 @@
-//! A payment provider for the shop: a fake, which moves no money. Otherwise it is like a real one: a process of its own with a
-//! durable ledger, it does under one reference once what it is asked to do twice, and it can be slow, silent or dead at any step.
+//! A fake payment provider for the shop: it moves no money. In all other respects it acts like a real one. It is a process of its
+//! own with a durable ledger, it is idempotent by reference, and it can be slow, silent or dead at any step.
 //!
 //! | call | answer |
 //! |---|---|
@@ -7,7 +7,7 @@
 //! | `GET /authorisations/{reference}` | 200 with its state, 404 |
 //! | `POST /authorisations/{reference}/capture`, `/void`, `/refund` | 200 with the new state; 409 with the state that forbids it |
 //! | `GET /ledger` | all entries, oldest first |
-//! | `GET /switches`, `PUT /switches` | what it does wrong, a `Switches` as JSON; and how many requests it leaves waiting |
+//! | `GET /switches`, `PUT /switches` | its failures, a `Switches` as JSON; and how many requests it leaves without an answer |
 
 mod callback;
 mod ledger;
@@ -36,18 +36,18 @@ pub use self::{
     switches::{Callbacks, Does, Step, Switches},
 };
 
-/// What the handlers share.
+/// The state that the handlers share.
 #[derive(Clone)]
 struct Provider {
     ledger: Ledger,
     switches: Arc<switches::Board>,
 }
 
-/// Serves until Ctrl-C or SIGTERM, with its ledger in `file`, whoever knows the `secret`; anybody, if there is none. Prints
-/// `listening on http://…`.
+/// Serves until Ctrl-C or SIGTERM, with its ledger in `file`. Requests need the `secret` unless there is none. Prints `listening
+/// on http://…`.
 ///
 /// # Errors
-/// The address is taken, or the file cannot be opened.
+/// The address is taken, or the ledger's file cannot be opened.
 pub async fn serve(
     listen: SocketAddr,
     file: &Path,
@@ -64,7 +64,7 @@ pub async fn serve(
         .route("/ledger", get(entries))
         .route("/switches", get(waiting).put(switch))
         .with_state(provider.clone());
-    provider.ledger.decide_what_is_pending().await?; // by whoever was here before, who told nobody
+    provider.ledger.decide_what_is_pending().await?; // left by an earlier process, which sent no callback
     let routes = match secret {
         Some(secret) => routes.layer(from_fn_with_state(Arc::<str>::from(bearer(&secret)), authorised)),
         None => routes,
@@ -73,11 +73,11 @@ pub async fn serve(
     println!("listening on http://{}", listener.local_addr()?);
     tokio::select! {
         served = axum::serve(listener, routes) => Ok(served?),
-        () = stop => Ok(()), // a request that is left waiting is cut off
+        () = stop => Ok(()), // a request without an answer is aborted
     }
 }
 
-/// What a request's `Authorization` has to say.
+/// The expected `Authorization` header.
 fn bearer(secret: &str) -> String {
     format!("Bearer {secret}")
 }
@@ -89,14 +89,14 @@ async fn authorised(State(expected): State<Arc<str>>, request: Request, next: Ne
     }
 }
 
-/// What a shop asks for.
+/// The body of a request to authorise a payment.
 #[derive(Deserialize)]
 struct Authorisation {
     reference: String,
     order_id: i64,
     amount_cents: i64,
     card: String,
-    /// Where to say what became of it, if that is not known at once.
+    /// The URL for the result, if it is not known at once.
     callback: Option<Url>,
 }
 
@@ -155,7 +155,7 @@ fn answer(status: StatusCode, standing: Standing) -> Response {
     (status, Json(json!({ "status": standing }))).into_response()
 }
 
-/// 503: nothing was written.
+/// A 503 response: nothing was written.
 #[derive(Debug)]
 struct Failed(anyhow::Error);
 

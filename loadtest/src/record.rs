@@ -1,6 +1,6 @@
-//! What is written to a file, and read again: data only.
+//! The data that is written to files and read again.
 //!
-//! Every file is a `file::File` of some figures: of runs, `faults`, `interleavings`, or `mutants`.
+//! Every file is a `file::File` of one kind of figures: runs, `faults`, `interleavings` or `mutants`.
 
 mod calibration;
 pub mod faults;

@@ -1,8 +1,8 @@
-//! All that people look at: tables, pictures and the report. What the figures are is decided elsewhere.
+//! Everything that people see: tables, pictures and the report. The figures are computed elsewhere.
 //!
-//! Begin with [`table`]: every table is one of its kind, and is shown in the terminal, as Markdown and in the report. `runs`, `matrix`,
-//! `faults`, `interleavings` and `mutants` fill it. `says` is a run in a sentence, `picture` an interleaving in the terminal, `svg` a
-//! picture as a file, and `page` the report.
+//! Begin with [`table`]: every table is built with it and shown in the terminal, as Markdown and in the report. `runs`, `matrix`,
+//! `faults`, `interleavings` and `mutants` fill tables. `says` puts a run into a sentence, `picture` draws an interleaving in the
+//! terminal, `svg` a picture as a file, and `page` the report.
 
 pub mod faults;
 pub mod interleavings;

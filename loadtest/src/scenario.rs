@@ -1,7 +1,7 @@
-//! What a version is put through: the columns of the table of promises.
+//! The scenarios that a version is tested with: the columns of the table of promises.
 //!
-//! `name` has them all. Each has a file with all that is particular about it: what is played, and its `Rules` (plan, sockets,
-//! arguments for the shop, figure). `plan` is what is to be run, `planning` fills it in, `stage` is where it is played.
+//! `name` lists them. Each has its own file with its procedure and its `Rules`: plan, sockets, shop arguments and figure. `plan`
+//! holds the numbers of a run, `planning` completes them, and `stage` holds the shops and the database of a run.
 
 pub mod bystander;
 pub mod calibration;
@@ -32,7 +32,7 @@ use crate::{
 };
 
 impl Scenario {
-    /// What is particular about it.
+    /// The scenario's own rules.
     pub(crate) fn rules(self) -> &'static dyn Rules {
         match self {
             Scenario::Stampede => &stampede::StampedeRules,
@@ -47,16 +47,16 @@ impl Scenario {
         }
     }
 
-    /// What else a version's shop has to be told.
+    /// Extra command-line arguments for the shop of `version`.
     pub fn shop_args(self, version: Version) -> Vec<&'static str> {
         self.rules().shop_args(version)
     }
 }
 
-/// Plays the scenario of the stage's plan. Of a crowd, `at_barrier` is called before the first of them buys.
+/// Plays the scenario of the stage's plan. A crowd scenario calls `at_barrier` before the first buyer clicks.
 ///
 /// # Errors
-/// A server's, or a shop's that does not answer, goes away or does not come back.
+/// A server fails, or a shop does not answer, stops during the run or does not restart.
 pub(crate) async fn play(
     lab: &Lab,
     stage: &Stage<'_>,

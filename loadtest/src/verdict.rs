@@ -1,7 +1,7 @@
-//! What came out of a run, and whether that is what the version promises.
+//! Whether a run came out as the version promises.
 //!
-//! Two halves of the truth: `history` is what buyers were told, `ledger` what the database holds. `audit` lays them side by side,
-//! `promise` says what was to come out, `evidence` whether the run kept that, and `judge` gives the verdict: once, and nowhere else.
+//! A verdict compares two sources. `history` is what the buyers were told, and `ledger` is what the database holds. `audit` joins
+//! the two. `promise` says what should happen, `evidence` checks whether it did, and `judge` turns that into the verdict.
 
 pub mod audit;
 pub mod evidence;

@@ -4,10 +4,10 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// A chapter's shop. Its name is that of its crate and folder.
+/// A chapter's shop, named like its crate and folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Version {
-    /// Read, compare, write back.
+    /// Read, compare, write back: a check-then-act race.
     #[serde(rename = "v1-naive")]
     V1,
     /// A row lock.
@@ -16,10 +16,10 @@ pub enum Version {
     /// A version column.
     #[serde(rename = "v3-optimistic")]
     V3,
-    /// A token bucket in front.
+    /// A token bucket in front of the purchase.
     #[serde(rename = "v4-ratelimit")]
     V4,
-    /// Gates that know the buyer.
+    /// Gates that know the buyer: opening hours, a frequency cap, a hidden URL.
     #[serde(rename = "v5-hidden-api")]
     V5,
     /// Redis, a message queue, and any number of instances.
@@ -27,26 +27,26 @@ pub enum Version {
     V6,
 }
 
-/// Another purchase in a version's shop. Its name is what the shop's `--variant` takes.
+/// Another purchase in a version's shop, named as the shop's `--variant` takes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Variant {
-    /// v1's steps in one transaction.
+    /// v1's statements in one transaction.
     Transaction,
-    /// v2's lock in the process and not in the database.
+    /// v2 with a lock in the process instead of a row lock.
     ProcessLock,
-    /// v2, the order first.
+    /// v2, but it inserts the order first.
     InsertFirst,
     /// v2 without a lock, at the isolation level *serializable*.
     Serializable,
-    /// v3, where the first conflict is the answer.
+    /// v3 without retries: the first conflict is the answer.
     NoRetry,
-    /// v3 with the condition in the update, and no version.
+    /// v3 with the condition in the update instead of a version column.
     Conditional,
 }
 
 impl Variant {
-    /// As `--variant` takes it.
+    /// The name that `--variant` takes.
     pub fn name(self) -> &'static str {
         match self {
             Variant::Transaction => "transaction",
@@ -65,7 +65,7 @@ impl fmt::Display for Variant {
     }
 }
 
-/// `v2-pessimistic process-lock`.
+/// A version and its variant: `v2-pessimistic process-lock`.
 pub fn title(version: Version, variant: Option<Variant>) -> String {
     match variant {
         None => version.to_string(),
@@ -73,11 +73,11 @@ pub fn title(version: Version, variant: Option<Variant>) -> String {
     }
 }
 
-/// Every version, in the order of the chapters.
+/// All versions, in the order of the chapters.
 pub const VERSIONS: [Version; 6] = [Version::V1, Version::V2, Version::V3, Version::V4, Version::V5, Version::V6];
 
 impl Version {
-    /// The name of its crate and folder.
+    /// The name of the crate and folder.
     pub fn name(self) -> &'static str {
         match self {
             Version::V1 => "v1-naive",
@@ -89,7 +89,7 @@ impl Version {
         }
     }
 
-    /// Its variants, in the order of its chapter.
+    /// The version's variants, in the order of its chapter.
     pub fn variants(self) -> &'static [Variant] {
         match self {
             Version::V1 => &[Variant::Transaction],
@@ -99,10 +99,10 @@ impl Version {
         }
     }
 
-    /// Its variant of this name.
+    /// The version's variant with this name.
     ///
     /// # Errors
-    /// It has no such variant; the error names those that it has.
+    /// There is no such variant; the message lists those that exist.
     pub fn variant(self, name: &str) -> Result<Variant, String> {
         let known = self.variants().iter().find(|variant| variant.name() == name);
         known.copied().ok_or_else(|| {
@@ -114,27 +114,28 @@ impl Version {
         })
     }
 
-    /// Whether a sale's first link only leads to the one to buy at, which is the buyer's own.
+    /// Whether the purchase URL is hidden: a sale's first link leads to it, and each buyer has another one.
     pub fn hides_the_address(self) -> bool {
         self >= Version::V5
     }
 
-    /// Whether buyers log in, and carry a session that could be forged.
+    /// Whether buyers log in and carry a session, which can be forged.
     pub fn has_sessions(self) -> bool {
         self == Version::V6
     }
 
-    /// Whether it needs Redis and a queue beside the database, and the database to be PostgreSQL.
+    /// Whether the version needs Redis, RabbitMQ and PostgreSQL.
     pub fn needs_stores(self) -> bool {
         self == Version::V6
     }
 
-    /// Whether it counts requests by client, and so has to be told that we are a proxy: our buyers all come from here.
+    /// Whether the version counts requests per client IP. Then it must be told that the load test is a trusted proxy, because all
+    /// buyers come from this machine.
     pub fn counts_clients(self) -> bool {
         self >= Version::V4
     }
 
-    /// Arguments that make its limits so wide that nobody meets them.
+    /// Arguments that raise the version's limits so far that they have no effect.
     pub fn wide_limits(self) -> Vec<&'static str> {
         let mut args = Vec::new();
         if self.counts_clients() {
@@ -162,7 +163,7 @@ impl fmt::Display for Version {
 impl FromStr for Version {
     type Err = String;
 
-    /// Takes `v1` as well as `v1-naive`.
+    /// Accepts `v1` as well as `v1-naive`.
     fn from_str(text: &str) -> Result<Self, String> {
         let known = |version: &Version| version.name() == text || version.name().split('-').next() == Some(text);
         VERSIONS.into_iter().find(known).ok_or_else(|| {
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_variants_are_those_that_the_chapters_have() {
+    fn the_variants_are_those_of_the_chapters() {
         let none = Vec::new;
         let chapters = [
             names::<v1_naive::Variant>(),

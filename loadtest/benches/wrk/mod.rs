@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 
-/// Lets it send what `script` says on so many connections for three seconds; requests a second.
+/// Runs `script` on this many connections for three seconds. Returns requests per second.
 pub(crate) fn wrk(threads: usize, connections: usize, script: &str, url: &str) -> anyhow::Result<f64> {
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(&file, script)?;
@@ -17,5 +17,5 @@ pub(crate) fn wrk(threads: usize, connections: usize, script: &str, url: &str) -
     let text = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success(), "wrk failed: {text}");
     let line = text.lines().find_map(|line| line.strip_prefix("Requests/sec:"));
-    Ok(line.context("wrk says nothing")?.trim().parse()?)
+    Ok(line.context("wrk prints no rate")?.trim().parse()?)
 }

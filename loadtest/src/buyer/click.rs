@@ -1,4 +1,4 @@
-//! One buyer, for every version: the shop says where to go next, the buyer goes there.
+//! One buyer for every version: the shop answers with the next link, and the buyer follows it.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use tokio::time::{Instant, sleep, timeout};
 use super::client::{Asked, Connection, Link, LinkText, Reply};
 use crate::verdict::history::Answer;
 
-/// Steps a shop may send a buyer through before the buyer gives up on it.
+/// The most steps that a buyer follows before it gives up.
 pub(crate) const STEPS: usize = 8;
-/// How long a buyer waits for an answer: longer than any shop takes to give one.
+/// How long a buyer waits for an answer: longer than any shop's own timeout.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a buyer in the queue waits before it asks what became of it: the first times, and at most; in between it doubles.
+/// How long a queued buyer waits between two polls: the first pause and the longest one. The pauses double in between.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(800));
 
-/// Why an order fails that was confirmed.
+/// The reasons for which a confirmed order can fail later.
 pub(crate) const ENDED: [&str; 3] = ["canceled", "payment-failed", "refunded"];
 
 /// The parts of an answer that a buyer reads.
@@ -31,50 +31,49 @@ struct Body {
     problem: Option<String>,
 }
 
-/// Opens the sale's page and finds the link to buy at.
+/// Reads the sale and returns its purchase link.
 ///
 /// # Errors
-/// There is no such sale, or the shop does not answer.
+/// The sale does not exist, it has no valid purchase link, or the shop does not answer.
 pub async fn open_sale(connection: &mut Connection, sale_id: i64) -> anyhow::Result<Link> {
     link_in(&connection.get(&format!("/sales/{sale_id}"), None).await?, sale_id)
 }
 
-/// The link to buy at, in the answer to `GET /sales/{sale_id}`.
+/// Reads the purchase link from the answer to `GET /sales/{sale_id}`.
 pub(crate) fn link_in(sale: &Reply, sale_id: i64) -> anyhow::Result<Link> {
-    anyhow::ensure!(sale.status.is_success(), "sale {sale_id}: the shop says {}", sale.status);
+    anyhow::ensure!(sale.status.is_success(), "sale {sale_id}: the shop answers {}", sale.status);
     let body: Body = serde_json::from_slice(&sale.body)?;
-    body.buy.ok_or_else(|| anyhow::anyhow!("sale {sale_id} has no link to buy at"))?.try_into()
+    body.buy.ok_or_else(|| anyhow::anyhow!("sale {sale_id} has no purchase link"))?.try_into()
 }
 
-/// Opens the page as a browser does: it, what it refers to, and the sale.
+/// Opens the page as a browser does: the page itself, its static files and the sale.
 ///
 /// # Errors
-/// One of them is not there, or the shop does not answer.
+/// One of them does not exist, or the shop does not answer.
 pub async fn open_page(connection: &mut Connection, sale_id: i64, buyer_id: i64) -> anyhow::Result<()> {
     let page = connection.get("/", Some(buyer_id)).await?;
     for address in references(&page).into_iter().chain([format!("/sales/{sale_id}")]) {
         let reply = connection.get(&address, Some(buyer_id)).await?;
-        anyhow::ensure!(reply.status.is_success(), "{address}: the shop says {}", reply.status);
+        anyhow::ensure!(reply.status.is_success(), "{address}: the shop answers {}", reply.status);
     }
-    anyhow::ensure!(page.status.is_success(), "the shop has no page: it says {}", page.status);
+    anyhow::ensure!(page.status.is_success(), "the shop does not serve its page: it answers {}", page.status);
     Ok(())
 }
 
-/// What a page refers to: addresses of files.
+/// The paths of the static files that a page links to.
 pub(crate) fn references(page: &Reply) -> Vec<String> {
     let text = String::from_utf8_lossy(&page.body);
     text.split('"').filter(|quoted| quoted.starts_with("/static/")).map(str::to_owned).collect()
 }
 
-/// Buys one unit: follows links until there is a yes or a no, and waits for it in the queue. Returns the requests it
-/// took, too.
+/// Buys one unit: follows links, and polls while the order is queued. Returns the final answer and the number of requests.
 pub async fn buy(connection: &mut Connection, first: &Link, buyer_id: i64) -> (Answer, u64) {
     let (answer, requests) = click(connection, first, buyer_id).await;
     let (answer, asked) = wait_in_queue(connection, answer, buyer_id).await;
     (answer, requests + asked)
 }
 
-/// Who was told `queued` waits for what comes of it; any other answer is the last one. Returns the requests it took, too.
+/// Polls a queued order until it has a result; returns any other answer unchanged. Also returns the number of requests.
 pub(crate) async fn wait_in_queue(connection: &mut Connection, told: Answer, buyer_id: i64) -> (Answer, u64) {
     let Answer::Queued { order_id } = told else { return (told, 0) };
     let (begun, mut requests) = (Instant::now(), 0);
@@ -93,13 +92,14 @@ pub(crate) async fn wait_in_queue(connection: &mut Connection, told: Answer, buy
     (Answer::Queued { order_id }, requests)
 }
 
-/// How long a buyer in the queue waits before it asks for the `n`th time, counted from 0.
+/// How long a queued buyer waits before poll `n`, counted from 0.
 pub fn pause(n: u32) -> Duration {
     let (first, longest) = PAUSES;
     longest.min(first * 2_u32.pow(n.saturating_sub(3).min(8)))
 }
 
-/// Follows links until the shop has told something, be it that the buyer is in a queue.
+/// Follows links until the shop answers with a purchase, a queued order or a refusal. Returns the answer and the number of
+/// requests.
 pub async fn click(connection: &mut Connection, first: &Link, buyer_id: i64) -> (Answer, u64) {
     let mut link = first.clone();
     for step in 1..=STEPS as u64 {
@@ -114,13 +114,13 @@ pub async fn click(connection: &mut Connection, first: &Link, buyer_id: i64) -> 
 /// What one request leads to.
 #[derive(Debug)]
 pub enum Next {
-    /// An answer.
+    /// The shop's answer to the purchase.
     Told(Answer),
-    /// Another link.
+    /// The next link to follow.
     Follow(Link),
 }
 
-/// Takes one step, and answers what the shop asks.
+/// Sends one request, including the answers to the shop's questions, and reads the reply.
 pub async fn ask(connection: &mut Connection, link: &Link, buyer_id: i64) -> Next {
     match send(connection, link, buyer_id).await {
         Some(reply) => understand(&reply),
@@ -128,7 +128,7 @@ pub async fn ask(connection: &mut Connection, link: &Link, buyer_id: i64) -> Nex
     }
 }
 
-/// Sends one request with the answers to what the shop asks; `None` if no answer comes.
+/// Sends one request, including the answers to the shop's questions. `None` if the connection breaks or no reply comes in time.
 pub(crate) async fn send(connection: &mut Connection, link: &Link, buyer_id: i64) -> Option<Reply> {
     let body = match link.asks.as_slice() {
         [] => None,
@@ -141,8 +141,8 @@ pub(crate) async fn send(connection: &mut Connection, link: &Link, buyer_id: i64
     timeout(PATIENCE, connection.send(link, Some(buyer_id), body)).await.ok()?.ok()
 }
 
-/// A sum is solved, which shows what such a puzzle is worth against a program. To anything else, a buyer's name to begin with, the
-/// answer is its number.
+/// Answers a question of the shop. A sum is solved, because a script can solve such a puzzle too. Any other question is answered
+/// with the buyer's number.
 fn reply_to(asked: &Asked, buyer_id: i64) -> String {
     let sum = asked.prompt.strip_prefix("What is ").and_then(|sum| sum.strip_suffix('?')?.split_once(" + "));
     match sum.map(|(a, b)| (a.parse::<i64>(), b.parse::<i64>())) {
@@ -151,18 +151,18 @@ fn reply_to(asked: &Asked, buyer_id: i64) -> String {
     }
 }
 
-/// What became of an order in the queue; nothing if the shop does not answer.
+/// The state of a queued order; `None` if the shop does not answer.
 pub async fn result(connection: &mut Connection, order_id: i64, buyer_id: i64) -> Option<Answer> {
     let reply = timeout(PATIENCE, connection.get(&format!("/orders/{order_id}"), Some(buyer_id))).await.ok()?.ok()?;
     let body: Body = serde_json::from_slice(&reply.body).ok()?;
     Some(match body.status.as_ref().and_then(Value::as_str) {
         Some("confirmed" | "paid") => Answer::Bought { order_id },
-        // It was confirmed, and has ended since.
+        // The order was confirmed first and ended later.
         Some("failed") if body.reason.as_deref().is_some_and(|reason| ENDED.contains(&reason)) => {
             Answer::Bought { order_id }
         }
         Some(status @ ("expired" | "failed")) => Answer::Refused(status.into()),
-        _ => Answer::Queued { order_id }, // still, or the shop has trouble and may know later
+        _ => Answer::Queued { order_id }, // still queued, or the shop has an error and may know later
     })
 }
 
@@ -181,7 +181,7 @@ pub(crate) fn understand(reply: &Reply) -> Next {
     Next::Told(answer)
 }
 
-/// After a fault of the shop's own, or when time ran out half-way, an order may exist or not.
+/// Whether the problem is a definite refusal. After an internal error or a timeout, the order may or may not exist.
 fn is_no(kind: &str) -> bool {
     kind != "internal" && kind != "timed-out"
 }

@@ -1,4 +1,4 @@
-//! One HTTP/1.1 connection, kept alive, one request at a time: what one browser tab has.
+//! One HTTP/1.1 keep-alive connection that carries one request at a time, like a browser tab.
 
 use std::{
     io,
@@ -20,63 +20,64 @@ use super::sessions;
 
 /// An open connection to a shop.
 pub struct Connection {
-    /// The address that all requests are to come from, instead of each buyer's own.
+    /// The client address of all requests. `None`: each buyer has its own.
     pub from: Option<Ipv4Addr>,
-    /// Whether we stand before the shop as a proxy, and name that address. A browser of its own names none.
+    /// Whether requests carry the client address in `X-Forwarded-For`, as a trusted proxy adds it. A browser sends no such
+    /// header.
     pub names_address: bool,
-    /// The `Idempotency-Key` of every request; `None`: they have none.
+    /// The `Idempotency-Key` of every request; `None` if requests carry no key.
     pub key: Option<String>,
     sender: http1::SendRequest<Full<Bytes>>,
     host: HeaderValue,
 }
 
-/// The address a buyer comes from. We stand before the shop as a proxy would, and name it in `X-Forwarded-For`.
+/// The buyer's own client address, in 10.0.0.0/8. It is sent in `X-Forwarded-For`, as a proxy does.
 pub fn home(buyer: i64) -> Ipv4Addr {
     Ipv4Addr::from_bits(10 << 24 | (buyer as u32 & 0x00ff_ffff))
 }
 
-/// Where the shop says to go next: a path, and how.
+/// The next request that the shop asks for: method, path and questions.
 #[derive(Debug, Clone)]
 pub struct Link {
-    /// `POST`, so far.
+    /// So far always `POST`.
     pub method: Method,
     /// A path on the same shop.
     pub uri: Uri,
-    /// What the shop wants to know there.
+    /// The questions that the request has to answer.
     pub asks: Vec<Asked>,
 }
 
 impl Link {
-    /// A link where nothing is asked.
+    /// A link without questions.
     ///
     /// # Errors
-    /// That is no path.
+    /// `path` is not a valid URI.
     pub fn new(method: Method, path: &str) -> anyhow::Result<Link> {
         Ok(Link { method, uri: path.parse()?, asks: Vec::new() })
     }
 
-    /// Whether a unit is taken there. All others are steps on the way.
+    /// Whether this request takes a unit. All other links are steps before it.
     pub fn takes_a_unit(&self) -> bool {
         self.uri.path().contains("/purchase")
     }
 }
 
-/// A whole answer.
+/// A complete response.
 #[derive(Debug)]
 pub struct Reply {
-    /// The status line's number.
+    /// The HTTP status code.
     pub status: StatusCode,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body, read to its end.
+    /// The complete body.
     pub body: Bytes,
 }
 
 impl Connection {
-    /// Connects.
+    /// Connects to a shop.
     ///
     /// # Errors
-    /// Nobody listens there, or this process is out of open files.
+    /// The shop does not listen at this address, or this process has too many open files.
     pub async fn open(shop: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(shop).await?;
         stream.set_nodelay(true)?;
@@ -86,15 +87,15 @@ impl Connection {
         Ok(Self { from: None, names_address: true, key: None, sender, host })
     }
 
-    /// Whether the shop has hung up since the last answer. Nothing has been asked then, so nothing is unknown.
+    /// Whether the shop has closed the connection since the last response. No request was in flight, so no result is unknown.
     pub fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }
 
-    /// Sends one request as `buyer` and reads the answer.
+    /// Sends one request as `buyer` and reads the response.
     ///
     /// # Errors
-    /// The connection broke. What the shop did with the request is then unknown.
+    /// The connection broke. It is then unknown what the shop did with the request.
     pub async fn send(&mut self, link: &Link, buyer: Option<i64>, json: Option<String>) -> hyper::Result<Reply> {
         let mut request = Request::new(Full::from(json.clone().unwrap_or_default()));
         *request.method_mut() = link.method.clone();
@@ -126,16 +127,16 @@ impl Connection {
         Ok(Reply { status: head.status, headers: head.headers, body })
     }
 
-    /// Fetches `path`.
+    /// Fetches `path` with `GET`.
     ///
     /// # Errors
-    /// As [`Connection::send`].
+    /// `path` is not a valid URI, or the connection broke.
     pub async fn get(&mut self, path: &str, buyer: Option<i64>) -> anyhow::Result<Reply> {
         Ok(self.send(&Link::new(Method::GET, path)?, buyer, None).await?)
     }
 }
 
-/// A link as the contract writes it: `{"method": "POST", "href": "/…", "ask": [{"name": …}]}`.
+/// A link in the contract's JSON: `{"method": "POST", "href": "/…", "ask": [{"name": …}]}`.
 #[derive(Deserialize)]
 pub(crate) struct LinkText {
     method: String,
@@ -144,12 +145,12 @@ pub(crate) struct LinkText {
     ask: Vec<Asked>,
 }
 
-/// Something that the shop wants to know.
+/// A question of the shop.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Asked {
-    /// What the answer is to be called.
+    /// The JSON field for the answer.
     pub name: String,
-    /// What a person would read.
+    /// The question's text for a person.
     #[serde(default)]
     pub prompt: String,
 }

@@ -1,4 +1,4 @@
-//! All buyers at once.
+//! The closed-loop generator: all buyers start at the same moment and share a fixed number of connections.
 
 use std::{
     net::SocketAddr,
@@ -26,51 +26,52 @@ use super::{
 };
 use crate::verdict::history::{Answer, Told};
 
-/// Connections that are being opened at the same time, so that no listen queue overflows before the sale has begun.
+/// Connections that are opened at the same time. The limit keeps the listen queue from overflowing before the sale begins.
 const OPENING: usize = 100;
-/// How long the buyers of a tab wait who are told to come back before the sale has begun, and how often.
+/// How long a tab waits after a `429` before the sale begins, and how often it tries again.
 const COMES_BACK: Duration = Duration::from_secs(1);
 const COMES_BACK_TIMES: u32 = 5;
-/// How long a shop may be away before its buyers go home.
+/// How long buyers try to reconnect before they give up.
 const AWAY: Duration = Duration::from_secs(5);
 
 /// A crowd of buyers, each of whom wants one unit.
 #[derive(Debug, Clone, Default)]
 pub struct Crowd {
-    /// The instances of the shop. Each tab has a connection to every one, and each of its requests goes to the next.
+    /// The instances of the shop. Each tab has a connection to every instance and uses them in turn.
     pub shops: Vec<SocketAddr>,
-    /// The sales; buyers go to them in turn.
+    /// The sales. Buyers are assigned to them in turn.
     pub sales: Vec<i64>,
     /// How many buyers.
     pub buyers: usize,
-    /// Connections they share. A buyer without one waits for another's to come free.
+    /// Connections that the buyers share. A buyer without a connection waits until one is free.
     pub connections: usize,
-    /// Decides the order of the buyers.
+    /// The seed that shuffles the order of the buyers.
     pub seed: u64,
-    /// Whether each of them opens the page first, as a browser does.
+    /// Whether each buyer opens the page first, as a browser does.
     pub opens_the_page: bool,
-    /// How many of the buyers may have come so far; `None` if nobody is held up.
+    /// How many buyers may start so far; `None` if all may start at once.
     pub gate: Option<watch::Receiver<usize>>,
 }
 
-/// What came of it.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Stampede {
-    /// What each buyer was told.
+    /// The last answer to each buyer.
     pub history: Vec<Told>,
-    /// Requests since the barrier.
+    /// Requests after the barrier opened.
     pub requests: u64,
-    /// When the barrier fell, in milliseconds since 1970.
+    /// When the barrier opened, in milliseconds since 1970.
     pub began_at: i64,
-    /// From the barrier to the last answer, be it `queued`.
+    /// Time from the barrier to the last answer to a click. `queued` counts as an answer.
     pub elapsed: Duration,
 }
 
-/// Opens the connections, reads the page on each, takes the steps before the one that takes a unit, calls `at_barrier`, and lets all
-/// buyers go.
+/// Runs the crowd. Opens the connections, reads the sale on each, and follows the links up to the one that takes a unit. Then
+/// calls `at_barrier` and lets all buyers click.
 ///
 /// # Errors
-/// A connection cannot be opened, a sale is unknown, or the shop dies under the crowd.
+/// A connection cannot be opened, a sale does not exist, a buyer gets no purchase link, or the shop stops answering during the
+/// run.
 pub async fn run(crowd: &Crowd, done: Progress, at_barrier: impl AsyncFnOnce()) -> anyhow::Result<Stampede> {
     let mut tabs = open_all(crowd).await?;
     let buyers = line_up(crowd, &mut tabs).await?;
@@ -94,12 +95,12 @@ pub async fn run(crowd: &Crowd, done: Progress, at_barrier: impl AsyncFnOnce()) 
     let elapsed = start.elapsed();
     history.extend(waiting_room.empty().await?);
     if history.len() < crowd.buyers {
-        bail!("the shop went away: {} of {} buyers could not ask", crowd.buyers - history.len(), crowd.buyers);
+        bail!("the shop went away: {} of {} buyers could not click", crowd.buyers - history.len(), crowd.buyers);
     }
     Ok(Stampede { history, requests: queue.requests.load(Relaxed), began_at, elapsed })
 }
 
-/// The tabs, with the sale's page read on every connection, as a browser would have.
+/// Opens the tabs and reads the sale on every connection, as a browser does.
 async fn open_all(crowd: &Crowd) -> anyhow::Result<Vec<Tab>> {
     let opening = Arc::new(Semaphore::new(OPENING));
     let mut tabs = JoinSet::new();
@@ -108,8 +109,8 @@ async fn open_all(crowd: &Crowd) -> anyhow::Result<Vec<Tab>> {
         let (opening, buyers_open_it) = (opening.clone(), crowd.opens_the_page);
         tabs.spawn(async move {
             let _permit = opening.acquire().await?;
-            let mut tab = Tab::open(shops, n).await.context("a connection cannot be opened")?;
-            // Where each buyer opens the page, the tab itself has nothing to look at.
+            let mut tab = Tab::open(shops, n).await.context("cannot open a connection")?;
+            // If each buyer opens the page, the tab itself does not have to.
             for connection in tab.connections.iter_mut().filter(|_| !buyers_open_it) {
                 open_sale(connection, sale).await?;
             }
@@ -119,14 +120,14 @@ async fn open_all(crowd: &Crowd) -> anyhow::Result<Vec<Tab>> {
     tabs.join_all().await.into_iter().collect()
 }
 
-/// A buyer who knows where to buy.
+/// A buyer with its next link.
 struct Buyer {
     id: i64,
     sale_id: i64,
     link: Link,
 }
 
-/// The buyers in the order in which they come; the sales take them in turn.
+/// Shuffles the buyers, assigns them to the sales in turn, and follows their links up to the one that takes a unit.
 async fn line_up(crowd: &Crowd, tabs: &mut [Tab]) -> anyhow::Result<Vec<Buyer>> {
     let mut ids: Vec<i64> = (1..=crowd.buyers as i64).collect();
     fastrand::Rng::with_seed(crowd.seed).shuffle(&mut ids);
@@ -146,7 +147,7 @@ async fn line_up(crowd: &Crowd, tabs: &mut [Tab]) -> anyhow::Result<Vec<Buyer>> 
             while !buyer.link.takes_a_unit() {
                 match ask(tab.next(), &buyer.link, buyer.id).await {
                     Next::Follow(link) => buyer.link = link,
-                    // In preparing there is time to do as one is told.
+                    // Before the sale begins there is time to respect `Retry-After`.
                     Next::Told(Answer::Refused(kind)) if kind == "rate-limited" && patience > 0 => {
                         patience -= 1;
                         sleep(COMES_BACK).await;
@@ -161,7 +162,7 @@ async fn line_up(crowd: &Crowd, tabs: &mut [Tab]) -> anyhow::Result<Vec<Buyer>> 
     Ok(buyers)
 }
 
-/// The buyers, waiting for a tab to come free.
+/// The buyers who wait for a free tab.
 struct Queue {
     buyers: Vec<Buyer>,
     next: AtomicUsize,
@@ -197,14 +198,14 @@ impl Tab {
         Ok(Tab { shops, connections, turn })
     }
 
-    /// The connection whose turn it is, as a load balancer would choose it.
+    /// The next connection in turn (round robin, like a load balancer).
     fn next(&mut self) -> &mut Connection {
         self.turn = (self.turn + 1) % self.connections.len();
         &mut self.connections[self.turn]
     }
 
-    /// Opens the broken connection again, as soon as the shop is back, or takes that to another instance, as a load balancer does
-    /// when one is down. Whether there is a connection.
+    /// Reconnects to the same instance, or switches to another one, as a load balancer does. Returns false if no instance is
+    /// reachable in time.
     async fn mend(&mut self) -> bool {
         let given_up = Instant::now() + AWAY;
         while Instant::now() < given_up {
@@ -229,7 +230,7 @@ impl Tab {
     ) -> Vec<Told> {
         let mut history = Vec::new();
         let Some(start) = go.wait_for(Option::is_some).await.ok().and_then(|start| *start) else {
-            return history; // the run was given up before the barrier
+            return history; // the run was aborted before the barrier
         };
         while let Some(buyer) = queue.next().await {
             if self.next().is_closed() && !self.mend().await {
@@ -250,7 +251,8 @@ impl Tab {
                 done.confirm();
             }
             let broken = answer == Answer::Unknown;
-            // All wanted to buy when the sale began, whenever their turn came.
+            // Every buyer wanted to buy when the sale began, so latency includes the wait for a tab. This avoids coordinated
+            // omission.
             let (wanted, answered) = (Duration::ZERO, start.elapsed());
             let told = Told { buyer_id: buyer.id, sale_id: buyer.sale_id, wanted, answered, answer };
             match queued {

@@ -1,5 +1,5 @@
-//! Buyers of chapter 6 whose orders are confirmed: half of them pay, a quarter cancels, and a quarter lets the order expire. Who gets no
-//! answer asks again under the same key, as the page does.
+//! Buyers of chapter 6 after their orders are confirmed: half of them pay, a quarter cancels, and a quarter lets the order
+//! expire. A buyer without an answer retries with the same idempotency key, as the page does.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -20,62 +20,62 @@ use tokio::{
 
 use super::client::{Connection, Link};
 
-/// How often we look for orders that were confirmed.
+/// How often to look for newly confirmed orders.
 const EVERY: Duration = Duration::from_millis(50);
-/// Buyers who are at it at the same time.
+/// Buyers who are active at the same time.
 const AT_A_TIME: usize = 20;
-/// How long a buyer waits for an answer, and before the next try; and after what time it gives up.
+/// How long a buyer waits for an answer, how long it pauses before a retry, and when it gives up.
 const FOR_AN_ANSWER: Duration = Duration::from_secs(8);
 const PAUSE: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Buyers who follow their orders to the end.
+/// Buyers who pay for, cancel or abandon their confirmed orders.
 #[derive(Clone)]
 pub struct Payers {
-    /// The instances. A buyer asks the first one, and the next one if that does not answer.
+    /// The instances. A buyer asks the first one, and the next one if that one does not answer.
     pub doors: Arc<[SocketAddr]>,
-    /// The shop's database: who has an order is read there.
+    /// The shop's database, to read the confirmed orders from.
     pub pool: AnyPool,
-    /// The sale.
+    /// The sale's id.
     pub sale: i64,
-    /// What they pay with.
+    /// The card number that they pay with.
     pub card: &'static str,
-    /// The buyers, by the number that the shop has for each.
+    /// Our buyer numbers, by the shop's buyer ids.
     pub buyers: Arc<HashMap<i64, i64>>,
 }
 
-/// What a buyer was told in the end.
+/// The last answer that a buyer got about an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heard {
-    /// Which order.
+    /// The order's id.
     pub order_id: i64,
-    /// What.
+    /// The answer.
     pub said: Said,
 }
 
-/// What was said of an order.
+/// An answer about a payment or a cancellation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Said {
-    /// It is paid.
+    /// The order is paid.
     Paid,
-    /// Nothing was charged.
+    /// The payment was refused, and nothing was charged.
     NotCharged,
-    /// It is canceled.
+    /// The order is canceled.
     Canceled,
-    /// Nothing that counts.
+    /// No definite answer.
     Nothing,
 }
 
 impl Payers {
-    /// The numbers that the shop has for buyers.
+    /// Maps the shop's buyer ids to our buyer numbers.
     pub fn known_as(buyers: impl Iterator<Item = i64>) -> Arc<HashMap<i64, i64>> {
         Arc::new(buyers.map(|buyer| (v6_production::buyer_id(&buyer.to_string()), buyer)).collect())
     }
 
-    /// Takes care of every order that is confirmed, until `end`; returns what their buyers were told.
+    /// Handles every confirmed order until `end`; returns the last answers to their buyers.
     ///
     /// # Errors
-    /// The database's.
+    /// The database cannot be read.
     pub async fn serve(self, mut end: oneshot::Receiver<()>) -> anyhow::Result<Vec<Heard>> {
         let (mut seen, mut at_it, places) = (HashSet::new(), JoinSet::new(), Arc::new(Semaphore::new(AT_A_TIME)));
         while end.try_recv() == Err(oneshot::error::TryRecvError::Empty) {
@@ -96,7 +96,7 @@ impl Payers {
 
     async fn follow(&self, order_id: i64, buyer: i64) -> Said {
         let (path, body) = match order_id % 4 {
-            0 => return Said::Nothing, // and its time runs out
+            0 => return Said::Nothing, // the order expires
             1 => ("cancel", None),
             _ => ("payment", Some(json!({ "card": self.card }).to_string())),
         };

@@ -1,4 +1,4 @@
-//! How far a crowd is: counted by the buyers, read by whoever shows it or strikes.
+//! How far a crowd has come. The buyers count; the progress display and the faults read.
 
 use std::{
     sync::{
@@ -13,19 +13,19 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// The counts of a crowd, shared by its buyers and whoever watches them.
+/// The counters of a crowd, shared by its buyers and its observers.
 pub type Progress = Arc<Counts>;
 
-/// Buyers so far, and the first order that was confirmed after a fault.
+/// Counters of buyers, and when the first order after a fault was confirmed.
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// Buyers whose click has an answer.
+    /// Buyers who have an answer to their click.
     pub served: AtomicUsize,
-    /// Buyers who were told yes, or are in the queue for it.
+    /// Buyers who bought a unit or are queued for one.
     pub bought: AtomicUsize,
     /// Buyers who wait for the answer to their click at this moment.
     pub asking: AtomicUsize,
-    /// Buyers of `bought` who know what became of their order, or have given up.
+    /// Buyers counted in `bought` whose order is decided, or who have given up.
     pub settled: AtomicUsize,
     fault_in_place: OnceLock<Instant>,
     confirmed: watch::Sender<Option<Instant>>,
@@ -39,27 +39,27 @@ impl Counts {
         }
     }
 
-    /// Units that can be sold by now: those of buyers who were told yes, and of all who still wait for an answer.
+    /// The most units that can be sold by now: those counted in `bought`, and one for each buyer who still waits for an answer.
     pub(crate) fn sold_at_most(&self) -> usize {
         self.asking.load(Relaxed) + self.bought.load(Relaxed)
     }
 
-    /// Orders in the queue whose buyers do not know yet what became of them.
+    /// Queued orders whose result the buyers do not know yet.
     pub(crate) fn unconfirmed(&self) -> usize {
         self.bought.load(Relaxed).saturating_sub(self.settled.load(Relaxed))
     }
 
-    /// Notes that a fault is in place from now on.
+    /// Records that a fault is in place from now on, and returns when that was.
     pub(crate) fn fault_is_in_place(&self) -> Instant {
         *self.fault_in_place.get_or_init(Instant::now)
     }
 
-    /// Whether a fault was put in place. Who asks from then on can show that the shop has recovered.
+    /// Whether a fault is in place. Only requests after it can show that the shop has recovered.
     pub fn is_struck(&self) -> bool {
         self.fault_in_place.get().is_some()
     }
 
-    /// Notes that an order is confirmed whose buyer asked when the fault was in place. The first one counts.
+    /// Records a confirmed order that was requested while the fault was in place. Only the first one counts.
     pub(crate) fn confirm(&self) {
         self.confirmed.send_if_modified(|first| {
             let is_first = first.is_none();
@@ -68,12 +68,12 @@ impl Counts {
         });
     }
 
-    /// When the first order was confirmed whose buyer asked when the fault was in place; `None` if none is yet.
+    /// When the first order was confirmed that was requested while the fault was in place; `None` if none was yet.
     pub(crate) fn first_confirmed(&self) -> Option<Instant> {
         *self.confirmed.borrow()
     }
 
-    /// Waits for the first order that is confirmed after the fault.
+    /// Waits until the first order after the fault is confirmed.
     pub(crate) async fn until_confirmed(&self) {
         let _ = self.confirmed.subscribe().wait_for(Option::is_some).await;
     }

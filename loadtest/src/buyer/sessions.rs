@@ -1,6 +1,6 @@
-//! What browsers keep for the buyers: their sessions. All connections of a runtime share one jar, because a session is good at
-//! every instance of a shop. Each test has a runtime of its own, so that tests beside each other do not share buyers. So have the
-//! visitors of a run, who are no others' buyers either.
+//! The buyers' session cookies. All connections of a tokio runtime share one jar, because a session is valid at every instance of
+//! a shop. Each test has its own runtime, so parallel tests do not share buyers. The visitors of a run have a runtime of their
+//! own as well; their buyer numbers do not overlap with others'.
 
 use std::{
     collections::HashMap,
@@ -10,24 +10,24 @@ use std::{
 use hyper::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use tokio::runtime::{Handle, Id};
 
-/// A buyer, as one runtime knows it.
+/// A buyer's number within one runtime.
 type Buyer = (Option<Id>, i64);
 
 static JARS: LazyLock<RwLock<HashMap<Buyer, HeaderValue>>> = LazyLock::new(RwLock::default);
 
-/// The buyer's cookie; `None` if no shop has given one.
+/// The buyer's cookie; `None` if the shop has set none.
 pub fn of(buyer: i64) -> Option<HeaderValue> {
     JARS.read().ok()?.get(&here(buyer)).cloned()
 }
 
-/// Replaces the buyer's cookie with one of our own making.
+/// Replaces the buyer's cookie with a forged one.
 pub fn put(buyer: i64, cookie: &str) {
     if let Ok(cookie) = HeaderValue::from_str(cookie) {
         insert(buyer, cookie);
     }
 }
 
-/// Keeps the cookie that came with an answer to this buyer.
+/// Stores the cookie that came with a response to this buyer.
 pub fn keep(buyer: i64, headers: &HeaderMap) {
     let Some(cookie) = headers.get(SET_COOKIE) else { return };
     let pair = cookie.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tests_beside_each_other_have_buyers_of_their_own() {
+    fn runtimes_do_not_share_cookies() {
         let runtimes = [1, 2].map(|_| tokio::runtime::Builder::new_current_thread().build().unwrap());
         let [one, other] = &runtimes;
         one.block_on(async { put(7, "session=one") });

@@ -1,4 +1,4 @@
-//! Who is in the queue.
+//! Queued buyers poll for their results while other buyers still click.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::atomic::Ordering::Relaxed, time::Duration};
 
@@ -15,26 +15,26 @@ use super::{
 };
 use crate::verdict::history::{Answer, Told};
 
-/// Connections on which everybody in here asks.
+/// Connections that all queued buyers share.
 const CONNECTIONS: usize = 16;
-/// How long somebody asks. Who knows nothing then was promised an answer and got none.
+/// How long a buyer polls. Without a result by then, the promised answer is missing.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A buyer who was told `queued`.
+/// A buyer whose last answer was `queued`.
 pub(crate) struct Waiting {
     pub(crate) told: Told,
-    /// Whether the buyer had asked when a fault was in place.
+    /// Whether the buyer clicked while a fault was in place.
     pub(crate) after_fault: bool,
 }
 
-/// Buyers who were told `queued`: they ask what became of it while others still buy.
+/// Polls the orders of all queued buyers in the background.
 pub(crate) struct WaitingRoom {
     lines: Vec<mpsc::UnboundedSender<Waiting>>,
     asking: JoinSet<Vec<Told>>,
 }
 
 impl WaitingRoom {
-    /// Opens it; times count from `start`.
+    /// Starts polling; times count from `start`.
     pub(crate) fn open(shops: &[SocketAddr], start: Instant, progress: &Progress) -> WaitingRoom {
         let (mut lines, mut asking) = (Vec::new(), JoinSet::new());
         for n in 0..CONNECTIONS {
@@ -45,12 +45,12 @@ impl WaitingRoom {
         WaitingRoom { lines, asking }
     }
 
-    /// Where buyers go in.
+    /// The channels that queued buyers are sent to.
     pub(crate) fn lines(&self) -> Vec<mpsc::UnboundedSender<Waiting>> {
         self.lines.clone()
     }
 
-    /// Waits until everybody has an answer, or none in time.
+    /// Waits until every buyer has a result or has given up.
     pub(crate) async fn empty(mut self) -> anyhow::Result<Vec<Told>> {
         self.lines.clear();
         let mut history = Vec::new();
@@ -61,7 +61,7 @@ impl WaitingRoom {
     }
 }
 
-/// Asks for one after the other, whoever's time has come, each after ever longer pauses.
+/// Polls the orders in the order in which they are due. Each buyer's pauses grow.
 async fn ask(
     shops: Vec<SocketAddr>,
     mut turn: usize,
@@ -69,7 +69,7 @@ async fn ask(
     mut arriving: mpsc::UnboundedReceiver<Waiting>,
     progress: Progress,
 ) -> Vec<Told> {
-    // Who asks next, when, and how often before.
+    // By due time and buyer: the number of polls so far, and the buyer.
     let (mut line, mut history, mut open) = (BTreeMap::<(Instant, i64), (u32, Waiting)>::new(), Vec::new(), true);
     let mut connection = None;
     while open || !line.is_empty() {
@@ -88,7 +88,7 @@ async fn ask(
                 let told = &mut waiting.told;
                 let Answer::Queued { order_id } = told.answer else { continue };
                 if connection.is_none() {
-                    turn += 1; // another instance may be up
+                    turn += 1; // try another instance
                     connection = Connection::open(shops[turn % shops.len()]).await.ok();
                 }
                 let answer = match &mut connection {

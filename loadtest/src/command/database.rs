@@ -14,20 +14,20 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Parsed here and not by clap, which would print a refused URL with its password.
+    /// Parsed here and not by clap, because clap would print a refused URL with its password.
     pub(crate) fn backend(&self) -> anyhow::Result<Option<Backend>> {
         let backend = self.database.as_ref().map(|text| text.parse::<Backend>()).transpose();
         backend.map_err(|why| anyhow::anyhow!("--database {why}"))
     }
 }
 
-/// This very program, to be started again as a shop or as the servers' keeper.
+/// The path of this program, which is started again as a shop or as the servers' keeper.
 pub(crate) fn this_program() -> anyhow::Result<PathBuf> {
     Ok(std::env::current_exe()?)
 }
 
-/// Opens a lab, on the best database there is if none is named, and works in it until done or told to stop; tidies up
-/// in either case.
+/// Opens a lab and works in it until done or interrupted. Cleans up in both cases. Without a name, the lab uses PostgreSQL if it
+/// is installed, otherwise SQLite.
 pub(crate) async fn in_lab(
     database: &Database,
     work: impl AsyncFnOnce(&Lab) -> anyhow::Result<Exit>,

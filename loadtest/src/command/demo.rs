@@ -23,7 +23,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     output: Output,
 
-    /// Draws the order of the buyers
+    /// The seed that shuffles the buyers
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
@@ -71,11 +71,11 @@ fn plans(postgres: bool) -> Vec<Plan> {
         for &variant in version.variants() {
             let plan = Plan::stampede(version, Some(variant));
             plans.push(match variant {
-                // Isolation levels and row locks are PostgreSQL's.
+                // Isolation levels and row locks need PostgreSQL.
                 Variant::Transaction | Variant::InsertFirst | Variant::Serializable if !postgres => continue,
-                // One process alone holds; the trap is the second.
+                // A process lock holds with one instance and breaks with two.
                 Variant::ProcessLock => Plan { instances: 2, ..plan },
-                // Every deadlock takes PostgreSQL a second to notice.
+                // PostgreSQL takes a second to detect each deadlock.
                 Variant::InsertFirst => Plan { buyers: 64, ..plan },
                 Variant::Transaction | Variant::Serializable | Variant::NoRetry | Variant::Conditional => plan,
             });

@@ -30,15 +30,15 @@ pub(crate) struct Args {
     #[command(flatten)]
     variant: Variant,
 
-    /// Buyers, each with an instance of its own
+    /// Buyers, each with its own instance
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(2..=MOST_BUYERS as i64))]
     buyers: u32,
 
-    /// Units
+    /// Units of the sale
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     stock: u32,
 
-    /// Orders of events to play at most
+    /// The most interleavings to play
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     orders: u32,
 
@@ -71,18 +71,18 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     .await
 }
 
-/// PostgreSQL unless another is named, also where it is not installed: then that is said.
+/// The database: PostgreSQL unless another one is named. If it is not installed, the error says so.
 pub(crate) fn with_a_wire(database: Database) -> anyhow::Result<Database> {
     let has_none = database.backend()? == Some(Backend::Sqlite);
     ensure!(
         !has_none,
-        "SQLite has no wire to hold: orders of events are played on PostgreSQL, `make services` installs it"
+        "SQLite has no wire to hold: interleavings are explored on PostgreSQL, `make services` installs it"
     );
     Ok(Database { database: database.database.or(Some("postgres".into())) })
 }
 
 async fn one(lab: &Lab, subject: &Subject, most: usize) -> anyhow::Result<Explored> {
-    let says = format!("{}: every order of events of {} buyers", subject.title(), subject.buyers);
+    let says = format!("{}: all interleavings of {} buyers", subject.title(), subject.buyers);
     let bar = spinner(&says);
     let scheduler = Scheduler::build(lab, subject).await?;
     let explored = search(&scheduler, most, |so_far| {
@@ -94,7 +94,7 @@ async fn one(lab: &Lab, subject: &Subject, most: usize) -> anyhow::Result<Explor
     Ok(explored)
 }
 
-/// One picture: of the first version that has an order which breaks something, else of the first.
+/// Prints one picture: of the first version that breaks, otherwise of the first version.
 fn show(all: &[Explored]) {
     let breaks = all.iter().find(|explored| explored.is_broken()).or(all.first());
     let Some((explored, shown)) = breaks.and_then(|explored| Some((explored, explored.shown.as_ref()?))) else {

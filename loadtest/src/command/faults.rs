@@ -23,46 +23,46 @@ use super::{database::this_program, exit::Exit, progress::with_progress};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// What is to break [default: all of them, one after the other]
+    /// Faults to inject, one after the other [default: all]
     #[arg(value_name = "FAULT")]
     faults: Vec<Fault>,
 
-    /// Sales in which each of them strikes; one that it strikes too late is played again, three times at most
+    /// Valid rounds for each fault. A round in which the fault comes too late is repeated, three times at most
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
 
-    /// Buyers; at least half of them come when what broke is up again. Some more come one by one
+    /// Buyers of the crowd; at least half of them click after the repair. Others come one by one during the fault
     #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u32).range(4..=1_000_000))]
     buyers: u32,
 
-    /// Units of each sale; the fault strikes when a quarter of them is sold, and has to be in place before half of them is
+    /// Units of each sale. The fault strikes when a quarter is sold, and must be in place before half is
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(4..))]
     stock: u32,
 
-    /// Instances of the shop; each request of a tab goes to the next
+    /// Instances of the shop; the requests of each tab go to them in turn
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
     instances: u32,
 
-    /// Draws the order of the buyers; each round adds one, each repeat a thousand
+    /// The seed that shuffles the buyers; each round adds 1, each repeat adds 1000
     #[arg(long, default_value_t = 1)]
     seed: u64,
 
-    /// Write the figures to this file, after each round
+    /// Write the results to this file after each round
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     json: Option<PathBuf>,
 
-    /// Go on with what was broken off: rounds in this file are not played again, others are added to it. Stock, buyers,
-    /// instances, seed, machine and commit have to be those of the file
+    /// Continue an earlier run: rounds in this file are not repeated, the missing ones are added. Stock, buyers, instances, seed,
+    /// machine and commit must be the same as in the file
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
 }
 
 /// Connections that the buyers share.
 const CONNECTIONS: usize = 50;
-/// By what the seed of a repeat differs; there are no more rounds than that.
+/// The difference between the seeds of a round and its repeat; there are fewer rounds than that.
 const REPEAT: u64 = 1000;
 
-/// Starts the servers, and works until done or told to stop; the servers go with their value in either case.
+/// Starts the servers, and works until done or interrupted. The servers stop in both cases.
 pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let mut stop = pin!(stop_signal()?);
     let plan = Plan {
@@ -83,7 +83,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     })
 }
 
-/// Faults, and the rounds that are wanted of each.
+/// The faults to inject, and the number of rounds for each.
 struct Grid {
     chosen: Vec<Fault>,
     rounds: usize,
@@ -110,13 +110,13 @@ impl Grid {
         Ok(Grid { chosen: chosen.to_vec(), rounds: args.rounds as usize, plan, played, file })
     }
 
-    /// Plays what is missing, and shows all.
+    /// Plays the missing rounds and shows all of them.
     async fn play(&mut self) -> anyhow::Result<Exit> {
         let plan = &self.plan;
         open_files::allow(plan.sockets())?;
         println!("{}, {} units, {} instances of {}", plan.who(), thousands(plan.stock), plan.instances, plan.version);
         print!("{}", faults::table([]).terminal());
-        let mut ground = None; // a file that has everything needs no servers
+        let mut ground = None; // no servers are needed if the file has all rounds
         for (place, fault) in self.chosen.clone().into_iter().enumerate() {
             while let Some(turn) = self.played.of(fault).next(self.rounds) {
                 let (lab, services) = match &mut ground {
@@ -131,7 +131,7 @@ impl Grid {
         Ok(self.played.verdict().into())
     }
 
-    /// Plays one round, or its repeat. A file has it as soon as it is played.
+    /// Plays one round or its repeat, and writes the file at once.
     async fn play_one(
         &mut self,
         lab: &Lab,
@@ -169,7 +169,7 @@ async fn start() -> anyhow::Result<(Lab, Services)> {
     Ok((Lab::on(this_program()?, &services).await?, services))
 }
 
-/// What follows an invalid round.
+/// In words, what follows an invalid round.
 fn then(repeat: usize) -> String {
     match repeat {
         REPEATS => "not played again, the fault is invalid".into(),

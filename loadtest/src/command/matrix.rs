@@ -16,7 +16,7 @@ use super::{
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Smaller crowds and shorter floods: within two minutes
+    /// Smaller crowds and shorter floods; takes less than two minutes
     #[arg(long)]
     quick: bool,
 
@@ -26,7 +26,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     output: Output,
 
-    /// Draws the order of the buyers
+    /// The seed that shuffles the buyers
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
@@ -45,7 +45,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     .await
 }
 
-/// Plays the cells that there are servers for, one after the other, and says how long it will take.
+/// Plays the cells whose servers are installed, one after the other, and prints an estimate of the time.
 pub(crate) async fn play(lab: &Lab, plans: &[Plan]) -> anyhow::Result<Vec<record::Run>> {
     let start = Instant::now();
     let mut runs = Vec::new();

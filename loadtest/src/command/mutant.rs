@@ -8,12 +8,12 @@ pub(crate) struct Args {
     #[arg(long)]
     while_stdin_is_open: bool,
 
-    /// Which, and the arguments of chapter 5
+    /// The mutant, followed by chapter 5's arguments
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     shop_args: Vec<String>,
 }
 
-/// One of them up, as a shop.
+/// Serves a mutant as a shop.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.while_stdin_is_open {
         servers::stop_with_parent();

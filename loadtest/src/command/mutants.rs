@@ -23,7 +23,7 @@ use super::{
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Which shops [default: all of them]
+    /// Mutants to check [default: all]
     #[arg(value_name = "SHOP")]
     mutants: Vec<Mutant>,
 
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     json: Option<PathBuf>,
 }
 
-/// Sockets that are open at the same time at most: the slow shop's crowds, the others' and a flood's.
+/// The most sockets that are open at the same time: the slow shop's crowds, the other crowds and a flood.
 const SOCKETS: usize = 10_000;
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {

@@ -6,11 +6,11 @@ use v1_naive::shop::stop_signal;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Where it listens
+    /// The address to listen on
     #[arg(long, default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
 
-    /// Whoever connects may say who it speaks for, as a load balancer does
+    /// Trust `X-Forwarded-For` from every client on this machine, as from a load balancer
     #[arg(long)]
     as_lab: bool,
 
@@ -18,12 +18,12 @@ pub(crate) struct Args {
     #[arg(long)]
     while_stdin_is_open: bool,
 
-    /// The instances
+    /// The addresses of the instances
     #[arg(required = true)]
     instances: Vec<SocketAddr>,
 }
 
-/// Says where it listens as a shop does, so that it can be started as one.
+/// Prints its address in the same form as a shop, so that it can be started like one.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let stop = stop_signal()?;
     if args.while_stdin_is_open {

@@ -16,11 +16,11 @@ use super::exit::Exit;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Which
+    /// The picture to draw
     #[arg(value_enum)]
     kind: Kind,
 
-    /// What `demo --json`, `matrix --json` or, for lanes, `explore --json` or `replay --json` has written
+    /// A file written by `demo --json` or `matrix --json`; for `lanes` by `explore --json` or `replay --json`
     file: PathBuf,
 
     /// Write the picture to this file
@@ -30,13 +30,13 @@ pub(crate) struct Args {
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Kind {
-    /// The versions as steps, each with what came out of its stampede
+    /// The versions as steps, each with the result of its stampede
     Ladder,
     /// Versions against scenarios
     Matrix,
-    /// How far the requests of a stampede get
+    /// How many requests of a stampede pass each gate
     Funnel,
-    /// One order of events: a lane for each buyer and one for the row
+    /// One interleaving: a lane for each buyer and one for the row
     Lanes,
 }
 
@@ -57,9 +57,9 @@ fn runs(path: &Path) -> anyhow::Result<Record> {
     Ok(record)
 }
 
-/// Of the first that the file has.
+/// The interleaving of the file's first version.
 fn lanes(path: &Path) -> anyhow::Result<svg::Picture> {
-    let no_order = || format!("{} has no order of events to show", path.display());
+    let no_order = || format!("{} has no interleaving to show", path.display());
     if file::Kind::of(path)? == file::Kind::Explored {
         let explored = Explorations::read(path)?;
         let first = explored.explored.iter().find_map(|one| Some((one.caption(), one.shown.as_ref()?)));

@@ -7,15 +7,15 @@ use std::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loadtest::{buyer::progress::Progress, lab::Lab, record::Run, scenario::plan::Plan};
 
-/// Runs a plan, and shows how far it is; `which` says which of how many.
+/// Runs a plan and shows its progress; `which` is its position among the plans.
 pub(crate) async fn run_with_progress(lab: &Lab, plan: &Plan, which: &str) -> anyhow::Result<Run> {
-    // Only of a crowd is it known how many have been served.
+    // Only a crowd knows how many buyers have been served.
     let length = plan.scenario.is_a_crowd().then_some(plan.buyers);
     let title = format!("{which}{}", plan.title());
     with_progress(&title, &plan.who(), length, async |progress| loadtest::run::run(lab, plan, progress).await).await
 }
 
-/// Works with a bar on a terminal, and a line elsewhere; `length` is how many buyers there are to be served, if that is known.
+/// Works with a progress bar on a terminal, otherwise with one printed line. `length` is the number of buyers, if it is known.
 pub(crate) async fn with_progress<T>(
     title: &str,
     who: &str,
@@ -44,12 +44,12 @@ pub(crate) async fn with_progress<T>(
     done
 }
 
-/// A line that tells how far it is; none where nobody looks.
+/// A progress line; hidden if standard error is not a terminal.
 pub(crate) fn spinner(says: &str) -> ProgressBar {
     bar("{spinner} {msg} {elapsed}", None, says).with_message(says.to_owned())
 }
 
-/// What a terminal is shown, or else a line that says it once.
+/// Shows a message on a terminal, or prints it once.
 fn bar(template: &str, length: Option<usize>, says: &str) -> ProgressBar {
     let terminal = std::io::stderr().is_terminal();
     if !terminal {

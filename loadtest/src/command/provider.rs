@@ -4,19 +4,19 @@ use loadtest::provider::{self, Mutant};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Where it listens
+    /// The address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3001")]
     listen: SocketAddr,
 
-    /// Its ledger, an SQLite file
+    /// The ledger, a SQLite file
     #[arg(long, value_name = "FILE", default_value = "provider.db")]
     ledger: PathBuf,
 
-    /// What a shop has to know to be served [default: nothing]
+    /// The secret that a shop must send [default: none]
     #[arg(long, env = "PROVIDER_SECRET", value_name = "SECRET", hide_env_values = true)]
     secret: Option<String>,
 
-    /// A way to be wrong, for the audit to notice
+    /// A seeded bug, to test the audit
     #[arg(long, value_name = "MUTANT", value_enum)]
     mutant: Option<Mutant>,
 }

@@ -32,11 +32,11 @@ pub(crate) struct Args {
     #[command(flatten)]
     variant: Variant,
 
-    /// Units
+    /// Units of the sale
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     stock: u32,
 
-    /// Times to play it
+    /// How often to play it
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     times: u32,
 

@@ -21,10 +21,10 @@ use super::{
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// What `--json` has written
+    /// A file written by `--json`
     file: PathBuf,
 
-    /// Print the table for a README instead
+    /// Print the file's table for a README instead
     #[arg(long)]
     markdown: bool,
 
@@ -58,7 +58,7 @@ fn markdown(file: &Path, kind: Kind) -> anyhow::Result<String> {
             if !matrix::is_one(&record) {
                 return Ok(runs::table(&record.runs).markdown());
             }
-            // The other runs stand in the matrix.
+            // All other runs are in the matrix.
             let stampedes = record.runs.iter().filter(|run| run.scenario == Scenario::Stampede);
             format!("{}\n{}", runs::table(stampedes).markdown(), render::matrix::table(&record).markdown())
         }

@@ -19,16 +19,16 @@ pub(crate) struct Args {
     /// v1-naive, v2-pessimistic, v3-optimistic, v4-ratelimit, v5-hidden-api or v6-production; v1 … v6 for short
     version: Version,
 
-    /// sqlite, postgres (a private server), or a URL
-    /// [default: what the shop takes: DATABASE_URL, else sqlite; v6 has private servers for those that are not named]
+    /// sqlite, postgres (a private server), or a URL [default: DATABASE_URL, otherwise sqlite; v6 starts private servers for
+    /// those that are not named]
     #[arg(long, value_name = "DATABASE")]
     database: Option<String>,
 
-    /// Instances of the shop, with nginx in front of them
+    /// Instances of the shop behind nginx
     #[arg(long, default_value_t = 1, requires = "nginx", value_parser = clap::value_parser!(u32).range(1..=16))]
     instances: u32,
 
-    /// nginx in front, as chapter 6 is deployed; then --listen is where it listens
+    /// Start nginx in front, as chapter 6 is deployed; then --listen is nginx's address
     #[arg(long)]
     nginx: bool,
 
@@ -54,7 +54,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
             shop_args.extend(["--database-url".into(), url.into()]);
             None
         }
-        // A shop that needs more than a file: the servers that were not named are started.
+        // Chapter 6 needs servers: those that were not named are started.
         None if args.version.needs_stores() && !are_named(&shop_args) => {
             let given = std::env::var(Server::Postgres.variable()).ok().map(|url| url.parse::<Backend>());
             Some(given.transpose().map_err(|why| anyhow::anyhow!("DATABASE_URL {why}"))?.unwrap_or(Backend::Postgres))
@@ -81,7 +81,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     exit
 }
 
-/// Runs a version's shop, with the arguments that its own program takes.
+/// Runs a version's shop with the arguments of its own program.
 async fn serve(version: Version, args: &[String]) -> ExitCode {
     let args = || std::iter::once(version.name()).chain(args.iter().map(String::as_str));
     match version {
@@ -109,18 +109,19 @@ async fn serve(version: Version, args: &[String]) -> ExitCode {
     }
 }
 
-/// Whether all servers are named, or none is needed because somebody only asks for help.
+/// Whether all servers are named, or none is needed because only help is printed.
 fn are_named(shop_args: &[String]) -> bool {
     let named = |server: Server| std::env::var_os(server.variable()).is_some() || is_given(shop_args, &flag_of(server));
     ["--help", "-h"].into_iter().any(|flag| is_given(shop_args, flag)) || Server::STORES.into_iter().all(named)
 }
 
-/// Starts the instances as the lab does, and nginx in front of them, until told to stop.
+/// Starts the instances as the lab does, with nginx in front of them, until a stop is requested.
 async fn behind_nginx(args: &Args, mut shop_args: Vec<String>) -> anyhow::Result<ExitCode> {
     ensure!(args.version.needs_stores(), "nginx is part of chapter 6; {} has none", args.version);
     let stop = stop_signal()?;
     let listen = take(&mut shop_args, "--listen").or_else(|| std::env::var("LISTEN").ok());
-    let listen: SocketAddr = listen.as_deref().unwrap_or("127.0.0.1:3000").parse().context("--listen is no address")?;
+    let listen: SocketAddr =
+        listen.as_deref().unwrap_or("127.0.0.1:3000").parse().context("--listen is not an address")?;
     for server in Server::ALL {
         if let Ok(url) = std::env::var(server.variable())
             && !is_given(&shop_args, &flag_of(server))
@@ -141,7 +142,7 @@ async fn behind_nginx(args: &Args, mut shop_args: Vec<String>) -> anyhow::Result
     for (n, shop) in shops.iter().enumerate() {
         println!("instance {}: http://{}/metrics and /readyz", n + 1, shop.address);
     }
-    println!("what became of an order: grep its number {}/*.log", logs.path().display());
+    println!("to trace an order: grep its number {}/*.log", logs.path().display());
     stop.await;
     spawn_blocking(|| drop(nginx)).await?;
     for shop in shops {
@@ -150,7 +151,7 @@ async fn behind_nginx(args: &Args, mut shop_args: Vec<String>) -> anyhow::Result
     Ok(ExitCode::SUCCESS)
 }
 
-/// Takes `--flag value` or `--flag=value` out of the arguments.
+/// Removes `--flag value` or `--flag=value` from the arguments and returns the value.
 fn take(args: &mut Vec<String>, flag: &str) -> Option<String> {
     let at = args.iter().position(|arg| arg.split('=').next() == Some(flag))?;
     let arg = args.remove(at);

@@ -20,5 +20,5 @@ pub(crate) async fn run() -> anyhow::Result<ExitCode> {
     }
     eprintln!("Up until Ctrl-C. In another terminal: DATABASE_URL=… cargo run -p v1-naive");
     stop.await;
-    Ok(ExitCode::SUCCESS) // and the servers go with their value
+    Ok(ExitCode::SUCCESS) // dropping `services` stops the servers
 }

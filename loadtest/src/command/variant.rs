@@ -2,13 +2,13 @@ use loadtest::version::{self, Version};
 
 #[derive(clap::Args)]
 pub(crate) struct Variant {
-    /// Sell the way of one of the version's variants
+    /// Run one of the version's variants
     #[arg(long)]
     variant: Option<String>,
 }
 
 impl Variant {
-    /// The version's variant of this name, if one is named.
+    /// The version's variant with this name; `None` if no name is given.
     pub(crate) fn of(&self, version: Version) -> anyhow::Result<Option<version::Variant>> {
         let named = self.variant.as_ref().map(|name| version.variant(name));
         named.transpose().map_err(anyhow::Error::msg)

@@ -1,11 +1,11 @@
-//! The networks between an instance and its servers.
+//! The proxies between one instance and its servers.
 
 use anyhow::Context;
 
 use super::network::Network;
 use crate::lab::servers::Server;
 
-/// The networks between one instance and its servers.
+/// The proxies between one instance and its servers.
 pub(super) struct Links {
     pub(super) postgres: Network,
     pub(super) redis: Network,
@@ -14,10 +14,10 @@ pub(super) struct Links {
 }
 
 impl Links {
-    /// Puts networks between the servers and an instance that is to be started with these arguments; they name the networks then.
+    /// Opens a proxy in front of each server that `args` name, and changes `args` to the proxies' addresses.
     ///
     /// # Errors
-    /// The arguments do not name a server, or no port is free.
+    /// An argument for a server is missing, or no port is free.
     pub(super) async fn between(args: &mut [String]) -> anyhow::Result<Links> {
         Ok(Links {
             postgres: network(args, "--database-url").await?,
@@ -41,10 +41,11 @@ impl Links {
     }
 }
 
-/// A network to the server that an argument names.
+/// A proxy in front of the server that `flag` names.
 async fn network(args: &mut [String], flag: &str) -> anyhow::Result<Network> {
     let at = args.iter().position(|arg| arg == flag);
-    let url = at.and_then(|at| args.get_mut(at + 1)).with_context(|| format!("an instance has no {flag}"))?;
+    let url =
+        at.and_then(|at| args.get_mut(at + 1)).with_context(|| format!("the instance's arguments lack {flag}"))?;
     let server = url.parse()?;
     let network = Network::to(&server).await?;
     *url = network.instead_of(&server).into();

@@ -1,4 +1,4 @@
-//! The network between an instance and a server, as a proxy that can go silent, refuse, delay and cut.
+//! A network between an instance and a server: a proxy that can go silent, refuse, delay and cut connections.
 
 mod pipe;
 mod rules;
@@ -15,11 +15,11 @@ use url::Url;
 
 use self::rules::{Counts, Direction, Host, Rules, contains};
 
-/// A proxy in front of one server. It forwards everything until it is told otherwise, and ends when it is dropped.
+/// A proxy in front of one server. It forwards everything until a fault is set, and stops when it is dropped.
 ///
-/// *Silent* means: both sockets stay open and nothing is forwarded in either direction, not even that one end has closed.
-/// A lost host and a firewall that drops packets look like this: neither end gets a FIN or a reset. One thing differs: the
-/// proxy's kernel still answers TCP keepalives, so only bounds of the application notice.
+/// *Silent* means that both sockets stay open and nothing is forwarded in either direction, not even a close. A lost host or a
+/// firewall that drops packets has the same effect: neither end gets a FIN or a reset. There is one difference. The proxy's
+/// kernel still answers TCP keepalives, so only the application's own timeouts notice.
 pub struct Network {
     address: SocketAddr,
     rules: watch::Sender<Rules>,
@@ -28,10 +28,10 @@ pub struct Network {
 }
 
 impl Network {
-    /// Opens a proxy to the server at `url`, on a free port of loopback.
+    /// Opens a proxy to the server at `url`, on a free loopback port.
     ///
     /// # Errors
-    /// The URL names no host or port, or no port is free.
+    /// The URL has no host or port, or no port is free.
     pub async fn to(url: &Url) -> anyhow::Result<Network> {
         let server = Arc::new(Mutex::new(host(url)?));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -45,7 +45,7 @@ impl Network {
         Ok(network)
     }
 
-    /// The server's URL by way of this proxy.
+    /// The server's URL with the proxy's address.
     pub fn instead_of(&self, url: &Url) -> Url {
         let mut url = url.clone();
         let _ = url.set_host(Some("127.0.0.1"));
@@ -53,17 +53,18 @@ impl Network {
         url
     }
 
-    /// Forwards nothing from now on, neither of open connections nor of new ones, until [`restore`](Network::restore).
+    /// Forwards nothing until [`restore`](Network::restore), on open and on new connections.
     pub fn silence(&self) {
         self.rules.send_modify(|rules| rules.hold = true);
     }
 
-    /// Open connections are silent for ever. New ones work.
+    /// Silences all open connections for good. New ones work.
     pub fn lose_open_connections(&self) {
         self.rules.send_modify(|rules| rules.lost_below = self.opened());
     }
 
-    /// The next request with these bytes in it waits until [`restore`](Network::restore), as do those behind it on the same
+    /// Holds the next request that contains these bytes, and all later ones on the same connection, until
+    /// [`restore`](Network::restore). All other data passes.
     /// connection. Everything else passes.
     pub fn hold_request(&self, bytes: &[u8]) {
         self.rules.send_modify(|rules| rules.hold_request = Some(bytes.into()));
@@ -74,58 +75,58 @@ impl Network {
         self.rules.send_modify(|rules| rules.refuse = true);
     }
 
-    /// New connections lead to another server, as after a failover by name. Open ones stay.
+    /// Forwards new connections to another server, as after a failover by DNS. Open connections stay.
     ///
     /// # Errors
-    /// The URL names no host or port.
+    /// The URL has no host or port.
     pub fn lead_to(&self, url: &Url) -> anyhow::Result<()> {
         *self.server.lock().unwrap_or_else(PoisonError::into_inner) = host(url)?;
         Ok(())
     }
 
-    /// Everything arrives this much later, until [`restore`](Network::restore).
+    /// Delays all data by this duration until [`restore`](Network::restore).
     pub fn delay(&self, delay: Duration) {
         self.rules.send_modify(|rules| rules.delay = delay);
     }
 
-    /// Closes all open connections, on both sides.
+    /// Closes all open connections at both ends.
     pub fn cut(&self) {
         self.rules.send_modify(|rules| rules.cut_below = self.opened());
     }
 
-    /// Works again: what was held arrives, except on connections that are lost.
+    /// Works normally again: held data is delivered, except on silenced connections.
     pub fn restore(&self) {
         self.rules.send_modify(|rules| {
             *rules = Rules { lost_below: rules.lost_below, cut_below: rules.cut_below, ..Rules::default() };
         });
     }
 
-    /// Connections that were opened so far.
+    /// The number of connections so far.
     pub fn opened(&self) -> usize {
         self.counts.opened.load(SeqCst)
     }
 
-    /// Connections that are open now: at least one end has not closed.
+    /// The number of open connections: those that at least one end has not closed.
     pub fn open(&self) -> usize {
         self.counts.open.load(SeqCst)
     }
 
-    /// The ports from which open connections come, as the server sees them.
+    /// The client ports of all open connections, as the server sees them.
     pub fn ports(&self) -> Vec<u16> {
         self.counts.ports().values().copied().collect()
     }
 
-    /// Lost connections that the server has not given up.
+    /// The number of silenced connections that the server still keeps open.
     pub fn lost_at_server(&self) -> usize {
         self.counts.ports().range(..self.rules.borrow().lost_below).count()
     }
 
-    /// Whether anything waits now.
+    /// Whether any data is held at this moment.
     pub fn is_holding(&self) -> bool {
         !self.counts.held().is_empty()
     }
 
-    /// Whether these bytes wait now on their way to the server.
+    /// Whether these bytes are held on their way to the server.
     pub fn holds(&self, bytes: &[u8]) -> bool {
         let requests = |((_, direction), held): (&(usize, Direction), &Vec<u8>)| {
             *direction == Direction::ToServer && contains(held, bytes)

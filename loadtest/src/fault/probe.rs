@@ -1,4 +1,4 @@
-//! Buyers who ask while something is broken, and afterwards.
+//! Buyers who come one by one during a fault, and the last wave after it.
 
 use std::{
     net::SocketAddr,
@@ -25,46 +25,46 @@ use crate::{
     verdict::history::{Answer, Told},
 };
 
-/// The first of the buyers who try while something is broken, far from any crowd's.
+/// The first buyer id of those who come during a fault, above all ids of a crowd.
 const PROBES: i64 = 10_000_001;
-/// The first of the last wave.
+/// The first buyer id of the last wave.
 const LAST_WAVE: i64 = 20_000_001;
-/// More than come in the two minutes that a fault may last.
+/// The most buyers who come one by one: more than fit into the two minutes that a fault may last.
 const MOST_PROBES: i64 = 5000;
-/// How often another buyer tries, and how often each asks what became of its order.
+/// The time between two buyers, and between two polls of one buyer.
 const EVERY: Duration = Duration::from_millis(50);
-/// How many may be in the queue at the same time, so that a long fault does not spend the stock on them.
+/// The most of these buyers in the queue at the same time, so that a long fault does not use up the stock.
 const IN_QUEUE: usize = 8;
 /// Buyers of the last wave who buy at the same time.
 const CONNECTIONS: usize = 50;
-/// How long one waits for the sale's page or for news of an order before it asks another instance.
+/// How long a buyer waits for the sale's page or for an order's state before it asks another instance.
 const FOR_AN_ANSWER: Duration = Duration::from_secs(5);
-/// How long a buyer in the queue asks. Who knows nothing then was promised an answer and got none.
+/// How long a queued buyer polls. Without a result by then, the promised answer is missing.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// All buyers who may come one by one to a sale with this stock.
+/// The ids of all buyers who may come one by one to a sale with this stock.
 pub(super) fn buyers(stock: i64) -> impl Iterator<Item = i64> {
     (PROBES..PROBES + MOST_PROBES).chain(LAST_WAVE..LAST_WAVE + stock)
 }
 
-/// Where honest buyers buy who come one by one, each with all steps from the page to the order.
+/// Honest buyers who come one by one. Each takes all steps from the page to the order.
 #[derive(Clone)]
 pub(super) struct Walk {
     pub(super) doors: Arc<[SocketAddr]>,
     pub(super) sale: i64,
-    /// When the crowd's barrier fell: times count from it.
+    /// When the crowd's barrier opened. Times count from here.
     pub(super) began: Instant,
     pub(super) progress: Progress,
-    /// Those of them who are in the queue.
+    /// These buyers' orders that are queued.
     pub(super) queued: Arc<AtomicUsize>,
 }
 
 impl Walk {
-    /// Sends a buyer every 50 ms, whether or not the last one has an answer, until an order is confirmed or `end` comes.
-    /// Returns what all of them were told: they are buyers like any other, and none of them may be lost.
+    /// Sends a buyer every 50 ms, whether or not the previous one has an answer. Stops when an order is confirmed or `end`
+    /// arrives. Returns all answers; these buyers are audited like any others.
     ///
     /// # Errors
-    /// One of them panicked.
+    /// A buyer's task panicked.
     pub(super) async fn probe(self, mut end: oneshot::Receiver<()>) -> anyhow::Result<Vec<Told>> {
         let (mut buyers, mut ticks, mut trying) = (PROBES.., interval(EVERY), JoinSet::new());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -84,7 +84,7 @@ impl Walk {
         Ok(told)
     }
 
-    /// Sends `buyers` who have not asked before, some at a time. Who does not even see the page has no answer.
+    /// Sends `buyers` who have not asked before, some at the same time. A buyer who does not even get the page has no answer.
     pub(super) async fn last_wave(self, buyers: i64) -> Vec<Told> {
         let buy = |buyer| {
             let walk = self.clone();
@@ -96,7 +96,7 @@ impl Walk {
         stream::iter((LAST_WAVE..).take(buyers.max(0) as usize)).map(buy).buffer_unordered(CONNECTIONS).collect().await
     }
 
-    /// One buyer at the first instance that shows the sale's page; `None` if none does, because then nobody was asked.
+    /// One buyer at the first instance that serves the sale's page. `None` if none does, because then nothing was asked.
     async fn buy(&self, buyer: i64) -> Option<Told> {
         let wanted = self.began.elapsed();
         let (mut connection, link) = self.page(buyer).await?;
@@ -113,7 +113,7 @@ impl Walk {
         Some(self.told(buyer, wanted, answer))
     }
 
-    /// Asks what became of an order, at another instance if one does not answer.
+    /// Polls an order; if one instance does not answer, asks another one.
     async fn wait(&self, mut connection: Connection, order_id: i64, buyer: i64) -> Answer {
         let (since, mut doors) = (Instant::now(), self.doors.iter().cycle());
         while since.elapsed() < PATIENCE {

@@ -1,4 +1,4 @@
-//! Whether a grid of faults can go on in a file.
+//! Decides whether fault rounds can be added to an existing file.
 
 use anyhow::{bail, ensure};
 
@@ -10,11 +10,11 @@ use crate::{
 };
 
 impl Faults {
-    /// Whether a grid of this plan and seed can go on in this file: whether its rounds were played under the same conditions, on
-    /// this machine and of this commit.
+    /// Whether rounds of this plan and seed can be added to the file: its rounds must have the same conditions, machine and
+    /// commit.
     ///
     /// # Errors
-    /// They were not; with all that differs, in one line.
+    /// They differ. The message lists all differences in one line.
     pub fn check_resumes(&self, plan: &Plan, seed: u64) -> anyhow::Result<()> {
         ensure!(self.schema == SCHEMA, "it is of schema {}, this program writes {SCHEMA}", self.schema);
         let mut differs = Vec::new();
@@ -54,7 +54,7 @@ mod tests {
     };
 
     #[test]
-    fn a_grid_goes_on_under_the_same_conditions_only() {
+    fn rounds_are_added_only_under_the_same_conditions() {
         let plan = Plan { buyers: 4000, stock: 1000, instances: 2, ..Plan::stampede(Version::V6, None) };
         let mut faults = Faults::new(Grid { seed: 7, faults: Vec::new() });
         faults.of(Fault::RedisKilled).rounds.push(Round {

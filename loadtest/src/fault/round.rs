@@ -1,4 +1,4 @@
-//! One sale, and one fault in the middle of it.
+//! One round: one sale with one fault in the middle.
 
 use std::{
     net::SocketAddr,
@@ -44,30 +44,29 @@ use crate::{
     },
 };
 
-/// The sale.
+/// The sale's id.
 const SALE: i64 = 1001;
-/// A card that pays, and one whose bank decides later.
+/// A card that is accepted, and one that the bank decides on later.
 const GOOD: &str = "4242 4242 4242 4242";
 const LATE: &str = "4000 0000 0000 0119";
-/// How long an order may stay unpaid in a sale where buyers pay.
+/// How long an order may stay unpaid in a round with payments.
 const PAY_WITHIN: &str = "--pay-within=8";
-/// Buyers get their addresses before the sale begins, and the last ones use them when the fault is over. On a busy machine that is
-/// more than the minute for which an address is good otherwise.
+/// The lifetime of a purchase URL. Buyers get theirs before the sale begins, and the last ones use them after the fault. On a
+/// busy machine that takes longer than the default of one minute.
 const PATH_TTL: &str = "--path-ttl=900";
-/// How long the first confirmed order may take when what broke is up again. Then it is said not to come.
+/// How long the first confirmed order may take after the repair. After that the shop counts as not recovered.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Sells one sale to the crowd of `plan` on fresh shops, strikes when a quarter of the stock is sold, and audits what came
-/// of it. `lab` is one [on](Lab::on) `services`; `doors` says where buyers come in, given where the shops listen.
+/// Plays one sale on fresh shops: strikes when a quarter of the stock is sold, and audits the result. `lab` must be [on](Lab::on)
+/// `services`. `doors` gets the instances' addresses and returns those that buyers connect to.
 ///
-/// A gate holds the crowd up, so that no strike comes too late, however long it takes. Before the strike, so many buyers may come
-/// that five eighths of the stock are left; until the fault is in place, so many that half is left; while it is broken, so many that
-/// a quarter is left. All the others come when what was struck is up again, and try to buy while the shop recovers. After the first
-/// confirmed order an instance is brought back that the sale had to do without, and a last wave comes, as many as there are units
-/// left: a shop that sells again has to sell all of them.
+/// A gate limits how many buyers have clicked, so that no strike comes too late, however slow the machine is. Before the strike,
+/// five eighths of the stock must be left. Until the fault is in place, half must be left. During the fault, a quarter must be
+/// left. All other buyers click after the repair, while the shop recovers. After the first confirmed order, a lost instance
+/// returns, and a last wave comes with as many buyers as units are left. A shop that has recovered must sell all of them.
 ///
 /// # Errors
-/// A server or an instance does not start again, or the crowd cannot come.
+/// A server or an instance does not restart, or the crowd cannot run.
 pub async fn round(
     lab: &Lab,
     services: &mut Services,
@@ -89,17 +88,17 @@ pub async fn round(
     })
     .await?;
     let played = play(&mut deployment, &links, (&lab.loadtest, services), fault, plan, progress, doors).await;
-    deployment.stop_shops().await; // before the audit: whoever was given up by a buyer may still be writing
+    deployment.stop_shops().await; // before the audit, because requests that timed out may still write
     let round = match played {
         Ok((history, heard, strike)) => conclude(fault, plan, &deployment, (&history, &heard), strike).await,
         Err(error) => Err(error),
     };
     let removed = deployment.remove(lab).await;
-    let round = round?; // the first error is the one that counts
+    let round = round?; // the first error is the one to report
     removed.map(|()| round)
 }
 
-/// The sale and the strike.
+/// Plays the sale and the strike.
 async fn play(
     deployment: &mut Deployment,
     links: &[Links],
@@ -142,12 +141,12 @@ async fn play(
         strike(fault, target, walk, &come, &let_in, (plan.stock, &pool)).await
     };
     let at_barrier = async || {
-        let _ = barrier.send(Instant::now()); // nobody listens if the strike has failed
+        let _ = barrier.send(Instant::now()); // the receiver is gone if the strike has failed
     };
-    // Whichever fails ends the other, which would wait for it.
+    // If one of them fails, it cancels the other, which would otherwise wait for it.
     let (stampede, (mut history, strike)) = tokio::try_join!(crowd::run(&crowd, progress.clone(), at_barrier), struck)?;
     history.extend(stampede.history);
-    // RabbitMQ believes in a lost worker until two heartbeats are missing. Then the messages in its hands come again.
+    // RabbitMQ gives up a lost worker after two missed heartbeats. Then it redelivers the messages that the worker held.
     let ended = Instant::now();
     while links.iter().any(|links| links.rabbitmq.lost_at_server() > 0) && ended.elapsed() < LONGEST {
         sleep(Duration::from_millis(50)).await;
@@ -157,8 +156,8 @@ async fn play(
     Ok((history, heard, strike))
 }
 
-/// Waits until whoever pays has an answer, what was not paid has expired, and no payment owes the provider anything; or for too long.
-/// Returns what buyers were told of their payments.
+/// Waits until all payers have an answer, unpaid orders have expired, and no payment has an open request to the provider; at most
+/// 60 s. Returns the buyers' answers about their payments.
 async fn settle(
     paid: oneshot::Sender<()>,
     mut paying: JoinSet<anyhow::Result<Vec<Heard>>>,
@@ -176,16 +175,16 @@ async fn settle(
         sleep(Duration::from_millis(50)).await;
     }
     drop(paid);
-    paying.join_next().await.context("nobody has paid")??
+    paying.join_next().await.context("no payers have run")??
 }
 
-/// How many buyers of the crowd may have come.
+/// How many buyers of the crowd may have clicked by each step.
 struct Come {
     /// Before the strike.
     first: usize,
-    /// Before the fault is in place: each takes a unit at most, so half of the stock is left.
+    /// Before the fault is in place. Each takes one unit at most, so half of the stock is left.
     before: usize,
-    /// While it is broken.
+    /// During the fault.
     meanwhile: usize,
 }
 
@@ -197,8 +196,8 @@ impl Come {
     }
 }
 
-/// Breaks it, makes sure that it is broken, mends it, and lets buyers come in between. Returns what those were told who come one
-/// by one, and what was done.
+/// Injects the fault, checks it, repairs it, and lets buyers in between the steps. Returns the answers to the buyers who came one
+/// by one, and the record of the strike.
 async fn strike(
     fault: Fault,
     mut target: Target<'_>,
@@ -220,7 +219,7 @@ async fn strike(
     let is_in_place = fault.comes_into_place(&mut target).await?;
     strike.seen = std::mem::take(&mut target.seen);
     if !is_in_place {
-        // Something may be broken, though not what was meant.
+        // The strike may have broken something else.
         let _ = fault.mend(&mut target).await;
         let _ = fault.bring_back(&mut target).await;
         let_in.send_replace(usize::MAX);
@@ -231,7 +230,7 @@ async fn strike(
     let_in.send_replace(come.meanwhile);
 
     let (end, until) = oneshot::channel();
-    let mut probing = JoinSet::new(); // apart, because we block while a server starts; and it ends with us
+    let mut probing = JoinSet::new(); // in its own task, because starting a server blocks; dropping the set ends it
     probing.spawn(walk.clone().probe(until));
     fault.mend(&mut target).await?;
     let mended = Instant::now();
@@ -249,7 +248,7 @@ async fn strike(
         let sold = Ledger::read(pool, None, &[SALE]).await?.orders.len() as i64;
         history = walk.last_wave(stock - sold).await;
     }
-    history.extend(probing.join_next().await.context("nobody has tried")???);
+    history.extend(probing.join_next().await.context("no buyers came during the fault")???);
     Ok((history, strike))
 }
 

@@ -1,10 +1,10 @@
-//! What is done to a shop, whether it worked, and what undoes it.
+//! What each fault does, how it is checked, and how it is repaired.
 //!
-//! This file says for each fault what happens when: `prepare` before the sale opens, `arm` before the strike, `strike`, `is_in_place`,
-//! `mend`, and `bring_back` after the first confirmed order. The compiler asks for all six, and most faults need only three of them. How
-//! it is done stands with its kind: `killed` servers and instances, hosts that are `lost` or frozen, `silent`
-//! connections, servers that are `refusing` writes, `data` that is gone, a `replica` that leads for a moment, a torn `outbox`, and a
-//! wrong `clock`. `target` is what all of them strike.
+//! This file lists the steps of every fault: `prepare` before the sale opens, `arm` before the strike, `strike`, `is_in_place`,
+//! `mend`, and `bring_back` after the first confirmed order. The compiler asks for all six, and most faults need only three. The
+//! work itself is in one module per kind: servers and instances that are `killed`, hosts that are `lost` or frozen, `silent`
+//! connections, servers that are `refusing` writes, deleted `data`, a `replica` that leads for a moment, a torn `outbox`, and a
+//! wrong `clock`. `target` is what all of them act on.
 
 mod clock;
 mod data;
@@ -31,15 +31,15 @@ use super::Fault::{
 };
 use crate::lab::servers::{Server, Services};
 
-/// How long a server refuses writes; how long RabbitMQ is away when Redis is back.
+/// How long a server refuses writes, and how long RabbitMQ stays down after Redis is back.
 const A_WHILE: Duration = Duration::from_secs(5);
 
 impl Fault {
-    /// Sees to it that the fault is the one that is meant.
+    /// Prepares what the fault needs before the sale opens.
     pub(super) async fn prepare(self, target: &mut Target<'_>) -> anyhow::Result<()> {
         match self {
             RabbitMqKilled | RedisRabbitKilled | PostgresRabbitKilled => target.wait_for_queues().await?,
-            // So that what is cut off is of this sale, and not of all that was sold on this Redis.
+            // The cut must remove data of this sale, not of earlier sales on this Redis.
             RedisCut => target.rewrite_log().await?,
             RedisFailback => target.attach_replica().await?,
             RedisKilled | RedisFlushed | RedisEmptied | PostgresKilled | InstanceKilled | InstanceStopped
@@ -50,7 +50,7 @@ impl Fault {
         Ok(())
     }
 
-    /// Waits for the moment in which the fault is to strike, and lets the next buyers come: what they do meets it.
+    /// Waits for the right moment to strike, and lets in the next buyers, whose requests meet the fault.
     pub(super) async fn arm(self, target: &mut Target<'_>) -> anyhow::Result<()> {
         target.remember().await?;
         match self {
@@ -70,7 +70,7 @@ impl Fault {
         Ok(())
     }
 
-    /// Breaks what it breaks, with what the fault leaves of its data.
+    /// Injects the fault.
     pub(super) async fn strike(self, target: &mut Target<'_>) -> anyhow::Result<()> {
         match self {
             RedisKilled => target.kill(&[Server::Redis]),
@@ -111,7 +111,7 @@ impl Fault {
         }
     }
 
-    /// Waits until the fault is in place. Whether it is: a strike may do nothing.
+    /// Waits until the fault is in place; false if it is not in time. A strike may have no effect.
     pub(super) async fn comes_into_place(self, target: &mut Target<'_>) -> anyhow::Result<bool> {
         let deadline = Instant::now() + TO_BE_IN_PLACE;
         while !self.is_in_place(target).await? {
@@ -123,7 +123,7 @@ impl Fault {
         Ok(true)
     }
 
-    /// Whether the shop has to do without what was struck, seen from where the shop is.
+    /// Whether the fault is in place, as seen from the shop.
     async fn is_in_place(self, target: &mut Target<'_>) -> anyhow::Result<bool> {
         Ok(match self {
             RedisKilled => target.is_away(Server::Redis).await?,
@@ -154,8 +154,8 @@ impl Fault {
         })
     }
 
-    /// Starts again what was struck, or lets it work as before; returns when it does. Nothing has to be mended where the shop is
-    /// to help itself.
+    /// Restarts what was struck, or lets it work again; returns when that is done. Does nothing if the shop has to recover by
+    /// itself.
     pub(super) async fn mend(self, target: &mut Target<'_>) -> anyhow::Result<()> {
         match self {
             RedisKilled | RedisEmptied | RedisCut => target.start(Server::Redis),
@@ -200,7 +200,7 @@ impl Fault {
         }
     }
 
-    /// Starts or wakes the instance that the sale had to do without so far; returns when it is up. `None` if there was none.
+    /// Starts or wakes the instance that was lost or frozen; returns when it is up. `None` if there was none.
     pub(super) async fn bring_back(self, target: &mut Target<'_>) -> anyhow::Result<Option<()>> {
         match self {
             LeaderLost | WorkerLost => target.start_lost().await.map(Some),

@@ -1,4 +1,4 @@
-//! What happened, in words: a line for each step in which buyers meet.
+//! Explains an interleaving in words: one line for each step at which buyers affect each other.
 
 use super::step::{Event, Mark, Step};
 
@@ -46,7 +46,7 @@ mod tests {
     use crate::interleave::step::Row;
 
     #[test]
-    fn each_meeting_has_its_line() {
+    fn each_interaction_has_its_line() {
         let step = |buyer: usize, word: &str| Step::waits(buyer, word.into(), word, &[0], Row::default());
         let done = |step: Step| Step { event: Event::Done, waits_for: Vec::new(), ..step };
         let look = Step { read: Some(0), read_version: Some(3), ..done(step(1, "select")) };

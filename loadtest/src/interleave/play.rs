@@ -1,4 +1,4 @@
-//! One order of events, from the click of all buyers to the audit.
+//! Plays one interleaving, from the clicks of all buyers to the audit.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -21,46 +21,46 @@ use crate::{
     },
 };
 
-/// Statements of one order of events; what takes more is cut off, and counted as cut off.
+/// The most statements of one interleaving. A longer one is cut off and counted as such.
 pub const MOST_STEPS: usize = 100;
 
-/// What came of one order of events.
+/// The outcome of one interleaving.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Played {
-    /// Who was let go, one after the other: `A select`.
+    /// The released statements in their order, for example `A select`.
     pub order: Vec<String>,
-    /// What happened.
+    /// The steps with their results.
     pub steps: Vec<Step>,
-    /// What each buyer was told.
+    /// Each buyer's answer.
     pub told: BTreeMap<String, String>,
-    /// What buyers and database say when laid side by side.
+    /// The audit of the answers and the database.
     pub audit: Audit,
-    /// It took too many steps: from there on nobody was held.
+    /// Whether it took too many steps. From that point on, no statement was held.
     #[serde(default)]
     pub cut_off: bool,
 }
 
-/// What can be seen when all stand still.
+/// The state when all buyers have stopped.
 pub struct Scene<'a> {
-    /// Where the buyers are.
+    /// Where each buyer has stopped.
     pub places: &'a [Place],
-    /// What has happened so far.
+    /// The steps so far.
     pub steps: &'a [Step],
 }
 
 impl Played {
-    /// Steps that are marked so.
+    /// The number of steps with this mark.
     pub fn count(&self, mark: Mark) -> usize {
         self.steps.iter().filter(|step| step.mark == Some(mark)).count()
     }
 
-    /// Statements that had to wait for a lock.
+    /// The number of statements that waited for a lock.
     pub fn blocked(&self) -> usize {
         self.steps.iter().filter(|step| step.event == Event::Waits).count()
     }
 }
 
-/// A play under way.
+/// An interleaving that is being played.
 struct Play<'a> {
     scheduler: &'a Scheduler,
     before: Row,
@@ -70,10 +70,10 @@ struct Play<'a> {
 }
 
 impl Scheduler {
-    /// Plays one order of events: whenever all stand still, `choose` says whose held statement goes next.
+    /// Plays one interleaving. Whenever all buyers have stopped, `choose` picks the buyer whose held statement is released next.
     ///
     /// # Errors
-    /// What `choose` says; a server that does not answer, a connection that is lost. Another order may be played all the same.
+    /// `choose` fails, a server does not answer, or a connection is lost. The scheduler can still play other interleavings.
     pub async fn play(
         &self,
         hold: Hold,
@@ -114,7 +114,7 @@ impl Scheduler {
         self.conclude(order, steps, &answers, cut_off).await
     }
 
-    /// From now on statements are held, and nothing that was before counts.
+    /// Starts to hold statements, and forgets all earlier results.
     fn begin(&self, hold: Hold) {
         self.wires.send_modify(|wires| {
             for wire in wires {
@@ -124,7 +124,7 @@ impl Scheduler {
         });
     }
 
-    /// Holds nobody any more, and waits until all know; returns what they were told.
+    /// Stops holding statements, and waits until all buyers have their answers. Returns the answers.
     async fn run_out(&self) -> anyhow::Result<Vec<Answer>> {
         self.wires.send_modify(|wires| {
             for wire in wires {
@@ -134,7 +134,7 @@ impl Scheduler {
         });
         let mut wires = self.wires.subscribe();
         let all_know = wires.wait_for(|wires| wires.iter().all(Wire::is_finished));
-        let wires = timeout(Duration::from_secs(90), all_know).await.context("a buyer gets no answer")??;
+        let wires = timeout(Duration::from_secs(90), all_know).await.context("a buyer got no answer within 90 s")??;
         Ok(wires.iter().filter_map(|wire| wire.answer.clone()).collect())
     }
 
@@ -177,7 +177,7 @@ impl Scheduler {
 }
 
 impl Play<'_> {
-    /// Writes down what has happened since `released` was let go.
+    /// Records what has happened since the statement of buyer `released` was released.
     async fn note(&mut self, released: Option<usize>, still: &Still) -> anyhow::Result<()> {
         let row = self.scheduler.row().await?;
         let met = self.steps.last().map_or(self.before, |step| step.row);
@@ -187,7 +187,7 @@ impl Play<'_> {
                 Place::Waits(_, by) => Some(by),
                 Place::Held(_) | Place::Finished(_) => circle,
             };
-            // Who closes a circle is seen to wait, too, though it may be over by now.
+            // A statement that closes a deadlock cycle also counts as waiting, even if the database has already resolved it.
             if let Some(by) = waits {
                 self.waits(n, by, met);
             }
@@ -196,13 +196,13 @@ impl Play<'_> {
         let others = (0..self.waiting.len()).filter(|n| Some(*n) != first);
         let mut all: Vec<_> = first.into_iter().chain(others).map(|n| (n, self.take(n))).collect();
         if !still.circle.is_empty() {
-            // Who was ended has made room for the others.
+            // First the statement that the database aborted, because that released the others.
             all.sort_by_key(|(_, done)| !done.iter().any(|done| done.came.error.is_some()));
         }
         for (n, done) in all {
             for (at, one) in done.iter().enumerate() {
                 let waited = std::mem::take(&mut self.waiting[n]);
-                // A commit that was not held comes with what was before it: only then do others see it.
+                // A commit that is not held follows its statement at once. Only after it do others see the change.
                 let commits_later = done[at + 1..].iter().any(|later| later.statement.word == "commit");
                 self.steps.push(Step::done(n, one, waited, if commits_later { met } else { row }));
             }
@@ -233,7 +233,7 @@ impl Play<'_> {
 }
 
 impl Place {
-    /// What the buyer was told, if that is all.
+    /// The buyer's answer, if it has finished.
     pub fn answer(&self) -> Option<Answer> {
         match self {
             Place::Finished(answer) => Some(answer.clone()),

@@ -1,4 +1,5 @@
-//! A schedule on a version, perhaps on another than it was written for: then what could not be is said, and why.
+//! Replays a schedule on a version, possibly another one than it was written for. Turns that cannot be played are noted with a
+//! reason.
 
 use std::time::Instant;
 
@@ -14,10 +15,10 @@ use super::{
 };
 use crate::{record::interleavings::Replayed, verdict::history::Answer};
 
-/// Plays a schedule, `times` times.
+/// Replays a schedule `times` times.
 ///
 /// # Errors
-/// As [`Scheduler::play`]; or the schedule is not one of this version, and nothing that happened explains it.
+/// As for [`Scheduler::play`]; or the schedule does not fit this version, and no conflict or lock explains the difference.
 pub async fn replay(
     scheduler: &Scheduler,
     schedule: &Schedule,
@@ -46,10 +47,10 @@ pub async fn replay(
     })
 }
 
-/// Plays a schedule once; returns what of it could not be, too.
+/// Replays a schedule once. Also returns notes about the turns that could not be played.
 ///
 /// # Errors
-/// As [`replay`].
+/// As for [`replay`].
 pub async fn once(scheduler: &Scheduler, schedule: &Schedule) -> anyhow::Result<(Played, Vec<String>)> {
     let mut follow = Follow { turns: schedule.turns.iter().enumerate(), notes: Vec::new(), ended: false };
     let played = scheduler.play(schedule.hold(), async |scene| follow.next(&scene)).await?;
@@ -62,7 +63,7 @@ pub async fn once(scheduler: &Scheduler, schedule: &Schedule) -> anyhow::Result<
     Ok((played, notes))
 }
 
-/// A schedule that is being followed.
+/// A schedule that is being replayed.
 struct Follow<T> {
     turns: T,
     notes: Vec<String>,
@@ -70,7 +71,7 @@ struct Follow<T> {
 }
 
 impl<'a, T: Iterator<Item = (usize, &'a Turn)>> Follow<T> {
-    /// Whose statement goes next.
+    /// The buyer whose statement is released next.
     fn next(&mut self, scene: &Scene) -> anyhow::Result<usize> {
         for (n, turn) in self.turns.by_ref() {
             let name = letter(turn.buyer);
@@ -99,7 +100,8 @@ impl<'a, T: Iterator<Item = (usize, &'a Turn)>> Follow<T> {
         self.left_over(scene)
     }
 
-    /// The schedule is at its end, the buyers are not. That is all right if they have met what it did not know of.
+    /// Continues after the end of the schedule if buyers are left. That is an error unless a buyer was affected by another one in
+    /// a way that the schedule could not know.
     fn left_over(&mut self, scene: &Scene) -> anyhow::Result<usize> {
         let held = |(n, place): (usize, &Place)| match place {
             Place::Held(word) => Some((n, format!("{} at {word}", letter(n)))),
@@ -116,7 +118,7 @@ impl<'a, T: Iterator<Item = (usize, &'a Turn)>> Follow<T> {
     }
 }
 
-/// Whether a buyer has met something that a schedule for another version does not know of.
+/// Whether a buyer was affected by another one: a wait, a conflict or an error.
 fn turned(steps: &[Step], buyer: &str) -> bool {
     let met = |step: &&Step| {
         step.event == Event::Waits || step.error.is_some() || step.mark == Some(Mark::Conflict) || was_refused(step)

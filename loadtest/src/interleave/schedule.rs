@@ -1,5 +1,5 @@
-//! A schedule: who goes when, written by hand. `A select · B select · A update`, with line breaks where one likes, and
-//! comments from `#` to the end of the line.
+//! A schedule: the order of the buyers' statements, written by hand. For example `A select · B select · A update`, with line
+//! breaks anywhere, and comments from `#` to the end of the line.
 
 use std::{fmt, fs::File, io::Read, path::Path, str::FromStr};
 
@@ -11,30 +11,30 @@ use super::{
     wire::{Hold, statement::WORDS},
 };
 
-/// Bytes of a schedule that is read; what does not end before is none.
+/// The largest schedule file in bytes.
 const LONGEST: u64 = 64 * 1024;
 
-/// Who is let go when.
+/// The order in which statements are released.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
-    /// Turn by turn.
+    /// The turns, in order.
     pub turns: Vec<Turn>,
 }
 
-/// One buyer's statement.
+/// One statement of one buyer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Turn {
-    /// 0 is A.
+    /// The buyer; 0 is A.
     pub buyer: usize,
-    /// One of [`WORDS`].
+    /// The statement: one of [`WORDS`].
     pub word: &'static str,
 }
 
 impl Schedule {
-    /// Reads a file.
+    /// Reads a schedule from a file.
     ///
     /// # Errors
-    /// It cannot be read, does not end, or is no schedule.
+    /// The file cannot be read, is too long, or is not a schedule.
     pub fn read(path: &Path) -> anyhow::Result<Schedule> {
         let cannot_read = || format!("cannot read {}", path.display());
         let mut text = String::new();
@@ -47,12 +47,13 @@ impl Schedule {
         text.parse().with_context(|| path.display().to_string())
     }
 
-    /// How many buyers there are in it.
+    /// The number of buyers in the schedule.
     pub fn buyers(&self) -> usize {
         self.turns.iter().map(|turn| turn.buyer + 1).max().unwrap_or_default()
     }
 
-    /// What has to be held for it: a schedule without commits was written for a version that has none.
+    /// The statements to hold. A schedule without commits was written for a version without transactions, so commits are not
+    /// held.
     pub fn hold(&self) -> Hold {
         if self.turns.iter().any(|turn| turn.word == "commit") { Hold::All } else { Hold::AllButCommits }
     }
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_schedule_is_refused_by_name() {
+    fn an_invalid_schedule_is_refused_with_the_reason() {
         let refused = |text: &str| text.parse::<Schedule>().unwrap_err().to_string();
         assert!(refused("A select · B delete").contains("`B delete` is no statement: they are select, update"));
         assert!(refused("A select · E select").contains("they are A to D"));

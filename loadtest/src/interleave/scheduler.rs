@@ -1,5 +1,5 @@
-//! What orders of events are played on: a database, and for each buyer an instance with one connection, through a held wire.
-//! It is built once; between two orders only the rows are put back.
+//! The scheduler: a database, and for each buyer an instance whose one connection passes through a wire. It is built once;
+//! between interleavings only the rows are reset.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,45 +22,45 @@ use crate::{
     version::{Variant, Version, title},
 };
 
-/// The sale that is bought from. The shop's own has the number 1.
+/// The sale that buyers buy from. The shop's own sale has id 1.
 pub(crate) const SALE: i64 = 2;
 
-/// Buyers have letters, and more than these play more orders than anybody waits for.
+/// The most buyers. They are named by letters, and more of them have too many interleavings to wait for.
 pub const MOST_BUYERS: usize = 4;
 
-/// What is explored.
+/// A version to explore, with its buyers and stock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
     /// The version.
     pub version: Version,
-    /// Its variant.
+    /// Its variant, if it is one.
     pub variant: Option<Variant>,
-    /// Buyers, each with an instance of its own.
+    /// The number of buyers; each has its own instance.
     pub buyers: usize,
-    /// Units.
+    /// The units of the sale.
     pub stock: i64,
 }
 
 impl Subject {
-    /// Whether it can be explored.
+    /// Checks that this can be explored.
     ///
     /// # Errors
-    /// It is no chapter whose purchase is one function with SQL in it, or there are too many buyers.
+    /// The version is v4 or later, or the number of buyers is out of range.
     pub fn check(&self) -> anyhow::Result<()> {
         ensure!(
             self.version <= Version::V3,
-            "orders of events are those of v1, v2 and v3: v4 and v5 sell with v3's purchase, v6 decides in Redis"
+            "interleavings are explored for v1, v2 and v3 only: v4 and v5 sell with v3's purchase, v6 decides in Redis"
         );
         ensure!((1..=MOST_BUYERS).contains(&self.buyers), "there can be 1 to {MOST_BUYERS} buyers, A to D");
         Ok(())
     }
 
-    /// `v2-pessimistic process-lock`.
+    /// The version and variant: `v2-pessimistic process-lock`.
     pub fn title(&self) -> String {
         title(self.version, self.variant)
     }
 
-    /// Nothing here may depend on time: no wait of the shop's ends while an order is being played, and a retry comes at once.
+    /// The shops' arguments, which keep time out of the result: no timeout ends during an interleaving, and retries come at once.
     fn shop_args(&self) -> Vec<String> {
         let mut args = vec!["--pool-size=1", "--pool-timeout=600", "--request-timeout=600"];
         match self.version {
@@ -73,14 +73,14 @@ impl Subject {
     }
 }
 
-/// A database, and instances behind held wires.
+/// A database, and instances whose connections pass through wires.
 pub struct Scheduler {
-    /// What is played here.
+    /// What is explored.
     pub subject: Subject,
     pub(crate) wires: Wires,
     pub(crate) shops: Vec<ShopProcess>,
     pub(crate) link: Arc<Link>,
-    /// Looks at locks and rows, past the wires.
+    /// A pool that bypasses the wires, to read locks and rows.
     pub(crate) pool: AnyPool,
     has_version: bool,
     database: FreshDatabase,
@@ -88,16 +88,16 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// Builds it. Every instance sells once before, so that no statement is being prepared when it counts.
+    /// Starts everything. Every instance handles one purchase and one refusal first, so that its statements are already prepared.
     ///
     /// # Errors
-    /// The lab has no PostgreSQL, or something does not start.
+    /// The version cannot be explored, the lab has no PostgreSQL, or an instance does not start.
     pub async fn build(lab: &Lab, subject: &Subject) -> anyhow::Result<Scheduler> {
         subject.check()?;
-        ensure!(lab.has_postgres(), "SQLite has no wire to hold: orders of events are played on PostgreSQL");
+        ensure!(lab.has_postgres(), "SQLite has no wire to hold: interleavings are explored on PostgreSQL");
         let database = lab.fresh_database().await?;
         let (host, port) = (database.url.host_str(), database.url.port().unwrap_or(5432));
-        let server = format!("{}:{port}", host.context("the database has no address to put a wire in front of")?);
+        let server = format!("{}:{port}", host.context("the database's URL has no host")?);
         let wires = watch::Sender::new((0..subject.buyers).map(|_| Wire::default()).collect());
         let (mut proxies, mut shops) = (JoinSet::new(), Vec::new());
         for n in 0..subject.buyers {
@@ -117,7 +117,7 @@ impl Scheduler {
         Ok(scheduler)
     }
 
-    /// Every instance says yes once and no once.
+    /// Every instance sells one unit and refuses one buyer.
     async fn warm_up(&self) -> anyhow::Result<()> {
         for shop in &self.shops {
             self.put_back(1).await?;
@@ -130,7 +130,7 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Nothing is sold, and nobody has bought.
+    /// Resets the sale: nothing is sold, and there are no orders.
     pub(crate) async fn put_back(&self, stock: i64) -> anyhow::Result<()> {
         let version = if self.has_version { ", version = 0" } else { "" };
         let update = format!("update sales set sold = 0, stock = $2{version} where id = $1");
@@ -139,20 +139,20 @@ impl Scheduler {
         Ok(())
     }
 
-    /// The name of its database.
+    /// The name of the database.
     pub fn database(&self) -> &str {
         self.database.name()
     }
 
-    /// The database's processes at the ends of the wires.
+    /// The PostgreSQL process ids of the buyers' sessions.
     pub fn pids(&self) -> Vec<Option<i32>> {
         self.wires.borrow().iter().map(|wire| wire.pid).collect()
     }
 
-    /// The row as everybody sees it.
+    /// The sale as committed.
     ///
     /// # Errors
-    /// The database's.
+    /// The database fails.
     pub async fn row(&self) -> anyhow::Result<Row> {
         let version = if self.has_version { "version" } else { "0::bigint" };
         let select = format!(
@@ -163,17 +163,17 @@ impl Scheduler {
         Ok(Row { sold, orders, version: self.has_version.then_some(version) })
     }
 
-    /// Of which buyers the locks are that this database process waits for; the database says so.
+    /// The process ids that hold the locks that process `pid` waits for.
     pub(crate) async fn blocked_by(&self, pid: i32) -> anyhow::Result<Vec<i32>> {
         let select = "select array_to_string(pg_blocking_pids($1), ' ')";
         let pids: String = sqlx::query_scalar(select).bind(pid).fetch_one(&self.pool).await?;
         Ok(pids.split_whitespace().filter_map(|pid| pid.parse().ok()).collect())
     }
 
-    /// Stops the instances and removes the database.
+    /// Stops the instances and drops the database.
     ///
     /// # Errors
-    /// The server's.
+    /// The database cannot be dropped.
     pub async fn close(self, lab: &Lab) -> anyhow::Result<()> {
         for shop in self.shops {
             let _ = tokio::time::timeout(Duration::from_secs(20), shop.stop()).await;
@@ -183,13 +183,13 @@ impl Scheduler {
     }
 }
 
-/// The same database through a port of ours, in plain text: a wire that cannot be read cannot be held.
+/// The URL of the same database through the proxy, without TLS, because the proxy has to read the statements.
 fn by_way_of(url: &Url, port: u16) -> anyhow::Result<Url> {
     let mut held = url.clone();
     let further: Vec<_> = url.query_pairs().filter(|(key, _)| key != "sslmode").collect();
     held.query_pairs_mut().clear().extend_pairs(further).append_pair("sslmode", "disable");
     held.set_host(Some("127.0.0.1"))?;
-    held.set_port(Some(port)).ok().context("the database's URL takes no port")?;
+    held.set_port(Some(port)).ok().context("the database's URL cannot have a port")?;
     Ok(held)
 }
 
@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_wire_is_in_plain_text_and_keeps_what_else_was_asked_for() {
+    fn the_proxied_url_disables_tls_and_keeps_other_parameters() {
         let url = "postgres://me:secret@db.example:5433/shop?sslmode=prefer&application_name=x".parse().unwrap();
         let held = by_way_of(&url, 7).unwrap();
         assert_eq!(held.as_str(), "postgres://me:secret@127.0.0.1:7/shop?application_name=x&sslmode=disable");

@@ -1,6 +1,6 @@
-//! Every order of events, depth first: at each point where several could go, each of them goes once.
+//! Explores all interleavings, depth first: wherever several buyers could go next, each of them goes first once.
 //!
-//! An order is played from the start each time, by the choices that led to it; a database cannot be wound back.
+//! Each interleaving is played from the start along its choices, because a database cannot go back to an earlier state.
 
 use std::time::Instant;
 
@@ -14,18 +14,18 @@ use super::{
 };
 use crate::record::interleavings::Explored;
 
-/// A point where somebody had to be chosen.
+/// A point at which a buyer has to be chosen.
 struct Choice {
-    /// Who could go.
+    /// The buyers who could go next.
     open: Vec<usize>,
-    /// Which of them goes now.
+    /// The index of the buyer who goes next in the current interleaving.
     at: usize,
 }
 
-/// Plays every order of events, `most` at most; `shown` is told of each.
+/// Plays all interleavings, at most `most`. Calls `shown` after each.
 ///
 /// # Errors
-/// As [`Scheduler::play`]; or the same choices have led elsewhere than before.
+/// As for [`Scheduler::play`]; or the same choices led to another state than before.
 pub async fn search(scheduler: &Scheduler, most: usize, mut shown: impl FnMut(&Explored)) -> anyhow::Result<Explored> {
     let mut explored = Explored::of(&scheduler.subject);
     let (mut choices, begun) = (Vec::new(), Instant::now());
@@ -41,7 +41,7 @@ pub async fn search(scheduler: &Scheduler, most: usize, mut shown: impl FnMut(&E
             break;
         }
         if explored.orders_of_events == most {
-            // Of the last choice the next one has not gone either.
+            // The last choice has already moved on to its next buyer, who has not been played either.
             explored.not_followed = 1 + choices.iter().map(|choice| choice.open.len() - choice.at - 1).sum::<usize>();
             break;
         }
@@ -50,10 +50,10 @@ pub async fn search(scheduler: &Scheduler, most: usize, mut shown: impl FnMut(&E
     Ok(explored)
 }
 
-/// Plays an order again, by who was let go when.
+/// Replays an interleaving from the buyers in its steps.
 ///
 /// # Errors
-/// As [`Scheduler::play`]; or it leads elsewhere.
+/// As for [`Scheduler::play`]; or the same choices lead to another state.
 pub async fn again(scheduler: &Scheduler, order: &[String]) -> anyhow::Result<Played> {
     let mut next = order.iter();
     let played = scheduler.play(Hold::All, async |scene| {
@@ -63,7 +63,7 @@ pub async fn again(scheduler: &Scheduler, order: &[String]) -> anyhow::Result<Pl
             Place::Held(_) | Place::Waits(..) | Place::Finished(_) => None,
         };
         let found = scene.places.iter().enumerate().find_map(held);
-        found.ok_or_else(|| anyhow::anyhow!("it leads elsewhere at `{step}`"))
+        found.ok_or_else(|| anyhow::anyhow!("the interleaving took another course at `{step}`"))
     });
     played.await
 }
@@ -75,13 +75,13 @@ fn choose(choices: &mut Vec<Choice>, depth: &mut usize, scene: &Scene) -> anyhow
         choices.push(Choice { open: open.clone(), at: 0 });
     }
     let choice = &choices[*depth];
-    ensure!(choice.open == open, "the same order of events has led elsewhere: {:?}", scene.steps);
+    ensure!(choice.open == open, "the same interleaving has led elsewhere: {:?}", scene.steps);
     *depth += 1;
     Ok(choice.open[choice.at])
 }
 
 impl Choice {
-    /// Goes on to the next one; true if there is none.
+    /// Moves on to the next buyer; true if there is none.
     fn is_exhausted(&mut self) -> bool {
         self.at += 1;
         self.at >= self.open.len()

@@ -1,7 +1,7 @@
-//! When do all stand still? When every buyer has a statement held, waits for the lock of one who has, or is finished.
+//! Decides when all buyers have stopped: each one has a held statement, waits for a lock of another one, or has its answer.
 //!
-//! Nothing here sleeps to be on the safe side. That a statement is done, the database says (ReadyForQuery); that it waits
-//! for a lock, too (`pg_blocking_pids`); that a buyer is finished is its answer and an idle wire.
+//! There are no precautionary sleeps. The database reports when a statement is done (`ReadyForQuery`) and when it waits for a
+//! lock (`pg_blocking_pids`). A buyer has finished when it has its answer and its wire is idle.
 
 use std::time::Duration;
 
@@ -11,42 +11,43 @@ use tokio::time::{Instant, timeout};
 use super::{scheduler::Scheduler, step::letter, wire::Wire};
 use crate::verdict::history::Answer;
 
-/// How long a statement may be away before the database is asked whether it waits for a lock; and how often then.
+/// How long a statement may run before the database is asked whether it waits for a lock, and the pause between two such
+/// questions.
 const A_MOMENT: Duration = Duration::from_millis(1);
-/// How long nothing may happen: longer than PostgreSQL takes to end a deadlock (`deadlock_timeout`, a second).
+/// How long nothing may happen. It is longer than PostgreSQL's `deadlock_timeout` of one second.
 const TOO_LONG: Duration = Duration::from_secs(90);
 
-/// Where a buyer is.
+/// Where a buyer has stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// A statement is held: it may be let go.
+    /// Its next statement is held and can be released.
     Held(&'static str),
-    /// A statement waits for the locks of these.
+    /// Its statement waits for locks of these buyers.
     Waits(&'static str, Vec<usize>),
-    /// The buyer knows.
+    /// It has its answer.
     Finished(Answer),
 }
 
-/// Where all are, and who waited for whom in a circle until the database ended it.
+/// Where all buyers have stopped, and the deadlock cycle that the database has resolved meanwhile, if there was one.
 pub(crate) struct Still {
     pub(crate) places: Vec<Place>,
     pub(crate) circle: Vec<(usize, Vec<usize>)>,
 }
 
-/// Where a buyer seems to be.
+/// Where a buyer is at this moment.
 enum Now {
     Still(Place),
-    /// With the database.
+    /// Its statement is running in the database.
     Asks(i32, &'static str),
-    /// With the shop.
+    /// Its instance is working.
     Thinks,
 }
 
 impl Scheduler {
-    /// Waits until all stand still.
+    /// Waits until all buyers have stopped.
     ///
     /// # Errors
-    /// A connection is lost, or nothing happens for a long time.
+    /// A connection is lost, or nothing happens for too long.
     pub(crate) async fn settle(&self) -> anyhow::Result<Still> {
         let mut changes = self.wires.subscribe();
         let (mut circle, begun) = (Vec::new(), Instant::now());
@@ -58,18 +59,18 @@ impl Scheduler {
                 return Ok(Still { places, circle });
             }
             let waited_long = begun.elapsed() > TOO_LONG;
-            ensure!(!waited_long, "{}: nothing happens any more: {}", self.subject.title(), self.describe());
-            // Most statements are back before it is worth asking.
+            ensure!(!waited_long, "{}: no buyer makes progress: {}", self.subject.title(), self.describe());
+            // Most statements finish so fast that asking is not worth it.
             if timeout(A_MOMENT, changes.changed()).await.is_ok() || moving {
                 continue;
             }
             let Some(waits) = self.waits(&now).await? else { continue };
             if changes.has_changed()? {
-                continue; // what was asked about is past
+                continue; // the answer is out of date
             }
             if has_circle(&waits) {
                 circle = waits;
-                continue; // until the database ends it
+                continue; // until the database aborts one of them
             }
             let place = |(n, now): (usize, Now)| match now {
                 Now::Still(place) => Some(place),
@@ -79,7 +80,7 @@ impl Scheduler {
                 Now::Thinks => None,
             };
             let places: Vec<_> = now.into_iter().enumerate().filter_map(place).collect();
-            // If nobody is held, somebody outside has the lock, and will let go of it.
+            // If no statement is held, another session holds the lock and will release it.
             if places.len() == self.subject.buyers && places.iter().any(|place| matches!(place, Place::Held(_))) {
                 return Ok(Still { places, circle });
             }
@@ -99,7 +100,7 @@ impl Scheduler {
         wires.iter().enumerate().map(look).collect()
     }
 
-    /// Who waits for whom; nothing if one who asks does not wait, or waits for somebody outside.
+    /// The buyers that each buyer waits for. `None` if a running statement does not wait, or waits for another session.
     async fn waits(&self, now: &[Now]) -> anyhow::Result<Option<Vec<(usize, Vec<usize>)>>> {
         let pids: Vec<_> = self.wires.borrow().iter().map(|wire| wire.pid).collect();
         let mut waits = Vec::new();
@@ -139,7 +140,7 @@ impl Now {
     }
 }
 
-/// Whether somebody waits for oneself, by way of others.
+/// Whether any buyer waits for itself through others (a deadlock cycle).
 fn has_circle(waits: &[(usize, Vec<usize>)]) -> bool {
     let of = |n: usize| waits.iter().find(|wait| wait.0 == n).map_or(&[][..], |wait| &wait.1);
     waits.iter().any(|(start, first)| {
@@ -162,11 +163,11 @@ mod tests {
     use super::has_circle;
 
     #[test]
-    fn a_circle_is_one_of_any_length() {
+    fn a_deadlock_cycle_can_have_any_length() {
         assert!(!has_circle(&[]));
-        assert!(!has_circle(&[(1, vec![0]), (2, vec![1, 0])]), "a queue is none");
+        assert!(!has_circle(&[(1, vec![0]), (2, vec![1, 0])]), "a queue is not a cycle");
         assert!(has_circle(&[(0, vec![1]), (1, vec![0])]));
         assert!(has_circle(&[(0, vec![1]), (1, vec![2]), (2, vec![0])]));
-        assert!(has_circle(&[(2, vec![0]), (0, vec![1]), (1, vec![0])]), "also if one only stands behind it");
+        assert!(has_circle(&[(2, vec![0]), (0, vec![1]), (1, vec![0])]), "also with a buyer who waits for the cycle");
     }
 }

@@ -1,88 +1,88 @@
-//! What happened, step by step: the lines of the picture.
+//! The steps of an interleaving: the lines of its picture.
 
 use serde::{Deserialize, Serialize};
 
 use super::wire::Done;
 
-/// One line of an order of events.
+/// One step of an interleaving.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// `A`, `B`, …
+    /// The buyer: `A`, `B`, …
     pub buyer: String,
-    /// As a schedule calls it: `select`, `update`, `insert`, `commit`.
+    /// The statement's name in a schedule: `select`, `update`, `insert` or `commit`.
     pub statement: String,
-    /// As it is shown: `select for update`.
+    /// The statement as it is displayed, for example `select for update`.
     pub shown: String,
-    /// What became of it.
+    /// What happened to the statement.
     pub event: Event,
-    /// For whose lock it waits.
+    /// The buyers whose locks it waits for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits_for: Vec<String>,
-    /// What the row said of `sold`, where the statement asked.
+    /// The value of `sold` that it read, if it selected it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read: Option<i64>,
-    /// And of the version.
+    /// The value of `version` that it read, if it selected it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_version: Option<i64>,
-    /// What the statement makes of `sold`.
+    /// The value or expression that it writes to `sold`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub writes: Option<String>,
-    /// Rows touched.
+    /// The number of rows that it changed or returned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
-    /// The code of the error that it ended with.
+    /// The SQLSTATE code of its error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// What is to be noticed about it.
+    /// The anomaly that this step shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark: Option<Mark>,
-    /// What the buyer was told after it, if that was the last of it.
+    /// The buyer's answer, if this was the last statement of its purchase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<String>,
-    /// The row when all stood still again, as everybody else sees it.
+    /// The committed row after this step, when all buyers had stopped again.
     pub row: Row,
 }
 
-/// What becomes of a statement that was let go.
+/// What happens to a statement that was released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Event {
-    /// It came back.
+    /// It finished.
     Done,
-    /// It waits for another's lock.
+    /// It waits for another buyer's lock.
     Waits,
-    /// It had waited, and came back.
+    /// It finished after a lock wait.
     GoesOn,
 }
 
-/// What is to be noticed about a step.
+/// An anomaly at a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mark {
-    /// A look at what has changed by the time it is acted upon.
+    /// A read of a value that has changed before the buyer acts on it.
     StaleRead,
-    /// A write over another's that the writer has not seen.
+    /// A write over another buyer's change that the writer has not seen.
     LostUpdate,
-    /// A refusal because what the buyer had read is not true any more: an update that changed no row, or 40001.
+    /// A refusal because what the buyer had read has changed: an update that matched no row, or SQLSTATE 40001.
     Conflict,
-    /// The database has ended it: it waited for one who waited for it.
+    /// An abort by the database: it waited for a buyer who waited for it.
     Deadlock,
 }
 
-/// The sale, as it is committed.
+/// The sale as committed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
-    /// What its counter says.
+    /// The sale's `sold` counter.
     pub sold: i64,
-    /// Its version, where it has one.
+    /// The row's version, if it has that column.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
-    /// Its orders.
+    /// The number of orders.
     pub orders: i64,
 }
 
 impl Step {
-    /// A statement that came back.
+    /// A step for a statement that finished.
     pub(crate) fn done(buyer: usize, done: &Done, waited: bool, row: Row) -> Step {
         let (statement, came) = (&done.statement, &done.came);
         let read = statement.read(&came.columns);
@@ -104,7 +104,7 @@ impl Step {
         }
     }
 
-    /// A statement that waits.
+    /// A step for a statement that waits.
     pub(crate) fn waits(buyer: usize, shown: String, word: &str, by: &[usize], row: Row) -> Step {
         Step {
             buyer: letter(buyer),
@@ -124,11 +124,11 @@ impl Step {
     }
 }
 
-/// Marks stale reads, lost updates, conflicts and deadlocks; `before` is the row that all began with.
+/// Marks stale reads, lost updates, conflicts and deadlocks. `before` is the row at the start.
 pub(crate) fn mark(steps: &mut [Step], before: Row) {
     for n in 0..steps.len() {
         let step = &steps[n];
-        // The last look that this buyer acts upon; a lock taken since would have looked again.
+        // The buyer's last read before this step. A lock since then would have read again.
         let looks = |other: &Step| other.buyer == step.buyer && other.read.is_some();
         let look = steps[..n].iter().rposition(looks);
         let met = match n {
@@ -153,7 +153,7 @@ pub(crate) fn mark(steps: &mut [Step], before: Row) {
     }
 }
 
-/// A buyer's letter in a schedule.
+/// A buyer's letter; 0 is A.
 pub fn letter(buyer: usize) -> String {
     char::from(b'A' + buyer.min(25) as u8).to_string()
 }
@@ -162,7 +162,7 @@ pub fn letter(buyer: usize) -> String {
 mod tests {
     use super::*;
 
-    /// `A select 0`, `B update =1`, … as steps; the row's `sold` behind a bar.
+    /// Steps from lines like `A select 0|0` or `B update 1|1`; the committed `sold` is after the bar.
     fn steps(text: &str) -> Vec<Step> {
         let step = |line: &str| {
             let (what, sold) = line.split_once('|').unwrap();

@@ -1,4 +1,4 @@
-//! Counts orders of events, keeps the one to show, and holds the version to its promise.
+//! Counts the interleavings of a version, chooses the one to show, and judges the version's promise.
 
 use super::{play::Played, scheduler::Subject, step::Mark};
 use crate::{
@@ -17,11 +17,11 @@ use crate::{
     version::title,
 };
 
-/// How much there is to see in an order of events, the worst first.
+/// How much an interleaving shows; the worst anomaly comes first.
 type Worth = (bool, bool, bool, bool, bool);
 
 impl Explored {
-    /// Nothing played yet.
+    /// A count without any interleaving.
     pub(crate) fn of(subject: &Subject) -> Explored {
         Explored {
             version: subject.version,
@@ -46,7 +46,7 @@ impl Explored {
         }
     }
 
-    /// One more.
+    /// Adds one interleaving.
     pub(crate) fn add(&mut self, played: Played) {
         let order = OrderOfEvents::of(&played);
         self.orders_of_events += 1;
@@ -71,7 +71,7 @@ impl Explored {
         self.orders.push(order);
     }
 
-    /// Holds it to its promise, when all have been played.
+    /// Judges the promise after all interleavings have been played.
     pub(crate) fn judge(&mut self, seconds: f64) {
         self.seconds = seconds;
         let kept = match self.promised {
@@ -79,7 +79,7 @@ impl Explored {
             Undersells => self.undersell > 0 && self.oversell == 0,
             Deadlocks => self.deadlocks > 0 && self.oversell == 0,
             Holds => self.broken == 0,
-            // Those are about time, or about gates: no order of statements shows them.
+            // These promises are about time or about gates, which no interleaving of statements shows.
             MayBreak | Starves | Breaks | NoGate => {
                 self.verdict = Verdict::Measured;
                 return;
@@ -88,26 +88,25 @@ impl Explored {
         self.verdict = if kept { Verdict::AsPromised } else { Verdict::NotAsPromised };
     }
 
-    /// `v2-pessimistic process-lock`.
+    /// The version and variant: `v2-pessimistic process-lock`.
     pub fn title(&self) -> String {
         title(self.version, self.variant)
     }
 
-    /// Above its picture.
+    /// The caption of its picture.
     pub fn caption(&self) -> String {
         caption(&self.title(), self.buyers, self.stock)
     }
 
-    /// Whether any order of events breaks anything.
+    /// Whether any interleaving breaks something.
     pub fn is_broken(&self) -> bool {
         self.broken > 0
     }
 
-    /// It in a sentence.
+    /// The result in one sentence.
     pub fn says(&self) -> String {
         let count = |n: usize| thousands(n as i64);
-        let mut says =
-            format!("{} of {} orders of events oversell", count(self.oversell), count(self.orders_of_events));
+        let mut says = format!("{} of {} interleavings oversell", count(self.oversell), count(self.orders_of_events));
         for (n, what) in [
             (self.undersell, "undersell"),
             (self.conflicts, "conflicts"),
@@ -125,17 +124,17 @@ impl Explored {
 }
 
 impl Replayed {
-    /// `v2-pessimistic process-lock`.
+    /// The version and variant: `v2-pessimistic process-lock`.
     pub fn title(&self) -> String {
         title(self.version, self.variant)
     }
 
-    /// Above its picture.
+    /// The caption of its picture.
     pub fn caption(&self) -> String {
         caption(&self.title(), self.buyers, self.stock)
     }
 
-    /// It in a sentence.
+    /// The result in one sentence.
     pub fn says(&self) -> String {
         format!("{} of {} the same: {}", self.same, self.times, self.played.outcome())
     }
@@ -147,12 +146,12 @@ fn caption(title: &str, buyers: usize, stock: i64) -> String {
 }
 
 impl Played {
-    /// Whether anything is not as it has to be.
+    /// Whether the audit or the sale shows anything wrong.
     pub fn is_broken(&self) -> bool {
         !self.audit.is_sound() || self.audit.undersold > 0 || self.audit.not_conserved > 0
     }
 
-    /// What came of it, in words.
+    /// The outcome in words.
     pub fn outcome(&self) -> String {
         let audit = &self.audit;
         let told: Vec<_> = self.told.iter().map(|(buyer, told)| format!("{buyer} was told {told}")).collect();
@@ -173,7 +172,7 @@ fn worth(played: &Played) -> Worth {
     (audit.oversold > 0, played.is_broken(), deadlock, conflict, played.blocked() > 0)
 }
 
-/// What is promised of these buyers, who have an instance each.
+/// The promise for these buyers, each with its own instance.
 fn promised(subject: &Subject) -> Promise {
     let promise = promise(Conditions {
         version: subject.version,
@@ -186,7 +185,7 @@ fn promised(subject: &Subject) -> Promise {
     });
     match promise {
         Oversells if subject.buyers as i64 <= subject.stock => MayBreak,
-        // Who is refused has to have met somebody, and something has to be left.
+        // A buyer is refused only if another one got a unit first, and one more has to be left.
         Undersells if subject.stock < 2 => MayBreak,
         Oversells | Undersells | Deadlocks if subject.buyers < 2 => MayBreak,
         promise => promise,

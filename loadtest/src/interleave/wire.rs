@@ -1,5 +1,5 @@
-//! What is known of each buyer's wire, and of the buyer at its end: one value that all of them write and the scheduler
-//! watches. It wakes when anything changes, so nobody has to sleep.
+//! The state of each buyer's wire and of its buyer. The proxies write it, and the scheduler watches it, so no task has to sleep
+//! and poll.
 
 mod frames;
 pub(super) mod proxy;
@@ -10,66 +10,66 @@ use tokio::sync::watch;
 use self::statement::Statement;
 use crate::verdict::history::Answer;
 
-/// All wires, A's first.
+/// The wires of all buyers, A's first.
 pub(crate) type Wires = watch::Sender<Vec<Wire>>;
 
-/// Which statements are held until they are let go.
+/// The statements that are held until they are released.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Hold {
-    /// None: nothing is being played.
+    /// None: no interleaving is being played.
     #[default]
     Nothing,
-    /// Those of the purchase but the commit, which follows by itself: for a schedule that names none.
+    /// All statements of a purchase except commits, which pass at once. For a schedule without commits.
     AllButCommits,
-    /// Those of the purchase.
+    /// All statements of a purchase.
     All,
 }
 
-/// A buyer's wire.
+/// The wire of one buyer: its proxied database connection.
 #[derive(Debug, Default)]
 pub(crate) struct Wire {
-    /// What is held here.
+    /// Which statements are held on this wire.
     pub(crate) hold: Hold,
-    /// Counts the connections; what an older one says does not count any more.
+    /// The number of this wire's connections so far; reports of earlier connections are ignored.
     pub(crate) connection: u64,
-    /// The database's process at the other end.
+    /// The PostgreSQL process id of the session.
     pub(crate) pid: Option<i32>,
-    /// A statement that is kept back.
+    /// The statement that is held at the moment.
     pub(crate) held: Option<Statement>,
-    /// A statement that is with the database.
+    /// The statement that the database is executing.
     pub(crate) running: Option<Statement>,
-    /// Statements that have come back, and nobody has looked at yet.
+    /// Finished statements that the scheduler has not yet seen.
     pub(crate) done: Vec<Done>,
-    /// What the database was asked and has not answered.
+    /// The number of requests that the database has not answered.
     pub(crate) asked: usize,
     /// Whether a transaction is open.
     pub(crate) in_transaction: bool,
-    /// The connection went while something was being played.
+    /// Whether the connection was lost while an interleaving was being played.
     pub(crate) lost: bool,
-    /// What the buyer was told.
+    /// The buyer's answer.
     pub(crate) answer: Option<Answer>,
 }
 
-/// A statement that has come back.
+/// A finished statement.
 #[derive(Debug, Clone)]
 pub(crate) struct Done {
     pub(crate) statement: Statement,
     pub(crate) came: Came,
 }
 
-/// What the database said to it.
+/// The database's response to a statement.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Came {
-    /// Rows touched.
+    /// The number of rows.
     pub(crate) rows: Option<u64>,
     /// The columns of the first row.
     pub(crate) columns: Vec<Option<i64>>,
-    /// The error's code.
+    /// The SQLSTATE code of an error.
     pub(crate) error: Option<String>,
 }
 
 impl Wire {
-    /// Whether this one is to be kept back.
+    /// Whether this statement has to be held.
     pub(crate) fn holds(&self, statement: &Statement) -> bool {
         match self.hold {
             Hold::Nothing => false,
@@ -78,14 +78,14 @@ impl Wire {
         }
     }
 
-    /// Lets the held statement go.
+    /// Releases the held statement.
     pub(crate) fn let_go(&mut self) {
         if let Some(statement) = self.held.take() {
             self.pass(Some(statement));
         }
     }
 
-    /// Something goes to the database, to be answered.
+    /// Records a request to the database.
     pub(crate) fn pass(&mut self, statement: Option<Statement>) {
         self.asked += 1;
         if statement.is_some() {
@@ -93,7 +93,7 @@ impl Wire {
         }
     }
 
-    /// The database is ready for the next.
+    /// Records that the database is ready for the next request.
     pub(crate) fn ready(&mut self, came: Came, in_transaction: bool) {
         self.asked = self.asked.saturating_sub(1);
         self.in_transaction = in_transaction;
@@ -102,14 +102,14 @@ impl Wire {
         }
     }
 
-    /// The connection is gone.
+    /// Records that the connection is closed.
     pub(crate) fn gone(&mut self) {
         let lost = self.hold != Hold::Nothing;
         let (hold, connection, answer) = (self.hold, self.connection, self.answer.take());
         *self = Wire { hold, connection, lost, answer, ..Wire::default() };
     }
 
-    /// The buyer knows, and the database has nothing more to do for it.
+    /// Whether the buyer has its answer and the database has nothing left to do for it.
     pub(crate) fn is_finished(&self) -> bool {
         self.answer.is_some() && self.asked == 0 && !self.in_transaction
     }

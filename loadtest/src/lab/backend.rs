@@ -1,17 +1,17 @@
-//! Where a lab's databases are.
+//! The kind of database server that a lab uses.
 
 use std::str::FromStr;
 
 use url::Url;
 
-/// Where a lab's databases are.
+/// The kind of database server that a lab uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Backend {
-    /// A file, embedded in the shop.
+    /// SQLite: a file, embedded in the shop.
     Sqlite,
-    /// A private server, started for the run.
+    /// A private PostgreSQL, started for the run.
     Postgres,
-    /// Somebody's server; each run has a database of its own there.
+    /// The PostgreSQL server at this URL. Each run creates its own database there.
     Server(Url),
 }
 
@@ -21,7 +21,7 @@ impl FromStr for Backend {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "sqlite" => Ok(Backend::Sqlite),
-            // Set for a shop, most likely. Runs have files of their own and leave that one alone.
+            // `DATABASE_URL` probably names a shop's own SQLite file. Runs do not touch it, they use their own files.
             url if url.starts_with("sqlite:") => Ok(Backend::Sqlite),
             "postgres" => Ok(Backend::Postgres),
             url if url.starts_with("postgres") => {

@@ -1,4 +1,4 @@
-//! Where the shops keep their rows.
+//! The databases of the shops.
 
 use std::{fmt, time::Duration};
 
@@ -8,13 +8,13 @@ use sqlx::{AnyPool, any::AnyPoolOptions};
 use url::Url;
 use v1_naive::shop::config::redacted;
 
-/// Where the shops keep their rows.
+/// The kind of database that a shop uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Database {
-    /// In a file, embedded in the shop.
+    /// A SQLite file, embedded in the shop.
     Sqlite,
-    /// On a PostgreSQL server.
+    /// A database on a PostgreSQL server.
     Postgres,
 }
 
@@ -27,22 +27,22 @@ impl fmt::Display for Database {
     }
 }
 
-/// A database that nobody has used yet.
+/// A new, empty database.
 pub struct FreshDatabase {
-    /// For the shop.
+    /// The URL for the shop.
     pub url: Url,
-    /// Which.
+    /// SQLite or PostgreSQL.
     pub kind: Database,
     pub(super) name: String,
 }
 
 impl FreshDatabase {
-    /// Its name on the server.
+    /// The database's name on the server.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// A small pool of our own, beside the shop's.
+    /// A small pool for the load test, separate from the shop's.
     ///
     /// # Errors
     /// The database does not answer.
@@ -51,7 +51,7 @@ impl FreshDatabase {
     }
 }
 
-/// A small pool.
+/// Opens a small pool.
 pub(super) async fn connect(url: &Url) -> anyhow::Result<AnyPool> {
     let options = AnyPoolOptions::new().max_connections(2).acquire_timeout(Duration::from_secs(10));
     let Ok(pool) = options.connect(url.as_str()).await else {

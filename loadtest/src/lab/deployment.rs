@@ -1,4 +1,4 @@
-//! What a run has for itself on the servers: a database, keys and queues, and the instances of the shop.
+//! All that one run deploys: a database, a namespace in the stores, the instances of the shop, and nginx.
 
 use std::net::SocketAddr;
 
@@ -7,23 +7,23 @@ use sqlx::AnyPool;
 use super::{FreshDatabase, Lab, servers::nginx, shop_process::ShopProcess, stores::Stores};
 use crate::scenario::plan::Plan;
 
-/// What a run has for itself.
+/// All that one run deploys.
 pub(crate) struct Deployment {
     pub(crate) database: FreshDatabase,
     pub(crate) stores: Option<Stores>,
     pub(crate) pool: AnyPool,
     pub(crate) shops: Vec<ShopProcess>,
-    /// In front of them, if the plan says so.
+    /// The reverse proxy in front of the instances, if the plan has one.
     pub(crate) nginx: Option<ShopProcess>,
 }
 
 impl Deployment {
-    /// A fresh database, and as many instances as the plan has.
+    /// Creates a fresh database and starts the plan's instances.
     pub(crate) async fn build(lab: &Lab, plan: &Plan) -> anyhow::Result<Deployment> {
         Deployment::build_with(lab, plan, async |_| Ok(())).await
     }
 
-    /// The same. Before an instance is started, `change` may change its arguments.
+    /// As [`Deployment::build`], but `change` may edit each instance's arguments before it starts.
     pub(crate) async fn build_with(
         lab: &Lab,
         plan: &Plan,
@@ -51,12 +51,12 @@ impl Deployment {
         Ok(Deployment { database, stores, pool, shops, nginx })
     }
 
-    /// Where buyers come in.
+    /// The addresses that buyers connect to: nginx, or all instances.
     pub(crate) fn doors(&self) -> Vec<SocketAddr> {
         self.nginx.as_ref().map_or_else(|| addresses(&self.shops), |nginx| vec![nginx.address])
     }
 
-    /// Lets the instances finish what they are doing, and stops them.
+    /// Stops the instances and nginx gracefully.
     pub(crate) async fn stop_shops(&mut self) {
         for shop in std::mem::take(&mut self.shops) {
             shop.stop().await;
@@ -66,7 +66,7 @@ impl Deployment {
         }
     }
 
-    /// Removes what is on the servers.
+    /// Removes the run's data from the servers.
     pub(crate) async fn remove(self, lab: &Lab) -> anyhow::Result<()> {
         self.pool.close().await;
         if let Some(stores) = self.stores {
@@ -76,7 +76,7 @@ impl Deployment {
     }
 }
 
-/// What an instance is started with.
+/// The arguments of an instance.
 fn shop_args(plan: &Plan, database: &FreshDatabase, stores: Option<&Stores>) -> Vec<String> {
     let owned = |args: &[&str]| args.iter().map(|&arg| arg.to_owned()).collect::<Vec<_>>();
     let mut args = owned(&["--database-url", database.url.as_str(), "--pool-size", &plan.pool.to_string()]);
@@ -89,7 +89,7 @@ fn shop_args(plan: &Plan, database: &FreshDatabase, stores: Option<&Stores>) -> 
     args
 }
 
-/// Where instances listen.
+/// The addresses of the instances.
 pub(crate) fn addresses(shops: &[ShopProcess]) -> Vec<SocketAddr> {
     shops.iter().map(|shop| shop.address).collect()
 }

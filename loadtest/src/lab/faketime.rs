@@ -1,14 +1,14 @@
-//! Clocks that are wrong: `faketime` starts a program on a machine whose clock is another.
+//! Wrong clocks: `faketime` starts a program with a shifted clock.
 
 use std::{fs, path::Path, process::Command};
 
-/// Whether a shop can be started with a clock that is wrong: whether `faketime` is installed.
+/// Whether `faketime` is installed, so that a shop can run with a wrong clock.
 pub(crate) fn is_installed() -> bool {
     Command::new("faketime").arg("--version").output().is_ok_and(|output| output.status.success())
 }
 
-/// Removes what `faketime` leaves in shared memory, under the number of a process, when that process is killed: it does not start under
-/// a number that was used before.
+/// Removes the shared memory that `faketime` leaves behind for processes that were killed. Without this, `faketime` does not
+/// start when the system reuses one of their process ids.
 pub fn remove_leftovers() {
     for entry in fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -17,7 +17,7 @@ pub fn remove_leftovers() {
             number.parse::<u32>().ok()
         });
         if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
-            let _ = fs::remove_file(entry.path()); // or it is somebody else's
+            let _ = fs::remove_file(entry.path()); // it fails if another user owns it
         }
     }
 }

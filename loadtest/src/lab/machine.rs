@@ -1,24 +1,24 @@
-//! Where a run happens.
+//! The machine and the commit of a run.
 
 use std::{fs, process::Command};
 
 use serde::{Deserialize, Serialize};
 
-/// The machine of a run: client, shops and database share it.
+/// The machine of a run. Load generator, shops and database share it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Machine {
-    /// Of the processor.
+    /// The processor's model.
     pub model: String,
-    /// Processors this process may use.
+    /// The processors that this process may use.
     pub cores: usize,
     /// Main memory in GiB.
     pub memory_gib: u64,
-    /// Kernel and architecture.
+    /// The operating system's kernel and the architecture.
     pub system: String,
 }
 
 impl Machine {
-    /// This one.
+    /// Describes this machine.
     pub fn this() -> Machine {
         let field = |file: &str, name: &str| {
             let text = fs::read_to_string(file).unwrap_or_default();
@@ -37,8 +37,8 @@ impl Machine {
     }
 }
 
-/// The commit that is checked out, `-dirty` if the working tree differs; nothing outside a checkout. Figures that were
-/// measured before do not count as a difference, or only the first of several would have a commit to its name.
+/// The checked-out commit, with `-dirty` if the working tree differs; `None` outside a checkout. Recorded figures do not count as
+/// a difference: otherwise only the first of several runs would name a clean commit.
 pub fn commit() -> Option<String> {
     let git = |args: &[&str]| {
         let output = Command::new("git").args(args).output().ok().filter(|output| output.status.success())?;

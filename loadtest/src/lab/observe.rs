@@ -1,4 +1,4 @@
-//! What the database server and the shops say of themselves during a run, asked from outside.
+//! Measurements from outside: PostgreSQL, nginx and the shops' counters.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -12,14 +12,15 @@ use crate::{
     verdict::latency::Latency,
 };
 
-/// Statements that were executed in database `name` so far; nothing if this server does not count them.
+/// The number of statements executed in database `name` so far; `None` if the server does not count them.
 pub async fn statements(admin: Option<&AnyPool>, name: &str) -> Option<i64> {
     let query = "select coalesce(sum(calls), 0)::bigint from pg_stat_statements
                  where dbid = (select oid from pg_database where datname = $1)";
     sqlx::query_scalar(query).bind(name).fetch_one(admin?).await.ok()
 }
 
-/// The most connections to database `name` that waited for a lock at the same time, until `stop` says so.
+/// The largest number of sessions in database `name` that waited for a lock at the same time. Samples every 20 ms until `stop` is
+/// true.
 pub async fn lock_waiters(admin: AnyPool, name: String, mut stop: watch::Receiver<bool>) -> i64 {
     let query = "select count(*) from pg_stat_activity where datname = $1 and wait_event_type = 'Lock'";
     let mut ticks = interval(Duration::from_millis(20));
@@ -35,11 +36,11 @@ pub async fn lock_waiters(admin: AnyPool, name: String, mut stop: watch::Receive
     }
 }
 
-/// How long reservations took to become orders, and how long the last of them took since `began_at`, as SQL has it;
-/// nothing if there are none.
+/// How long reservations took to become orders, and when the last order was confirmed, in milliseconds after `began_at`. `None`
+/// if there are no orders.
 ///
 /// # Errors
-/// The database's.
+/// The database fails.
 pub async fn reservations(pool: &AnyPool, sales: &[i64], began_at: Option<i64>) -> sqlx::Result<Option<Reservations>> {
     let mut took = Vec::new();
     let mut last = 0;
@@ -56,20 +57,20 @@ pub async fn reservations(pool: &AnyPool, sales: &[i64], began_at: Option<i64>) 
     }))
 }
 
-/// What nginx has seen so far, and what of it the shops have.
+/// The requests that nginx has received so far, and those that it passed on to the shops.
 ///
 /// # Errors
-/// One of them does not answer.
+/// nginx or a shop does not answer.
 pub async fn edge(nginx: SocketAddr, shops: &[SocketAddr]) -> anyhow::Result<Edge> {
     let status = Connection::open(nginx).await?.get("/edge", None).await?;
     let status = String::from_utf8_lossy(&status.body).into_owned();
-    // Under `server accepts handled requests` a line of three numbers.
+    // The line after `server accepts handled requests` has three numbers.
     let counted = status.lines().nth(2).and_then(|line| line.split_whitespace().nth(2)?.parse().ok());
     let passed_on = counters(shops).await?.get("http_requests").copied().unwrap_or_default();
-    Ok(Edge { requests: counted.context("nginx does not say how much it has seen")?, passed_on })
+    Ok(Edge { requests: counted.context("nginx does not report its number of requests")?, passed_on })
 }
 
-/// The shops' counters, summed over the instances and over what they tell apart, without `_total` at the end of their names.
+/// The shops' counters by name, without `_total` at the end. Each is summed over all instances and labels.
 ///
 /// # Errors
 /// A shop does not answer.

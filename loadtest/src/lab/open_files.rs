@@ -1,19 +1,19 @@
-//! Every connection is an open file, here and in the shop.
+//! The limit of open files: every connection needs one in this process, and one in the shop.
 
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, bail};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Files that are open beside the connections: the program's own, the pool's, the log.
+/// Open files besides the connections: the program's own, the database pool's and the log.
 const BESIDE: u64 = 200;
 
-/// Makes room for `connections`; the shops inherit it.
+/// Raises this process's limit for this many connections. Shops inherit the limit.
 ///
 /// # Errors
-/// The limit is lower and cannot be raised that far; the message says what to do.
+/// The limit cannot be raised that far. The message says how to raise it.
 pub fn allow(connections: usize) -> anyhow::Result<()> {
-    // Between looking and raising, nobody else of this process may raise it: the lower of the two limits would stay.
+    // Reading and raising must not interleave with another thread's, or the lower of the two limits would remain.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let needed = connections as u64 + BESIDE;

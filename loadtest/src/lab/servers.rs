@@ -1,10 +1,10 @@
-//! Private servers for a run: started from the binaries on this machine, gone when the run is gone.
+//! Private servers for a run: started from the binaries on this machine, and stopped with the run.
 //!
-//! They belong to a keeper, a process of its own that holds the other end of a pipe. Whatever ends this process, an
-//! error, Ctrl-C, a panic or a kill, closes the pipe, and the keeper stops the servers and removes their folder.
+//! A keeper process owns them and reads from a pipe. However this process ends (an error, Ctrl-C, a panic or SIGKILL), the pipe
+//! closes. The keeper then stops the servers and removes their folder.
 //!
-//! This file is our end of the pipe, `keeper` the other one. `process` is what the servers have in common, and
-//! `port` keeps two of them from being given the same port.
+//! This file is our end of the pipe, `keeper` the other one. `process` is what all servers have in common. `port` keeps two
+//! servers from getting the same port.
 
 pub mod keeper;
 pub mod nginx;
@@ -40,7 +40,7 @@ pub struct Services {
     answers: BufReader<ChildStdout>,
 }
 
-/// What the keeper is told: a line of JSON on its standard input.
+/// A command to the keeper: one line of JSON on its standard input.
 #[derive(Serialize, Deserialize)]
 enum Order {
     Kill(Server),
@@ -52,24 +52,24 @@ enum Order {
     HasOnDisk(String),
 }
 
-/// What the keeper says, once when it starts and once for every order: a line of JSON on its standard output.
+/// A reply of the keeper: one line of JSON on its standard output, one at its start and one for each command.
 #[derive(Serialize, Deserialize)]
 enum Answer {
-    /// All servers answer.
+    /// All servers answer; these are their URLs.
     Up(HashMap<Server, Url>),
-    /// As ordered.
+    /// The command was carried out.
     Done,
-    /// So many bytes of data.
+    /// A number of bytes.
     Bytes(u64),
-    /// Whether it is so.
+    /// Yes or no.
     Is(bool),
-    /// Not so; why, in a line.
+    /// The command failed; the reason in one line.
     Failed(String),
 }
 
 impl Services {
-    /// Starts these servers, side by side; `loadtest` is the program to run as their keeper. Blocks for some seconds:
-    /// PostgreSQL takes one or two of them, RabbitMQ five to ten.
+    /// Starts these servers in parallel; `loadtest` is the program to run as their keeper. Blocks for some seconds: PostgreSQL
+    /// takes one or two, RabbitMQ five to ten.
     ///
     /// # Errors
     /// A server is not installed or does not start.
@@ -79,7 +79,7 @@ impl Services {
             .args(servers.iter().map(|server| server.word()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .process_group(0) // Ctrl-C is for us; the keeper goes when we are gone.
+            .process_group(0) // Ctrl-C must not reach the keeper: it stops when this process has ended.
             .spawn()
             .with_context(|| format!("cannot start {}", loadtest.display()))?;
         let answers = keeper.stdout.take().context("the keeper of the servers has no output")?;
@@ -90,51 +90,49 @@ impl Services {
         Ok(services)
     }
 
-    /// Where a server is, with the password; it listens on loopback only. None if it was not asked for. PostgreSQL's is
-    /// a superuser's.
+    /// The URL of a server with its password; `None` if it was not started. It listens on loopback only. PostgreSQL's user is a
+    /// superuser.
     pub fn url(&self, server: Server) -> Option<&Url> {
         self.urls.get(&server)
     }
 
-    /// Ends a server and its children without a warning (SIGKILL); returns when they are dead. Its data stays. Blocks.
+    /// Kills a server and its children (SIGKILL) and returns when they are dead. Its data stays. Blocks.
     ///
     /// # Errors
-    /// It is not one of these, or it is dead already.
+    /// The server was not started, or it is already dead.
     pub fn kill(&mut self, server: Server) -> anyhow::Result<()> {
         self.order(&Order::Kill(server))
     }
 
-    /// Starts a server that was killed, at the same address and with the same password and data; returns when it
-    /// answers. Blocks, as the first start does.
+    /// Restarts a killed server at the same address, with the same password and data. Returns when it answers. Blocks.
     ///
     /// # Errors
-    /// It is not one of these, it still runs, or it does not start.
+    /// The server was not started, still runs, or does not restart.
     pub fn start_again(&mut self, server: Server) -> anyhow::Result<()> {
         self.order(&Order::StartAgain(server))
     }
 
-    /// Removes the data of a Redis that was killed, as if its disk were lost. Chapter 6 can do without what Redis holds, and without
-    /// the data of no other server.
+    /// Deletes the data of a killed Redis, as if its disk were lost. Only Redis allows this: chapter 6 can rebuild what it holds.
     ///
     /// # Errors
-    /// Redis is not one of these, or it still runs.
+    /// Redis was not started, or it still runs.
     pub fn empty_redis(&mut self) -> anyhow::Result<()> {
         self.order(&Order::EmptyRedis)
     }
 
-    /// Cuts off the last third of what a Redis that was killed has written since its log was last rewritten, as if that had not
-    /// reached the disk.
+    /// Cuts off the last third of what a killed Redis has logged since its last log rewrite, as if that part had not reached the
+    /// disk.
     ///
     /// # Errors
-    /// Redis is not one of these, it still runs, or it has written nothing.
+    /// Redis was not started, still runs, or has logged nothing.
     pub fn cut_redis(&mut self) -> anyhow::Result<()> {
         self.order(&Order::CutRedis)
     }
 
-    /// Bytes of data that a Redis that was killed will start with.
+    /// The bytes of data that a killed Redis will load at its next start.
     ///
     /// # Errors
-    /// Redis is not one of these, or it still runs.
+    /// Redis was not started, or it still runs.
     pub fn redis_bytes(&mut self) -> anyhow::Result<u64> {
         let Answer::Bytes(bytes) = self.ask(&Order::RedisBytes)? else {
             bail!("the keeper of the servers was asked for bytes")
@@ -142,11 +140,11 @@ impl Services {
         Ok(bytes)
     }
 
-    /// Whether RabbitMQ has a quorum queue on disk. It confirms one up to two seconds earlier; killed then, it loses the queue, or
-    /// keeps one that answers nobody.
+    /// Whether RabbitMQ has written a quorum queue to disk. It confirms a queue up to two seconds earlier. If it is killed in
+    /// between, it loses the queue, or keeps one that never answers.
     ///
     /// # Errors
-    /// RabbitMQ is not one of these.
+    /// RabbitMQ was not started.
     pub fn has_on_disk(&mut self, queue: &str) -> anyhow::Result<bool> {
         let Answer::Is(on_disk) = self.ask(&Order::HasOnDisk(queue.into()))? else {
             bail!("the keeper of the servers was asked for a queue")
@@ -154,11 +152,11 @@ impl Services {
         Ok(on_disk)
     }
 
-    /// Has a RabbitMQ that runs take no more messages, as it does when its memory is full; `block` false lets it take them again.
-    /// Blocks.
+    /// Makes a running RabbitMQ block publishers, as it does when its memory is full; `block` = false unblocks them. Blocks until
+    /// it is done.
     ///
     /// # Errors
-    /// RabbitMQ is not one of these, or it does not run.
+    /// RabbitMQ was not started, or it does not run.
     pub fn block_rabbitmq(&mut self, block: bool) -> anyhow::Result<()> {
         self.order(&Order::BlockRabbitMq(block))
     }
@@ -168,7 +166,7 @@ impl Services {
     }
 
     fn ask(&mut self, order: &Order) -> anyhow::Result<Answer> {
-        let stdin = self.keeper.stdin.as_mut().context("the keeper of the servers takes no orders")?;
+        let stdin = self.keeper.stdin.as_mut().context("the keeper of the servers takes no commands")?;
         writeln!(stdin, "{}", serde_json::to_string(order)?).context("the keeper of the servers is gone")?;
         self.answer()
     }
@@ -179,20 +177,20 @@ impl Services {
         match serde_json::from_str(&line) {
             Ok(Answer::Failed(why)) => bail!(why),
             Ok(answer) => Ok(answer),
-            Err(_) => bail!("the keeper of the servers ended without a word"),
+            Err(_) => bail!("the keeper of the servers ended without a reply"),
         }
     }
 }
 
 impl Drop for Services {
-    /// Closes the pipe and waits until the servers are stopped and their folder is removed.
+    /// Closes the pipe, then waits until the servers are stopped and their folder is removed.
     fn drop(&mut self) {
         drop(self.keeper.stdin.take());
         let _ = self.keeper.wait();
     }
 }
 
-/// Ends this process by SIGTERM, as an operator would, once its standard input is closed: the parent is gone.
+/// Sends SIGTERM to this process when its standard input closes, which means that the parent has ended.
 pub fn stop_with_parent() {
     std::thread::spawn(|| {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());

@@ -1,4 +1,4 @@
-//! The shop under test: a child process of its own, so that its processor, its open files and its death are its own.
+//! The shop under test, as a child process: its processor time and open files are its own, and it can be killed.
 
 use std::{
     fs::{self, File},
@@ -25,33 +25,34 @@ use super::{
 };
 use crate::{mutant::name::Mutant, version::Version};
 
-/// What a shop may know of the environment.
+/// Environment variables that a shop inherits.
 const PASSED_ON: [&str; 6] = ["PATH", "HOME", "TMPDIR", "LANG", "RUST_LOG", "RUST_BACKTRACE"];
 
-/// How long it may take until it listens.
+/// How long a shop may take until it listens.
 const TO_START: Duration = Duration::from_secs(60);
-/// How long it may take to stop.
+/// How long a shop may take to stop.
 const TO_STOP: Duration = Duration::from_secs(15);
 
-/// A running instance, or nginx; ends when dropped.
+/// A running instance of the shop, or nginx. It is stopped when dropped.
 pub struct ShopProcess {
-    /// Where it listens.
+    /// The address at which it listens.
     pub address: SocketAddr,
     child: Child,
     start: Start,
-    /// Its own, also while it is dead.
+    /// Its port, claimed also while the process is dead.
     _port: Port,
 }
 
-/// What it was started with.
+/// How the process is started.
 pub(super) struct Start {
     loadtest: PathBuf,
     name: &'static str,
     args: Vec<String>,
     log: PathBuf,
-    /// Killed without a warning, a shop is gone; nginx's keeper would leave nginx behind, and ends when its standard input does.
+    /// Whether SIGKILL ends it at once. nginx has a parent process that has to stop it, so that one is ended by closing its
+    /// standard input.
     kill_on_drop: bool,
-    /// By how much its clock is wrong, as `faketime` takes it; `None` if it is right.
+    /// How wrong its clock is, in `faketime`'s notation; `None` if the clock is right.
     clock: Option<&'static str>,
 }
 
@@ -59,24 +60,24 @@ impl ShopProcess {
     /// Starts `loadtest serve VERSION ARGS` and waits until it listens. Its log goes to `log`.
     ///
     /// # Errors
-    /// It does not start; with the last line of its log.
+    /// It does not start. The message has the last line of its log.
     pub async fn start(loadtest: &Path, version: Version, args: &[String], log: PathBuf) -> anyhow::Result<Self> {
         let serve = ["serve", "--while-stdin-is-open", version.name()].map(str::to_owned);
         let args = serve.into_iter().chain(args.iter().cloned()).collect();
         ShopProcess::run(Start::new(loadtest, version.name(), args, log)).await
     }
 
-    /// Starts a shop that is wrong in one way.
+    /// Starts a mutant: a shop with one seeded bug.
     ///
     /// # Errors
-    /// As [`ShopProcess::start`].
+    /// As for [`ShopProcess::start`].
     pub async fn mutant(loadtest: &Path, mutant: Mutant, args: &[String], log: PathBuf) -> anyhow::Result<Self> {
         let start = ["mutant".into(), "--while-stdin-is-open".into(), mutant.to_string()];
         let args = start.into_iter().chain(args.iter().cloned()).collect();
         ShopProcess::run(Start::new(loadtest, "mutant", args, log)).await
     }
 
-    /// Starts it on a port of its own, and on another one if a stranger takes that in between.
+    /// Starts it on a claimed port. If another program takes that port in between, tries other ports.
     pub(super) async fn run(start: Start) -> anyhow::Result<Self> {
         for attempt in 1.. {
             let port = Port::take()?;
@@ -90,34 +91,34 @@ impl ShopProcess {
         unreachable!("the last attempt returns")
     }
 
-    /// Kills it without a warning and starts it again at the same address.
+    /// Kills it (SIGKILL) and restarts it at the same address.
     ///
     /// # Errors
-    /// It does not start.
+    /// It cannot be killed, or it does not restart.
     pub async fn kill_and_start_again(&mut self) -> anyhow::Result<()> {
         self.kill().await?;
         self.start_again().await
     }
 
-    /// Kills it without a warning.
+    /// Kills it (SIGKILL).
     ///
     /// # Errors
-    /// The system's.
+    /// The system refuses the signal.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         Ok(self.child.kill().await?)
     }
 
-    /// Its process's number; `None` if it has ended.
+    /// Its process id; `None` if it has ended.
     pub fn pid(&self) -> Option<u32> {
         self.child.id()
     }
 
-    /// When it is started the next time, its clock is wrong by this, `+10m` for example.
+    /// From its next start on, its clock is wrong by this offset, for example `+10m`.
     pub fn set_clock(&mut self, by: &'static str) {
         self.start.clock = Some(by);
     }
 
-    /// Stops it as if its machine had stopped (SIGSTOP): its connections stay open, and it does nothing.
+    /// Freezes it (SIGSTOP), as if its machine had stopped: its connections stay open, and it does nothing.
     ///
     /// # Errors
     /// It has ended.
@@ -125,7 +126,7 @@ impl ShopProcess {
         self.signal(Signal::SIGSTOP)
     }
 
-    /// Lets it go on where it was stopped (SIGCONT).
+    /// Resumes it after a freeze (SIGCONT).
     ///
     /// # Errors
     /// It has ended.
@@ -138,15 +139,15 @@ impl ShopProcess {
         Ok(kill(Pid::from_raw(pid as i32), signal)?)
     }
 
-    /// Tells it to finish what it is doing and to end, as SIGTERM does; returns at once.
+    /// Starts a graceful stop, as SIGTERM does; returns at once.
     pub fn ask_to_stop(&mut self) {
         drop(self.child.stdin.take());
     }
 
-    /// Waits until it has ended, and starts it again at the same address.
+    /// Waits until it has ended, then restarts it at the same address.
     ///
     /// # Errors
-    /// It does not start.
+    /// It does not restart.
     pub async fn start_again(&mut self) -> anyhow::Result<()> {
         if timeout(TO_STOP, self.child.wait()).await.is_err() {
             self.kill().await?;
@@ -155,7 +156,7 @@ impl ShopProcess {
         Ok(())
     }
 
-    /// Lets it finish what it is doing, and stops it.
+    /// Stops it gracefully: it finishes the requests that it has.
     pub async fn stop(mut self) {
         self.ask_to_stop();
         let _ = timeout(TO_STOP, self.child.wait()).await;
@@ -167,12 +168,12 @@ impl Start {
         Start { loadtest: loadtest.into(), name, args, log, kill_on_drop: true, clock: None }
     }
 
-    /// It ends when its standard input is closed, and is not killed.
+    /// Marks it as a process that is ended by closing its standard input, not by SIGKILL.
     pub(super) fn and_let_it_end_itself(self) -> Start {
         Start { kill_on_drop: false, ..self }
     }
 
-    /// The program, on a machine whose clock may be wrong. Time that passes is measured right all the same.
+    /// The command to run, with `faketime` if the clock is wrong. The monotonic clock stays right.
     fn program(&self) -> Command {
         let Some(by) = self.clock else { return Command::new(&self.loadtest) };
         faketime::remove_leftovers();
@@ -181,17 +182,17 @@ impl Start {
         program
     }
 
-    /// Starts it and waits until it listens there.
+    /// Starts it and waits until it listens at the address.
     async fn at(&self, address: SocketAddr) -> anyhow::Result<Child> {
         let Start { loadtest, args, log, kill_on_drop, .. } = self;
         let mut child = self
             .program()
             .args(args)
             .args(["--listen", &address.to_string()])
-            .env_clear() // A RETRIES in somebody's shell must not decide a run that does not record it.
+            .env_clear() // A `RETRIES` in the user's shell must not change a run, because the run does not record it.
             .envs(std::env::vars_os().filter(|(key, _)| PASSED_ON.iter().any(|passed| key == passed)))
             .envs(self.clock.map(|_| ("FAKETIME_DONT_FAKE_MONOTONIC", "1")))
-            .process_group(0) // Ctrl-C is for us; the shop goes when its standard input is closed.
+            .process_group(0) // Ctrl-C must not reach the shop: it stops when its standard input closes.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(File::create(log)?)
@@ -204,13 +205,13 @@ impl Start {
         if said.is_ok() && line.trim().strip_prefix("listening on http://") == Some(&address.to_string()) {
             return Ok(child);
         }
-        // It has ended, or ends now. Until then it may have the port.
+        // It has ended, or is about to. Until then it may hold the port.
         drop(child.stdin.take());
         let ended = timeout(TO_STOP, child.wait()).await.ok().and_then(Result::ok);
         bail!(self.does_not_start(address, ended.filter(|_| said.is_ok())))
     }
 
-    /// All that is known of why: where, how it ended, and the last line of its log.
+    /// Why it did not start: the address, its exit status, and the last line of its log.
     fn does_not_start(&self, address: SocketAddr, ended: Option<ExitStatus>) -> String {
         let end = ended.map_or(format!("no answer within {} s", TO_START.as_secs()), |status| status.to_string());
         let log = fs::read_to_string(&self.log).unwrap_or_default();
@@ -224,7 +225,7 @@ mod tests {
     use super::*;
     use crate::lab::servers::port::tests::{choose, taken};
 
-    /// Listens as a shop does, unless it is to do so at one of these addresses.
+    /// Listens like a shop, except at these addresses.
     fn program(folder: &Path, taken: &str) -> PathBuf {
         let file = folder.join("shop");
         let script = format!(
@@ -233,8 +234,8 @@ mod tests {
              case ' {taken} ' in *\" $last \"*) echo error: Address already in use >&2; exit 4; esac\n\
              echo listening on http://$last; exec cat\n"
         );
-        // Written by another process: a file that is open for writing here could be inherited by a child of a test beside
-        // this one, and cannot be run until that has closed it.
+        // Another process writes the script. If this process had it open for writing, a child of a parallel test could inherit
+        // the file, and the script could not be executed until that child closes it.
         let write = std::process::Command::new("sh")
             .args(["-c", r#"printf %s "$1" >"$2" && chmod 755 "$2""#, "sh", &script])
             .arg(&file)

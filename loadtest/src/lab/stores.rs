@@ -1,5 +1,5 @@
-//! What chapter 6 has beside the database: Redis and RabbitMQ. Each run has keys and queues of its own there, which are looked
-//! at with commands of our own, never through the shop.
+//! Chapter 6's Redis, RabbitMQ and payment provider. Each run has its own keys and queues there. The load test reads them
+//! directly, never through the shop.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -20,45 +20,45 @@ use url::Url;
 use v1_naive::shop::sales::Sale;
 use v6_production::{OrderId, Reservation};
 
-/// How long reservations may take to get from Redis to SQL once nobody buys any more.
+/// How long reservations may take from Redis to SQL after the last purchase.
 const TO_BE_QUIET: Duration = Duration::from_secs(60);
-/// How long the instances take at most to find a new sale. An operator puts one up long before it opens.
+/// The longest time until all instances know a new sale. An operator creates it long before it opens.
 const TO_BE_KNOWN: Duration = Duration::from_millis(600);
-/// The queues of a shop, behind its namespace.
+/// The queues of a shop, without the namespace before their names.
 const QUEUES: [&str; 4] = ["orders", "dead", "parked", "later"];
 
-/// Keys and queues that nobody has used yet.
+/// A run's own namespace on Redis and RabbitMQ, and the payment provider.
 pub struct Stores {
-    /// The server.
+    /// The URL of Redis.
     pub redis: Url,
-    /// The server.
+    /// The URL of RabbitMQ.
     pub amqp: Url,
-    /// Who takes the money.
+    /// The URL of the payment provider.
     pub provider: Url,
-    /// What the names of keys and queues begin with.
+    /// The prefix of all keys and queues.
     pub namespace: String,
 }
 
-/// What Redis and the queue hold, where a version has them.
+/// The contents of Redis and the queues.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InStores {
-    /// Per sale.
+    /// Each sale's contents in Redis, by sale id.
     pub sales: HashMap<i64, InRedis>,
-    /// Entries of outboxes, and messages in queues.
+    /// Outbox entries and queued messages that are not processed yet.
     pub unfinished: i64,
 }
 
 /// One sale in Redis.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct InRedis {
-    /// Units left.
+    /// Units left in the stock.
     pub left: i64,
-    /// Buyers who hold one.
+    /// Buyers who hold a unit.
     pub held: i64,
 }
 
 impl Stores {
-    /// For a shop that is to use them.
+    /// Command-line arguments that make a shop use these stores.
     pub fn shop_args(&self) -> Vec<String> {
         let Stores { redis, amqp, provider, namespace } = self;
         let servers = [("--redis-url", redis), ("--amqp-url", amqp), ("--provider-url", provider)];
@@ -69,10 +69,10 @@ impl Stores {
             .collect()
     }
 
-    /// Puts sales up, in SQL and in Redis.
+    /// Creates sales in SQL and in Redis, and waits until the instances know them.
     ///
     /// # Errors
-    /// A server's.
+    /// A server fails.
     pub async fn put_up(&self, database: &Url, sales: &[Sale]) -> anyhow::Result<()> {
         let args = ["shop", "--database-url", database.as_str(), "--pool-size=1"].map(str::to_owned);
         let config = v6_production::Config::try_parse_from(args.into_iter().chain(self.shop_args()))?;
@@ -81,11 +81,11 @@ impl Stores {
         Ok(())
     }
 
-    /// Waits until no reservation of these sales is on its way any more and Redis has them all, or for too long. A Redis that
-    /// was emptied has no outbox and would look quiet, before the shop has made it anew.
+    /// Waits until all reservations of these sales are orders and Redis has every sale, at most 60 s. An emptied Redis has no
+    /// outbox, so it would look idle before the shop has rebuilt it.
     ///
     /// # Errors
-    /// A server's.
+    /// A server fails.
     pub async fn wait_until_quiet(&self, pool: &AnyPool, sales: &[i64]) -> anyhow::Result<()> {
         let begun = Instant::now();
         while !self.is_quiet(pool, sales).await? && begun.elapsed() < TO_BE_QUIET {
@@ -94,7 +94,8 @@ impl Stores {
         Ok(())
     }
 
-    /// A message that a lost worker has in its hands is in no queue's count. So each reservation has to be an order as well.
+    /// Whether nothing is in progress. A message that a lost worker holds is in no queue's count, so the held units must also
+    /// equal the orders.
     async fn is_quiet(&self, pool: &AnyPool, sales: &[i64]) -> anyhow::Result<bool> {
         if self.unfinished(sales).await? > 0 {
             return Ok(false);
@@ -102,7 +103,7 @@ impl Stores {
         let mut redis = self.connect().await?;
         let info: String = redis::cmd("INFO").arg("replication").query_async(&mut redis).await?;
         for &sale in sales {
-            // One that was made ready with other data is going to be rebuilt.
+            // A sale that was loaded under another `replid` is about to be rebuilt.
             let made: (Option<i64>, Option<String>) = redis.hmget(self.key(sale, "sale"), &["epoch", "replid"]).await?;
             let ready = matches!(made, (Some(1..), Some(replid)) if info.contains(&format!("master_replid:{replid}")));
             let held: i64 = redis.hlen(self.key(sale, "held")).await?;
@@ -115,10 +116,10 @@ impl Stores {
         Ok(true)
     }
 
-    /// What they hold.
+    /// Reads the contents of Redis and the queues.
     ///
     /// # Errors
-    /// A server's.
+    /// A server fails.
     pub async fn read(&self, sales: &[i64]) -> anyhow::Result<InStores> {
         let mut redis = self.connect().await?;
         let mut stores = InStores { unfinished: self.unfinished(sales).await?, ..InStores::default() };
@@ -130,7 +131,7 @@ impl Stores {
         Ok(stores)
     }
 
-    /// Entries of outboxes, and messages in queues: those that no worker has in its hands.
+    /// Outbox entries and queued messages, without messages that a worker holds unacknowledged.
     async fn unfinished(&self, sales: &[i64]) -> anyhow::Result<i64> {
         let mut redis = self.connect().await?;
         let mut unfinished = 0;
@@ -144,12 +145,12 @@ impl Stores {
         Ok(unfinished)
     }
 
-    /// Messages for the workers about orders that SQL has, or of an epoch that is over, which SQL has declared lost. When RabbitMQ
-    /// gives a lost worker up, what it had in its hands comes again, and changes nothing. No instance may run: what is looked at
-    /// counts as handed out.
+    /// Messages that repeat work: about orders that SQL has, or from an ended epoch, which SQL has declared lost. RabbitMQ
+    /// redelivers them when it gives up a lost worker, and they change nothing. No instance may run, because this call takes the
+    /// messages for a moment.
     ///
     /// # Errors
-    /// A server's.
+    /// A server fails.
     pub async fn repeated(&self, pool: &AnyPool, sale: i64) -> anyhow::Result<i64> {
         let orders = sqlx::query_scalar("select id from orders where sale_id = $1").bind(sale).fetch_all(pool).await?;
         let orders: HashSet<i64> = orders.into_iter().collect();
@@ -164,28 +165,28 @@ impl Stores {
             let is_mark = message.properties.kind().as_ref().is_some_and(|kind| kind.as_str() == "mark");
             repeated += i64::from(is_mark || known && !reservations.is_empty());
         }
-        connection.close(200, "".into()).await?; // with none acknowledged: all go back
+        connection.close(200, "".into()).await?; // no message was acknowledged, so all return to the queue
         Ok(repeated)
     }
 
-    /// Messages in a queue, `orders`, `dead`, `parked` or `later`, that no worker has in its hands.
+    /// Ready messages in the queue `orders`, `dead`, `parked` or `later`; those that a worker holds are not counted.
     ///
     /// # Errors
-    /// The server's.
+    /// RabbitMQ fails, or the queue does not exist.
     pub async fn messages(&self, queue: &str) -> anyhow::Result<u32> {
         let connection = self.queues().await?;
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let name = format!("{}.{queue}", self.namespace);
-        let channel = connection.create_channel().await?; // lives until the connection is closed
+        let channel = connection.create_channel().await?; // must live until the connection is closed
         let queue = channel.queue_declare(name.into(), options, FieldTable::default()).await?;
         connection.close(200, "".into()).await?;
         Ok(queue.message_count())
     }
 
-    /// Removes the keys and the queues.
+    /// Deletes the run's keys and queues.
     ///
     /// # Errors
-    /// A server's.
+    /// A server fails.
     pub async fn remove(self) -> anyhow::Result<()> {
         let mut redis = self.connect().await?;
         let mut keys: Vec<String> = Vec::new();
@@ -207,23 +208,23 @@ impl Stores {
         Ok(())
     }
 
-    /// A key of a sale: `sale`, `held` or `outbox`.
+    /// A sale's key in Redis; `what` is `sale`, `held` or `outbox`.
     pub fn key(&self, sale: i64, what: &str) -> String {
         format!("{}:{{sale:{sale}}}:{what}", self.namespace)
     }
 
-    /// A connection to Redis.
+    /// Opens a connection to Redis.
     ///
     /// # Errors
-    /// The server's.
+    /// Redis does not answer.
     pub async fn connect(&self) -> anyhow::Result<MultiplexedConnection> {
         redis::Client::open(self.redis.as_str())?.get_multiplexed_async_connection().await.context("Redis")
     }
 
-    /// A connection to RabbitMQ.
+    /// Opens a connection to RabbitMQ.
     ///
     /// # Errors
-    /// The server's.
+    /// RabbitMQ does not answer.
     pub async fn queues(&self) -> anyhow::Result<Connection> {
         Connection::connect(self.amqp.as_str(), ConnectionProperties::default()).await.context("RabbitMQ")
     }

@@ -5,36 +5,36 @@ use std::fmt;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// A way to be wrong. All but the slow one are wrong where the unit is sold; their gates are right.
+/// A seeded bug. Except for the slow shop, the bug is in the purchase; the gates are correct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mutant {
-    /// Not wrong at all: the control
+    /// No bug: the control
     Right,
-    /// Says that all is sold out
+    /// Always answers sold-out
     AlwaysSoldOut,
-    /// Answers 503
+    /// Always answers 503
     Overloaded,
-    /// Answers 200 with something that nobody understands
+    /// Answers 200 with a body that is not in the contract
     Garbage,
-    /// Sells to the first buyer, and is sold out for all others
+    /// Sells one unit to the first buyer, then answers sold-out
     FirstBuyerOnly,
-    /// Writes two orders down for each buyer
+    /// Inserts two orders for each buyer
     SellsTwice,
-    /// Says yes and stores nothing
+    /// Answers yes and stores nothing
     StoresNothing,
-    /// Stores the order and says no
+    /// Stores the order and answers no
     TellsNo,
-    /// Is right, after forty seconds
+    /// Is correct, but takes forty seconds
     Slow,
     /// Loses every hundredth order
     LosesHundredth,
-    /// Writes the order down for another buyer
+    /// Stores the order for another buyer
     OtherBuyer,
 }
 
 impl fmt::Display for Mutant {
-    /// As the command line takes it.
+    /// The name on the command line.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let value = self.to_possible_value();
         f.pad(value.as_ref().map_or("", |value| value.get_name()))

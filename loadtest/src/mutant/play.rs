@@ -13,15 +13,15 @@ use crate::{
     version::Version,
 };
 
-/// Cells that are played at the same time, where no clock is looked at.
+/// Cells that are played at the same time in scenarios that do not measure time.
 const SIDE_BY_SIDE: usize = 4;
-/// A cell that comes out other than it has to is played again that often: a crowd is chance, and the machine may be busy.
+/// How often a cell is repeated after an unexpected result: a crowd is random, and the machine may be busy.
 const AGAIN: usize = 2;
 
-/// Plays these mutants in every scenario; `done` is told of each cell.
+/// Plays these mutants in every scenario; `done` is called for each cell.
 ///
 /// # Errors
-/// A shop does not start.
+/// A shop does not start, or a run fails.
 pub async fn play(lab: &Lab, mutants: &[Mutant], done: impl Fn(&Cell)) -> anyhow::Result<Vec<Cell>> {
     let cells = mutants.iter().flat_map(|&mutant| SCENARIOS.map(|scenario| (mutant, scenario)));
     let (slow, quick): (Vec<_>, Vec<_>) = cells.partition(|(mutant, _)| *mutant == Mutant::Slow);
@@ -30,7 +30,7 @@ pub async fn play(lab: &Lab, mutants: &[Mutant], done: impl Fn(&Cell)) -> anyhow
         let cell = cell(lab, mutant, scenario).await;
         cell.inspect(|cell| done(cell))
     };
-    // The slow shop does nothing but wait, so all that can be asked of it is asked at once, beside the others.
+    // The slow shop only waits, so all of its cells run at once, beside the others.
     let slow = stream::iter(slow).map(&play).buffer_unordered(SCENARIOS.len()).collect::<Vec<_>>();
     let others = async {
         let mut cells: Vec<_> = stream::iter(crowds).map(&play).buffer_unordered(SIDE_BY_SIDE).collect().await;
@@ -56,17 +56,18 @@ async fn cell(lab: &Lab, mutant: Mutant, scenario: Scenario) -> anyhow::Result<C
     Ok(cell)
 }
 
-/// Held to what a version has to do that holds.
+/// Judges a run as if it promised to hold.
 async fn once(lab: &Lab, mutant: Mutant, scenario: Scenario) -> anyhow::Result<Cell> {
     let run = crate::run::run(lab, &plan(mutant, scenario), Default::default()).await?;
     let colour = if Promise::Holds.kept(&run.evidence()) { Colour::Green } else { Colour::Red };
     Ok(Cell { mutant, scenario, colour, noticed: run.evidence().findings() })
 }
 
-/// Small crowds, and one connection for each buyer, so that a slow shop is waited for once.
+/// Small crowds with one connection for each buyer, so that the slow shop delays a run only once.
 fn plan(mutant: Mutant, scenario: Scenario) -> Plan {
     let plan = Plan::new(Version::V5, None, scenario);
-    // An office of fifty shares an IP address and makes a hundred requests in a second; a flood of thousands does not get far.
+    // These limits admit an office of fifty, which shares one IP address and sends a hundred requests in a second. A flood of
+    // thousands is mostly refused.
     let shop_args = ["--client-rate=50", "--client-burst=60", "--request-timeout=120"].map(str::to_owned);
     let buyers = if scenario.is_a_crowd() { 400 } else { plan.buyers };
     Plan {

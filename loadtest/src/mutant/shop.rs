@@ -1,4 +1,4 @@
-//! The shop, and where each mutant differs.
+//! The mutants' shop, and the place of each bug.
 
 use std::{
     collections::HashMap,
@@ -29,18 +29,18 @@ use v5_hidden_api::gate::{ASK, BUY};
 
 use super::Mutant;
 
-/// Requests that a buyer may make: a purchase is two.
+/// How many requests a buyer may send; a purchase takes two.
 const REQUESTS: u32 = 6;
-/// How long the slow one thinks.
+/// How long the slow shop takes.
 const SLOW: Duration = Duration::from_secs(40);
-/// As whom the order of another buyer is written down.
+/// The buyer for whom a wrong order is stored.
 const OTHER: i64 = 1_000_000_000;
 
-/// The settings of chapter 5, whose gates it has; but it keeps what they know in the database, so that any number of instances
-/// may come and go.
+/// The settings of chapter 5, whose gates this shop has. Unlike chapter 5 it keeps the gates' state in the database, so that any
+/// number of instances can be started and stopped.
 #[derive(Parser)]
 pub struct Settings {
-    /// In what it is wrong
+    /// The seeded bug
     mutant: Mutant,
 
     #[command(flatten)]
@@ -52,11 +52,11 @@ struct Rules {
     path_ttl_ms: i64,
     requests: Mutex<HashMap<i64, u32>>,
     has_sold: AtomicBool,
-    /// The buyers of each sale come one after the other, so that a crowd does not keep the buyers of another sale waiting.
+    /// One lock for each sale: its buyers take turns, and a crowd does not delay the buyers of another sale.
     turns: Mutex<HashMap<i64, Arc<Semaphore>>>,
 }
 
-/// Serves it until told to stop.
+/// Serves until a stop is requested.
 pub async fn serve(args: &[String]) -> ExitCode {
     let config: Settings = shop::parse_from(std::iter::once("mutant").chain(args.iter().map(String::as_str)));
     shop::run(&config.shop.shop, app(&config)).await
@@ -93,7 +93,7 @@ struct HiddenPath {
     path: String,
 }
 
-/// Gives out an address to buy at.
+/// Issues a purchase URL.
 async fn ask(
     State(shop): State<Shop>,
     rules: Extension<Arc<Rules>>,
@@ -109,7 +109,7 @@ async fn ask(
     Ok(Json(json!({ "buy": { "method": "POST", "href": href } })).into_response())
 }
 
-/// Sells a unit, or does what the mutant does instead.
+/// Sells a unit, or does what the bug does instead.
 async fn buy(
     State(shop): State<Shop>,
     rules: Extension<Arc<Rules>>,
@@ -144,7 +144,7 @@ async fn buy(
     Ok(sell(&shop, rules.mutant, sale_id, id).await.map_err(refused)?.into_response())
 }
 
-/// Chapter 3's condition in the update itself: right on one row, whatever the number of instances.
+/// Chapter 3's condition in the update itself. It is correct on one row, with any number of instances.
 async fn sell(shop: &Shop, mutant: Mutant, sale_id: i64, buyer_id: i64) -> Result<Placed, Error> {
     let mut tx: Transaction<'_, Any> = shop.pool.begin().await?;
     let sold = sqlx::query("update sales set sold = sold + 1 where id = $1 and sold < stock")
@@ -161,7 +161,7 @@ async fn sell(shop: &Shop, mutant: Mutant, sale_id: i64, buyer_id: i64) -> Resul
         .fetch_one(&mut *tx)
         .await?;
     if mutant == Mutant::LosesHundredth && order_id % 100 == 0 {
-        // The row stays, so that its number is not given out again.
+        // The row stays, so that its id is not used again.
         sqlx::query("update orders set status = 'lost' where id = $1").bind(order_id).execute(&mut *tx).await?;
     }
     tx.commit().await?;
@@ -174,7 +174,7 @@ impl Rules {
         turns.entry(sale_id).or_insert_with(|| Arc::new(Semaphore::new(1))).clone()
     }
 
-    /// The window, and how often a buyer may ask.
+    /// Checks the sale's opening hours and the frequency cap.
     async fn admit(&self, shop: &Shop, sale_id: i64, buyer: Buyer) -> Result<(), Response> {
         let window = sqlx::query_as("select opens_at, closes_at from sales where id = $1").bind(sale_id);
         let window: Option<(i64, i64)> = window.fetch_optional(&shop.pool).await.map_err(refused)?;
@@ -195,7 +195,7 @@ impl Rules {
         }
     }
 
-    /// Takes an address back that was given to this buyer, not long ago, and comes for the first time.
+    /// Redeems a purchase URL: it must be this buyer's, unexpired and unused.
     async fn redeem(&self, shop: &Shop, sale_id: i64, buyer_id: i64, path: &str) -> Result<(), Response> {
         let take = sqlx::query("delete from paths where path = $1 and sale_id = $2 and buyer_id = $3 and made_at > $4");
         let take = take.bind(path).bind(sale_id).bind(buyer_id).bind(now_ms() - self.path_ttl_ms);
@@ -206,7 +206,7 @@ impl Rules {
     }
 }
 
-/// The index says no to a second order of the same buyer; the rest is as in every chapter.
+/// The unique index refuses a second order of the same buyer; other errors are handled as in every chapter.
 fn refused(error: impl Into<Error>) -> Response {
     match error.into() {
         Error::Internal(sqlx::Error::Database(cause)) if cause.is_unique_violation() => {

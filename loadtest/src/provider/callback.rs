@@ -1,4 +1,4 @@
-//! Answers of the payment provider that come later.
+//! Results that the payment provider knows only later.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use url::Url;
 
 use super::{Callbacks, Provider, Standing};
 
-/// How long the bank thinks about it.
+/// How long the bank takes to decide.
 const A_WHILE: Duration = Duration::from_millis(500);
 
-/// Decides after a while that the card is good, and then calls the shop as the switches say.
+/// Accepts the card after a delay, then calls the shop as the switches say.
 pub(super) fn decide_later(provider: Provider, reference: String, to: Url) {
     tokio::spawn(async move {
         sleep(A_WHILE).await;
@@ -34,7 +34,8 @@ pub(super) fn decide_later(provider: Provider, reference: String, to: Url) {
     });
 }
 
-/// Says that there is news. The shop has to ask for it: anybody could call.
+/// Notifies the shop that there is a result. It does not contain the result, because anyone could send such a call; the shop has
+/// to ask.
 async fn call(to: &Url) -> anyhow::Result<()> {
     let addresses = to.socket_addrs(|| None)?;
     let stream = TcpStream::connect(&*addresses).await?;

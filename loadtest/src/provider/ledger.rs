@@ -9,57 +9,57 @@ use sqlx::{
 };
 use tokio::sync::Mutex;
 
-/// Where an authorisation stands.
+/// The state of an authorisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
 #[serde(rename_all = "lowercase")]
 #[sqlx(rename_all = "lowercase")]
 pub enum State {
-    /// It is not known yet whether the card is good for it.
+    /// The bank has not decided yet.
     Pending,
     /// The amount is held on the card.
     Authorised,
-    /// It is not, and never was.
+    /// The card was declined; nothing was held.
     Declined,
-    /// The amount was taken.
+    /// The amount was charged.
     Captured,
-    /// What was held cannot be taken any more, and is let go: the card's bank has thought better of it.
+    /// The capture failed, because the card's bank has changed its mind; the hold was released.
     Refused,
-    /// What was held was let go.
+    /// The hold was released.
     Voided,
-    /// What was taken was given back.
+    /// The charge was refunded.
     Refunded,
 }
 
-/// How a provider can be wrong. No real one should be; the audit has to notice each.
+/// A seeded bug of the provider. The audit has to notice each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Mutant {
-    /// Takes the amount again whenever it is asked
+    /// Charges the amount again on every capture
     CapturesTwice,
-    /// Says that it let the amount go, and does not
+    /// Answers that it released a hold, but keeps it
     NeverVoids,
-    /// Says that it took the amount, and does not write it down
+    /// Answers that it charged the amount, but does not record it
     AnswersFirst,
 }
 
-/// One movement.
+/// One entry of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct Entry {
-    /// Which authorisation.
+    /// The authorisation's reference.
     pub reference: String,
-    /// For which order.
+    /// The order that it pays for.
     pub order_id: i64,
-    /// What was done.
+    /// The state after this entry.
     pub state: State,
-    /// Of how much, in cents.
+    /// The amount in cents.
     pub amount_cents: i64,
 }
 
-/// What was done, in an SQLite file: an entry is on the disk before anybody hears of it. Entries are only added, and the last one
-/// of an authorisation is where it stands.
+/// The entries in a SQLite file. An entry is on disk before any caller learns of it. Entries are only added; the last one of an
+/// authorisation is its state.
 #[derive(Clone)]
 pub struct Ledger {
     pool: SqlitePool,
-    /// One reads and writes at a time: what is done twice at once is done once.
+    /// Serializes read and write, so that the same request sent twice at once has one effect.
     alone: std::sync::Arc<Mutex<()>>,
     mutant: Option<Mutant>,
 }
@@ -92,12 +92,12 @@ impl Ledger {
         sqlx::query_as(query).fetch_all(&self.pool).await
     }
 
-    /// Where an authorisation stands; `None` if nobody has asked for it.
+    /// The state of an authorisation; `None` if the reference is unknown.
     pub(super) async fn standing(&self, reference: &str) -> sqlx::Result<Option<State>> {
         Ok(self.last(reference).await?.map(|(entry, _)| entry.state))
     }
 
-    /// Writes an authorisation down, unless there is one under this reference; where it stands then.
+    /// Records an authorisation, unless the reference already exists. Returns its state.
     pub(super) async fn authorise(
         &self,
         reference: &str,
@@ -115,8 +115,8 @@ impl Ledger {
         Ok(state)
     }
 
-    /// Takes, lets go or gives back, if that can be done; where the authorisation stands then. One that nobody has asked for
-    /// counts as let go from now on: a request for it that is still on its way comes too late.
+    /// Captures, voids or refunds, if the state allows it. Returns the state afterwards. Voiding an unknown reference records it
+    /// as voided, so that a delayed request to authorise it is refused.
     pub(super) async fn change(&self, reference: &str, wanted: State) -> sqlx::Result<State> {
         let _alone = self.alone.lock().await;
         let none = Entry { reference: reference.into(), order_id: 0, state: State::Voided, amount_cents: 0 };
@@ -148,7 +148,7 @@ impl Ledger {
         Ok(becomes)
     }
 
-    /// What was pending when another process had this file has been decided meanwhile.
+    /// Decides authorisations that an earlier process left pending.
     pub(super) async fn decide_what_is_pending(&self) -> sqlx::Result<()> {
         let query = "select reference from entries group by reference having count(*) = 1 and min(state) = 'pending'";
         for reference in sqlx::query_scalar::<_, String>(query).fetch_all(&self.pool).await? {
@@ -178,7 +178,7 @@ impl Ledger {
 }
 
 impl State {
-    /// What an authorisation is answered with.
+    /// The answer for an authorisation.
     pub(super) fn status(self) -> StatusCode {
         match self {
             State::Pending => StatusCode::ACCEPTED,
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_done_twice_under_one_reference_is_done_once() {
+    async fn a_repeated_request_has_one_effect() {
         use State::*;
         let (_folder, ledger) = open(None).await;
         for _ in 0..2 {
@@ -217,12 +217,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cannot_be_done_is_refused_with_the_state_that_forbids_it() {
+    async fn an_impossible_change_is_refused_with_the_current_state() {
         use State::*;
         let (_folder, ledger) = open(None).await;
         assert_eq!(ledger.change("unknown", Captured).await.unwrap(), Declined);
         assert_eq!(ledger.change("late", Voided).await.unwrap(), Voided);
-        assert_eq!(ledger.authorise("late", 1, 100, Authorised, false).await.unwrap(), Voided, "it comes too late");
+        assert_eq!(
+            ledger.authorise("late", 1, 100, Authorised, false).await.unwrap(),
+            Voided,
+            "the request to authorise comes too late"
+        );
         ledger.authorise("bank", 2, 100, Authorised, true).await.unwrap();
         for _ in 0..2 {
             assert_eq!(ledger.change("bank", Captured).await.unwrap(), Refused);
@@ -233,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_mutant_is_wrong_in_its_way() {
+    async fn each_mutant_has_its_bug() {
         use State::*;
         for (mutant, expected) in [
             (Mutant::CapturesTwice, &[Authorised, Captured, Captured, Authorised, Voided][..]),

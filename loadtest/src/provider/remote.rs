@@ -1,4 +1,4 @@
-//! The payment provider, as the lab sees it.
+//! A client of the payment provider, for the lab.
 
 use std::collections::HashMap;
 
@@ -14,14 +14,14 @@ use url::Url;
 
 use super::{Entry, Step, Switches};
 
-/// A provider, as the lab sees it: its ledger, and its switches.
+/// A client of the payment provider: its ledger and its switches.
 pub struct Remote {
     client: Client<HttpConnector, Full<Bytes>>,
     url: Url,
 }
 
 impl Remote {
-    /// The provider at this URL.
+    /// A client of the provider at this URL.
     pub fn new(url: &Url) -> Remote {
         Remote { client: Client::builder(TokioExecutor::new()).build_http(), url: url.clone() }
     }
@@ -29,25 +29,25 @@ impl Remote {
     /// All entries of its ledger, oldest first.
     ///
     /// # Errors
-    /// It does not answer.
+    /// The provider does not answer.
     pub async fn entries(&self) -> anyhow::Result<Vec<Entry>> {
         self.get("/ledger").await
     }
 
-    /// Those of one shop, by the namespace that its references begin with.
+    /// The entries of one shop, whose references begin with its namespace.
     ///
     /// # Errors
-    /// It does not answer.
+    /// The provider does not answer.
     pub async fn entries_of(&self, namespace: &str) -> anyhow::Result<Vec<Entry>> {
         let mut entries = self.entries().await?;
         entries.retain(|entry| entry.reference.starts_with(namespace));
         Ok(entries)
     }
 
-    /// How many requests it has left without an answer, by step.
+    /// The number of requests that the provider has left without an answer, by step.
     ///
     /// # Errors
-    /// It does not answer.
+    /// The provider does not answer.
     pub async fn waiting(&self) -> anyhow::Result<HashMap<Step, usize>> {
         #[derive(Deserialize)]
         struct Board {
@@ -56,10 +56,10 @@ impl Remote {
         Ok(self.get::<Board>("/switches").await?.waiting)
     }
 
-    /// What it does wrong from now on.
+    /// Sets the provider's failures.
     ///
     /// # Errors
-    /// It does not answer.
+    /// The provider does not answer.
     pub async fn switch(&self, switches: &Switches) -> anyhow::Result<()> {
         self.call(Method::PUT, "/switches", serde_json::to_vec(switches)?).await.map(drop)
     }
@@ -76,7 +76,7 @@ impl Remote {
         let response =
             self.client.request(request.body(Full::new(body.into()))?).await.context("the payment provider")?;
         let status = response.status();
-        ensure!(matches!(status, StatusCode::OK | StatusCode::NO_CONTENT), "the payment provider says {status}");
+        ensure!(matches!(status, StatusCode::OK | StatusCode::NO_CONTENT), "the payment provider answers {status}");
         Ok(response.into_body().collect().await?.to_bytes())
     }
 }

@@ -10,66 +10,66 @@ use anyhow::bail;
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
-/// What a shop asks for.
+/// A step of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Step {
     /// Holds the amount on the card.
     Authorise,
-    /// Takes what is held.
+    /// Charges the held amount.
     Capture,
-    /// Lets go what is held.
+    /// Releases the held amount.
     Void,
-    /// Gives back what was taken.
+    /// Refunds the charge.
     Refund,
-    /// Says where an authorisation stands.
+    /// Reports the state of an authorisation.
     Show,
 }
 
-/// What the provider does wrong at a step.
+/// A failure of the provider at a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Does {
-    /// Answers so many milliseconds later.
+    /// Answers after this many milliseconds.
     Slow(u64),
-    /// Answers 503, and does nothing.
+    /// Answers 503 and does nothing.
     Refuse,
     /// Does nothing and never answers.
     SilentBefore,
-    /// Does what it is asked to do, and never answers.
+    /// Carries out the request and never answers.
     SilentAfter,
-    /// Ends at once, with nothing done.
+    /// Its process ends at once, with nothing done.
     DieBefore,
-    /// Ends at once, with everything done and nobody told.
+    /// Its process ends at once, with the request carried out but not answered.
     DieAfter,
 }
 
-/// When the shop hears of what was not known at once.
+/// When the shop is notified of a delayed result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Callbacks {
-    /// After a while.
+    /// After a short delay.
     #[default]
     Once,
-    /// After a while, and then again.
+    /// After a short delay, and then once more.
     Twice,
     /// After this many milliseconds.
     Late(u64),
-    /// It has to ask.
+    /// Never: the shop has to ask.
     Never,
 }
 
-/// All that the provider does wrong; by default, nothing.
+/// All failures of the provider; none by default.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Switches {
-    /// What goes wrong at which step.
+    /// The failure at each step.
     pub steps: HashMap<Step, Does>,
-    /// When callbacks come.
+    /// When callbacks are sent.
     pub callbacks: Callbacks,
 }
 
-/// The switches as they are now, and who waits because of them.
+/// The current switches, and the requests that they leave waiting.
 #[derive(Default)]
 pub(super) struct Board(Mutex<(Switches, HashMap<Step, usize>)>);
 
@@ -82,15 +82,15 @@ impl Board {
         self.locked().0.callbacks
     }
 
-    /// Requests that were left without an answer since the switches were set, by step.
+    /// The number of requests without an answer since the switches were set, by step.
     pub(super) fn waiting(&self) -> HashMap<Step, usize> {
         self.locked().1.clone()
     }
 
-    /// Does the work of a step, or what the switches say instead.
+    /// Carries out a step's work, or fails as the switches say.
     ///
     /// # Errors
-    /// The switches have it refused.
+    /// The switches refuse the step.
     pub(super) async fn pass<T>(&self, step: Step, work: impl Future<Output = T>) -> anyhow::Result<T> {
         let does = self.locked().0.steps.get(&step).copied();
         match does {
@@ -131,6 +131,6 @@ mod tests {
         let switches: Switches = serde_json::from_value(text).unwrap();
         let steps = HashMap::from([(Step::Capture, Does::Slow(300)), (Step::Void, Does::SilentAfter)]);
         assert_eq!((switches.steps, switches.callbacks), (steps, Callbacks::Twice));
-        assert!(serde_json::from_value::<Switches>(json!({ "step": {} })).is_err(), "a slip of the pen");
+        assert!(serde_json::from_value::<Switches>(json!({ "step": {} })).is_err(), "a misspelled field");
     }
 }

@@ -1,23 +1,23 @@
-//! How much a small shop can do.
+//! The measured capacity of a small shop.
 
 use serde::{Deserialize, Serialize};
 
 use crate::render::text::thousands;
 
-/// The rounds may differ by this share of their median. The flood is five times the median: with more, it could as well be four times
-/// or six.
+/// How far the rounds may differ, as a share of their median. The flood is five times the median; with a larger spread it could
+/// just as well be four or six times.
 const SPREAD: f64 = 0.25;
-/// How many purchases a second a small shop answers.
+/// The purchases per second of a small shop.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
-    /// Purchases a second, round by round.
+    /// Purchases per second in each round.
     pub rounds: Vec<f64>,
-    /// How often it took until the rounds agreed, or until we gave up.
+    /// How many attempts were made, the last one included.
     pub attempts: u32,
 }
 
 impl Calibration {
-    /// The middle of the rounds; 0 if there are none.
+    /// The median of the rounds; 0 if there are none.
     pub fn median(&self) -> f64 {
         let sorted = self.sorted();
         match sorted.len() {
@@ -26,7 +26,7 @@ impl Calibration {
         }
     }
 
-    /// By what share of the median the fastest and the slowest round differ.
+    /// The difference between the fastest and the slowest round, as a share of the median.
     pub fn spread(&self) -> f64 {
         match (self.sorted().as_slice(), self.median()) {
             ([] | [_], _) => 0.0,
@@ -35,14 +35,14 @@ impl Calibration {
         }
     }
 
-    /// Why `TIMES` the median means nothing; `None` if the rounds agree.
+    /// Why the median is not usable; `None` if the rounds agree.
     pub fn invalid(&self) -> Option<String> {
         (self.spread() > SPREAD).then(|| {
             format!("the calibration's rounds differ by {:.0} %, in attempt {}", self.spread() * 100.0, self.attempts)
         })
     }
 
-    /// `5 rounds, 1,540 to 1,655`, and how often it took if that was more than once; empty if there are no rounds.
+    /// In words: `5 rounds, 1,540 to 1,655`, and the attempt if there was more than one. Empty if there are no rounds.
     pub fn says(&self) -> String {
         let sorted = self.sorted();
         let (Some(slowest), Some(fastest)) = (sorted.first(), sorted.last()) else { return String::new() };
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stall_moves_neither_the_median_nor_goes_unseen() {
+    fn a_stall_is_detected_and_does_not_move_the_median() {
         let steady = of(&[1000.0, 1040.0, 960.0, 1010.0, 990.0]);
         assert_eq!((steady.median(), steady.spread(), steady.invalid()), (1000.0, 0.08, None));
         let stalled = of(&[1000.0, 1040.0, 0.0, 1010.0, 990.0]);
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quarter_is_the_limit() {
+    fn the_rounds_may_differ_by_a_quarter() {
         assert_eq!(of(&[875.0, 1000.0, 1125.0]).invalid(), None);
         let why = of(&[874.0, 1000.0, 1126.0]).invalid().unwrap();
         assert_eq!(why, "the calibration's rounds differ by 25 %, in attempt 1");
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn it_says_how_far_the_rounds_are_apart() {
+    fn the_words_give_the_slowest_and_the_fastest_round() {
         assert_eq!(of(&[1655.4, 1540.0, 1600.0]).says(), "3 rounds, 1,540 to 1,655");
         assert_eq!(Calibration { attempts: 2, ..of(&[10.0, 11.0]) }.says(), "2 rounds, 10 to 11, attempt 2");
         assert_eq!(Calibration::default().says(), "");

@@ -1,4 +1,4 @@
-//! What came of faults.
+//! The records of the fault runs.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -11,19 +11,19 @@ use crate::{
     verdict::{audit::Audit, money::Money},
 };
 
-/// How often an invalid round is played again, with another seed.
+/// How often an invalid round is repeated, each time with another seed.
 pub const REPEATS: usize = 3;
 
-/// A file of faults. In one of schema 1 nobody knows whether a fault was in place, and a buyer who was told `queued` or `sold-out`
-/// counted as recovery: all its rounds are invalid.
+/// A file of faults. In files of schema 1 it is unknown whether a fault was in place, and an answer of `queued` or `sold-out`
+/// counted as recovery. So all rounds of such a file are invalid.
 pub type Faults = File<Grid>;
 
-/// Faults and their rounds.
+/// The faults and their rounds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Grid {
-    /// What the order of the buyers was drawn from; each round adds one.
+    /// The seed of the first round. Each further round adds one.
     pub seed: u64,
-    /// Fault by fault.
+    /// The records of each fault.
     pub faults: Vec<Rounds>,
 }
 
@@ -31,51 +31,51 @@ impl Figures for Grid {
     const KIND: Kind = Kind::Faults;
 }
 
-/// A fault and the rounds in which it struck.
+/// One fault and its rounds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Rounds {
-    /// As the command line takes it: `redis-killed`, …
+    /// The fault's name on the command line: `redis-killed`, …
     pub fault: Fault,
-    /// What came of each, in the order in which they were played; invalid ones and their repeats are among them.
+    /// The rounds in the order in which they were played, with invalid ones and their repeats.
     pub rounds: Vec<Round>,
 }
 
-/// One sale that was struck.
+/// One sale during which a fault was injected.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Round {
     /// Units of the sale.
     pub stock: i64,
-    /// Buyers in the crowd. Those who come one by one, and the last wave, come on top.
+    /// Buyers in the crowd. The buyers who come one by one and those of the last wave are not counted.
     pub buyers: usize,
     /// Instances of the shop.
     pub instances: usize,
-    /// Order of the buyers.
+    /// The seed for the order of the buyers.
     pub seed: u64,
-    /// What came of it; judged once, when it was played.
+    /// The verdict, reached once when the round was played.
     #[serde(default)]
     pub verdict: Verdict,
-    /// What was done to the shop.
+    /// The fault's injection and recovery.
     #[serde(default)]
     pub strike: Strike,
-    /// What buyers, database and servers say when laid side by side.
+    /// The audit of the sale.
     #[serde(flatten)]
     pub audit: Audit,
-    /// What the payment provider's ledger says beside the orders; `None` in a sale where nobody pays.
+    /// The audit of the money; `None` if buyers do not pay in this round.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub money: Option<Money>,
-    /// All buyers by what they were told.
+    /// The number of buyers by their last answer.
     pub outcomes: BTreeMap<String, u64>,
 }
 
-/// What a round, or all rounds of a fault, are worth.
+/// The verdict on a round, or on all rounds of a fault.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// It was struck, nothing is lost or there twice, and one could buy again.
+    /// The fault was in place in time, nothing is lost or doubled, and the shop sold again.
     Clean,
-    /// A promise was broken, whether or not it was struck in time.
+    /// A promise was broken, whether or not the fault was in place in time.
     Broken,
-    /// It was not struck while at least half of the stock was unsold: it shows nothing.
+    /// The fault was not in place while at least half of the stock was unsold, so the round shows nothing.
     #[default]
     Invalid,
 }
@@ -90,32 +90,31 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// What was done to a shop, and when.
+/// The injection of a fault and the recovery from it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Strike {
-    /// Milliseconds from the first buyer until the strike began.
+    /// Milliseconds from the first buyer to the start of the strike.
     pub struck_ms: f64,
-    /// Buyers who waited for an answer to their click then.
+    /// Buyers who waited for the answer to their click at that moment.
     pub in_flight: usize,
-    /// Orders that were queued then and whose buyers did not know yet what became of them.
+    /// Queued orders without a result at that moment.
     pub unconfirmed: usize,
-    /// What was struck, as far as the fault leaves a choice, and what the check has seen of it; empty if there is nothing to say.
+    /// What was struck, if the fault has a choice, and what the check saw. Empty if there is nothing to add.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub seen: String,
-    /// Milliseconds from the strike until the fault was in place, as a check has seen it; `None` if it never was.
+    /// Milliseconds from the strike until a check saw the fault in place; `None` if none did.
     pub in_place_ms: Option<f64>,
-    /// Units that can have been sold when the fault was in place: of buyers who were told yes, or waited for an answer.
+    /// The most units that can have been sold by then: buyers with a yes, plus buyers who waited for an answer.
     pub sold: usize,
-    /// Milliseconds from the strike until what broke was up again.
+    /// Milliseconds from the strike until the broken part was up again.
     pub mended_ms: Option<f64>,
-    /// Milliseconds from the strike until the instance was up again that the sale had to do without until then; `None` if there was
-    /// none.
+    /// Milliseconds from the strike until the instance that had failed was up again; `None` if no instance had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back_ms: Option<f64>,
-    /// Milliseconds from the strike until an order was confirmed whose buyer had asked when the fault was in place; `None` if
-    /// none was within a minute after it was mended.
+    /// Milliseconds from the strike until the first order was confirmed whose buyer asked while the fault was in place. `None` if
+    /// there was none within a minute after the repair.
     pub confirmed_ms: Option<f64>,
-    /// The same from when what broke was up again; 0 if the shop did not need it.
+    /// Milliseconds from the repair until that order was confirmed; 0 if it came before the repair.
     pub confirmed_after_mended_ms: Option<f64>,
 }
 
@@ -125,7 +124,7 @@ impl Strike {
         self.in_place_ms.is_some() && 2 * self.sold as i64 <= stock
     }
 
-    /// What a round with this strike is worth. A broken promise counts, also in a round that was not struck in time.
+    /// The verdict on a round with this strike. A broken promise counts even if the fault was not in place in time.
     pub(crate) fn judge(&self, fault: Fault, stock: i64, audit: &Audit) -> Verdict {
         let late = if fault.loses_reservations() { 0 } else { audit.late_rejects };
         let kept = audit.is_sound() && audit.not_conserved == 0 && audit.undersold == 0 && late == 0;
@@ -138,7 +137,7 @@ impl Strike {
 }
 
 impl Grid {
-    /// The rounds of a fault; none yet if it is new to this file.
+    /// The rounds of a fault; empty if the file does not have it yet.
     pub fn of(&mut self, fault: Fault) -> &mut Rounds {
         let known = self.faults.iter().position(|rounds| rounds.fault == fault);
         let at = known.unwrap_or(self.faults.len());
@@ -148,31 +147,32 @@ impl Grid {
         &mut self.faults[at]
     }
 
-    /// The worst of the faults.
+    /// The worst verdict of all faults.
     pub fn verdict(&self) -> Verdict {
         worst(self.faults.iter().map(Rounds::verdict))
     }
 }
 
 impl Rounds {
-    /// Which round is to be played next, counted from 0, and which repeat of it that is; `None` if `wanted` rounds were struck
-    /// in time, or if the last one was not, in all its repeats.
+    /// The next round to play, counted from 0, and its repeat. `None` if `wanted` rounds are valid, or if the last round and all
+    /// of its repeats were invalid.
     pub fn next(&self, wanted: usize) -> Option<(usize, usize)> {
         let (struck, invalid) = (self.struck().count(), self.last_invalid());
         (struck < wanted && invalid <= REPEATS).then_some((struck, invalid))
     }
 
-    /// The rounds that were struck in time. The others show nothing of the fault.
+    /// The valid rounds. The others show nothing about the fault.
     pub fn struck(&self) -> impl Iterator<Item = &Round> {
         self.rounds.iter().filter(|round| round.is_struck())
     }
 
-    /// Invalid rounds since the last one that was struck in time.
+    /// The number of invalid rounds since the last valid one.
     fn last_invalid(&self) -> usize {
         self.rounds.iter().rev().take_while(|round| !round.is_struck()).count()
     }
 
-    /// Broken if any round is; else invalid if none was struck in time, or one not in any of its repeats; else clean.
+    /// Broken if any round is. Otherwise invalid if no round is valid, or if a round was invalid in all of its repeats. Otherwise
+    /// clean.
     pub fn verdict(&self) -> Verdict {
         let broken = self.rounds.iter().any(|round| round.verdict == Verdict::Broken);
         match (broken, self.struck().next()) {
@@ -182,12 +182,12 @@ impl Rounds {
         }
     }
 
-    /// A figure, summed over all rounds, invalid ones among them.
+    /// A figure summed over all rounds, including invalid ones.
     pub fn sum(&self, of: impl Fn(&Audit) -> i64) -> i64 {
         self.rounds.iter().map(|round| of(&round.audit)).sum()
     }
 
-    /// A time of the rounds that were struck in time: the median and the worst. Never is later than any time.
+    /// The median and the largest of a time over the valid rounds. `None` counts as larger than any time.
     pub fn times(&self, of: impl Fn(&Strike) -> Option<f64>) -> [Option<f64>; 2] {
         let mut after: Vec<f64> = self.struck().map(|round| of(&round.strike).unwrap_or(f64::INFINITY)).collect();
         after.sort_by(f64::total_cmp);
@@ -202,7 +202,7 @@ impl Round {
         self.strike.is_in_time(self.stock)
     }
 
-    /// Why it shows nothing; `None` if it was struck in time.
+    /// Why the round is invalid; `None` if it is valid.
     pub fn why_invalid(&self) -> Option<String> {
         let Strike { in_place_ms, sold, .. } = self.strike;
         match in_place_ms {
@@ -216,7 +216,7 @@ impl Round {
     }
 }
 
-/// The worst of several: a broken promise before a check that shows nothing. Nothing at all shows nothing.
+/// The worst of several verdicts: broken, then invalid, then clean. Without any verdict the result is invalid.
 fn worst(verdicts: impl Iterator<Item = Verdict>) -> Verdict {
     let verdicts: Vec<_> = verdicts.collect();
     let worst = [Verdict::Broken, Verdict::Invalid].into_iter().find(|verdict| verdicts.contains(verdict));

@@ -1,4 +1,4 @@
-//! A file of figures. All kinds have one form: an envelope, which says what the figures are of and how they were made, and the figures.
+//! Files of figures. All kinds share one envelope, which says what the figures are and how they were made.
 
 use std::{
     fmt, fs,
@@ -12,23 +12,23 @@ use serde_json::Value;
 
 use crate::lab::machine::{Machine, commit};
 
-/// The number that a reader of the file looks at first. It grows when a field changes its meaning or goes. Files of schema 1 and 2
-/// have no `kind`.
+/// The version of the file format. It grows when a field changes its meaning or is removed. Files of schema 1 and 2 have no
+/// `kind`.
 pub const SCHEMA: u32 = 3;
 
-/// What a file is of. The figures are in the field of this name.
+/// The kind of figures in a file. They are in the field of this name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// Runs and their audits.
+    /// Runs with their audits.
     Runs,
-    /// Faults under chapter 6.
+    /// Faults injected into chapter 6.
     Faults,
-    /// Shops that are wrong.
+    /// Mutants: shops with a seeded bug.
     Mutants,
-    /// Versions, and every order of events.
+    /// Versions with all of their interleavings.
     Explored,
-    /// Schedules that were played.
+    /// Schedules that were replayed.
     Replayed,
 }
 
@@ -45,10 +45,10 @@ impl Kind {
         }
     }
 
-    /// What the file at this path is of.
+    /// The kind of the file at `path`.
     ///
     /// # Errors
-    /// It cannot be read, is cut off, is no file of figures, or is of a schema that this program does not know.
+    /// The file cannot be read, is truncated, is not a file of figures, or has an unknown schema.
     pub fn of(path: &Path) -> anyhow::Result<Kind> {
         Ok(read(path)?.0)
     }
@@ -60,32 +60,32 @@ impl fmt::Display for Kind {
             Kind::Runs => "runs",
             Kind::Faults => "faults",
             Kind::Mutants => "mutants",
-            Kind::Explored => "orders of events",
+            Kind::Explored => "interleavings",
             Kind::Replayed => "schedules",
         })
     }
 }
 
-/// Figures that a file can be of.
+/// Figures that a file can contain.
 pub trait Figures: Serialize + DeserializeOwned {
-    /// As which the file says so.
+    /// The kind of these figures.
     const KIND: Kind;
 }
 
 /// A file of figures.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct File<F> {
-    /// What it is of.
+    /// The kind of the figures.
     pub kind: Kind,
-    /// [`SCHEMA`].
+    /// The version of the format: [`SCHEMA`].
     pub schema: u32,
-    /// Where the figures were made.
+    /// The machine on which the figures were made.
     pub machine: Machine,
-    /// Of which commit, `-dirty` if the working tree differed; `None` outside a checkout.
+    /// The commit, with `-dirty` if the working tree differed; `None` outside a checkout.
     pub commit: Option<String>,
-    /// What was typed.
+    /// The command line.
     pub command: String,
-    /// What was found.
+    /// The figures.
     #[serde(flatten)]
     pub figures: F,
 }
@@ -105,23 +105,23 @@ impl<F> DerefMut for File<F> {
 }
 
 impl<F: Figures> File<F> {
-    /// A file of these figures, made here and now.
+    /// A file of figures that were made on this machine, at this commit, by this command.
     pub fn new(figures: F) -> File<F> {
         let (machine, commit) = (Machine::this(), commit());
         File { kind: F::KIND, schema: SCHEMA, machine, commit, command: command(), figures }
     }
 
-    /// Reads a file that [`File::write`] has written, in this version or an older one.
+    /// Reads a file of this kind in the current or an older schema.
     ///
     /// # Errors
-    /// It cannot be read, is cut off, is of another kind, or is of a schema that this program does not know.
+    /// The file cannot be read, is truncated, is of another kind, or has an unknown schema.
     pub fn read(path: &Path) -> anyhow::Result<File<F>> {
         let (kind, value) = read(path)?;
-        ensure!(kind == F::KIND, "{} is of {kind}, and one of {} is needed", path.display(), F::KIND);
+        ensure!(kind == F::KIND, "{} is a file of {kind}, but a file of {} is needed", path.display(), F::KIND);
         serde_json::from_value(value).with_context(|| is_not_whole(path))
     }
 
-    /// Writes it. A file that is there keeps its content until the new one is whole.
+    /// Writes the file atomically: an existing file keeps its content until the new one is complete.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -137,7 +137,7 @@ impl<F: Figures> File<F> {
     }
 }
 
-/// What was typed. The program's own path says nothing and differs everywhere.
+/// The command line, with `loadtest` in place of the program's path, which differs everywhere.
 fn command() -> String {
     let command = std::iter::once("cargo loadtest".to_owned()).chain(std::env::args().skip(1));
     command.collect::<Vec<_>>().join(" ")
@@ -147,7 +147,7 @@ fn is_not_whole(path: &Path) -> String {
     format!("{} is not a whole run file", path.display())
 }
 
-/// Reads a file of any kind. One of before there were kinds has the field of one of them.
+/// Reads a file of any kind. A file without `kind` is recognized by its field of figures.
 fn read(path: &Path) -> anyhow::Result<(Kind, Value)> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut value: Value = serde_json::from_str(&text).with_context(|| is_not_whole(path))?;
@@ -166,7 +166,7 @@ fn read(path: &Path) -> anyhow::Result<(Kind, Value)> {
     Ok((kind, value))
 }
 
-/// Finds out before a long run whether its result can be written.
+/// Checks before a long run that its result can be written.
 ///
 /// # Errors
 /// The file cannot be written.
@@ -175,7 +175,7 @@ pub fn check_writable(path: &Path) -> anyhow::Result<()> {
     let opened = fs::OpenOptions::new().create(true).append(true).open(path);
     opened.with_context(|| format!("cannot write {}", path.display()))?;
     if new {
-        let _ = fs::remove_file(path); // a run that is broken off is to leave nothing
+        let _ = fs::remove_file(path); // an aborted run must not leave an empty file
     }
     Ok(())
 }
@@ -192,7 +192,7 @@ mod tests {
             fs::write(&file, text).unwrap();
             assert_eq!(Kind::of(&file).unwrap(), Kind::Runs);
             let error = File::<crate::record::faults::Grid>::read(&file).unwrap_err().to_string();
-            assert!(error.ends_with("is of runs, and one of faults is needed"), "{error}");
+            assert!(error.ends_with("is a file of runs, but a file of faults is needed"), "{error}");
         }
         for text in [r#"{"schema": 3, "kind": "recipes", "runs": []}"#, r#"{"schema": 3}"#, r#"{"runs": []}"#, "[]"] {
             fs::write(&file, text).unwrap();

@@ -1,4 +1,4 @@
-//! What came of all orders of events, and of a schedule: as it is written to a file.
+//! The records of explored interleavings and of replayed schedules.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,13 @@ use crate::{
     version::{Variant, Version},
 };
 
-/// A file of what was explored.
+/// A file of explored interleavings.
 pub type Explorations = File<Searches>;
 
-/// What was explored.
+/// Explored interleavings.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Searches {
-    /// Version by version.
+    /// The record of each version.
     pub explored: Vec<Explored>,
 }
 
@@ -25,70 +25,70 @@ impl Figures for Searches {
     const KIND: Kind = Kind::Explored;
 }
 
-/// A version, and every order of events there is.
+/// A version with all of its interleavings.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Explored {
-    /// The crate.
+    /// The version.
     pub version: Version,
-    /// Its variant.
+    /// Its variant, if it is one.
     pub variant: Option<Variant>,
-    /// Buyers, each with an instance of its own.
+    /// Buyers; each has its own instance.
     pub buyers: usize,
-    /// Units.
+    /// Units of the sale.
     pub stock: i64,
-    /// How many orders of events were played.
+    /// The number of interleavings that were played.
     pub orders_of_events: usize,
-    /// Of those, in how many more was sold than there is.
+    /// Interleavings that oversell.
     pub oversell: usize,
-    /// In how many stock is left, though a buyer was refused for it.
+    /// Interleavings that leave stock although a buyer was refused.
     pub undersell: usize,
-    /// In how many anything was not as it has to be.
+    /// Interleavings in which the audit found anything wrong.
     pub broken: usize,
-    /// Statements that were refused because what their buyer had read was not true any more, in all of them.
+    /// The total number of optimistic conflicts: statements that changed no row, because what the buyer had read was out of date.
     pub conflicts: usize,
-    /// Statements that waited for a lock, in all of them.
+    /// The total number of statements that waited for a lock.
     pub blocked: usize,
-    /// Statements that the database ended because they waited for each other, in all of them.
+    /// The total number of statements that the database aborted in a deadlock.
     pub deadlocks: usize,
-    /// Orders that took too many steps; from there on nobody was held.
+    /// Interleavings with too many steps. From that point on, no buyer was held back.
     pub cut_off: usize,
-    /// Choices that were not taken because so many orders were not to be played.
+    /// Choices that were not explored because of the limit on interleavings.
     pub not_followed: usize,
-    /// How long it took.
+    /// The duration of the exploration.
     pub seconds: f64,
-    /// What the version promises.
+    /// The version's promise.
     pub promised: Promise,
-    /// Whether it did that.
+    /// Whether the version kept it.
     pub verdict: Verdict,
-    /// The shortest order that breaks something.
+    /// The shortest interleaving that breaks something; `None` if none does.
     pub shortest: Option<Vec<String>>,
-    /// The order that the picture shows: that one, or one with a conflict, or one with a wait.
+    /// The interleaving to draw: the one that breaks, otherwise one with a conflict, otherwise one with a wait.
     pub shown: Option<Played>,
-    /// Every order.
+    /// All interleavings.
     pub orders: Vec<OrderOfEvents>,
 }
 
-/// An order of events and its outcome.
+/// An interleaving and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderOfEvents {
-    /// Who was let go, one after the other; in the file as a schedule is written.
+    /// The buyers in the order in which each was released; the file has it as a schedule.
     #[serde(with = "as_schedule")]
     pub order: Vec<String>,
-    /// What each buyer was told.
+    /// Each buyer's answer.
     pub told: BTreeMap<String, String>,
-    /// Orders beyond the stock.
+    /// Orders above the stock.
     pub oversold: i64,
-    /// Stock left, though a buyer was refused.
+    /// Units left although a buyer was refused.
     pub undersold: i64,
-    /// As of the whole.
+    /// Optimistic conflicts in this interleaving.
     pub conflicts: usize,
-    /// As of the whole.
+    /// Lock waits in this interleaving.
     pub blocked: usize,
-    /// As of the whole.
+    /// Deadlocks in this interleaving.
     pub deadlocks: usize,
 }
 
-/// `A select · B select`: a line each, where there are thousands.
+/// Writes an interleaving as one short line, `A select · B select`, because a file may have thousands.
 mod as_schedule {
     use serde::{Deserialize, Deserializer, Serializer};
 
@@ -101,10 +101,10 @@ mod as_schedule {
     }
 }
 
-/// A file of schedules that were played.
+/// A file of replayed schedules.
 pub type Replays = File<Playings>;
 
-/// Schedules that were played.
+/// Replayed schedules.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Playings {
     /// One schedule on one version.
@@ -115,33 +115,33 @@ impl Figures for Playings {
     const KIND: Kind = Kind::Replayed;
 }
 
-/// A schedule on a version.
+/// One schedule on one version.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Replayed {
-    /// The crate.
+    /// The version.
     pub version: Version,
-    /// Its variant.
+    /// Its variant, if it is one.
     pub variant: Option<Variant>,
-    /// Buyers, each with an instance of its own.
+    /// Buyers; each has its own instance.
     pub buyers: usize,
-    /// Units.
+    /// Units of the sale.
     pub stock: i64,
-    /// As it was handed over.
+    /// The schedule as it was given.
     pub schedule: String,
     /// How often it was played.
     pub times: usize,
-    /// How often it came out as the first time, step by step.
+    /// How often the result was the same as the first one, step by step.
     pub same: usize,
-    /// How long it took.
+    /// The duration of the replays.
     pub seconds: f64,
-    /// What of the schedule could not be, and why.
+    /// What in the schedule could not be played, and why.
     pub notes: Vec<String>,
-    /// The first time.
+    /// The first replay.
     pub played: Played,
 }
 
 impl OrderOfEvents {
-    /// What came of it.
+    /// The outcome in words.
     pub fn of(played: &Played) -> OrderOfEvents {
         OrderOfEvents {
             order: played.order.clone(),

@@ -1,40 +1,40 @@
-//! What came of the mutants.
+//! The records of the mutants.
 
 use serde::{Deserialize, Serialize};
 
 use super::file::{Figures, File, Kind};
 use crate::{mutant::Mutant, scenario::Scenario};
 
-/// What a scenario says of a mutant.
+/// The result of a scenario on a mutant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Colour {
-    /// It holds.
+    /// The mutant passes the scenario.
     Green,
-    /// It does not.
+    /// The mutant does not pass.
     Red,
 }
 
 /// One mutant in one scenario.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cell {
-    /// The shop.
+    /// The mutant.
     pub mutant: Mutant,
-    /// What it was put through.
+    /// The scenario.
     pub scenario: Scenario,
-    /// What came out.
+    /// The result.
     pub colour: Colour,
-    /// What was noticed, in a word or two each.
+    /// The findings in a word or two each.
     pub noticed: Vec<String>,
 }
 
 impl Cell {
-    /// Whether it came out as it has to.
+    /// Whether the result is the expected one.
     pub fn is_expected(&self) -> bool {
         self.mutant.has_to_be_noticed(self.scenario) == (self.colour == Colour::Red)
     }
 
-    /// `holds`, or what was noticed first.
+    /// `holds`, or the first finding.
     pub fn words(&self) -> String {
         match self.colour {
             Colour::Green => "holds".into(),
@@ -46,10 +46,10 @@ impl Cell {
 /// A file of mutants.
 pub type Mutants = File<Cells>;
 
-/// Mutant by mutant, scenario by scenario.
+/// The results of every mutant in every scenario.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Cells {
-    /// The table.
+    /// All results.
     pub mutants: Vec<Cell>,
 }
 

@@ -23,7 +23,7 @@ const COLUMNS: [Shows<Rounds>; 14] = [
     (right("once up ms", 15), |rounds| times(rounds, rounds.times(|strike| strike.confirmed_after_mended_ms))),
 ];
 
-/// A row for each fault in the colour of its verdict, and below it the rounds that broke a promise.
+/// A row for each fault in the color of its verdict. In the terminal, the rounds that broke a promise are listed below it.
 pub fn table<'a>(faults: impl IntoIterator<Item = &'a Rounds>) -> Table {
     let row = |rounds: &Rounds| {
         let broken = rounds.rounds.iter().filter(|round| round.verdict == Verdict::Broken);
@@ -41,7 +41,7 @@ fn mark(verdict: Verdict) -> Mark {
     }
 }
 
-/// What was wrong with a round.
+/// What was wrong with a round, in words.
 fn says(round: &Round) -> String {
     let (audit, strike) = (&round.audit, &round.strike);
     let wrong = [
@@ -68,16 +68,16 @@ fn says(round: &Round) -> String {
     format!("{}; told {}; `sold` says {}", says.join(", "), told.join(", "), thousands(audit.sold))
 }
 
-/// What the columns mean.
+/// The meaning of the columns.
 pub const LEGEND: &str = "\
-rounds: struck in time, + invalid ones, which were played again. struck at: units sold at most when the fault was in place; \
+rounds: valid ones, + invalid ones, which were repeated. struck at: the most units that were sold when the fault was in place; \
 a round is invalid unless half of the stock was left.
-leaked: units that SQL, Redis and the queues do not agree about. undersold: units left though buyers wanted one. money: orders, \
-cards and answers of payments that do not agree; where buyers pay, a quarter cancels and a quarter lets its order expire, so units \
-come back. late rejects: told `queued`, then `failed`; only where Redis loses data may there be any: redis-flushed, -emptied, -cut and -failback, \
-leader-lost and -stopped.
-recovered: from the strike until an order is confirmed whose buyer asked after it, median / worst. once up: the same from when \
-what broke was up again.";
+leaked: units on which SQL, Redis and the queues disagree. undersold: units left although buyers wanted one. money: orders, cards \
+and payment answers that disagree; in rounds with payments, a quarter of the buyers cancels and a quarter lets the order expire, so \
+units come back. late rejects: told `queued`, then `failed`; allowed only where Redis loses data: redis-flushed, -emptied, -cut and \
+-failback, leader-lost and -stopped.
+recovered: time from the strike until the first order is confirmed whose buyer asked after it, median / worst. once up: the same, \
+but from the repair.";
 
 fn played(rounds: &Rounds) -> Cell {
     let struck = rounds.struck().count();
@@ -97,7 +97,7 @@ fn sold_of_stock(rounds: &Rounds) -> Cell {
     format!("{} of {}", range(rounds.rounds.iter().map(|round| round.audit.orders)), thousands(stock)).into()
 }
 
-/// `-` where nobody paid.
+/// The number of money faults; `-` if the fault has no payments.
 fn money(rounds: &Rounds) -> Cell {
     let money: Vec<_> = rounds.rounds.iter().filter_map(|round| round.money.as_ref()).collect();
     match money.as_slice() {
@@ -106,13 +106,13 @@ fn money(rounds: &Rounds) -> Cell {
     }
 }
 
-/// Median and worst; `-` if no round was struck in time.
+/// The median and the worst time; `-` without a valid round.
 fn times(rounds: &Rounds, times: [Option<f64>; 2]) -> Cell {
     let ms = |ms: Option<f64>| ms.map_or("never".into(), |ms| thousands(ms.round() as i64));
     if rounds.struck().count() == 0 { "-".into() } else { times.map(ms).join(" / ").into() }
 }
 
-/// `3`, `3..5`, or `-` if there are none.
+/// The smallest and the largest number: `3`, `3..5`, or `-` if there are none.
 fn range(numbers: impl Iterator<Item = i64>) -> String {
     let numbers: Vec<_> = numbers.collect();
     match (numbers.iter().min(), numbers.iter().max()) {

@@ -1,4 +1,4 @@
-//! The table of what was explored.
+//! The table of explored interleavings.
 
 use super::table::{Mark, Row, Shows, Table, count, left, right, unwanted};
 use crate::record::interleavings::Explored;
@@ -15,7 +15,7 @@ const COLUMNS: [Shows<Explored>; 9] = [
     (left("verdict", 0).not_in_markdown(), |explored| format!("{}, {}", explored.promised, explored.verdict).into()),
 ];
 
-/// The table of these versions; below each in the terminal, in words, what the row says.
+/// The table of these versions. In the terminal, each row is followed by its sentence.
 pub fn table<'a>(explored: impl IntoIterator<Item = &'a Explored>) -> Table {
     let row = |explored: &Explored| {
         let shortest = explored.shortest.as_ref();

@@ -1,4 +1,4 @@
-//! The table of what holds and what breaks, for terminal and README.
+//! The matrix of what holds and what breaks, for the terminal and the README.
 
 use super::{
     runs::mark,

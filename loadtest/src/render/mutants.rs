@@ -1,4 +1,4 @@
-//! The table of mutants: in each cell what was noticed first.
+//! The table of mutants: each cell has the first finding.
 
 use super::table::{Cell, Mark, Row, Table, left};
 use crate::{

@@ -1,10 +1,11 @@
-//! The report: one HTML file for somebody who never saw the terminal. No network, light and dark, charts as inline SVG.
+//! The report: one HTML file that makes sense without the terminal's output. No network, light and dark mode, charts as inline
+//! SVG.
 
-/// Chapters 5 and 6 on two instances, and restarted.
+/// Extra runs of chapters 5 and 6: two instances, and a restart.
 mod instances;
-/// Every order of events, and one of them.
+/// All interleavings of a version, and one of them as a picture.
 pub mod interleavings;
-/// Runs.
+/// The runs.
 pub mod runs;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -12,7 +13,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::svg;
 use crate::record::file::File;
 
-/// A page of this title, and below it how its figures were made.
+/// A page with this title, followed by how its figures were measured.
 fn page<F>(file: &File<F>, title: &str, body: &Markup, about: &str) -> String {
     let machine = &file.machine;
     let page = html! {
@@ -48,7 +49,7 @@ fn page<F>(file: &File<F>, title: &str, body: &Markup, about: &str) -> String {
     page.into_string()
 }
 
-/// Words in which backticks mark code.
+/// Text in which backticks mark code.
 pub(super) fn words(text: &str) -> Markup {
     html! {
         @for (n, part) in text.split('`').enumerate() {

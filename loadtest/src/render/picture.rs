@@ -1,4 +1,4 @@
-//! The picture in the terminal: a lane for each buyer and one for the row. What its lines say, the SVG says, too.
+//! The picture of an interleaving in the terminal: a lane for each buyer and one for the row. The SVG has the same texts.
 
 use std::fmt::Write;
 
@@ -13,7 +13,7 @@ const LANE: usize = 40;
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 
-/// The picture of one order of events.
+/// The picture of one interleaving.
 pub fn text(title: &str, played: &Played) -> String {
     let buyers = played.told.len();
     let mut picture = format!("{BOLD}{title}{BOLD:#}\n    ");
@@ -41,7 +41,7 @@ pub fn text(title: &str, played: &Played) -> String {
     picture
 }
 
-/// A step, and what is to be noticed about it, as wide as a lane.
+/// A step and its mark, as wide as a lane.
 fn cell(step: &Step) -> String {
     let (says, notice) = (says(step), notice(step));
     let (style, notice) = match step.mark {
@@ -52,7 +52,7 @@ fn cell(step: &Step) -> String {
     format!("{says} {style}{notice}{style:#}{}", " ".repeat(room))
 }
 
-/// What is to be noticed about a step; nothing about most.
+/// A step's mark in words; empty for most steps.
 pub(crate) fn notice(step: &Step) -> String {
     match step.mark {
         Some(mark) => mark.word().into(),
@@ -61,7 +61,7 @@ pub(crate) fn notice(step: &Step) -> String {
     }
 }
 
-/// What a step says in its lane.
+/// The text of a step in its lane.
 pub(crate) fn says(step: &Step) -> String {
     let Step { shown, .. } = step;
     let dots = if step.event == Event::GoesOn { "… " } else { "" };
@@ -79,14 +79,14 @@ pub(crate) fn says(step: &Step) -> String {
     }
 }
 
-/// The row, as everybody sees it.
+/// The committed row in words.
 pub(crate) fn row(row: &Row) -> String {
     let version = row.version.map(|version| format!(", version {version}")).unwrap_or_default();
     format!("sold {}{version} · {} order{}", row.sold, row.orders, if row.orders == 1 { "" } else { "s" })
 }
 
 impl Mark {
-    /// It in two words.
+    /// The mark in two words.
     pub fn word(self) -> &'static str {
         match self {
             Mark::StaleRead => "stale read",

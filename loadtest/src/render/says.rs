@@ -4,7 +4,7 @@ use super::text::thousands;
 use crate::record::{Bystander, Edge, Flood, HonestBuyers, Reservations, Run};
 
 impl Bystander {
-    /// Bystanders whom the generator missed, in words; empty if there are none.
+    /// In words, how many bystanders the generator missed; empty if none.
     fn missed(&self) -> String {
         let sides = [("alone", self.arrivals_alone), ("beside the stampede", self.arrivals_beside)];
         let missed = sides.into_iter().filter_map(|(side, arrivals)| Some(format!("; {side}, {}", arrivals.missed()?)));
@@ -19,7 +19,7 @@ impl Flood {
             none if none.is_empty() => none,
             rounds => format!(" ({rounds})"),
         };
-        // Files from before arrivals were counted do not say how many were planned.
+        // Old files do not have the number of planned arrivals.
         let planned = match self.attackers.planned {
             0 => "of them".into(),
             planned => format!("of {}", count(planned as f64)),

@@ -1,27 +1,27 @@
-//! Pictures: files of their own, or parts of the report.
+//! The pictures, as SVG files or as parts of the report.
 
 /// The charts of one run.
 pub(super) mod chart;
-/// How far the requests of a stampede get.
+/// How many requests of a stampede pass each gate.
 pub mod funnel;
 /// The ladder of the versions.
 pub mod ladder;
-/// One order of events: a lane for each buyer and one for the row.
+/// One interleaving: a lane for each buyer and one for the row.
 pub mod lanes;
-/// Versions against scenarios.
+/// The matrix: versions against scenarios.
 pub mod matrix;
 
 use maud::{Markup, PreEscaped, Render, html};
 
 use crate::record::Record;
 
-/// All colours, light and dark, and what the pictures do with them.
+/// The style of all pictures, with colors for light and dark mode.
 pub(super) const STYLE: &str = concat!(include_str!("svg/palette.css"), include_str!("svg/svg.css"));
 
-/// A picture. In the report it has the page's style.
+/// A picture. Inside the report it uses the page's style.
 pub struct Picture {
     class: &'static str,
-    /// What it says to those who do not see it.
+    /// The text alternative for screen readers.
     label: String,
     width: f64,
     height: f64,
@@ -29,7 +29,7 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// A file of its own, which brings its style along.
+    /// The picture as a file with its own style.
     pub fn file(&self) -> String {
         self.with_style(STYLE).into_string() + "\n"
     }
@@ -52,12 +52,12 @@ impl Render for Picture {
     }
 }
 
-/// A coordinate, to a tenth.
+/// A coordinate with one decimal.
 fn at(n: f64) -> f64 {
     (n * 10.0).round() / 10.0
 }
 
-/// Words; the class may have `middle` or `end` in it: that is what then is at `x`.
+/// A text at (`x`, `y`). With `middle` or `end` in its class, `x` is the middle or the end of the text.
 fn text(class: &str, x: f64, y: f64, words: impl Render) -> Markup {
     html! { text class=(class) x=(at(x)) y=(at(y)) { (words) } }
 }
@@ -70,7 +70,7 @@ fn line(class: &str, x1: f64, y1: f64, x2: f64, y2: f64) -> Markup {
     html! { line class=(class) x1=(at(x1)) y1=(at(y1)) x2=(at(x2)) y2=(at(y2)) {} }
 }
 
-/// Where and of which commit the figures are.
+/// The machine and the commit of the figures.
 fn source(record: &Record) -> String {
     let database = record.runs.first().map_or(String::new(), |run| run.database.to_string());
     let commit: String = record.commit.as_deref().unwrap_or("unknown").chars().take(12).collect();

@@ -1,4 +1,4 @@
-//! One table in three forms: lines in the terminal, Markdown for README and book, HTML for the report.
+//! One table in three forms: text for the terminal, Markdown for README and book, HTML for the report.
 
 use std::{fmt::Display, iter};
 
@@ -10,18 +10,18 @@ use super::{page::words, text::thousands};
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 
-/// What is to be noticed about a cell, or about all of a row.
+/// The mark of a cell or of a whole row.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mark {
     None,
     Good,
     Bad,
-    /// It says nothing, neither good nor bad.
+    /// The result is invalid, neither good nor bad.
     Invalid,
 }
 
 impl Mark {
-    /// Its style in the terminal, its quotes in Markdown, and its class in the report.
+    /// The mark's style in the terminal, its quotes in Markdown, and its class in HTML.
     pub(super) const fn look(self) -> (Style, &'static str, Option<&'static str>) {
         match self {
             Mark::None => (Style::new(), "", None),
@@ -32,7 +32,8 @@ impl Mark {
     }
 }
 
-/// A column. One of width 0 is not in the terminal. The report has what Markdown has, and what would be nowhere else.
+/// A column. Width 0 hides it in the terminal. The report has all columns of the Markdown table, and those that the terminal
+/// hides.
 #[derive(Clone, Copy)]
 pub(super) struct Column {
     head: &'static str,
@@ -41,7 +42,7 @@ pub(super) struct Column {
     in_markdown: bool,
 }
 
-/// A column of words.
+/// A column of text.
 pub(super) const fn left(head: &'static str, width: usize) -> Column {
     Column { head, is_right: false, width, in_markdown: true }
 }
@@ -61,7 +62,7 @@ impl Column {
     }
 }
 
-/// A cell. What it says stands line by line in the terminal, and behind each other elsewhere; the first line is marked.
+/// A cell. Its lines are below each other in the terminal and joined elsewhere; the first line has the mark.
 #[derive(Clone)]
 pub(super) struct Cell {
     lines: Vec<String>,
@@ -74,12 +75,12 @@ impl<T: Display> From<T> for Cell {
     }
 }
 
-/// A number.
+/// A cell with a number.
 pub(super) fn count(n: i64) -> Cell {
     thousands(n).into()
 }
 
-/// A number that has to be 0.
+/// A cell with a number that should be 0.
 pub(super) fn unwanted(n: i64) -> Cell {
     count(n).marked(if n > 0 { Mark::Bad } else { Mark::None })
 }
@@ -103,11 +104,11 @@ impl Cell {
     }
 }
 
-/// A column, and what it shows of a thing.
+/// A column, and the function that fills its cell.
 pub(super) type Shows<T> = (Column, fn(&T) -> Cell);
 
-/// A row: a cell for each column; what is to be noticed about all of it, which in the terminal counts more than the marks of
-/// its cells; lines below it, in the terminal only; and where its first cell leads, in the report.
+/// A row: its cells; a mark for the whole row, which overrides the cells' marks in the terminal; notes below it, only in the
+/// terminal; and a link on its first cell, only in the report.
 pub(super) struct Row {
     pub(super) cells: Vec<Cell>,
     pub(super) mark: Mark,
@@ -120,13 +121,13 @@ impl Row {
         Row { cells: cells.into_iter().collect(), mark: Mark::None, notes: Vec::new(), link: None }
     }
 
-    /// What these columns show of something.
+    /// Builds a row by filling each column from `item`.
     pub(super) fn of<T>(columns: &[Shows<T>], item: &T) -> Row {
         Row::new(columns.iter().map(|(_, cell)| cell(item)))
     }
 }
 
-/// Columns and rows.
+/// A table: its columns and rows.
 pub struct Table {
     columns: Vec<Column>,
     rows: Vec<Row>,
@@ -137,13 +138,13 @@ impl Table {
         Table { columns: columns.into_iter().collect(), rows: rows.into_iter().collect() }
     }
 
-    /// For the terminal: the heads, and the rows that there are.
+    /// The terminal's form: the heads and all rows.
     pub fn terminal(&self) -> String {
         let heads = self.columns.iter().map(|column| (BOLD, column.head.replace('`', "")));
         self.line(heads) + &self.lines()
     }
 
-    /// For the terminal: the rows alone, where the heads have been printed.
+    /// The terminal's form without heads, for rows that are printed later.
     pub fn lines(&self) -> String {
         self.rows.iter().map(|row| self.lines_of(row)).collect()
     }
@@ -170,12 +171,12 @@ impl Table {
         cells.collect::<Vec<_>>().join(" ") + "\n"
     }
 
-    /// What stands in those columns.
+    /// The cells of these columns.
     fn shown<'a>(&'a self, row: &'a Row, is_in: fn(&Column) -> bool) -> impl Iterator<Item = &'a Cell> {
         iter::zip(&self.columns, &row.cells).filter(move |(column, _)| is_in(column)).map(|(_, cell)| cell)
     }
 
-    /// For README and book.
+    /// The Markdown form, for README and book.
     pub fn markdown(&self) -> String {
         let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | ")).replace("|  |", "| |");
         let columns: Vec<_> = self.columns.iter().filter(|column| column.in_markdown).collect();
@@ -185,7 +186,7 @@ impl Table {
         format!("{heads}|{rule}\n") + &self.rows.iter().map(row).collect::<String>()
     }
 
-    /// For the report.
+    /// The HTML form, for the report.
     pub(super) fn html(&self) -> Markup {
         html! {
             .wide { table {

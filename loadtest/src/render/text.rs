@@ -2,7 +2,7 @@
 
 use indicatif::HumanCount;
 
-/// `12,345`.
+/// A number with separators: `12,345`.
 pub fn thousands(n: i64) -> String {
     format!("{}{}", if n < 0 { "-" } else { "" }, HumanCount(n.unsigned_abs()))
 }

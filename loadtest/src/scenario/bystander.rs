@@ -1,4 +1,4 @@
-//! Buyers of another sale beside a stampede.
+//! A stampede, and buyers of another sale beside it: how much slower do these bystanders get?
 
 use std::time::Duration;
 
@@ -19,24 +19,25 @@ use crate::{
     },
 };
 
-/// The times by which a bystander's p99 grows before we say that it starves.
+/// The growth of the bystanders' p99 at and above which they starve.
 pub const STARVES: f64 = 5.0;
-/// The p99 in milliseconds from which on they starve even alone: five times of something slow would look like nothing.
+/// The p99 in milliseconds at and above which bystanders starve even without a stampede. Otherwise five times a slow baseline
+/// would look fine.
 const SLOW_ALONE_MS: f64 = 1000.0;
-/// The share of bystanders who have to get a unit. Below it there is no p99: the hundredth buyer waits for ever.
+/// The share of bystanders who must get a unit. Below it the p99 has no value: the hundredth buyer never gets one.
 const SERVED: f64 = 0.99;
-/// Ids from the first bystander alone to the first one beside the stampede: more than can come.
+/// The distance between the buyer ids of both groups: more than can come.
 const FAR_APART: i64 = 1_000_000;
 /// Bystanders a second.
 const RATE: f64 = 100.0;
-/// Connections they may have open: those who come alone have gone when the crowd comes.
+/// Connections that bystanders may have open. The first group has left when the crowd comes.
 const CONNECTIONS: usize = 2000;
-/// How long they have had the page open when they click.
+/// How long a bystander has the page open before the click.
 const READS: Duration = Duration::from_secs(1);
-/// They stay until they know.
+/// How long a bystander waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The other sale during a stampede: its buyers, and the locks that are waited for.
+/// The bystanders' sale during a stampede, and the number of sessions that wait for a lock.
 pub struct Beside {
     sale: i64,
     alone: Visits,
@@ -46,11 +47,11 @@ pub struct Beside {
 }
 
 impl Beside {
-    /// Puts the sale up, lets bystanders come alone for as long as the plan says, and has the next ones coming. `server` is
-    /// where to ask for waiting locks, and the name of the database.
+    /// Opens the second sale and measures bystanders alone, for as long as the plan says. Then starts those who come beside the
+    /// stampede. `server` is a pool for counting lock waits and the name of the run's database.
     ///
     /// # Errors
-    /// The database's, or the shop's when it does not answer.
+    /// The database fails, or the shop does not answer.
     pub async fn begin(stage: &Stage<'_>, server: Option<(AnyPool, String)>) -> anyhow::Result<Beside> {
         let plan = stage.plan;
         let sale = stage.sale + plan.sales as i64;
@@ -75,15 +76,15 @@ impl Beside {
         let (stop, stopped) = watch::channel(false);
         let visitors = Visitors { first_buyer: first_buyer + FAR_APART, ..visitors };
         let beside = visitors.come_apart(stopped.clone())?;
-        sleep(READS).await; // now they click
+        sleep(READS).await; // from now on they click
         let lock_waiters = server.map(|(admin, name)| tokio::spawn(observe::lock_waiters(admin, name, stopped)));
         Ok(Beside { sale, alone, stop, beside, lock_waiters })
     }
 
-    /// Lets no more come, and compares.
+    /// Stops the arrivals and compares both groups.
     ///
     /// # Errors
-    /// The database's, or the shop's when it does not answer.
+    /// The database fails, or the shop does not answer.
     pub async fn end(self, stage: &Stage<'_>) -> anyhow::Result<Bystander> {
         self.stop.send_replace(true);
         let beside = self.beside.await??;
@@ -92,7 +93,7 @@ impl Beside {
             None => None,
         };
         let sold_out = stage.is_sold_out(self.sale).await?;
-        // A quick `come back later` is no service, and neither is a quick `sold-out` where there are units.
+        // A fast 429 or 503 does not count as served, and neither does a fast `sold-out` while units are left.
         let served =
             |visits: &Visits| Latency::of(visits.history.iter().filter(|told| told.is_served(sold_out)), |_| true);
         let (alone, together) = (served(&self.alone), served(&beside));
@@ -114,18 +115,18 @@ impl Beside {
     }
 }
 
-/// What became of bystanders beside a stampede.
+/// The result for the bystanders.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Outcome {
-    /// On one side, nobody got a unit.
+    /// In at least one of the two groups, no bystander got a unit.
     NoAnswer,
-    /// Their p99 in milliseconds is too long without any stampede.
+    /// The p99 in milliseconds is too long even without a stampede.
     SlowAlone(f64),
-    /// Their p99 grew by so many times that they starve.
+    /// Bystanders starve: their p99 grew by this factor.
     Starved(f64),
-    /// Only this share of them got a unit.
+    /// Only this share of the bystanders got a unit.
     Unserved(f64),
-    /// They were served; their p99 grew by so many times.
+    /// Bystanders are served: their p99 grew by this factor.
     Served(f64),
 }
 
@@ -159,7 +160,7 @@ impl Outcome {
         }
     }
 
-    /// In two or three words.
+    /// The result in two or three words.
     pub(crate) fn figure(self) -> String {
         match self {
             Outcome::NoAnswer => "no answer".into(),
@@ -170,15 +171,15 @@ impl Outcome {
     }
 }
 
-/// Why the comparison counts for nothing; `None` if nearly all bystanders came when they were due. A shop that serves nobody
-/// alone is judged by that: its stampede is often over before a bystander comes beside it.
+/// Why the comparison is not valid; `None` if nearly all bystanders came on time. If the shop serves no bystander even alone, the
+/// arrivals beside the stampede do not matter: it may end before the first of them comes.
 pub(crate) fn invalid(bystander: &Bystander) -> Option<String> {
     let [alone, beside] = [bystander.arrivals_alone, bystander.arrivals_beside].map(|arrivals| arrivals.invalid());
     let beside = beside.filter(|_| bystander.alone.is_some());
     alone.map(|why| format!("{why}, alone")).or_else(|| beside.map(|why| format!("{why}, beside the stampede")))
 }
 
-/// Buyers of another sale beside a stampede.
+/// A stampede with bystanders.
 pub(crate) struct BystanderRules;
 
 impl Rules for BystanderRules {
@@ -196,7 +197,7 @@ mod tests {
     use super::*;
     use crate::{buyer::arrivals::Arrivals, verdict::audit::Audit};
 
-    /// Bystanders whose p99 is `p99` alone and beside a stampede, of whom so many were served on each side; 300 were planned.
+    /// Bystanders with these p99s and these numbers of served buyers, alone and beside a stampede; 300 were planned per group.
     fn bystander(p99: [f64; 2], served: [usize; 2]) -> Bystander {
         let latency =
             |n: usize| Some(Latency { count: served[n], p50: 1.0, p90: 1.0, p99: p99[n], p999: 9e9, max: 9e9 });
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn each_side_has_to_have_come() {
+    fn a_comparison_needs_the_arrivals_of_both_groups() {
         let fine = bystander([1.0; 2], [300; 2]);
         let dropped = Arrivals { planned: 300, dropped: 9, late: 0 };
         assert_eq!(invalid(&fine), None);

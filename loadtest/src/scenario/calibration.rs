@@ -1,4 +1,4 @@
-//! Measures how much a small shop can do.
+//! Measures a small shop's capacity, so that a flood can exceed it by a known factor.
 
 use std::{
     net::SocketAddr,
@@ -20,25 +20,26 @@ use crate::{
     version::Version,
 };
 
-/// Database connections of the shop: a shop that can do little is flooded by little, and the generator has room.
+/// The shop's database connections. With one connection its capacity is low, and the load generator can exceed it with ease.
 pub const POOL: u32 = 1;
-/// Units of a sale that is about time: more than anybody can buy, so that every purchase that gets through is work.
+/// The stock of a sale in a timed scenario: it cannot sell out, so every purchase does the full work.
 pub const PLENTY: i64 = 1_000_000;
-/// How many ask at once to find out.
+/// Buyers that ask at the same time (closed loop).
 const ASKING: usize = 32;
-/// Answers in this time count for nothing: connections, caches and pages are cold.
+/// Answers during this time are not counted, because connections, caches and pages are still cold.
 const WARM_UP: Duration = Duration::from_millis(500);
-/// How long a round lasts, and how many there are. A stall of a second spoils two rounds of five, and the median is one of the others.
+/// How long a round lasts, and the number of rounds. A stall of one second spoils two of five rounds, so
+/// the median is one of the others.
 const ROUND: Duration = Duration::from_millis(600);
 const ROUNDS: usize = 5;
-/// How often we calibrate before we give up. A busy machine has quiet seconds.
+/// The most calibrations in a run. A busy machine may be quiet a few seconds later.
 const ATTEMPTS: u32 = 3;
 
-/// The first steady one of this process, on SQLite and on PostgreSQL: the machine stays the same.
+/// The first steady calibration of this process, for SQLite and for PostgreSQL. The machine does not change, so one is enough.
 static STEADY: [OnceLock<Calibration>; 2] = [const { OnceLock::new() }; 2];
 
 impl Calibration {
-    /// Calibrates until the rounds agree, at most [`ATTEMPTS`] times.
+    /// Calibrates until the rounds agree, at most [`ATTEMPTS`] times. The last calibration is returned even if it is not steady.
     async fn until_steady(mut attempt: impl AsyncFnMut() -> anyhow::Result<Vec<f64>>) -> anyhow::Result<Calibration> {
         let mut calibration = Calibration::default();
         while calibration.attempts == 0 || calibration.invalid().is_some() && calibration.attempts < ATTEMPTS {
@@ -47,20 +48,20 @@ impl Calibration {
         Ok(calibration)
     }
 
-    /// Calibrates with the shop at this address. Its sale has to have [`PLENTY`] of units.
+    /// Calibrates against the shop at `shop`. Its sale must have [`PLENTY`] units.
     ///
     /// # Errors
-    /// The shop does not answer, or does not know the sale.
+    /// The shop does not answer, or does not have the sale.
     pub async fn of(shop: SocketAddr, sale: i64) -> anyhow::Result<Calibration> {
         Calibration::until_steady(async || rounds(shop, sale).await).await
     }
 }
 
-/// Purchases a second that chapter 3's shop answers, on which the later ones are built, with a pool of [`POOL`] and
-/// 32 buyers who ask again as soon as they have an answer. Measured in a process until it is steady once.
+/// The purchases per second of chapter 3's shop, which the later chapters build on. The shop has a pool of [`POOL`], and 32
+/// buyers ask again as soon as they have an answer. A steady result is reused within the process.
 ///
 /// # Errors
-/// The shop's or the database's.
+/// The shop does not start or answer, or the database fails.
 pub async fn capacity(lab: &Lab) -> anyhow::Result<Calibration> {
     let steady = &STEADY[usize::from(lab.has_postgres())];
     if let Some(known) = steady.get() {
@@ -78,12 +79,12 @@ pub async fn capacity(lab: &Lab) -> anyhow::Result<Calibration> {
     lab.remove(database).await?;
     let calibration = calibration?;
     if calibration.invalid().is_none() {
-        let _ = steady.set(calibration.clone()); // an unsteady one is worth another try
+        let _ = steady.set(calibration.clone()); // an unsteady result is not kept, so the next call measures again
     }
     Ok(calibration)
 }
 
-/// One warm-up and [`ROUNDS`] rounds, without a pause between them.
+/// Runs the warm-up and [`ROUNDS`] rounds without pauses. Returns each round's answers per second.
 async fn rounds(shop: SocketAddr, sale: i64) -> anyhow::Result<Vec<f64>> {
     let start = Instant::now();
     let ends = WARM_UP + ROUND * ROUNDS as u32;
@@ -103,7 +104,7 @@ async fn rounds(shop: SocketAddr, sale: i64) -> anyhow::Result<Vec<f64>> {
     Ok(per_round(&answered))
 }
 
-/// Answers a second in each round, from when the answers came.
+/// Counts the answers per second in each round, by the time at which they came.
 fn per_round(answered: &[Duration]) -> Vec<f64> {
     let mut counts = vec![0.0; ROUNDS];
     for at in answered.iter().filter_map(|at| at.checked_sub(WARM_UP)) {
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_repeated_until_the_rounds_agree_and_three_times_at_most() {
+    async fn calibration_repeats_until_steady_but_at_most_three_times() {
         let (steady, stalled) = (vec![100.0; 5], vec![100.0, 100.0, 100.0, 100.0, 10.0]);
         for (rounds, attempts, valid) in [
             (vec![&steady], 1, true),

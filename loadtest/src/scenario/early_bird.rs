@@ -1,4 +1,4 @@
-//! A script that does not wait for the opening.
+//! A script that buys before the opening and after the close.
 
 use std::time::Instant;
 
@@ -21,16 +21,16 @@ use crate::{
 };
 
 const HOUR_MS: i64 = 3_600_000;
-/// Units of the sale that is open: more than honest buyers come.
+/// Units of the open sale: more than the honest buyers need.
 const FOR_THE_HONEST: i64 = 100;
 /// The script's connections.
 const CONNECTIONS: usize = 20;
 
-/// Half of the buyers try a sale that opens in an hour, half one that closed an hour ago: orders they get. Honest buyers of a
-/// third sale, which is open, each get a unit meanwhile.
+/// Half of the script's requests go to a sale that opens in one hour, half to one that closed an hour ago. The figure is the
+/// number of orders. Meanwhile honest buyers must each get a unit of a third, open sale.
 ///
 /// # Errors
-/// The database's, or the shop's when it does not answer.
+/// The database fails, or the shop does not answer.
 pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
     let (early, late, open, now) = (stage.sale, stage.sale + 1, stage.sale + 2, now_ms());
     let stock = stage.plan.buyers as i64;
@@ -59,7 +59,7 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
     Ok(beside.played(history, requests, start, vec![early, late, open], measure))
 }
 
-/// A script that does not wait for the opening.
+/// A script that buys before the opening and after the close.
 pub(crate) struct EarlyBirdRules;
 
 impl Rules for EarlyBirdRules {

@@ -1,4 +1,4 @@
-//! Five times more than the shop can do, from a few clients.
+//! Five times the shop's capacity, sent by a few clients.
 
 use std::{net::Ipv4Addr, time::Duration};
 
@@ -20,39 +20,39 @@ use crate::{
     },
 };
 
-/// By what the flood exceeds what the shop can do.
+/// The flood's rate, as a multiple of the shop's capacity.
 const TIMES: f64 = 5.0;
-/// No more than that is offered. The generator does 65,000 a second to a shop that does nothing, on two processors; a quarter
-/// of it leaves the shop room to be the slower one.
+/// The highest rate of the flood, in requests per second. On two processors the generator sends 65,000 per second to a shop that
+/// does nothing. A quarter of that leaves enough processor time for the shop to be the slower one.
 const MOST: f64 = 15_000.0;
-/// The clients that flood.
+/// The IP addresses of the flooding clients.
 const CLIENTS: [Ipv4Addr; 4] = [
     Ipv4Addr::new(203, 0, 113, 1),
     Ipv4Addr::new(203, 0, 113, 2),
     Ipv4Addr::new(203, 0, 113, 3),
     Ipv4Addr::new(203, 0, 113, 4),
 ];
-/// Connections the flood may have open.
+/// The most open connections of the flood.
 const CONNECTIONS: usize = 2000;
-/// Connections the honest buyers may have open.
+/// The most open connections of the honest buyers.
 const HONEST_CONNECTIONS: usize = 500;
-/// Honest buyers a second at most, and as a share of what the shop can do: alone they are well served.
+/// The rate of the honest buyers: the most per second, and the most as a share of the capacity. Alone they are well served.
 const HONEST: f64 = 100.0;
 const HONEST_SHARE: f64 = 0.2;
-/// How long they have had the page open when they click.
+/// How long an honest buyer has the page open before the click.
 const READS: Duration = Duration::from_secs(1);
-/// A unit after that is too late: the buyer has clicked again, or gone.
+/// A unit that comes later than this is too late: the buyer has clicked again or left.
 const IN_TIME: Duration = Duration::from_millis(500);
-/// How long the last of them wait.
+/// How long a buyer waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The share of honest buyers with a unit in time from which on we say that a version holds.
+/// The share of honest buyers that must get a unit in time for the version to pass.
 pub const ENOUGH: f64 = 0.95;
 
-/// Honest buyers at a steady rate, each from an address of its own, while a few clients ask for five times what `calibration`
-/// says can be done, each time in another buyer's name.
+/// Honest buyers come at a steady rate, each from its own IP address. Meanwhile a few clients send five times the capacity in
+/// `calibration`, each request with another buyer id. Both are open loops.
 ///
 /// # Errors
-/// The database's, or the shop's when it does not answer.
+/// The database fails, or the shop does not answer.
 pub async fn play(stage: &Stage<'_>, calibration: Calibration, lasts: Duration) -> anyhow::Result<Played> {
     let (sale_id, capacity) = (stage.sale, calibration.median());
     stage.put_up(&[Sale::open(sale_id, stage.plan.stock)]).await?;
@@ -77,7 +77,7 @@ pub async fn play(stage: &Stage<'_>, calibration: Calibration, lasts: Duration) 
         reads: Duration::ZERO, // a script
         ..visitors
     };
-    sleep(READS).await; // now the honest ones click
+    sleep(READS).await; // from now on the honest buyers click
     let flood = tokio::spawn(flood.come(stopped));
     sleep(lasts).await;
     stop.send_replace(true);
@@ -85,10 +85,10 @@ pub async fn play(stage: &Stage<'_>, calibration: Calibration, lasts: Duration) 
 
     let sold_out = stage.is_sold_out(sale_id).await?;
     let in_time = honest.history.iter().filter(|told| told.is_served(sold_out) && told.latency() <= IN_TIME).count();
-    // Who found no connection wanted a unit as well.
+    // A buyer without a free connection also wanted a unit, so the share is of all planned arrivals.
     let share = in_time as f64 / honest.arrivals.planned.max(1) as f64;
     let what = "share of honest buyers with a unit, or a true sold-out, within 500 ms";
-    // A slow shop that keeps the attackers' connections busy drops attackers, and that is not the generator's fault.
+    // If a slow shop keeps all of the attackers' connections busy, attackers are dropped. That is not a fault of the generator.
     let invalid = calibration.invalid().or_else(|| honest.arrivals.invalid());
     let about = Flood {
         capacity_per_second: capacity,
@@ -119,7 +119,7 @@ pub async fn play(stage: &Stage<'_>, calibration: Calibration, lasts: Duration) 
     })
 }
 
-/// Five times what the shop can do, from a few clients.
+/// Five times the shop's capacity, sent by a few clients.
 pub(crate) struct FloodRules;
 
 impl Rules for FloodRules {

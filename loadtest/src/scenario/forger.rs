@@ -1,4 +1,4 @@
-//! Addresses to buy at that nobody gave out.
+//! Forged purchase URLs and sessions: how many does the shop accept?
 
 use std::time::{Duration, Instant};
 
@@ -29,18 +29,18 @@ use crate::{
 
 /// The forger's connections.
 const CONNECTIONS: usize = 25;
-/// Times that one path is tried: a buyer's tries are counted, and the cap is not what is looked at.
+/// How often one URL is tried. Each buyer's requests are rate-limited, and that limit is not under test here.
 const AGAIN: usize = 4;
-/// How long the shop is told to keep a path (`--path-ttl`), and how long until one is too old.
+/// The lifetime of a purchase URL (`--path-ttl`), and how long the forger waits for one to expire.
 const LIVES: Duration = Duration::from_secs(2);
 const EXPIRES: Duration = Duration::from_millis(2500);
 
-/// The same number of tries each with paths that were computed, given to somebody else, used, and expired, and with sessions that
-/// were altered, where a version has them: how many are taken. A fresh path has to work, or this would measure nothing; and honest
-/// buyers of the same sale each get a unit meanwhile.
+/// Tries equally many purchase URLs of each kind: computed, given to another buyer, used and expired. If the version has
+/// sessions, altered sessions as well. The figure is how many are accepted. A fresh URL must work, or the result would mean
+/// nothing. Meanwhile honest buyers of the same sale must each get a unit.
 ///
 /// # Errors
-/// The database's, or the shop's: it does not answer, gives out no paths, or refuses one that it gave out.
+/// The database fails; or the shop does not answer, hands out no purchase URL, or refuses one that is fresh.
 pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
     let (sale_id, tries, with_sessions) = (stage.sale, stage.plan.buyers, stage.plan.version.has_sessions());
     stage.put_up(&[Sale::open(sale_id, 2 * tries as i64)]).await?;
@@ -48,7 +48,8 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
     let kinds = if with_sessions { 5 } else { 4 };
     let each = tries.div_ceil(kinds * CONNECTIONS);
     let work = async |n: usize| {
-        // Chapter 5's addresses are good at the instance that gave them and at no other: that is another column.
+        // Chapter 5's URLs are valid only at the instance that issued them. That is tested by `two-instances`, so here each
+        // connection stays at one instance.
         let one = n % stage.shops.len();
         let shops = if with_sessions { stage.shops } else { &stage.shops[one..=one] };
         let mut instances = Vec::new();
@@ -71,7 +72,7 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
     let forging = at_once(CONNECTIONS, work);
     let ((tried, requests), beside) = tokio::try_join!(forging, buy_beside(stage.shops, sale_id, start))?;
     let forged = tried.iter().filter(|(refusal, _)| refusal.is_some()).count();
-    // What its gate has not refused has passed it, also if another stopped it then.
+    // A forgery has passed its gate if it gets any answer except the gate's refusal, even if a later check refuses it.
     let taken = |(refusal, told): &&(Option<&str>, Told)| refusal.is_some_and(|refusal| told.answer.kind() != refusal);
     let taken = tried.iter().filter(taken).count();
     let what = if with_sessions { "addresses and sessions" } else { "addresses" };
@@ -80,27 +81,27 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
     Ok(beside.played(history, requests, start, vec![sale_id], Measure::none_of(&what, taken)))
 }
 
-/// How a forged path is refused, and a forged session.
+/// The expected refusal of a forged URL, and of a forged session.
 const WRONG_PATH: Option<&str> = Some("wrong-path");
 const NOBODY: Option<&str> = Some("unauthenticated");
 
 struct Forger {
-    /// A connection to each; every request goes to the next.
+    /// A connection to each instance, used in turn.
     instances: Vec<Connection>,
     turn: usize,
-    /// The sale's first link.
+    /// The sale's first link, before any step.
     first: Link,
     sale_id: i64,
     start: Instant,
-    /// Every path and every theft is another buyer's.
+    /// The last buyer id that was used. Each attempt needs a new buyer.
     next_buyer: i64,
-    /// What came of it; and of a forgery, how it is to be refused.
+    /// The answers. A forgery has the refusal that is expected; a legitimate purchase has `None`.
     tried: Vec<(Option<&'static str>, Told)>,
     requests: u64,
 }
 
 impl Forger {
-    /// Made of what everybody knows: the buyer, the sale, the salt of the classic sample; or of nothing.
+    /// URLs computed from public facts: the buyer, the sale, the salt of the classic sample; or random ones.
     async fn computed(&mut self, tries: usize) -> anyhow::Result<()> {
         for n in 0..tries {
             let ((buyer, _), sale) = (self.arrives().await?, self.sale_id);
@@ -111,7 +112,7 @@ impl Forger {
             };
             let mut path = hex::encode(Md5::digest(text));
             if self.tried.len() % 2 == 1 {
-                path = format!("{:016x}{path}", now_ms() << 12); // as chapter 6 writes them
+                path = format!("{:016x}{path}", now_ms() << 12); // the form of chapter 6
             }
             let link = Link::new(Method::POST, &format!("/sales/{sale}/purchase/{path}"))?;
             self.attempt(WRONG_PATH, &link, buyer).await;
@@ -119,7 +120,7 @@ impl Forger {
         Ok(())
     }
 
-    /// Given out, but to another buyer.
+    /// Valid URLs that were issued to another buyer.
     async fn foreign(&mut self, tries: usize) -> anyhow::Result<()> {
         for _ in 0..tries.div_ceil(AGAIN) {
             let (_, link) = self.given().await?;
@@ -131,7 +132,7 @@ impl Forger {
         Ok(())
     }
 
-    /// Good once.
+    /// URLs that were used before. Each is valid once.
     async fn used(&mut self, tries: usize) -> anyhow::Result<()> {
         let start = self.start;
         for _ in (0..tries.div_ceil(AGAIN)).take_while(|_| start.elapsed() < LONGEST) {
@@ -140,8 +141,8 @@ impl Forger {
             if let Answer::Refused(kind) = self.attempt(None, &link, buyer).await
                 && kind == "wrong-path"
             {
-                // On a busy machine it may be too old by now.
-                ensure!(asked.elapsed() > LIVES, "the shop refuses the address that it gave out");
+                // On a busy machine the URL may have expired by now.
+                ensure!(asked.elapsed() > LIVES, "the shop refuses the purchase URL that it issued");
                 continue;
             }
             for _ in 0..AGAIN {
@@ -151,7 +152,7 @@ impl Forger {
         Ok(())
     }
 
-    /// Too old.
+    /// Expired URLs.
     async fn expired(&mut self, tries: usize) -> anyhow::Result<()> {
         let mut given = Vec::new();
         for _ in 0..tries.div_ceil(AGAIN) {
@@ -166,14 +167,14 @@ impl Forger {
         Ok(())
     }
 
-    /// At a path that is good, with a session that nobody has signed: as another buyer, for longer, with a digit changed.
+    /// Valid URLs with altered sessions: another buyer, a later expiry, or one digit of the signature changed.
     async fn altered(&mut self, tries: usize) -> anyhow::Result<()> {
         for n in 0..tries {
             let (buyer, link) = self.given().await?;
-            let cookie = sessions::of(buyer).context("the shop gives no session")?;
-            let (name, session) = cookie.to_str()?.split_once('=').context("a session is no cookie")?;
+            let cookie = sessions::of(buyer).context("the shop has set no session cookie")?;
+            let (name, session) = cookie.to_str()?.split_once('=').context("the session cookie has no value")?;
             let [id, ends, signature] = session.splitn(3, '.').collect::<Vec<_>>()[..] else {
-                bail!("a session of another form: {session}")
+                bail!("the session has an unknown form: {session}")
             };
             let digit = if signature.starts_with('0') { '1' } else { '0' };
             let altered = match n % 3 {
@@ -187,7 +188,7 @@ impl Forger {
         Ok(())
     }
 
-    /// A buyer nobody has seen before, logged in if that is asked; and where it is given a path.
+    /// A new buyer, logged in if the version requires it, and the link that issues its purchase URL.
     async fn arrives(&mut self) -> anyhow::Result<(i64, Link)> {
         self.next_buyer += 1;
         let (buyer, mut link) = (self.next_buyer, self.first.clone());
@@ -197,7 +198,7 @@ impl Forger {
         Ok((buyer, link))
     }
 
-    /// A buyer and the address it was given.
+    /// A new buyer and its purchase URL.
     async fn given(&mut self) -> anyhow::Result<(i64, Link)> {
         let (buyer, mut link) = self.arrives().await?;
         while !link.takes_a_unit() {
@@ -210,7 +211,7 @@ impl Forger {
         self.requests += 1;
         match ask(self.next(), link, buyer).await {
             Next::Follow(link) => Ok(link),
-            Next::Told(answer) => bail!("the shop gives out no address: {}", answer.kind()),
+            Next::Told(answer) => bail!("the shop issues no purchase URL: {}", answer.kind()),
         }
     }
 
@@ -230,7 +231,7 @@ impl Forger {
     }
 }
 
-/// Addresses to buy at that nobody gave out.
+/// Forged purchase URLs and sessions.
 pub(crate) struct ForgerRules;
 
 impl Rules for ForgerRules {
@@ -248,8 +249,8 @@ impl Rules for ForgerRules {
         Ok(())
     }
 
-    /// Forgeries have to get as far as the gate that is to refuse them, and to expire while we watch; and the honest purchases between
-    /// them are not what is measured.
+    /// Raises the limits so that forgeries reach the gate under test, and shortens the lifetime of a URL so that it expires
+    /// during the run. The frequency cap stays.
     fn shop_args(&self, version: Version) -> Vec<&'static str> {
         let mut args = version.wide_limits();
         args.retain(|arg| !arg.starts_with("--frequency"));
@@ -262,7 +263,7 @@ impl Rules for ForgerRules {
         true
     }
 
-    /// Of those refused, and those that should have been.
+    /// Forgeries accepted, of all forgeries that were accepted or refused by their gate.
     fn figure(&self, run: &Run) -> String {
         let taken = run.measured();
         let refused: u64 = ["wrong-path", "unauthenticated"].map(|kind| run.told(kind)).iter().sum();

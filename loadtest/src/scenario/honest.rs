@@ -1,4 +1,4 @@
-//! Buyers who only want one unit, beside an attack.
+//! Honest buyers beside an attack: each wants one unit.
 
 use std::{
     net::SocketAddr,
@@ -20,26 +20,25 @@ use crate::{
     },
 };
 
-/// How many come beside an attack.
+/// Honest buyers beside each attack.
 const BUYERS: usize = 3;
-/// The first one's id, far from any attacker's.
+/// The first honest buyer's id, far above all attackers' ids.
 const FIRST: i64 = 900_000_001;
-/// How long they come one after the other.
+/// The time between two honest buyers.
 const APART: Duration = Duration::from_millis(100);
-/// Who has no answer after that has gone.
+/// An answer that takes longer than this counts as late.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the honest buyers were told, and the requests that it took.
+/// The honest buyers' answers, and the number of their requests.
 pub(crate) struct Beside {
     pub(crate) history: Vec<Told>,
     pub(crate) requests: u64,
 }
 
-/// A few honest buyers, each of whom wants one unit of the sale while it is attacked: a shop that refuses everybody withstands
-/// every attack, and sells nothing.
+/// A few honest buyers each buy one unit of the sale under attack. Without them, a shop that refuses everyone would pass.
 ///
 /// # Errors
-/// The shop does not answer, or does not know the sale.
+/// The shop does not answer, or does not have the sale.
 pub(crate) async fn buy_beside(shops: &[SocketAddr], sale_id: i64, start: Instant) -> anyhow::Result<Beside> {
     let one = async |n: usize| {
         sleep(APART * n as u32).await;
@@ -54,7 +53,7 @@ pub(crate) async fn buy_beside(shops: &[SocketAddr], sale_id: i64, start: Instan
 }
 
 impl Beside {
-    /// What was played, with the attackers' history beside theirs. These buyers are the demand: whoever else asked is an attacker.
+    /// The run's result: the attackers' answers and those of the honest buyers. Only the honest buyers count as demand.
     pub(crate) fn played(
         self,
         attack: Vec<Told>,

@@ -1,35 +1,35 @@
-//! The scenarios by name: a leaf, which everything else may use.
+//! The scenarios by name. This module depends on no other.
 
 use std::fmt;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// What is done to a version, and what is looked at.
+/// What is done to a version, and what is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scenario {
-    /// All buyers at once: oversold? undersold?
+    /// All buyers at once: does the shop oversell or undersell?
     Stampede,
-    /// The same, and buyers of another sale beside it: how long do they wait?
+    /// A stampede, and buyers of another sale beside it: how much longer do they wait?
     Bystander,
-    /// Five times what the shop can do, from a few clients: do honest buyers still get an answer?
+    /// Five times the shop's capacity, from a few clients: are honest buyers still served?
     Flood,
-    /// One buyer from a thousand addresses: how many units?
+    /// One buyer from a thousand IP addresses: how many units does it get?
     Scalper,
-    /// Before the opening and after the close: how many orders?
+    /// Purchases before the opening and after the close: how many orders are created?
     EarlyBird,
-    /// Computed, foreign, used and expired addresses to buy at: how many are taken?
+    /// Computed, foreign, used and expired purchase URLs: how many are accepted?
     Forger,
-    /// Honest buyers behind one IP address: do all of them get a unit?
+    /// Honest buyers behind one IP address: does each of them get a unit?
     Office,
-    /// A stampede on two processes, each request to the next: are honest buyers turned away?
+    /// A stampede on two instances, requests in turn: are honest buyers refused?
     TwoInstances,
-    /// A stampede, and the shop killed in the middle: promises lost, honest buyers turned away?
+    /// A stampede during which the shop is killed: are promises broken, or honest buyers refused?
     Restart,
 }
 
-/// All of them, in the order of the table.
+/// All scenarios, in the order of the table.
 pub const SCENARIOS: [Scenario; 9] = [
     Scenario::Stampede,
     Scenario::Bystander,
@@ -43,7 +43,7 @@ pub const SCENARIOS: [Scenario; 9] = [
 ];
 
 impl Scenario {
-    /// As the command line and the record write it.
+    /// The name on the command line and in records.
     pub fn name(self) -> &'static str {
         match self {
             Scenario::Stampede => "stampede",
@@ -58,7 +58,7 @@ impl Scenario {
         }
     }
 
-    /// Whether everybody wants a unit at the same moment.
+    /// Whether all buyers want a unit at the same moment.
     pub fn is_a_crowd(self) -> bool {
         match self {
             Scenario::Stampede | Scenario::Bystander | Scenario::TwoInstances | Scenario::Restart => true,
@@ -66,7 +66,7 @@ impl Scenario {
         }
     }
 
-    /// Whether its figure is about time, so that it wants the machine for itself.
+    /// Whether the figure is a time, so that no other work may run on the machine.
     pub(crate) fn is_about_time(self) -> bool {
         match self {
             Scenario::Bystander | Scenario::Flood => true,

@@ -1,4 +1,4 @@
-//! Fifty honest buyers behind one address.
+//! Fifty honest buyers who share one IP address.
 
 use std::{net::Ipv4Addr, time::Duration};
 
@@ -20,23 +20,23 @@ use crate::{
 
 /// Buyers in the office.
 const BUYERS: usize = 50;
-/// The address that the office's router has, and everybody behind it.
+/// The IP address of the office's router, which all its buyers share.
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 50);
-/// Everybody opens the page within this time.
+/// All buyers open the page within this time.
 const ARRIVING: Duration = Duration::from_secs(1);
-/// A unit has to be there that long after its buyer has opened the page.
+/// The unit must arrive within this time after the buyer has opened the page.
 const IN_TIME: Duration = Duration::from_secs(5);
-/// The shortest wait before a buyer comes back, whatever `Retry-After` says.
+/// The shortest wait before a retry, even if `Retry-After` is shorter.
 const SHORTEST: Duration = Duration::from_millis(50);
 
-/// Honest buyers behind one IP address: how many have a unit in time. Each has a browser and a connection of its own, opens the page with
-/// all that it refers to, buys one unit, and comes back when a 429 or 503 says when.
+/// Honest buyers behind one IP address: how many get a unit in time? Each has a browser and its own connection. It opens the page
+/// with its static files, buys one unit, and retries after a 429 or 503 as `Retry-After` says.
 ///
-/// Behind nginx they name no address, and nginx sees the one they share. Without nginx the load test stands before the shop as a
-/// trusted proxy and names that one address for all of them.
+/// Behind nginx the buyers send no `X-Forwarded-For`, and nginx sees the IP address that they share. Without nginx the load test
+/// acts as a trusted proxy and sends that one IP address for all of them.
 ///
 /// # Errors
-/// The database's.
+/// The database fails.
 pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
     let (sale_id, buyers, stock) = (stage.sale, stage.plan.buyers, stage.plan.stock);
     stage.put_up(&[Sale::open(sale_id, stock)]).await?;
@@ -70,17 +70,17 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
     })
 }
 
-/// Somebody in the office.
+/// One buyer in the office.
 struct Buyer {
     id: i64,
     connection: Connection,
-    /// When coming back is of no use any more.
+    /// The end of the time in which a unit counts; no retry starts after it.
     until: Instant,
     requests: u64,
 }
 
 impl Buyer {
-    /// From opening the page to the last word, and the requests that it took.
+    /// Opens the page and buys. Returns the final answer and the number of requests.
     async fn buy(mut self, sale_id: i64) -> (Answer, u64) {
         let answer = match self.open_page(sale_id).await {
             Ok(link) => self.click(link).await,
@@ -90,8 +90,8 @@ impl Buyer {
         (answer, self.requests + asked)
     }
 
-    /// As a browser does: the page, what it refers to, and the sale with its link. What the buyer was told instead, if one of them
-    /// is refused.
+    /// Opens the page as a browser does: the page, its static files, and the sale with its link. `Err` is the shop's answer if
+    /// one of them is refused.
     async fn open_page(&mut self, sale_id: i64) -> Result<Link, Answer> {
         let page = self.get("/").await?;
         for file in references(&page) {
@@ -112,7 +112,7 @@ impl Buyer {
         }
     }
 
-    /// Follows links until the shop has told something.
+    /// Follows links until the shop gives a final answer.
     async fn click(&mut self, mut link: Link) -> Answer {
         for _ in 0..STEPS {
             match self.patiently(&link).await.as_ref().map(understand) {
@@ -124,7 +124,7 @@ impl Buyer {
         Answer::Unknown
     }
 
-    /// Asks again for as long as the shop says when to, and that is early enough. `None` if no answer comes.
+    /// Repeats a request as `Retry-After` says, while a unit would still be in time. `None` if no answer comes.
     async fn patiently(&mut self, link: &Link) -> Option<Reply> {
         loop {
             self.requests += 1;
@@ -137,7 +137,7 @@ impl Buyer {
     }
 }
 
-/// How long to wait before the same request is worth another try; `None` if the answer is a last word, or may hide a unit.
+/// How long to wait before a retry. `None` if the answer is final, or if the request may have taken a unit.
 fn come_back_after(reply: &Reply) -> Option<Duration> {
     let busy = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].contains(&reply.status);
     let nothing_was_done = matches!(understand(reply), Next::Told(Answer::Refused(_)));
@@ -145,7 +145,7 @@ fn come_back_after(reply: &Reply) -> Option<Duration> {
     (busy && nothing_was_done).then(|| Duration::from_secs(seconds).max(SHORTEST))
 }
 
-/// Fifty honest buyers behind one address.
+/// Fifty honest buyers who share one IP address.
 pub(crate) struct OfficeRules;
 
 impl Rules for OfficeRules {
@@ -153,7 +153,7 @@ impl Rules for OfficeRules {
         Plan { buyers: BUYERS, ..stampede }
     }
 
-    /// An office of ten would fit into one client's burst.
+    /// The number of buyers stays: ten would fit into the burst that the rate limiter allows one client.
     fn quick(&self, plan: Plan) -> Plan {
         plan
     }

@@ -1,4 +1,4 @@
-//! The shop killed in the middle.
+//! A stampede during which the shop is killed and restarted.
 
 use anyhow::ensure;
 use tokio::sync::watch;
@@ -6,16 +6,16 @@ use tokio::sync::watch;
 use super::{plan::Plan, rules::Rules};
 use crate::{buyer::progress::Progress, lab::shop_process::ShopProcess};
 
-/// Buyers who may come before the shop is killed: as many as half of the `stock`, so that the sale cannot be decided by then.
+/// How many buyers may click before the shop is killed: half of the `stock`, so that the sale cannot sell out before.
 pub fn first_wave(stock: i64) -> usize {
     (stock as usize / 2).max(1)
 }
 
-/// Kills the shop without a warning as soon as it has sold a quarter of the `stock`, or the first wave has been answered; starts it
-/// again at the same address, and then opens the `gate` for all the others.
+/// Kills the shop (SIGKILL) as soon as it has sold a quarter of the `stock`, or the first wave has its answers. Restarts it at
+/// the same address, then opens the `gate` for all other buyers.
 ///
 /// # Errors
-/// It does not start again.
+/// The shop does not restart.
 pub async fn strike(
     shop: &mut ShopProcess,
     stock: i64,
@@ -28,7 +28,7 @@ pub async fn strike(
     Ok(())
 }
 
-/// A stampede, and the shop killed in the middle.
+/// A stampede during which the shop is killed and restarted.
 pub(crate) struct RestartRules;
 
 impl Rules for RestartRules {

@@ -1,4 +1,4 @@
-//! One buyer who wants everything.
+//! One buyer who tries to get many units.
 
 use std::{net::Ipv4Addr, time::Instant};
 
@@ -14,16 +14,17 @@ use crate::{
     verdict::history::{Told, bought, told},
 };
 
-/// The buyer who wants everything.
+/// The scalper's buyer id.
 const SCALPER: i64 = 666;
-/// The share of tries that may get as far as the database.
+/// The largest share of requests that may reach the database.
 const AS_FAR_AS_SQL: f64 = 0.1;
 
-/// One buyer tries as often as the plan has buyers, each time from another IP address: units it gets. Its tries are also not to
-/// reach the database, which is what the frequency cap is for. Honest buyers of the same sale each get a unit meanwhile.
+/// One buyer tries to buy as often as the plan has buyers, each time from another IP address. The figure is the units it gets.
+/// The frequency cap must also keep its requests away from the database. Meanwhile honest buyers of the same sale must each get a
+/// unit.
 ///
 /// # Errors
-/// The database's, or the shop's when it does not answer.
+/// The database fails, or the shop does not answer.
 pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
     let sale_id = stage.sale;
     stage.put_up(&[Sale::open(sale_id, stage.plan.stock)]).await?;
@@ -31,7 +32,7 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
     let ((history, requests), beside) =
         tokio::try_join!(script(stage, start), buy_beside(stage.shops, sale_id, start))?;
     let units = bought(&history);
-    // Who has one already is refused by SQL, unless something before it knows.
+    // Without a store in front of it, the database itself refuses a buyer who has a unit.
     let refused_by_sql = if stage.stores.is_none() { told(&history, "limit-reached") } else { 0 };
     let in_sql = units + refused_by_sql;
     let quiet = in_sql as f64 <= (history.len() as f64 * AS_FAR_AS_SQL).max(1.0);
@@ -39,7 +40,7 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
     Ok(beside.played(history, requests, start, vec![sale_id], measure))
 }
 
-/// The scalper's tries, one after the other. Several at once would take each other's addresses to buy at away.
+/// The scalper's requests, one after the other. Concurrent ones would invalidate each other's purchase URLs.
 async fn script(stage: &Stage<'_>, start: Instant) -> anyhow::Result<(Vec<Told>, u64)> {
     let mut connections = Vec::new();
     for &shop in stage.shops {
@@ -59,7 +60,7 @@ async fn script(stage: &Stage<'_>, start: Instant) -> anyhow::Result<(Vec<Told>,
     Ok((history, requests))
 }
 
-/// One buyer who wants everything.
+/// One buyer who tries to get many units.
 pub(crate) struct ScalperRules;
 
 impl Rules for ScalperRules {

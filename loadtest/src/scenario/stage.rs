@@ -1,4 +1,4 @@
-//! Where a scenario is played, and what was played.
+//! Where a scenario runs, and its result.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -14,30 +14,30 @@ use crate::{
     verdict::{audit::Demand, history::Told, ledger::Ledger},
 };
 
-/// An attack by a script ends after this time, however few tries that were: a shop that hangs must not hang the load test.
+/// A script stops after this time, even if it has requests left. A shop that hangs must not block the load test.
 pub(super) const LONGEST: Duration = Duration::from_secs(60);
 
-/// Where a scenario is played: shops that are up, and the database behind them.
+/// What a scenario runs on: running shops, their database and the plan.
 pub struct Stage<'a> {
-    /// The instances.
+    /// The addresses of the shop's instances.
     pub shops: &'a [SocketAddr],
-    /// The database.
+    /// A pool on the shop's database.
     pub pool: &'a AnyPool,
-    /// Where it is.
+    /// The database's URL.
     pub database: &'a Url,
-    /// What there is beside it.
+    /// Chapter 6's other servers; `None` for the other chapters.
     pub stores: Option<&'a Stores>,
-    /// How many, for how long.
+    /// The numbers of the run.
     pub plan: &'a Plan,
-    /// The first sale that is free.
+    /// The first sale id that is free.
     pub sale: i64,
 }
 
 impl Stage<'_> {
-    /// Puts sales up behind the shop's back, as an operator would.
+    /// Creates sales directly in the database or stores, as an operator would.
     ///
     /// # Errors
-    /// The database's, or another server's.
+    /// The database or another server fails.
     pub async fn put_up(&self, sales: &[Sale]) -> anyhow::Result<()> {
         if let Some(stores) = self.stores {
             return stores.put_up(self.database, sales).await;
@@ -48,10 +48,10 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Whether the database has as many orders of the sale as it has units. What is on its way there is waited for.
+    /// Whether the database has as many orders of the sale as it has units. Waits for orders that are on their way to it.
     ///
     /// # Errors
-    /// The database's, or another server's.
+    /// The database or another server fails.
     pub(crate) async fn is_sold_out(&self, sale_id: i64) -> anyhow::Result<bool> {
         if let Some(stores) = self.stores {
             stores.wait_until_quiet(self.pool, &[sale_id]).await?;
@@ -60,34 +60,34 @@ impl Stage<'_> {
     }
 }
 
-/// What was played.
+/// The result of a scenario.
 #[derive(Default)]
 pub struct Played {
-    /// What everybody was told.
+    /// All buyers' answers.
     pub history: Vec<Told>,
-    /// The sales it was about.
+    /// The sales of the run.
     pub sales: Vec<i64>,
-    /// Requests sent.
+    /// Requests that were sent.
     pub requests: u64,
-    /// From the first to the last answer.
+    /// The duration of the run.
     pub elapsed: Duration,
-    /// When a crowd began, in milliseconds since 1970.
+    /// When a crowd's barrier opened, in milliseconds since 1970; `None` without a crowd.
     pub began_at: Option<i64>,
-    /// The figure, if it could be measured.
+    /// The figure; `None` if the scenario has none of its own.
     pub measure: Option<Measure>,
-    /// The other sale's buyers.
+    /// The bystanders' measurements, if there were any.
     pub bystander: Option<Bystander>,
-    /// What came in when it flooded.
+    /// The flood's measurements, if there was one.
     pub flood: Option<Flood>,
-    /// Who has to get a unit.
+    /// The buyers who must get a unit.
     pub demand: Demand,
-    /// The honest buyers beside an attack.
+    /// The honest buyers beside an attack, if there were any.
     pub honest: Option<HonestBuyers>,
-    /// Why what was played says nothing about the shop; `None` if it does.
+    /// Why the run says nothing about the shop; `None` if it is valid.
     pub invalid: Option<String>,
 }
 
-/// Does `work` on so many connections at the same time; joins what was told and how many requests it took.
+/// Runs `work` on this many connections at the same time. Joins the results and adds up the requests.
 pub(crate) async fn at_once<T>(
     connections: usize,
     work: impl AsyncFn(usize) -> anyhow::Result<(Vec<T>, u64)>,

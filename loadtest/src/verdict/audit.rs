@@ -1,4 +1,4 @@
-//! Joins what each buyer was told with what the database holds. It believes neither the shop nor its counter.
+//! Joins what each buyer was told with what the database holds. It relies neither on the shop's answers nor on its counter.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,40 +9,41 @@ use super::{
     ledger::Ledger,
 };
 
-/// What the audit found, in units, summed over the sales.
+/// The findings of the audit, in units, summed over the sales.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audit {
     /// Orders in the database.
     pub orders: i64,
-    /// What the sales' rows say was sold.
+    /// Units sold according to the rows of the sales.
     pub sold: i64,
-    /// Orders beyond the stock.
+    /// Orders above the stock.
     pub oversold: i64,
-    /// Units that are left although honest buyers who wanted one have none: the smaller of the two numbers, sale by sale. Whoever
-    /// was refused as `limit-reached`, `not-open` or `closed` does not count as wanting one.
+    /// Units left while honest buyers who wanted one have none: per sale the smaller of the two numbers. A buyer who was refused
+    /// with `limit-reached`, `not-open` or `closed` does not count as wanting one.
     pub undersold: i64,
-    /// Units beyond its first that a buyer has of one sale, though each asked once.
+    /// Units above one that a buyer has of one sale, although each buyer asked once.
     pub double_bought: i64,
-    /// Buyers told an order that never existed, or is not theirs; or told `queued`, and never what came of it. An order that
-    /// was confirmed and has expired since is no lost promise.
+    /// Buyers who were promised an order that does not exist or is not theirs, and buyers who were told `queued` and never got a
+    /// result. A confirmed order that expired later is not a lost promise.
     pub lost_promises: i64,
-    /// Orders of buyers who were told no, or never asked.
+    /// Orders of buyers who were refused or never asked.
     pub phantom_orders: i64,
-    /// Buyers who were told neither yes nor no; either is right for them.
+    /// Buyers without a definite answer; they may or may not have an order.
     pub unknown: i64,
-    /// Units by which `sold` and the orders differ: the counter lies. With Redis, also those by which what is left there and
-    /// the orders do not add up to the stock, and reservations there without an order.
+    /// The difference between `sold` and the number of orders. With Redis, also: the units by which its stock and the orders do
+    /// not add up, and its reservations without an order.
     pub not_conserved: i64,
-    /// Buyers who were told `queued` and then that it failed. Late, and yet an answer: `queued` does not promise the unit.
+    /// Buyers who were told `queued` and later that the order failed. The answer is late, but no promise is broken: `queued` does
+    /// not promise a unit.
     #[serde(default)]
     pub late_rejects: i64,
-    /// What is still in outboxes and queues when all is over.
+    /// Entries left in outboxes and queues at the end of the run.
     #[serde(default)]
     pub unfinished: i64,
 }
 
 impl Audit {
-    /// Nobody has what is not there, nobody lacks what they were told, nobody has what they were refused.
+    /// Whether nothing is oversold, bought twice, lost, phantom or unfinished.
     pub fn is_sound(&self) -> bool {
         self.oversold == 0
             && self.double_bought == 0
@@ -52,22 +53,22 @@ impl Audit {
     }
 }
 
-/// Whose wish for a unit a shop has to fulfil while it has one.
+/// The buyers who must get a unit while there are any.
 #[derive(Debug, Clone, Default)]
 pub enum Honest {
-    /// Everybody who asked.
+    /// Everyone who asked.
     #[default]
     Everybody,
-    /// These buyers; whoever else asked is an attacker.
+    /// These buyers. Everyone else is an attacker.
     These(HashSet<i64>),
 }
 
-/// What the audit asks of a sale.
+/// What the audit demands of a sale.
 #[derive(Debug, Clone, Default)]
 pub struct Demand {
-    /// Who has to get a unit.
+    /// The buyers who must get a unit.
     pub honest: Honest,
-    /// Honest buyers who may go without one: those that the scenario's own gate may refuse, or whose connection it cut.
+    /// Honest buyers who may go without a unit: the scenario's own gate may refuse them, or it closed their connection.
     pub may_go_without: i64,
 }
 
@@ -80,12 +81,12 @@ impl Honest {
     }
 }
 
-/// Audits one run, in which every buyer asked once and is honest.
+/// Audits a run in which every buyer is honest and asked once.
 pub fn audit(history: &[Told], ledger: &Ledger) -> Audit {
     audit_for(history, ledger, &Demand::default())
 }
 
-/// Audits one run for a demand of its own.
+/// Audits a run with its own demand.
 pub fn audit_for(history: &[Told], ledger: &Ledger, demand: &Demand) -> Audit {
     let mut audit = Audit { orders: ledger.orders.len() as i64, ..Audit::default() };
     stock(&mut audit, ledger);
@@ -94,7 +95,7 @@ pub fn audit_for(history: &[Told], ledger: &Ledger, demand: &Demand) -> Audit {
     audit
 }
 
-/// What the rows say, without the buyers: oversold, bought twice, not conserved, unfinished.
+/// Checks the rows alone: oversold, bought twice, not conserved, unfinished.
 fn stock(audit: &mut Audit, ledger: &Ledger) {
     let mut per_buyer: HashMap<(i64, i64), i64> = HashMap::new();
     for order in &ledger.orders {
@@ -115,7 +116,7 @@ fn stock(audit: &mut Audit, ledger: &Ledger) {
     audit.unfinished = ledger.stores.as_ref().map_or(0, |stores| stores.unfinished);
 }
 
-/// What buyers were told, beside what they have: promises lost, orders of buyers who were told no.
+/// Compares the answers with the orders: lost promises, and orders of buyers who were refused.
 fn promises(audit: &mut Audit, history: &[Told], ledger: &Ledger) {
     let orders = ledger.orders.iter().chain(&ledger.ended);
     let existed: HashSet<(i64, i64, i64)> = orders.map(|order| (order.id, order.sale_id, order.buyer_id)).collect();
@@ -140,7 +141,7 @@ fn promises(audit: &mut Audit, history: &[Told], ledger: &Ledger) {
     }
 }
 
-/// Units left while honest buyers go without, summed over the sales.
+/// Units left while honest buyers have none, summed over the sales.
 fn undersold(history: &[Told], ledger: &Ledger, demand: &Demand) -> i64 {
     let orders = ledger.orders.iter().chain(&ledger.ended);
     let served: HashSet<(i64, i64)> = orders.map(|order| (order.sale_id, order.buyer_id)).collect();
@@ -154,7 +155,7 @@ fn undersold(history: &[Told], ledger: &Ledger, demand: &Demand) -> i64 {
     let (per_sale, mut excused) = (ledger.orders_per_sale(), demand.may_go_without);
     let mut undersold = 0;
     for sale in &ledger.sales {
-        // A unit that came back when its order expired was sold once; those who asked before that were rightly refused.
+        // A unit that was released by an expired order was sold before. Buyers who asked in the meantime were refused correctly.
         let came_back = ledger.ended.iter().filter(|order| order.sale_id == sale.id).count() as i64;
         let left = (sale.stock - came_back - per_sale.get(&sale.id).copied().unwrap_or_default()).max(0);
         let without = without.get(&sale.id).map_or(0, |buyers| buyers.len() as i64);
@@ -165,7 +166,7 @@ fn undersold(history: &[Told], ledger: &Ledger, demand: &Demand) -> i64 {
     undersold
 }
 
-/// Whether a buyer who was told this still wants a unit of a sale that could sell one.
+/// Whether a buyer with this answer still wants a unit that could be sold.
 fn wants_one(answer: &Answer) -> bool {
     match answer {
         Answer::Refused(kind) => !["limit-reached", "not-open", "closed"].contains(&kind.as_str()),

@@ -1,5 +1,4 @@
-//! Whether a run kept its promise. A version that suddenly holds where it is to break is as wrong as one that breaks where it is to
-//! hold.
+//! Whether a run kept its promise. Holding where the table says that the version breaks is as wrong as the reverse.
 
 use super::{
     audit::Audit,
@@ -7,38 +6,38 @@ use super::{
 };
 use crate::render::text::thousands;
 
-/// What came out of a run, as far as promises are about it.
+/// The results of a run that promises refer to.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
-    /// What buyers and database say.
+    /// The audit of the sale.
     pub audit: &'a Audit,
-    /// Whether the scenario's figure is as it has to be; also if it has none.
+    /// Whether the scenario's own figure passes; true if the scenario has none.
     pub figure_holds: bool,
-    /// Honest buyers beside an attack who were answered too late.
+    /// Honest buyers beside an attack whose answer came too late.
     pub late: usize,
-    /// What the buyers of another sale and the database say.
+    /// The audit of the bystanders' sale, if there is one.
     pub beside: Option<&'a Audit>,
     /// Deadlocks that the shops counted.
     pub deadlocks: u64,
 }
 
 impl<'a> Evidence<'a> {
-    /// Of an audit alone.
+    /// The evidence of an audit alone.
     pub fn of(audit: &'a Audit) -> Self {
         Evidence { audit, figure_holds: true, late: 0, beside: None, deadlocks: 0 }
     }
 
-    /// Whether no promise to a buyer was broken, in this sale or in the bystanders'.
+    /// Whether no promise to a buyer was broken, in this sale and in the bystanders' sale.
     fn is_sound(&self) -> bool {
         self.audit.is_sound() && self.beside.is_none_or(Audit::is_sound)
     }
 
-    /// Whether every honest buyer got a unit, as far as there were any.
+    /// Whether every honest buyer got a unit while there were any.
     fn sold_its_stock(&self) -> bool {
         self.audit.undersold == 0 && self.beside.is_none_or(|beside| beside.undersold == 0) && self.late == 0
     }
 
-    /// What keeps it from holding, in a word or two each, the worst first.
+    /// The findings in a word or two each, the worst first; empty if there are none.
     pub fn findings(&self) -> Vec<String> {
         let audit = self.audit;
         let counts = [
@@ -63,7 +62,7 @@ impl<'a> Evidence<'a> {
 }
 
 impl Promise {
-    /// Whether the run did what was promised. A shop that refuses everybody holds nothing.
+    /// Whether the run did what was promised. A shop that refuses everyone does not hold.
     pub fn kept(self, run: &Evidence) -> bool {
         let sound = run.is_sound();
         match self {
@@ -83,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_that_suddenly_holds_is_as_wrong_as_one_that_breaks() {
+    fn an_unexpected_hold_is_as_wrong_as_an_unexpected_break() {
         let held = Audit { orders: 100, sold: 100, ..Audit::default() };
         let oversold = Audit { orders: 101, sold: 100, oversold: 1, not_conserved: 1, ..Audit::default() };
         let undersold = Audit { orders: 99, sold: 99, undersold: 1, ..Audit::default() };

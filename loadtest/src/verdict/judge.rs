@@ -1,4 +1,4 @@
-//! How a run is judged, once, in one place. Written to files as the words that people read.
+//! The verdict on a run. It is reached here and nowhere else. Files store it in the words that people read.
 
 use std::{convert::Infallible, fmt, str::FromStr};
 
@@ -10,20 +10,20 @@ use super::{evidence::Evidence, promise::Promise};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", from = "String")]
 pub enum Verdict {
-    /// It did, breaking included.
+    /// It did. This includes breaking where the table says so.
     AsPromised,
-    /// It did not: it broke where it was to hold, or held where it was to break.
+    /// It did not: it broke where it should hold, or held where it should break.
     NotAsPromised,
-    /// The version promises nothing here; the figure is shown.
+    /// The version promises nothing here. Only the figure is shown.
     Measured,
-    /// The run says nothing about the version, for this reason. It is neither kept nor broken.
+    /// The run is invalid for this reason, and says nothing about the version.
     Invalid(String),
 }
 
 const INVALID: &str = "invalid: ";
 
 impl Verdict {
-    /// Why the run says nothing; `None` if it does.
+    /// Why the run is invalid; `None` if it is valid.
     pub fn invalid(&self) -> Option<&str> {
         match self {
             Verdict::Invalid(reason) => Some(reason),
@@ -46,7 +46,7 @@ impl fmt::Display for Verdict {
 impl FromStr for Verdict {
     type Err = Infallible;
 
-    /// A word that no program of ours has written is no verdict, so the run is invalid.
+    /// An unknown word in a file is treated as the reason of an invalid run.
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(match text {
             "as promised" => Verdict::AsPromised,
@@ -70,7 +70,7 @@ impl From<String> for Verdict {
     }
 }
 
-/// The one place where a run is held to its promise.
+/// Judges a run against its promise.
 pub(crate) fn judge(promised: Promise, run: &Evidence, invalid: Option<String>) -> Verdict {
     match (invalid, promised) {
         (Some(reason), _) => Verdict::Invalid(reason),

@@ -1,4 +1,4 @@
-//! What the database holds: the other half of the truth. Read with statements of our own, never through the shop.
+//! The rows of a run, read with the load test's own statements, never through the shop.
 
 use std::collections::HashMap;
 
@@ -11,47 +11,47 @@ use crate::lab::stores::{InStores, Stores};
 pub struct SaleRow {
     /// The sale's id.
     pub id: i64,
-    /// Units at the start.
+    /// Units at the start of the sale.
     pub stock: i64,
-    /// Units sold, as the row says.
+    /// Units sold, according to this row.
     pub sold: i64,
 }
 
-/// An order's row: one unit.
+/// An order's row. Each order is one unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
 pub struct OrderRow {
     /// The order's id.
     pub id: i64,
-    /// Of which sale.
+    /// The order's sale.
     pub sale_id: i64,
-    /// Whose.
+    /// The order's buyer.
     pub buyer_id: i64,
 }
 
-/// The rows of the sales in question.
+/// The rows of some sales.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ledger {
-    /// The sales.
+    /// The sales' rows.
     pub sales: Vec<SaleRow>,
-    /// Their orders that hold a unit.
+    /// Orders that hold a unit.
     pub orders: Vec<OrderRow>,
-    /// Orders that held one until they expired, were canceled or refunded, or could not be paid.
+    /// Orders that no longer hold a unit: they expired, were canceled or refunded, or could not be paid.
     pub ended: Vec<OrderRow>,
-    /// What there is beside the database.
+    /// The contents of chapter 6's other stores.
     pub stores: Option<InStores>,
 }
 
 impl Ledger {
-    /// Whether a sale has as many orders as it has units.
+    /// Whether the sale has as many orders as units.
     pub fn is_sold_out(&self, sale_id: i64) -> bool {
         let orders = self.orders.iter().filter(|order| order.sale_id == sale_id).count() as i64;
         self.sales.iter().any(|sale| sale.id == sale_id && orders >= sale.stock)
     }
 
-    /// Reads these sales.
+    /// Reads the rows of these sales.
     ///
     /// # Errors
-    /// The database's, or another server's.
+    /// The database or another server fails.
     pub async fn read(pool: &AnyPool, stores: Option<&Stores>, sales: &[i64]) -> anyhow::Result<Ledger> {
         let mut ledger = Ledger::default();
         for sale in sales {
@@ -60,7 +60,7 @@ impl Ledger {
             let held = "select id, sale_id, buyer_id from orders
                         where sale_id = $1 and status in ('confirmed', 'paid') order by id";
             ledger.orders.extend(sqlx::query_as::<_, OrderRow>(held).bind(sale).fetch_all(pool).await?);
-            // Only chapter 6 has reasons.
+            // Only chapter 6 has a reason column.
             let ended = match stores {
                 Some(_) => {
                     "select id, sale_id, buyer_id from orders where sale_id = $1 and (status = 'expired'
@@ -78,7 +78,7 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Orders that hold a unit, counted by sale.
+    /// The number of orders that hold a unit, by sale.
     pub fn orders_per_sale(&self) -> HashMap<i64, i64> {
         let mut per_sale = HashMap::new();
         for order in &self.orders {
@@ -87,7 +87,8 @@ impl Ledger {
         per_sale
     }
 
-    /// As whom the shop knows a buyer: by a number, or by the name that it has logged in with, which is its number.
+    /// The buyer id that the shop uses: our number, or chapter 6's id for the name that the buyer logs in with, which is that
+    /// number.
     pub fn known_as(&self, buyer_id: i64) -> i64 {
         match self.stores {
             None => buyer_id,

@@ -1,4 +1,4 @@
-//! The audit of money: joins the provider's ledger with the orders, and with what buyers were told of their payments.
+//! The audit of money: joins the provider's ledger with the orders and with the answers about payments.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,24 +10,24 @@ use crate::{
     provider::{Entry, Standing},
 };
 
-/// What the audit found, in orders and authorisations.
+/// The findings of the audit, in orders and authorizations.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Money {
     /// Orders that are paid.
     pub paid: i64,
-    /// Amounts that were taken and not given back.
+    /// Charges that were not refunded.
     pub charged: i64,
-    /// Amounts that were taken for an order that is not paid, or does not exist.
+    /// Charges for an order that is not paid or does not exist.
     pub without_order: i64,
-    /// Amounts beyond its first that were taken for an order.
+    /// Charges above one for the same order.
     pub twice: i64,
-    /// Orders that are paid, and nothing was taken.
+    /// Paid orders without a charge.
     pub uncharged: i64,
-    /// Amounts that are still held.
+    /// Authorizations that are still held.
     pub held: i64,
-    /// Orders that are paid, and what was taken for them was given back: a unit both refunded and sold.
+    /// Paid orders whose charge was refunded: the unit is both refunded and sold.
     pub refunded_and_sold: i64,
-    /// Buyers who were told something else than what is true of their order and their card.
+    /// Buyers whose last answer contradicts their order or the ledger.
     pub wrongly_told: i64,
 }
 
@@ -39,7 +39,7 @@ impl Money {
         [without_order, twice, uncharged, held, refunded_and_sold, wrongly_told].iter().all(|n| **n == 0)
     }
 
-    /// What is wrong, in words.
+    /// The number of each fault, and its name.
     pub fn faults(&self) -> [(i64, &'static str); 6] {
         [
             (self.without_order, "charged without an order"),
@@ -52,14 +52,14 @@ impl Money {
     }
 }
 
-/// What is in the ledger for one order.
+/// The ledger's entries for one order.
 #[derive(Default)]
 struct Account {
     taken: i64,
     given_back: i64,
 }
 
-/// Audits what one shop has asked of the provider. `orders` are all of its orders, each with its status.
+/// Audits one shop's requests to the provider. `orders` are all of its orders with their status.
 pub fn audit(entries: &[Entry], orders: &HashMap<i64, String>, heard: &[Heard]) -> Money {
     let mut money = Money::default();
     let (mut last, mut accounts) = (BTreeMap::new(), HashMap::<i64, Account>::new());
@@ -100,10 +100,10 @@ pub fn audit(entries: &[Entry], orders: &HashMap<i64, String>, heard: &[Heard]) 
     money
 }
 
-/// The orders of a sale, each with its status.
+/// Reads the orders of a sale, each with its status.
 ///
 /// # Errors
-/// The database's.
+/// The database fails.
 pub async fn orders(pool: &AnyPool, sale: i64) -> sqlx::Result<HashMap<i64, String>> {
     let query = "select id, status from orders where sale_id = $1";
     Ok(sqlx::query_as::<_, (i64, String)>(query).bind(sale).fetch_all(pool).await?.into_iter().collect())
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_agrees_is_sound() {
+    fn matching_books_are_sound() {
         use Standing::{Authorised, Captured, Declined, Refunded, Refused, Voided};
         for (entries, status, said) in [
             (&[("a", Authorised), ("a", Captured)][..], "paid", Said::Paid),

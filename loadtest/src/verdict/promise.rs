@@ -1,4 +1,4 @@
-//! What each version promises of each scenario, in one place.
+//! The table of promises: what each version should do in each scenario.
 
 use std::fmt;
 
@@ -10,34 +10,34 @@ use crate::{
     version::{Variant, Version},
 };
 
-/// What is to happen.
+/// What should happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Promise {
-    /// Nothing is oversold, double-bought, lost, phantom or unconserved; every honest buyer has a unit as far as there are any;
-    /// and the scenario's figure is as it has to be.
+    /// Nothing is oversold, bought twice, lost, phantom or not conserved. Every honest buyer gets a unit while there are any. The
+    /// scenario's own figure passes.
     Holds,
     /// More orders than stock.
     Oversells,
-    /// Stock is left, though buyers were refused for it. Never oversold.
+    /// Units are left although buyers were refused. It never oversells.
     Undersells,
-    /// The database ends buyers who have locked each other out. Never oversold.
+    /// The database aborts buyers in a deadlock. It never oversells.
     Deadlocks,
-    /// Buyers of another sale wait, five times as long and more.
+    /// Buyers of another sale wait at least five times as long.
     Starves,
-    /// The scenario's figure is not as it would have to be.
+    /// The scenario's own figure does not pass.
     Breaks,
-    /// Either; measured, never wrong.
+    /// Either outcome is right; the figure is only measured.
     #[serde(alias = "may break")]
     MayBreak,
-    /// There is nothing that could hold: the scenario attacks a gate that the version does not have.
+    /// Not applicable: the version lacks the gate that the scenario attacks.
     #[serde(alias = "–")]
     NoGate,
 }
 
 use Promise::{Breaks, Deadlocks, Holds, MayBreak, NoGate, Oversells, Starves, Undersells};
 
-/// The promises of a version. Columns as in [`SCENARIOS`].
+/// The promises of a version. The columns are in the order of [`SCENARIOS`].
 #[rustfmt::skip]
 fn row(version: Version) -> [Promise; SCENARIOS.len()] {
     match version {
@@ -51,26 +51,26 @@ fn row(version: Version) -> [Promise; SCENARIOS.len()] {
     }
 }
 
-/// The conditions of a run that decide what may be asked of it.
+/// The conditions of a run that decide what is promised.
 #[derive(Debug, Clone, Copy)]
 pub struct Conditions {
     /// The version.
     pub version: Version,
-    /// Its variant.
+    /// Its variant, if it runs one.
     pub variant: Option<Variant>,
-    /// What it is put through.
+    /// The scenario.
     pub scenario: Scenario,
-    /// Instances of it.
+    /// The number of instances.
     pub instances: usize,
-    /// Where the rows are.
+    /// The kind of database.
     pub database: Database,
-    /// Whether there is enough of a crowd, or of an attack, for something to break.
+    /// Whether the load is large enough for something to break.
     pub contended: bool,
-    /// Whether several buyers at once want a unit that is there.
+    /// Whether several buyers want a unit of the same stock at the same time.
     pub crowded: bool,
 }
 
-/// What is promised under these conditions.
+/// The promise under these conditions.
 pub fn promise(run: Conditions) -> Promise {
     let many = run.instances > 1;
     let scenario = match run.scenario {
@@ -80,24 +80,24 @@ pub fn promise(run: Conditions) -> Promise {
     let promise = match (run.variant, scenario) {
         (None, _) => of_version(run.version, scenario),
         (Some(variant), Scenario::Stampede | Scenario::TwoInstances) => of_variant(variant, many, run.database),
-        (Some(_), _) => MayBreak, // the table is about the versions
+        (Some(_), _) => MayBreak, // the table does not cover variants here
     };
     match promise {
-        // What needs a crowd, or more than one try, to break.
+        // A version can break only under enough load.
         Oversells | Undersells | Starves | Breaks if !run.contended => MayBreak,
         Deadlocks if !run.crowded => MayBreak,
         promise => promise,
     }
 }
 
-/// What a version itself promises, in the book's conditions.
+/// The promise of a version under the default conditions.
 pub fn of_version(version: Version, scenario: Scenario) -> Promise {
     row(version)[scenario as usize]
 }
 
 fn of_variant(variant: Variant, many: bool, database: Database) -> Promise {
     match (variant, database) {
-        (Variant::Transaction, Database::Sqlite) => MayBreak, // serializable there
+        (Variant::Transaction, Database::Sqlite) => MayBreak, // SQLite's transactions are serializable
         (Variant::Transaction, Database::Postgres) => Oversells,
         (Variant::ProcessLock, _) => {
             if many {
@@ -113,7 +113,7 @@ fn of_variant(variant: Variant, many: bool, database: Database) -> Promise {
 }
 
 impl Promise {
-    /// The word for the tables.
+    /// The word in the tables.
     pub fn word(self) -> &'static str {
         match self {
             Holds => "holds",
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn variants_have_promises_of_their_own() {
+    fn variants_have_their_own_promises() {
         let stampede = |version, variant, instances| under(version, Some(variant), Scenario::Stampede, instances);
         assert_eq!(stampede(Version::V1, Variant::Transaction, 1), Oversells);
         assert_eq!(stampede(Version::V2, Variant::ProcessLock, 1), Holds);

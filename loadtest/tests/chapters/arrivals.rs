@@ -1,5 +1,5 @@
-//! What a generator may not hide, and what a quick shop may not gain: visitors who were never sent, a calibration that stalled, a `sold-out`
-//! that is not true, and an office that is told to come back.
+//! What a load generator must not hide, and what a fast shop must not gain from: visitors that were never sent, a calibration
+//! that stalled, a `sold-out` that is not true, and an office that is told to retry.
 
 use std::{
     collections::HashMap,
@@ -70,7 +70,7 @@ async fn a_shop_that_keeps_all_connections_busy_drops_visitors_and_they_are_coun
     let (stop, stopped) = watch::channel(false);
     let coming = tokio::spawn(Visitors { connections: 5, ..visitors(shop) }.come(stopped));
     eventually("all connections are busy", async || asked.load(SeqCst) == 5).await;
-    sleep(Duration::from_millis(500)).await; // in which a hundred more are due
+    sleep(Duration::from_millis(500)).await; // a hundred more visitors are due in this time
     stop.send_replace(true);
     let visits = coming.await.unwrap().unwrap();
     let Arrivals { planned, dropped, .. } = visits.arrivals;
@@ -79,9 +79,9 @@ async fn a_shop_that_keeps_all_connections_busy_drops_visitors_and_they_are_coun
     assert!(visits.arrivals.invalid().is_some());
 }
 
-/// The test's own thread is the generator's. While it is blocked nobody is sent, and who was due then is late or was never sent.
+/// This thread runs the generator. While it is blocked, it sends no visitors; those who were due are late or never sent.
 #[tokio::test]
-async fn a_generator_that_stalls_is_seen() {
+async fn a_stalled_generator_is_detected() {
     for notices in [true, false] {
         let asked = Arc::new(AtomicUsize::new(0));
         let count = asked.clone();
@@ -105,7 +105,7 @@ async fn a_generator_that_stalls_is_seen() {
     }
 }
 
-/// The shop's time is the shop's: it shows in the latency, and makes nobody late.
+/// A slow shop increases the latency, but it makes no visitor late.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_shop_makes_nobody_late() {
     let shop = stub(|| sleep(Duration::from_millis(300))).await;
@@ -120,7 +120,7 @@ async fn a_slow_shop_makes_nobody_late() {
     assert_eq!((visits.arrivals.planned, visits.arrivals.dropped), (visits.history.len(), 0), "{visits:?}");
 }
 
-/// A calibration lasts 3.5 s, so every one of them meets a whole stall of 0.7 s.
+/// A calibration lasts 3.5 s, so every one of them contains a whole stall of 0.7 s.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shop_that_stalls_cannot_be_calibrated() {
     let gate = Arc::new(RwLock::new(()));
@@ -142,15 +142,15 @@ async fn a_shop_that_stalls_cannot_be_calibrated() {
     assert!(calibration.invalid().unwrap().contains("differ by"), "{calibration:?}");
 }
 
-/// What stands in front of chapter 3's purchase.
+/// A layer in front of chapter 3's purchase.
 #[derive(Clone)]
 enum Before {
     Nothing,
-    /// Nobody gets as far as the units. The stampede waits half a second for this answer, so that bystanders come beside it.
+    /// No request reaches the units. The stampede waits half a second for this answer, so that bystanders come beside it.
     SoldOut,
-    /// Every answer takes that long.
+    /// Delays every answer by this time.
     Slow(Duration),
-    /// A 429 for each buyer's first request, with this `Retry-After` if any; and when they came.
+    /// Answers each buyer's first request with a 429, with this `Retry-After` if there is one; records when buyers came.
     ComeBack(Option<&'static str>, Arc<Mutex<HashMap<String, Vec<Instant>>>>),
 }
 
@@ -188,7 +188,7 @@ async fn layer(State(before): State<Before>, request: Request, next: Next) -> Re
     next.run(request).await
 }
 
-/// Plays it with chapter 3's shop behind that, on SQLite.
+/// Runs a scenario on chapter 3's shop behind this layer, on SQLite.
 async fn play(before: Before, plan: Plan) -> Played {
     let lab = lab("sqlite").await;
     let database = lab.fresh_database().await.unwrap();
@@ -239,7 +239,7 @@ async fn a_flood_is_not_survived_by_saying_sold_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_office_comes_back_when_it_is_told_to_and_not_before() {
+async fn an_office_retries_when_it_is_told_to_and_not_before() {
     let came = Arc::default();
     let played = play(Before::ComeBack(Some("1"), Arc::clone(&came)), plan(Scenario::Office)).await;
     assert!(played.history.iter().all(|told| told.answer.kind() == "bought"), "{:?}", played.history);

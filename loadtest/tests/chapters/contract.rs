@@ -61,14 +61,14 @@ async fn v5_on_postgres() {
 async fn contract(version: Version, database: &str) {
     let mut args = vec!["--body-limit", "1000", "--request-timeout", "2"];
     if version >= V4 {
-        args.extend(["--client-rate", "1000", "--client-burst", "1000"]); // all of this is one client
+        args.extend(["--client-rate", "1000", "--client-burst", "1000"]); // all requests here come from one client
     }
     if version >= V5 {
         args.extend(["--frequency-limit", "1000"]);
     }
     let first = if version >= V5 { "path" } else { "purchase" };
     let shop = Shop::start(version, database, 2, &args).await;
-    the_sale_says_where_to_buy(&shop, first).await;
+    the_sale_links_to_its_purchase(&shop, first).await;
     nonsense_is_refused_and_changes_nothing(&shop, first).await;
     garbage_on_the_wire_is_refused(&shop).await;
     a_slow_body_is_refused(&shop).await;
@@ -76,7 +76,7 @@ async fn contract(version: Version, database: &str) {
     the_shop_is_still_fine(&shop).await;
 }
 
-async fn the_sale_says_where_to_buy(shop: &Shop, first: &str) {
+async fn the_sale_links_to_its_purchase(shop: &Shop, first: &str) {
     let mut connection = shop.connect().await;
     let reply = connection.get("/sales/42", None).await.unwrap();
     let sale = json(&reply);
@@ -89,7 +89,7 @@ async fn the_sale_says_where_to_buy(shop: &Shop, first: &str) {
 }
 
 async fn nonsense_is_refused_and_changes_nothing(shop: &Shop, first: &str) {
-    // Chapter 5 does not say whether it is the sale or the address that does not exist.
+    // Chapter 5 does not reveal whether the sale or the URL does not exist.
     let no_such_sale = if first == "path" { "wrong-path" } else { "not-found" };
     let before = shop.ledger().await;
     let huge = "9".repeat(30);
@@ -139,7 +139,7 @@ async fn nonsense_is_refused_and_changes_nothing(shop: &Shop, first: &str) {
     assert_eq!(shop.ledger().await, before);
 }
 
-/// Below HTTP nobody can be told anything in JSON; the answer is the HTTP library's bare 400, or none.
+/// Below HTTP there can be no JSON answer: the HTTP library answers a bare 400, or nothing.
 async fn garbage_on_the_wire_is_refused(shop: &Shop) {
     let before = shop.ledger().await;
     let noise: Vec<u8> = (0..2000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();

@@ -1,4 +1,4 @@
-//! Is every gate of chapter 5 needed? With each one taken out in turn, an attack that it keeps out gets through.
+//! Is every gate of chapter 5 needed? Without any one of them, an attack that it keeps out gets through.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ use v5_hidden_api::{
     shop::header_login,
 };
 
-/// Chapter 5's app with a gate missing, as only this test has it.
+/// Chapter 5's app without one of its gates, built by this test only.
 async fn app_without(missing: &str, config: &v5_hidden_api::Config) -> Router {
     let shop = v3_optimistic::open(&config.shop, gate::ASK).await.unwrap();
     let gates = Gates::new(&config.rules, &shop, Clock::default()).await.unwrap();
@@ -50,7 +50,7 @@ async fn app_without(missing: &str, config: &v5_hidden_api::Config) -> Router {
     shop.router(routes).layer(Extension(config.retry)).layer(from_fn(header_login))
 }
 
-/// What the scenario measures of chapter 5 without this gate.
+/// The scenario's figure for chapter 5 without this gate.
 async fn without(missing: &str, scenario: Scenario) -> Measure {
     let lab = lab("sqlite").await;
     let database = lab.fresh_database().await.unwrap();

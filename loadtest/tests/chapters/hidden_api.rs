@@ -1,4 +1,4 @@
-//! Chapter 5 over HTTP, gate by gate, by a clock that these tests move.
+//! Chapter 5 over HTTP, gate by gate, with a clock that the tests set.
 
 use std::{net::SocketAddr, time::Instant};
 
@@ -13,7 +13,7 @@ use sqlx::AnyPool;
 use v1_naive::shop::sales::Sale;
 use v5_hidden_api::{app_at, gate::clock::Clock};
 
-/// Chapter 5 in this process, with sale 1, and the clock it goes by.
+/// Chapter 5 in this process, with sale 1 and a clock that the test sets.
 struct Hidden {
     address: SocketAddr,
     clock: Clock,
@@ -44,7 +44,7 @@ impl Hidden {
         connection.send(&link("POST", path), Some(buyer), None).await.unwrap()
     }
 
-    /// An address to buy at for this buyer.
+    /// The purchase URL of this buyer.
     async fn path(&self, buyer: i64) -> String {
         let reply = self.ask(1, buyer).await;
         assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
@@ -57,7 +57,7 @@ impl Hidden {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn there_is_nothing_to_fire_at_before_the_opening_or_after_the_close() {
+async fn there_is_no_purchase_url_before_the_opening_or_after_the_close() {
     let shop = hidden(&["--opens-in", "3600", "--open-for", "60"]).await;
     assert_problem(&shop.ask(1, 7).await, 403, "not-open");
     assert_problem(&shop.post(&format!("/sales/1/purchase/{}", "0".repeat(32)), 7).await, 403, "not-open");
@@ -65,7 +65,7 @@ async fn there_is_nothing_to_fire_at_before_the_opening_or_after_the_close() {
     shop.clock.advance(3_600_000);
     let path = shop.path(7).await;
     shop.clock.advance(-10_000);
-    assert_problem(&shop.post(&path, 7).await, 403, "not-open"); // set back behind the opening
+    assert_problem(&shop.post(&path, 7).await, 403, "not-open"); // the clock is set back to before the opening
     shop.clock.advance(10_000);
     assert_eq!(shop.post(&path, 7).await.status, StatusCode::CREATED);
 
@@ -77,7 +77,7 @@ async fn there_is_nothing_to_fire_at_before_the_opening_or_after_the_close() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_path_is_its_buyers_for_a_while_and_once() {
+async fn a_path_is_valid_for_its_buyer_for_a_while_and_once() {
     let shop = hidden(&["--path-ttl", "60", "--frequency-limit", "1000"]).await;
     let path = shop.path(7).await;
     assert_problem(&shop.post(&path, 8).await, 404, "wrong-path"); // another's
@@ -91,7 +91,7 @@ async fn a_path_is_its_buyers_for_a_while_and_once() {
 
     let future = shop.path(9).await;
     shop.clock.advance(-5_000);
-    assert_problem(&shop.post(&future, 9).await, 404, "wrong-path"); // not made yet, by this clock
+    assert_problem(&shop.post(&future, 9).await, 404, "wrong-path"); // issued in the future, by this clock
     assert_eq!(shop.orders().await, 1);
 }
 
@@ -105,7 +105,7 @@ async fn two_at_once_with_one_path_get_one_unit() {
     assert_eq!(statuses, [201, 404, 404]);
 }
 
-/// A wrong path, one that is none, and a sale that does not exist: the same to the last byte.
+/// A wrong path, an invalid one, and a sale that does not exist: the answers are identical to the last byte.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_learns_why_a_path_is_wrong() {
     let shop = hidden(&["--frequency-limit", "1000"]).await;
@@ -165,7 +165,7 @@ async fn no_log_shows_a_path() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_buyer_may_try_so_often_and_then_waits() {
+async fn a_buyer_has_a_limited_number_of_tries_per_window() {
     let shop = hidden(&["--frequency-limit", "3", "--frequency-window", "10"]).await;
     for _ in 0..3 {
         assert_problem(&shop.post("/sales/1/purchase/x", 7).await, 404, "wrong-path"); // wrong ones count, too
@@ -179,7 +179,7 @@ async fn a_buyer_may_try_so_often_and_then_waits() {
     shop.clock.advance(10_000);
     assert_eq!(shop.ask(1, 7).await.status, StatusCode::OK);
 
-    // Set back by an hour, the clock makes nobody wait for an hour.
+    // When the clock is set back by an hour, buyers do not have to wait for an hour.
     for _ in 0..3 {
         shop.ask(1, 7).await;
     }
@@ -218,7 +218,7 @@ async fn one_each(database: &str) {
     assert_eq!(connection.send(&step(&given), Some(7), None).await.unwrap().status, StatusCode::CREATED);
 }
 
-/// What chapter 6 is for: caps and paths of one process are nothing to another.
+/// The reason for chapter 6: caps and paths of one process are unknown to another.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_instances_double_the_cap_and_do_not_know_each_others_paths() {
     let shop = Shop::start(V5, "sqlite", 10, &[&LOOSE[..], &["--frequency-limit", "3"]].concat()).await;
@@ -241,7 +241,7 @@ async fn two_instances_double_the_cap_and_do_not_know_each_others_paths() {
     second.stop().await;
 }
 
-/// Strangers can ask in any number of names; what is remembered of them has an end.
+/// Strangers can send any number of buyer ids, but the shop remembers a limited number.
 #[tokio::test(flavor = "multi_thread")]
 async fn more_buyers_than_can_be_remembered_are_sent_away() {
     let shop = hidden(&["--remembered", "50"]).await;
@@ -255,7 +255,7 @@ async fn more_buyers_than_can_be_remembered_are_sent_away() {
     assert_eq!(shop.ask(1, 51).await.status, StatusCode::OK, "once they are forgotten");
 }
 
-/// Asking for sales that do not exist, however many, does not reach the database more often than asking for one.
+/// Requests for unknown sales, however many, cost the database no more than one request.
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_sales_ask_the_database_nothing() {
     let shop = Shop::start(V5, "sqlite", 10, &[&LOOSE[..], &["--frequency-limit", "100000"]].concat()).await;

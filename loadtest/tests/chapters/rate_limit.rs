@@ -1,4 +1,4 @@
-//! Chapter 4 over HTTP: who gets through, who is told to wait, and whom the shop believes.
+//! Chapter 4 over HTTP: which clients pass, which have to wait, and which IP address the shop believes.
 
 use std::{fs, io::Write, time::Duration};
 
@@ -14,11 +14,11 @@ use tokio::{
 };
 
 const TRUST: [&str; 2] = ["--trusted-proxies", "127.0.0.1"];
-/// Limits that nobody meets, where they are not the question.
+/// Limits that are too wide to have an effect, where they are not under test.
 const WIDE: [&str; 4] =
     ["--client-rate=1000000", "--client-burst=1000000", "--global-rate=1000000", "--global-burst=1000000"];
 
-/// `n` buyers, one after the other, each from an address of its own.
+/// `n` buyers, one after the other, each from its own IP address.
 async fn buyers(shop: &Shop, n: i64) -> Vec<u16> {
     let mut connection = shop.connect().await;
     let mut answers = Vec::new();
@@ -32,7 +32,7 @@ fn count(answers: &[u16], status: u16) -> usize {
     answers.iter().filter(|answer| **answer == status).count()
 }
 
-/// Of a bucket with three tokens, and one more for each second that this machine has taken.
+/// The requests that pass a bucket with three tokens, plus one for each second that this machine has taken.
 #[track_caller]
 fn assert_three(got: usize, start: Instant) {
     assert!((3..=4 + start.elapsed().as_secs() as usize).contains(&got), "{got} got through");
@@ -62,7 +62,7 @@ async fn a_client_over_its_limit_waits_and_others_do_not() {
     assert_eq!(shop.ledger().await.orders.len(), got + 20);
 }
 
-/// The whole shop's bucket; and the wait is told in whole seconds, never too short.
+/// The bucket of the whole shop. The wait is given in whole seconds and is never too short.
 #[tokio::test(flavor = "multi_thread")]
 async fn all_clients_together_have_a_limit() {
     let args = [&TRUST[..], &["--global-rate", "1", "--global-burst", "3"]].concat();
@@ -75,7 +75,7 @@ async fn all_clients_together_have_a_limit() {
     assert_eq!(shop.ledger().await.orders.len(), got);
 }
 
-/// The order of the questions: whoever is over its own limit takes nothing from all the others.
+/// The order of the checks: a client over its own limit takes no token from the shared bucket.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_greedy_client_leaves_the_tokens_of_all_alone() {
     let limits = ["--client-rate", "1", "--client-burst", "3", "--global-rate", "1", "--global-burst", "30"];
@@ -90,7 +90,7 @@ async fn a_greedy_client_leaves_the_tokens_of_all_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_made_up_address_is_not_believed() {
-    // Nobody is trusted, so all of this is one client whatever it says.
+    // No proxy is trusted, so all requests come from one client, whatever they claim.
     let shop = Shop::start(V4, "sqlite", 100, &["--client-rate", "1", "--client-burst", "3"]).await;
     let start = Instant::now();
     let answers = buyers(&shop, 50).await;
@@ -141,7 +141,7 @@ async fn a_network_of_version_6_is_one_client() {
     assert_eq!(raw(&shop, "x-forwarded-for: 2001:db8:0:1::1\r\n").await, 201);
 }
 
-/// Buys with this header, and returns the status.
+/// Buys with this header and returns the status.
 async fn raw(shop: &Shop, header: &str) -> u16 {
     let mut stream = TcpStream::connect(shop.address()).await.unwrap();
     let head =
@@ -153,7 +153,7 @@ async fn raw(shop: &Shop, header: &str) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_waits_is_served_in_time_or_refused() {
+async fn a_waiting_request_is_served_in_time_or_refused() {
     let slow = ["--global-rate", "20", "--global-burst", "1", "--policy", "wait"];
     let args = [&TRUST[..], &slow, &["--wait-timeout", "30"]].concat();
     let shop = Shop::start(V4, "sqlite", 100, &args).await;
@@ -167,7 +167,7 @@ async fn whoever_waits_is_served_in_time_or_refused() {
     }
     assert!(start.elapsed() >= Duration::from_millis(440), "ten at 20 a second take nine intervals of 50 ms");
 
-    // As many may wait as can be served in time: one in this case, and that one has to wait too long.
+    // Only as many requests may wait as can be served in time. Here that is one, and it has to wait too long.
     let slow = ["--global-rate", "1", "--global-burst", "1", "--policy", "wait"];
     let args = [&TRUST[..], &slow, &["--wait-timeout", "0.05"]].concat();
     let shop = Shop::start(V4, "sqlite", 100, &args).await;
@@ -200,15 +200,15 @@ async fn the_block_list_counts_as_soon_as_it_is_written() {
     eventually("let in again", async || from(&shop, "198.51.100.7").await.status == 201).await;
 }
 
-/// Whoever hangs up leaves nothing half-done: what is counted is what was ordered, and the rest can still be bought.
+/// A client that disconnects leaves no partial state: every counted unit has an order, and the rest can still be bought.
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_that_hang_up_take_nothing_along() {
+async fn clients_that_disconnect_leave_no_partial_state() {
     hang_up("sqlite").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: make test"]
-async fn clients_that_hang_up_take_nothing_along_on_postgres() {
+async fn clients_that_disconnect_leave_no_partial_state_on_postgres() {
     hang_up("postgres").await;
 }
 
@@ -221,13 +221,13 @@ async fn hang_up(database: &str) {
             let head = "POST /sales/42/purchase HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n";
             let who = format!("x-buyer-id: {buyer}\r\nx-forwarded-for: 10.0.{}.{}\r\n\r\n", buyer / 250, buyer % 250);
             stream.write_all(format!("{head}{who}").as_bytes()).await.unwrap();
-            sleep(Duration::from_millis(1 + buyer % 5)).await; // and gone
+            sleep(Duration::from_millis(1 + buyer % 5)).await; // then the client disconnects
         })
     });
     for client in hasty.collect::<Vec<_>>() {
         client.await.unwrap();
     }
-    // Whoever is still there buys what is left, and no more.
+    // The remaining clients buy what is left, and no more.
     let mut connection = shop.connect().await;
     let (mut bought, mut sold_out) = (0, false);
     for buyer in 1001..50_000 {

@@ -1,4 +1,4 @@
-//! The columns of the table: what chapters 4 and 5 withstand, what they do not, and that each scenario can see the difference.
+//! The columns of the table: what chapters 4 and 5 withstand and what they do not, and that each scenario detects the difference.
 
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ async fn two_instances_turn_honest_buyers_of_chapter_5_away() {
     assert_eq!((run.audit.oversold, run.audit.lost_promises), (0, 0));
 }
 
-/// A limit by IP address takes fifty people for one client. Without one, or with a wide one, all of them have a unit.
+/// A rate limit per IP address treats fifty people as one client. Without a limit, or with a wide one, each of them gets a unit.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_office_is_one_client_to_chapters_4_and_5() {
     let lab = lab("sqlite").await;
@@ -122,7 +122,7 @@ async fn an_office_is_one_client_to_chapters_4_and_5() {
     }
 }
 
-/// What comes out of it is the table's for two-instances alone; here nobody may be left standing before the wrong instance.
+/// Only two-instances has promises in the table. In the other scenarios, no buyer may fail because of the wrong instance.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_scenario_is_played_on_two_instances() {
     let lab = lab("sqlite").await;
@@ -139,7 +139,7 @@ async fn every_scenario_is_played_on_two_instances() {
     }
 }
 
-/// Two shops that know nothing of each other, so that it can be seen who went where.
+/// Two shops that do not know of each other, so that the test can see where each visitor went.
 #[tokio::test(flavor = "multi_thread")]
 async fn visitors_come_to_all_instances() {
     let shops = [Shop::start(V3, "sqlite", 10_000, &[]).await, Shop::start(V3, "sqlite", 10_000, &[]).await];
@@ -177,16 +177,16 @@ async fn a_restart_loses_no_yes_but_every_path() {
     assert!((5..=10).contains(&run.outcomes["bought"]), "it was killed in the middle: {run:?}");
 }
 
-/// Only the first wave can have been in the middle of something; who comes later finds a closed connection and opens another.
+/// Only the first wave can have had a request in flight. Later buyers find a closed connection and open another one.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_leaves_nobody_in_doubt_who_came_after_it() {
+async fn a_restart_leaves_no_later_buyer_without_an_answer() {
     let plan = Plan { buyers: 300, stock: 20, connections: 200, ..Plan::new(V3, None, Restart) };
     let run = run(&lab("sqlite").await, &plan, Default::default()).await.unwrap();
     assert!(run.audit.unknown <= 150, "{run:?}");
     assert_eq!(run.audit.orders, 20, "{run:?}");
 }
 
-/// The crowd fails before the barrier, so the shop that was to be killed in the middle never is.
+/// The crowd fails before the barrier, so the shop is never killed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_fails_ends() {
     let plan = Plan { buyers: 100, shop_args: vec!["--remembered=1".into()], ..Plan::new(V5, None, Restart) };
@@ -197,7 +197,7 @@ async fn a_run_that_fails_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_about_the_version_is_not_asked_of_a_variant() {
+async fn promises_of_a_version_do_not_apply_to_its_variants() {
     let plan = Plan { buyers: 50, stock: 20, ..Plan::new(V1, Some(Variant::Transaction), Scalper) };
     let run = run(&lab("sqlite").await, &plan, Default::default()).await.unwrap();
     assert_eq!((run.promised.word(), run.verdict), ("may break", Verdict::Measured));

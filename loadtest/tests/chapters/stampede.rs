@@ -1,4 +1,4 @@
-//! The claim of each chapter under its crowd, and of each variant; and that the audit notices when a guard is taken out.
+//! The promise of each chapter and each variant under its crowd; and the audit fails when a guard is taken out.
 
 use crate::support::lab;
 use loadtest::{
@@ -20,7 +20,7 @@ use loadtest::{
 };
 use v1_naive::shop::{self, sales::Sale};
 
-/// Small enough for a debug build, crowded enough to break what can break.
+/// Small enough for a debug build, large enough to break what can break.
 fn crowd(version: Version, variant: Option<Variant>) -> Plan {
     Plan { buyers: 600, stock: 20, connections: 200, ..Plan::stampede(version, variant) }
 }
@@ -32,7 +32,7 @@ async fn once(database: &str, plan: &Plan) -> record::Run {
     run
 }
 
-/// The crowd is real and so is chance: a few rounds, and the first that breaks has proved it.
+/// Races are random, so the test runs a few rounds. The first round that breaks is the proof.
 async fn oversells(database: &str, plan: Plan) {
     for seed in 1..=5 {
         let run = once(database, &Plan { seed, ..plan.clone() }).await;
@@ -132,7 +132,7 @@ async fn without_retry_stock_is_left() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_retry_is_what_sells_out() {
-    // A unit for each buyer, so each conflict leaves one.
+    // A unit for each buyer, so each conflict leaves one unit.
     let no_retries = Plan { stock: 600, shop_args: vec!["--retries".into(), "0".into()], ..crowd(V3, None) };
     let run = once("sqlite", &no_retries).await;
     assert!(run.audit.undersold > 0, "{run:?}");
@@ -152,7 +152,7 @@ async fn bystanders_of_v2_find_the_pool_waiting_for_a_lock() {
     let plan = Plan { scenario: Scenario::Bystander, buyers: 2000, connections: 500, ..crowd(V2, None) };
     let run = once("postgres", &plan).await;
     let bystander = run.bystander.as_ref().unwrap();
-    // Looked at every 20 ms, so it may have been all 15 that did not hold the lock; half of the pool is seen for certain.
+    // Sampled every 20 ms. All 15 sessions without the lock may have waited; half of the pool is certain to be seen.
     assert!(bystander.lock_waiters.unwrap() >= 8, "{run:?}");
     assert!(bystander.audit.is_sound() && bystander.outcomes["bought"] > 0, "{run:?}");
     assert_eq!(run.promised.word(), "starves");

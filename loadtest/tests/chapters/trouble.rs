@@ -1,10 +1,10 @@
-//! What a shop answers when a lock, a connection or the client is not to be had.
+//! A shop's answers when a lock or a connection is not available, or the client disconnects.
 
 use crate::support::{Shop, assert_problem, eventually, link};
 use loadtest::version::Version::{V1, V2};
 use sqlx::{Any, Transaction};
 
-/// Holds the row of the sale, as a slow buyer would.
+/// Locks the row of the sale, as a slow buyer would.
 async fn hold_row(shop: &Shop) -> Transaction<'static, Any> {
     let mut tx = shop.pool.begin().await.unwrap();
     sqlx::query("select id from sales where id = 42 for update").fetch_one(&mut *tx).await.unwrap();
@@ -32,7 +32,7 @@ async fn a_lock_that_does_not_come_is_a_conflict() {
     assert_eq!(shop.buy(7).await.status, 201);
 }
 
-/// PostgreSQL says "canceled by user" instead of "lock timeout" when the time-out fires just as the lock is granted.
+/// PostgreSQL reports "canceled by user" instead of "lock timeout" if the timeout ends just as the lock is granted.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: make test"]
 async fn a_wait_that_is_canceled_is_a_conflict() {
@@ -76,7 +76,7 @@ async fn no_free_connection_is_overload() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: make test"]
-async fn a_time_out_is_said_and_takes_no_unit() {
+async fn a_timeout_is_reported_and_takes_no_unit() {
     let args = ["--lock-timeout-ms", "30000", "--request-timeout", "1"];
     let shop = Shop::start(V2, "postgres", 1, &args).await;
     let held = hold_row(&shop).await;
@@ -86,10 +86,10 @@ async fn a_time_out_is_said_and_takes_no_unit() {
     assert_eq!(shop.ledger().await.orders.len(), 1);
 }
 
-/// A pool of one: if the buyer who hung up kept its connection or its lock, nobody could buy after it.
+/// A pool of one connection: if the buyer who disconnected kept the connection or its lock, no later buyer could buy.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: make test"]
-async fn a_buyer_who_hangs_up_takes_nothing_along() {
+async fn a_buyer_who_disconnects_blocks_no_later_buyer() {
     let shop = Shop::start(V2, "postgres", 1, &["--lock-timeout-ms", "30000", "--pool-size", "1"]).await;
     let held = hold_row(&shop).await;
     let mut connection = shop.connect().await;

@@ -1,5 +1,5 @@
-//! The fault grid: the command, and shops and strikes for which it must not say *clean*. What the faults do to chapter 6 is looked
-//! at in `faults.rs`.
+//! The fault command, and shops and strikes for which it must not say *clean*. The other test files look at what the faults do to
+//! chapter 6.
 
 use std::{
     collections::BTreeMap,
@@ -62,7 +62,7 @@ fn a_fault_has_its_row_and_its_figures() {
     for figure in ["oversold", "undersold", "lost_promises", "late_rejects", "not_conserved", "unfinished"] {
         assert_eq!(round[figure], 0, "{figure}: {round}");
     }
-    // Who was told to come back does not, and the last wave buys what is left.
+    // Buyers who are told to come back do not, and the last wave buys the units that are left.
     assert!(round["orders"] == 100 && round["sold"] == 100 && round["verdict"] == "clean", "{round}");
     let told: u64 = round["outcomes"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
     assert!(told > 400, "the crowd, and those who tried: {round}");
@@ -95,7 +95,7 @@ fn a_fault_that_nobody_knows_is_refused_with_those_there_are() {
     }
 }
 
-/// No server is started for it.
+/// No server is started for this test.
 #[test]
 fn a_fault_that_cannot_strike_here_is_refused_with_what_to_do() {
     let refused = |args: &[&str]| {
@@ -114,7 +114,7 @@ fn a_fault_that_cannot_strike_here_is_refused_with_what_to_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn a_grid_that_was_broken_off_keeps_its_rounds_and_goes_on() {
+async fn an_aborted_run_keeps_its_rounds_and_can_be_resumed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("faults.json");
     let rounds = || Faults::read(&file).map_or(0, |faults| faults.faults[0].rounds.len());
@@ -139,7 +139,7 @@ async fn a_grid_that_was_broken_off_keeps_its_rounds_and_goes_on() {
     assert_eq!(seeds, (1..=kept as u64 + 1).collect::<Vec<_>>());
 }
 
-/// A file of this machine, made outside a checkout, as the command is run here; its one fault has rounds with this strike.
+/// A file of this machine, made outside a checkout like the command here. Its one fault has rounds with this strike.
 fn file_of(path: &Path, fault: Fault, rounds: usize, verdict: Verdict, strike: &Strike) {
     let round = |n: usize| Round {
         stock: 100,
@@ -157,7 +157,7 @@ fn file_of(path: &Path, fault: Fault, rounds: usize, verdict: Verdict, strike: &
     Faults { commit: None, ..faults }.write(path).unwrap();
 }
 
-/// Nothing is left to play, so no server is started.
+/// No round is left to play, so no server is started.
 #[test]
 fn the_exit_code_is_the_worst_of_the_faults() {
     let folder = tempfile::tempdir().unwrap();
@@ -181,7 +181,7 @@ fn the_exit_code_is_the_worst_of_the_faults() {
 }
 
 #[test]
-fn a_grid_of_other_conditions_is_not_gone_on_with() {
+fn a_file_of_other_conditions_is_not_resumed() {
     let folder = tempfile::tempdir().unwrap();
     file_of(&folder.path().join("faults.json"), Fault::RedisCut, 1, Verdict::Clean, &Strike::default());
     let refused = |args: &str| {
@@ -198,7 +198,7 @@ fn a_grid_of_other_conditions_is_not_gone_on_with() {
     assert!(refused(&format!("{SMALL} --resume faults.json --json other.json")).contains("cannot be used with"));
 }
 
-/// One round of a fault with a shop that lies when it is in place.
+/// One round of a fault with a shop that lies once the fault is in place.
 async fn round_with(lie: Lie, fault: Fault) -> Round {
     let mut services = own();
     let lab = Lab::on(loadtest(), &services).await.unwrap();
@@ -232,7 +232,7 @@ async fn a_shop_that_only_queues_has_not_recovered() {
     assert!(round.is_struck() && round.audit.lost_promises > 0, "{round:?}");
 }
 
-/// The strike goes to servers that no shop uses, so it does nothing to the sale.
+/// The strike goes to servers that no shop uses, so the sale is not affected.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn a_strike_that_does_nothing_makes_the_round_invalid() {

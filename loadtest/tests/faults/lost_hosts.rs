@@ -1,5 +1,5 @@
-//! Hosts that are lost, processes that are frozen, and connections that are silent: nobody gets a FIN, and the sale goes on
-//! seconds later. Chapter 6 on its real servers, with a network between that can fail.
+//! Lost hosts, frozen processes and silent connections: no peer gets a FIN, and the sale continues within seconds. Chapter 6 on
+//! its real servers, behind a network that can fail.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ use redis::AsyncCommands;
 use sqlx::Executor;
 use tokio::task::block_in_place;
 
-/// An instance on a host of its own: all its connections take a network that can fail.
+/// An instance on its own host: all of its connections pass through a network that can fail.
 struct Host {
     shop: ShopProcess,
     postgres: Network,
@@ -46,14 +46,14 @@ impl Host {
         Host { shop, postgres: to_postgres, redis: to_redis, rabbitmq: to_rabbitmq, sessions }
     }
 
-    /// Nothing gets through to it or from it.
+    /// Blocks all traffic to it and from it.
     fn silence(&self) {
         for network in [&self.postgres, &self.redis, &self.rabbitmq] {
             network.silence();
         }
     }
 
-    /// The host is gone, and nobody hears of it: asserts that PostgreSQL still has its sessions.
+    /// Loses the host, without any peer noticing. Asserts that PostgreSQL still has its sessions.
     async fn lose(&mut self, sale: &Production) {
         self.silence();
         self.shop.kill().await.unwrap();
@@ -68,7 +68,7 @@ async fn sessions(sale: &Production) -> Vec<i32> {
     sqlx::query_scalar(query).fetch_all(&sale.pool).await.unwrap()
 }
 
-/// Sessions of this sale's database of which this is true.
+/// The number of this database's sessions for which the condition is true.
 async fn sessions_where(sale: &Production, condition: &str) -> i64 {
     let query = format!("select count(*) from pg_stat_activity where datname = current_database() and {condition}");
     sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_one(&sale.pool).await.unwrap()
@@ -109,7 +109,7 @@ async fn a_leader_whose_host_is_lost_is_replaced() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn a_worker_whose_host_is_lost_in_its_transaction_holds_nobody_up() {
+async fn a_worker_lost_in_its_transaction_does_not_block_the_sale() {
     let sale = Production::new(shared(), 5).await;
     let api = sale.instance(&["--role", "api"]).await;
     let mut worker = Host::start(&sale, &["--role", "worker"]).await;
@@ -119,7 +119,7 @@ async fn a_worker_whose_host_is_lost_in_its_transaction_holds_nobody_up() {
     let first = queued(&click(&mut connection, 1).await);
     eventually("its transaction waits", async || sessions_where(&sale, "wait_event_type = 'Lock'").await > 0).await;
     worker.silence();
-    lock.commit().await.unwrap(); // and now the lock is that of a host of which nobody hears
+    lock.commit().await.unwrap(); // now the lost host holds the lock
     let holds = "state = 'idle in transaction' and pid <> pg_backend_pid()";
     eventually("it holds the lock", async || sessions_where(&sale, holds).await > 0).await;
     worker.lose(&sale).await;
@@ -158,7 +158,7 @@ async fn connections_that_are_silent_are_replaced() {
     let mut buyer = 1;
     let order_id = sells(&host.shop, buyer).await;
     confirms(&host.shop, buyer, order_id).await;
-    // Three times, because what is given up could be missing the next time: places of a pool, for example.
+    // Three times, because something could run out with each loss: connections of a pool, for example.
     for (name, network) in
         [("Redis", &host.redis), ("RabbitMQ", &host.rabbitmq), ("PostgreSQL", &host.postgres)].repeat(3)
     {
@@ -184,11 +184,11 @@ async fn a_rabbitmq_that_blocks_publishers_is_named_and_waited_for_on_the_same_c
     block_in_place(|| services.block_rabbitmq(true)).unwrap();
     let mut orders = Vec::new();
     for buyer in 2..=4 {
-        orders.push((buyer, sells(&host.shop, buyer).await)); // the sale goes on
+        orders.push((buyer, sells(&host.shop, buyer).await)); // the sale continues
     }
     eventually("it is named", async || readyz(host.shop.address).await.contains("RabbitMQ")).await;
     let (open, began) = (host.rabbitmq.open(), Instant::now());
-    // Long enough for each of the publishers to have given up twice.
+    // Long enough for each publisher to have given up twice.
     while began.elapsed() < Duration::from_secs(25) {
         tokio::time::sleep(Duration::from_millis(200)).await;
         let now = host.rabbitmq.open();
@@ -210,14 +210,14 @@ async fn staged(sale: &Production) -> Vec<String> {
     redis::cmd("KEYS").arg(pattern).query_async(&mut redis).await.unwrap()
 }
 
-/// A leader that is about to write a sale into Redis: its writes are in the network, and it is frozen. Another instance has
-/// rebuilt the sale meanwhile, and sells.
+/// A leader that is about to write a sale into Redis: its writes are held in the network, and it is frozen. Meanwhile another
+/// instance has rebuilt the sale and sells.
 async fn overtaken(sale: &Production) -> (Host, ShopProcess) {
     let leader = Host::start(sale, &[]).await;
     leads(sale).await;
     let order_id = sells(&leader.shop, 1).await;
     confirms(&leader.shop, 1, order_id).await;
-    leader.redis.delay(Duration::from_millis(100)); // so that there is time between two of its writes
+    leader.redis.delay(Duration::from_millis(100)); // so that time passes between two of its writes
     sale.flush().await;
     eventually("it is in the middle of a rebuild", async || !staged(sale).await.is_empty()).await;
     leader.redis.hold_request(b":fence");
@@ -237,11 +237,11 @@ async fn writes_of_a_leader_that_was_replaced_are_refused_by_redis() {
     let sale = Production::new(shared(), 5).await;
     let (leader, other) = overtaken(&sale).await;
     let before = sale.everything().await;
-    // What it had sent arrives now, while it still cannot know that it is not the leader any more.
+    // Its writes arrive now, while it cannot know yet that it is no longer the leader.
     leader.redis.restore();
     eventually("all has arrived", async || !leader.redis.is_holding()).await;
     assert_eq!(sale.everything().await, before);
-    // And it goes on where it was.
+    // It continues where it was frozen.
     let tells = async || sale.logs().matches("the lease on upkeep").count();
     assert_eq!(tells().await, 0);
     leader.shop.thaw().unwrap();

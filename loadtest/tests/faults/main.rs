@@ -1,6 +1,6 @@
 //! Chapter 6 while servers, instances and messages are lost: no unit and no promise is lost with them.
 //!
-//! A test that kills a server starts a set of its own; the others share one.
+//! A test that kills a server starts its own set of servers; the others share one.
 
 mod grid;
 mod lost_hosts;

@@ -1,4 +1,4 @@
-//! What may break around chapter 6, on its real servers: no unit and no promise is lost, and none is there twice.
+//! Failures around chapter 6, on its real servers: no unit and no promise is lost or duplicated.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ async fn servers_that_are_away_at_the_start_are_waited_for() {
         let shop = starting.await.unwrap().unwrap();
         let mut connection = Connection::open(shop.address).await.unwrap();
         let buyer = 1 + server as i64;
-        // A Redis that was started again sells when somebody has compared it with SQL.
+        // A Redis that was restarted sells again after it was compared with SQL.
         let order_id = sells(shop.address, buyer).await;
         becomes(&mut connection, buyer, order_id, "confirmed").await;
         shop.stop().await;
@@ -57,7 +57,7 @@ async fn whatever_breaks_in_the_middle_of_a_sale_costs_time_and_nothing_else() {
         let doors = async |shops| shops;
         let round = fault::round(&lab, &mut services, fault, &plan, Progress::default(), doors).await.unwrap();
         assert_eq!(round.verdict, Verdict::Clean, "{fault}: {round:?}");
-        // 503 with Retry-After at most: `unknown` is no answer, or the 503 that says that nobody knows.
+        // Buyers get at most a 503 with Retry-After. `unknown` means no answer, or a 503 that does not say what happened.
         let known = ["bought", "sold-out", "overloaded", "unknown", "failed"];
         assert!(round.outcomes.keys().all(|kind| known.contains(&kind.as_str())), "{fault}: {:?}", round.outcomes);
         let strike = &round.strike;
@@ -96,7 +96,7 @@ async fn an_instance_killed_after_the_reservation_loses_nothing() {
     let order_id = queued(&click(&mut Connection::open(told.address).await.unwrap(), 1).await);
     drop(told); // kill -9
 
-    // And one that dies between the reservation and the answer.
+    // An instance dies between the reservation and the answer.
     let proxy = Proxy::to(&sale.stores.redis).await;
     let args = sale.args_with(Server::Redis, &proxy.instead_of(&sale.stores.redis), &["--role", "api"]);
     let silent = sale.instance_with(&args).await;
@@ -116,12 +116,12 @@ async fn an_instance_killed_after_the_reservation_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn a_buyer_who_hangs_up_has_bought_all_the_same() {
+async fn a_buyer_who_disconnects_has_still_bought() {
     let sale = Production::new(shared(), 5).await;
     let proxy = Proxy::to(&sale.stores.redis).await;
     let args = sale.args_with(Server::Redis, &proxy.instead_of(&sale.stores.redis), &[]);
     let shop = sale.instance_with(&args).await;
-    click(&mut Connection::open(shop.address).await.unwrap(), 9).await; // Redis knows the script
+    click(&mut Connection::open(shop.address).await.unwrap(), 9).await; // Redis has the script cached
     let cookie = log_in(shop.address, 1).await;
     loop {
         eventually("it gives out an address", async || address(shop.address, SALE, &cookie).await.is_ok()).await;
@@ -131,9 +131,9 @@ async fn a_buyer_who_hangs_up_has_bought_all_the_same() {
         let request = format!("POST {address} HTTP/1.1\r\nhost: shop\r\ncookie: {cookie}\r\ncontent-length: 0\r\n\r\n");
         wire.write_all(request.as_bytes()).await.unwrap();
         let reserved = eventually("it is reserved", async || sale.held().await.len() == 2);
-        // On a busy machine the shop can miss Redis's answers before it has read the request, and then it refuses.
+        // On a busy machine the shop may run out of time for Redis's answers before it has read the request, and then it refuses.
         if timeout(Duration::from_secs(3), reserved).await.is_ok() {
-            drop(wire); // before anybody was told
+            drop(wire); // before the answer
             break;
         }
         proxy.hold_answers(false);
@@ -150,7 +150,7 @@ async fn the_queue_is_never_longer_than_the_stock() {
     let shop = sale.instance(&[]).await;
     let cookies = futures_util::future::join_all((1..=60).map(|buyer| log_in(shop.address, buyer))).await;
     loadtest::buyer::click::open_sale(&mut Connection::open(shop.address).await.unwrap(), SALE).await.unwrap();
-    // With nobody to empty it.
+    // No worker empties the queue.
     block_in_place(|| services.kill(Server::Postgres)).unwrap();
     let clicks = cookies.iter().map(|cookie| purchase(shop.address, SALE, cookie, None));
     let replies = futures_util::future::join_all(clicks).await;
@@ -160,7 +160,7 @@ async fn the_queue_is_never_longer_than_the_stock() {
         redis.xlen::<_, i64>(sale.stores.key(SALE, "outbox")).await.unwrap() == 0
     })
     .await;
-    // One message is a list of reservations, and some are in the worker's hands.
+    // One message is a list of reservations, and workers hold some messages.
     assert!(sale.stores.messages("orders").await.unwrap() <= 30);
     block_in_place(|| services.start_again(Server::Postgres)).unwrap();
     sale.settles_at(30).await;
@@ -176,7 +176,7 @@ async fn a_message_that_comes_twice_makes_one_order() {
         queued(&click(&mut connection, buyer).await);
     }
     let message = serde_json::to_vec(&sale.held().await).unwrap();
-    sale.publish(&message).await; // and the relay will send its own
+    sale.publish(&message).await; // and the relay will send its own copy
     let _worker = sale.instance(&["--role", "worker"]).await;
     sale.settles_at(10).await;
     sale.publish(&message).await;
@@ -186,7 +186,7 @@ async fn a_message_that_comes_twice_makes_one_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn a_poison_message_takes_no_other_along() {
+async fn a_poison_message_does_not_block_others() {
     let sale = Production::new(shared(), 2).await;
     let shop = sale.instance(&["--role", "api"]).await;
     let mut connection = Connection::open(shop.address).await.unwrap();
@@ -197,7 +197,7 @@ async fn a_poison_message_takes_no_other_along() {
     sale.publish(b"\xff not JSON").await;
     let mut mixed = sale.held().await;
     mixed.insert(0, unknown_sale);
-    mixed.push(id(first + 1000, 77)); // of a Redis that has counted a unit that is not there
+    mixed.push(id(first + 1000, 77)); // from a Redis that counted a unit too many
     sale.publish(&serde_json::to_vec(&mixed).unwrap()).await;
     let _worker = sale.instance(&["--role", "worker"]).await;
 
@@ -205,7 +205,7 @@ async fn a_poison_message_takes_no_other_along() {
     becomes(&mut connection, 2, second, "confirmed").await;
     eventually("what nobody can read is parked", async || sale.stores.messages("parked").await.unwrap() == 2).await;
     eventually("the third is refused by SQL", async || sale.orders("failed").await == 1).await;
-    // And the queue is not blocked.
+    // The queue is not blocked.
     assert_eq!(order(&mut connection, 1, first).await["status"], "confirmed");
     eventually("queues are empty", async || {
         sale.stores.messages("orders").await.unwrap() + sale.stores.messages("dead").await.unwrap() == 0
@@ -222,7 +222,7 @@ async fn a_second_unit_of_one_buyer_is_refused_by_sql_and_sold_again() {
     let shop = sale.instance(&["--reconcile-every", "3600"]).await;
     let mut connection = Connection::open(shop.address).await.unwrap();
     confirmed(&shop, 1).await;
-    // As if Redis had forgotten the first, and sold the buyer another.
+    // As if Redis had lost the first reservation and sold the buyer a second unit.
     let mut redis = sale.stores.connect().await.unwrap();
     let (held, buyer) = (sale.stores.key(SALE, "held"), v6_production::buyer_id("1").to_be_bytes());
     let first: Vec<u8> = redis.hget(&held, &buyer).await.unwrap();
@@ -251,7 +251,7 @@ async fn an_unroutable_message_stays_in_the_outbox_until_there_is_a_queue() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn an_answer_that_comes_too_late_is_asked_for_again_and_is_the_same() {
+async fn a_retry_after_a_late_answer_gets_the_same_answer() {
     let sale = Production::new(shared(), 5).await;
     let proxy = Proxy::to(&sale.stores.redis).await;
     let args = sale.args_with(Server::Redis, &proxy.instead_of(&sale.stores.redis), &["--redis-timeout", "0.3"]);
@@ -277,7 +277,7 @@ async fn an_answer_that_comes_too_late_is_asked_for_again_and_is_the_same() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn an_instance_that_is_stopped_finishes_or_leaves_to_the_next() {
+async fn a_stopped_instance_finishes_its_work_or_leaves_it_to_another() {
     let sale = Production::new(shared(), 100).await;
     let shop = sale.instance(&[]).await;
     let mut connection = Connection::open(shop.address).await.unwrap();

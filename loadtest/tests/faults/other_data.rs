@@ -1,5 +1,5 @@
-//! The same servers with other data than before: Redis promoted back without its last writes, PostgreSQL restored without its last
-//! commits. No number is given twice, nothing is sold twice, and every buyer hears what became of the order.
+//! The servers return with older data: Redis is promoted without its last writes, PostgreSQL is restored without its last
+//! commits. No order id is used twice, no unit is sold twice, and every buyer learns the result of the order.
 
 use std::process::Command;
 
@@ -18,10 +18,10 @@ use tokio::task::block_in_place;
 use url::Url;
 use v1_naive::shop::sales::{Sale, now_ms};
 
-/// Compares all the time, and places at once.
+/// Compares Redis with SQL all the time, and places missing orders at once.
 const EAGER: [&str; 4] = ["--reconcile-every", "0.2", "--place-after", "0.1"];
 
-/// A Redis that can follow another one, and lead it.
+/// A Redis that can become another one's replica or its primary.
 struct Node {
     url: Url,
     redis: MultiplexedConnection,
@@ -34,7 +34,7 @@ impl Node {
         Node { url, redis: client.get_multiplexed_async_connection().await.unwrap() }
     }
 
-    /// Becomes a replica, and waits until it has the other one's data.
+    /// Becomes a replica, and waits until it has copied the data.
     async fn follow(&mut self, primary: &Node) {
         let password = primary.url.password().unwrap();
         self.command(&["CONFIG", "SET", "masterauth", password]).await;
@@ -60,14 +60,14 @@ impl Node {
 }
 
 impl Production {
-    /// What `reconcile` says.
+    /// The output of `reconcile`.
     fn reconcile(&self, further: &[&str]) -> String {
         let mut program = Command::new(loadtest());
         program.args(["serve", "v6"]).args(self.args(further)).arg("reconcile");
         String::from_utf8(block_in_place(|| program.output()).unwrap().stdout).unwrap()
     }
 
-    /// PostgreSQL is restored without these orders, and without what else was committed with them.
+    /// Restores PostgreSQL without these orders and everything else that was committed with them.
     async fn restore_without(&self, orders: &[i64], epoch: i64) {
         let mut tx = self.pool.begin().await.unwrap();
         for order_id in orders {
@@ -82,7 +82,7 @@ impl Production {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn a_primary_that_comes_back_with_older_data_gives_no_number_twice() {
+async fn a_primary_with_older_data_uses_no_order_id_twice() {
     let services = own();
     let other = block_in_place(|| Services::start(&loadtest(), &[Server::Redis])).unwrap();
     let (mut primary, mut replica) = (Node::of(&services).await, Node::of(&other).await);
@@ -94,7 +94,7 @@ async fn a_primary_that_comes_back_with_older_data_gives_no_number_twice() {
     let held = sale.stores.key(SALE, "held");
     eventually("the replica has it", async || replica.redis.hlen::<_, i64>(&held).await.unwrap() == 1).await;
 
-    // The replica is cut off, and two more are sold; then it leads, and the old primary follows it for a moment.
+    // The replica is cut off, and two more units are sold. Then it is the primary, and the old primary follows it for a moment.
     replica.lead().await;
     orders.extend([confirmed(&api, 2).await, confirmed(&api, 3).await]);
     sale.settles_at(3).await;
@@ -117,7 +117,7 @@ async fn a_primary_that_comes_back_with_older_data_gives_no_number_twice() {
     sale.settles_at(4).await;
 }
 
-/// Redis takes another replication id for the same data. Nobody can tell that from outside.
+/// Redis takes a new replication id for the same data, which looks the same from outside.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn the_first_replica_that_attaches_costs_a_rebuild_and_nothing_else() {
@@ -140,13 +140,13 @@ async fn the_first_replica_that_attaches_costs_a_rebuild_and_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn a_number_that_another_buyer_has_is_an_alarm_a_rebuild_and_an_answer() {
+async fn an_order_id_of_another_buyer_raises_an_alarm_and_a_rebuild() {
     let sale = Production::new(shared(), 10).await;
     let api = sale.instance(&["--role", "api"]).await;
     let worker = sale.instance(&["--role", "worker", "--reconcile-every", "3600"]).await;
     let first = confirmed(&api, 1).await;
     sale.settles_at(1).await;
-    // As if Redis had gone back behind it, and nothing had shown that.
+    // As if Redis had lost its last writes without any other sign.
     let mut redis = sale.stores.connect().await.unwrap();
     redis.hincr::<_, _, _, ()>(sale.stores.key(SALE, "sale"), "number", -1).await.unwrap();
     let mut connection = Connection::open(api.address).await.unwrap();
@@ -166,10 +166,10 @@ async fn a_number_that_another_buyer_has_is_an_alarm_a_rebuild_and_an_answer() {
     sale.settles_at(2).await;
 }
 
-/// As many reservations as orders, as many units as there should be, and not one of them the same.
+/// As many reservations as orders and as many units as there should be, but none of them is the same.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn what_differs_in_identity_and_not_in_number_is_found() {
+async fn a_difference_in_identity_with_equal_counts_is_found() {
     let sale = Production::new(shared(), 10).await;
     let api = sale.instance(&["--role", "api"]).await;
     let worker = sale.instance(&["--role", "worker", "--reconcile-every", "3600"]).await;
@@ -191,7 +191,7 @@ async fn what_differs_in_identity_and_not_in_number_is_found() {
     eventually("it is rebuilt", async || sale.epoch().await == 2).await;
     sale.settles_at(2).await;
 
-    // Another window, which is told in place, and a unit that SQL has given back.
+    // A changed sale window is updated in place, and so is a unit that SQL has released.
     let key = sale.stores.key(SALE, "sale");
     let closes_at: i64 = redis.hget(&key, "closes_at").await.unwrap();
     redis.hincr::<_, _, _, ()>(&key, "closes_at", 1000).await.unwrap();
@@ -232,7 +232,7 @@ async fn postgresql_without_its_last_commits_gets_them_back_from_redis() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn postgresql_from_before_the_last_rebuild_loses_no_order_and_gives_no_number_twice() {
+async fn postgresql_from_before_the_last_rebuild_loses_no_order_and_reuses_no_id() {
     let sale = Production::new(shared(), 5).await;
     let shop = sale.instance(&EAGER).await;
     let first = confirmed(&shop, 1).await;
@@ -262,7 +262,7 @@ async fn postgresql_from_before_the_last_rebuild_loses_no_order_and_gives_no_num
     assert_eq!(sale.orders("failed").await, 0);
 }
 
-/// From before the sale was put up: its row is gone as well.
+/// From before the sale was created: its row is missing too.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn a_sale_that_is_put_up_again_keeps_the_orders_that_redis_holds() {

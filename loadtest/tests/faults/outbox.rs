@@ -1,5 +1,5 @@
-//! The outbox of chapter 6, from Redis to RabbitMQ: whatever becomes of a relay, an entry or the broker, each reservation
-//! arrives, and it arrives once.
+//! The outbox of chapter 6, from Redis to RabbitMQ: each reservation arrives once, whatever happens to a relay, an entry or the
+//! broker.
 
 use crate::support::{
     SALE, eventually,
@@ -22,18 +22,18 @@ impl Production {
         self.args_with(Server::RabbitMq, &network.instead_of(&self.stores.amqp), &["--role", "worker"])
     }
 
-    /// How a `basic.publish` to the queue of orders begins: class 60, method 40, no exchange, and the queue's name.
+    /// The start of a `basic.publish` to the queue of orders: class 60, method 40, no exchange, and the queue's name.
     fn publication(&self) -> Vec<u8> {
         let queue = format!("{}.orders", self.stores.namespace);
         [&[0, 60, 0, 40, 0, 0, 0, queue.len() as u8], queue.as_bytes()].concat()
     }
 
-    /// Entries that wait for a relay.
+    /// The number of entries that wait for a relay.
     async fn waiting(&self) -> i64 {
         self.stores.connect().await.unwrap().xlen(self.outbox()).await.unwrap()
     }
 
-    /// Reserves `units` as the script does, each for a buyer of its own.
+    /// Reserves `units` with the script, each for another buyer.
     async fn reserve(&self, units: i64) {
         let mut redis = self.stores.connect().await.unwrap();
         let (sale, held) = (self.stores.key(SALE, "sale"), self.stores.key(SALE, "held"));
@@ -48,7 +48,7 @@ impl Production {
         write.query_async::<()>(&mut redis).await.unwrap();
     }
 
-    /// Reads everything as a relay that is gone a moment later.
+    /// Reads all entries, like a relay that dies a moment later.
     async fn read_and_vanish(&self, relay: &str) -> Vec<String> {
         let mut redis = self.stores.connect().await.unwrap();
         let _: redis::RedisResult<()> = redis.xgroup_create(self.outbox(), "relay", "0").await;
@@ -58,7 +58,7 @@ impl Production {
         read.keys.iter().flat_map(|stream| &stream.ids).map(|entry| entry.id.clone()).collect()
     }
 
-    /// The relays that the outbox's group knows.
+    /// The consumers of the outbox's group.
     async fn relays(&self) -> Vec<String> {
         let mut redis = self.stores.connect().await.unwrap();
         let info: redis::streams::StreamInfoConsumersReply =
@@ -67,7 +67,7 @@ impl Production {
     }
 }
 
-/// One log record that is missing between the two would leave an entry that is delivered, not pending, and still there.
+/// If a log record between acknowledging and deleting were lost, an entry would be delivered, not pending, and still there.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn an_entry_is_acknowledged_and_deleted_in_one_step() {
@@ -104,7 +104,7 @@ async fn an_entry_that_is_delivered_and_not_pending_is_relayed() {
     sale.settles_at(3).await;
 }
 
-/// No relay runs, the group has delivered one entry to nobody, and RabbitMQ has no part in it.
+/// No relay runs, the group has delivered one entry to a consumer that does not exist, and RabbitMQ is not involved.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn a_rebuild_reads_the_outbox_itself() {
@@ -179,14 +179,14 @@ async fn an_entry_that_is_no_reservation_is_parked_alone() {
     eventually("the others are orders", async || sale.orders("confirmed").await == 3).await;
     assert_eq!((sale.waiting().await, sale.stores.messages("dead").await.unwrap()), (0, 0));
     assert_eq!(counter(worker.address, "outbox_parked_total").await, 7);
-    // An operator finds which entry of which outbox it was.
+    // An operator can find the entry and its outbox.
     let parked = sale.parked().await;
     assert!(parked.contains(&sale.outbox()) && parked.contains("hello"), "{parked}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn a_slow_broker_makes_nobody_relay_an_order_twice() {
+async fn a_slow_broker_does_not_cause_a_second_relay() {
     let sale = Production::new(shared(), 5).await;
     let broker = Network::to(&sale.stores.amqp).await.unwrap();
     broker.hold_request(&sale.publication());
@@ -194,7 +194,7 @@ async fn a_slow_broker_makes_nobody_relay_an_order_twice() {
     let workers = [sale.instance_with(&args).await, sale.instance_with(&args).await];
     sale.reserve(1).await;
     let mut redis = sale.stores.connect().await.unwrap();
-    // A relay looks at what it has in hand twice a second.
+    // A relay checks its pending entries twice a second.
     eventually("it is on its way for longer than a relay counts as alive that does not beat", async || {
         let pending: redis::streams::StreamPendingCountReply =
             redis.xpending_count(sale.outbox(), "relay", "-", "+", 1).await.unwrap_or_default();
@@ -203,7 +203,7 @@ async fn a_slow_broker_makes_nobody_relay_an_order_twice() {
     .await;
     broker.restore();
     sale.settles_at(1).await;
-    // Each relay counts what it has sent when RabbitMQ has confirmed it.
+    // Each relay counts what it has sent once RabbitMQ has confirmed it.
     let relayed = async || {
         let [one, other] = workers.each_ref().map(|worker| counter(worker.address, "relayed_total"));
         one.await + other.await
@@ -214,7 +214,7 @@ async fn a_slow_broker_makes_nobody_relay_an_order_twice() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn relays_that_were_killed_leave_no_name_behind() {
+async fn killed_relays_leave_no_consumer_behind() {
     let sale = Production::new(shared(), 20).await;
     sale.reserve(2).await;
     sale.read_and_vanish("killed").await;
@@ -230,7 +230,7 @@ async fn relays_that_were_killed_leave_no_name_behind() {
     .await;
 }
 
-/// What is in the outbox is kept until somebody has it, however long that takes; an empty one goes with its sale.
+/// Keys with content are kept until it is processed, however long that takes; an empty outbox ends with its sale.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn keys_of_a_sale_end_after_it_unless_something_is_in_them() {
@@ -255,14 +255,14 @@ async fn keys_of_a_sale_end_after_it_unless_something_is_in_them() {
             ends.pttl(key);
         }
         let ends: Vec<i64> = ends.query_async(&mut redis).await.unwrap();
-        // A key that has just ended by itself has no end either: -2.
+        // A key that has just expired has no TTL either: -2.
         keys.len() >= 3 && ends.iter().all(|&end| end != -1)
     })
     .await;
 }
 
 impl Production {
-    /// What is parked, read and left there.
+    /// Parked messages; they are read and left there.
     async fn parked(&self) -> String {
         let connection = self.stores.queues().await.unwrap();
         let channel = connection.create_channel().await.unwrap();

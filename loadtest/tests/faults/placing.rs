@@ -1,5 +1,5 @@
-//! What chapter 6 has promised becomes an order, whoever of relay, queue and worker is in the way. Nothing that is safe somewhere
-//! is declared lost.
+//! Chapter 6's reservations become orders, whichever of relay, queue and worker fails. No reservation that is stored somewhere is
+//! declared lost.
 
 use std::time::{Duration, Instant};
 
@@ -17,11 +17,11 @@ use redis::AsyncCommands;
 use serde_json::Value;
 use tokio::task::block_in_place;
 
-/// Compares all the time, and places at once.
+/// Compares Redis with SQL all the time, and places missing orders at once.
 const EAGER: [&str; 4] = ["--reconcile-every", "0.2", "--place-after", "0.1"];
 
 impl Production {
-    /// The reservations leave the outbox for the queue, a message each, as a relay has it.
+    /// Moves the reservations from the outbox to the queue, one message each, as a relay does.
     async fn relay_all(&self) {
         for reservation in self.held().await {
             self.publish(&serde_json::to_vec(&[reservation]).unwrap()).await;
@@ -30,7 +30,7 @@ impl Production {
         redis.del::<_, ()>(self.stores.key(SALE, "outbox")).await.unwrap();
     }
 
-    /// Takes messages out of the queue and keeps them, as a worker does whose host is lost.
+    /// Takes messages out of the queue and keeps them, like a worker whose host is lost.
     async fn take(&self, messages: usize) -> (lapin::Connection, lapin::Channel) {
         let connection = self.stores.queues().await.unwrap();
         let channel = connection.create_channel().await.unwrap();
@@ -63,14 +63,14 @@ async fn readiness(shop: &ShopProcess) -> Value {
     json(&request(shop.address, "GET /readyz", &[], "").await)
 }
 
-/// Whether readiness says that nothing is sold from [`SALE`].
+/// Whether readiness reports that [`SALE`] does not sell.
 fn closed(readiness: &Value) -> bool {
     readiness["closed_sales"].as_array().is_some_and(|sales| sales.contains(&SALE.into()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn what_a_lost_worker_has_in_its_hands_is_placed() {
+async fn messages_of_a_lost_worker_are_placed() {
     let sale = Production::new(shared(), 5).await;
     let api = sale.instance(&["--role", "api"]).await;
     let orders = sale.clicks(&api, 1..=3).await;
@@ -80,11 +80,11 @@ async fn what_a_lost_worker_has_in_its_hands_is_placed() {
     become_confirmed(&api, &orders).await;
     assert_eq!(sale.orders("failed").await, 0);
 
-    lost.close(200, "".into()).await.unwrap(); // RabbitMQ notices, and hands them to another
+    lost.close(200, "".into()).await.unwrap(); // RabbitMQ notices, and redelivers them to another worker
     sale.settles_at(3).await;
 }
 
-/// Its transaction waits for the sale's row, and so does everybody who would place them.
+/// Its transaction waits for the sale's row, and so does every instance that would place the orders.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn orders_whose_worker_waits_for_a_lock_are_not_given_up() {
@@ -105,7 +105,7 @@ async fn orders_whose_worker_waits_for_a_lock_are_not_given_up() {
     sale.settles_at(5).await;
 }
 
-/// A message is lost on its way by a broker that has broken its word: Redis has the reservation.
+/// A broker that broke its promise loses a message; Redis still has the reservation.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn only_sqls_refusal_makes_a_reservation_fail() {
@@ -113,7 +113,7 @@ async fn only_sqls_refusal_makes_a_reservation_fail() {
     let api = sale.instance(&["--role", "api"]).await;
     let orders = sale.clicks(&api, 1..=3).await;
     sale.stores.connect().await.unwrap().del::<_, ()>(sale.stores.key(SALE, "outbox")).await.unwrap();
-    // SQL has one unit less than Redis believes.
+    // SQL has one unit less than Redis.
     sqlx::query("update sales set stock = 2 where id = $1").bind(SALE).execute(&sale.pool).await.unwrap();
     let _worker = sale.instance(&[&["--role", "worker"][..], &EAGER].concat()).await;
     become_confirmed(&api, &orders[..2]).await;
@@ -125,10 +125,10 @@ async fn only_sqls_refusal_makes_a_reservation_fail() {
     sale.settles_at(2).await;
 }
 
-/// Redis was emptied, and the queue alone knows three reservations: they arrive before their epoch is over.
+/// Redis was emptied, and only the queue has three reservations. They arrive before their epoch ends.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn what_only_the_queue_knows_is_waited_for() {
+async fn reservations_that_only_the_queue_has_are_waited_for() {
     let sale = Production::new(shared(), 5).await;
     let api = sale.instance(&["--role", "api"]).await;
     let orders = sale.clicks(&api, 1..=3).await;
@@ -152,7 +152,7 @@ async fn a_redis_that_was_started_again_without_rabbitmq_sells_after_a_while() {
     let shop = sale.instance(&EAGER).await;
     let before = sale.clicks(&shop, 1..=3).await;
     sale.kill(&mut services, Server::RabbitMq).await;
-    let without = sale.clicks(&shop, 4..=5).await; // into the outbox, and by way of Redis into SQL
+    let without = sale.clicks(&shop, 4..=5).await; // into the outbox, and then from Redis into SQL
     become_confirmed(&shop, &[before.clone(), without].concat()).await;
 
     block_in_place(|| services.kill(Server::Redis)).unwrap();
@@ -192,7 +192,7 @@ async fn rabbitmq_away_while_postgresql_is_away_costs_time_and_nothing_else() {
     assert_eq!(sale.orders("failed").await, 0);
 }
 
-/// Sold in SQL and in Redis, by writing both.
+/// Sells units by writing to SQL and Redis directly.
 async fn sell(sale: &Production, units: i64) {
     let base = v6_production::OrderId::base(SALE, 1).0;
     let insert = "insert into orders (id, sale_id, buyer_id, path, request, reserved_at, status, confirmed_at, pay_by)
@@ -224,7 +224,7 @@ async fn a_comparison_costs_the_same_however_much_is_sold_and_still_finds_everyt
     }
     assert_eq!((sale.epoch().await, counter(worker.address, "rebuilds_total").await), (1, 0), "all is well");
 
-    // One that is lost of so many.
+    // One reservation out of so many is lost.
     let mut redis = sale.stores.connect().await.unwrap();
     let _: i64 = redis.hdel(sale.stores.key(SALE, "held"), &39_999_i64.to_be_bytes()).await.unwrap();
     let _: i64 = redis.hincr(sale.stores.key(SALE, "sale"), "stock", 1).await.unwrap();
@@ -232,10 +232,11 @@ async fn a_comparison_costs_the_same_however_much_is_sold_and_still_finds_everyt
     sale.settles_at(40_000).await;
 }
 
-/// A number that SQL should know leads to the whole sale, and to the reservations. One of them could be in the first part by chance; six are not.
+/// An order id that SQL should have leads to the whole sale and its reservations. One lost order could be in the first part by
+/// chance; six cannot.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn those_that_were_lost_on_the_way_are_found_among_many() {
+async fn lost_reservations_are_found_among_many() {
     let sale = Production::new(shared(), 80_006).await;
     sell(&sale, 80_000).await;
     let mut redis = sale.stores.connect().await.unwrap();

@@ -1,4 +1,4 @@
-//! Redis forgets, and is rebuilt from SQL: that costs time and no unit. Chapter 6 on its real servers.
+//! Redis loses data and is rebuilt from SQL. That costs time but no unit. Chapter 6 on its real servers.
 
 use std::process::Command;
 
@@ -26,18 +26,18 @@ impl Production {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn what_redis_has_forgotten_is_told_and_sold_again() {
+async fn buyers_learn_of_lost_reservations_and_the_units_are_sold_again() {
     let sale = Production::new(shared(), 5).await;
     let api = sale.instance(&["--role", "api"]).await;
     let mut connection = Connection::open(api.address).await.unwrap();
-    let lost = queued(&click(&mut connection, 1).await); // in the outbox, and nowhere else
+    let lost = queued(&click(&mut connection, 1).await); // in the outbox only
     let mut socket = watch(&api, 1, lost).await.unwrap();
     assert_eq!(heard(&mut socket).await, "queued");
     queued(&click(&mut connection, 9).await);
     let reservations = [sale.reservation(1).await, sale.reservation(9).await];
     sale.flush().await;
 
-    // Nobody says yes or no before somebody knows.
+    // No instance says yes or no before the rebuild.
     let refused = click(&mut connection, 2).await;
     assert_problem(&refused, 503, "overloaded");
     assert!(refused.headers.contains_key("retry-after"));
@@ -50,7 +50,7 @@ async fn what_redis_has_forgotten_is_told_and_sold_again() {
     assert_eq!(sale.epoch().await, 2);
     sale.settles_at(0).await;
 
-    // Its buyer may try again; and if it turns up after all, it is too late.
+    // Its buyer may try again. If the reservation turns up after all, it is too late.
     let order_id = sells(api.address, 1).await;
     becomes(&mut connection, 1, order_id, "confirmed").await;
     sale.publish(&serde_json::to_vec(&reservations).unwrap()).await;
@@ -62,7 +62,7 @@ async fn what_redis_has_forgotten_is_told_and_sold_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn what_sql_knows_redis_knows_again() {
+async fn a_rebuild_restores_everything_that_sql_knows() {
     let sale = Production::new(shared(), 5).await;
     let shop = sale.instance(&[]).await;
     let cookie = log_in(shop.address, 1).await;
@@ -80,7 +80,7 @@ async fn what_sql_knows_redis_knows_again() {
     eventually("there is a new epoch", async || sale.epoch().await == 2).await;
     eventually("the instance knows", async || purchase(shop.address, SALE, &cookie, Some("other")).await.status != 503)
         .await;
-    // One each, paths and keys, and who is denied.
+    // One unit each, purchase URLs, idempotency keys and the deny list.
     assert_problem(&purchase(shop.address, SALE, &cookie, None).await, 409, "limit-reached");
     assert_eq!(queued(&buy_at(shop.address, &at, &cookie, Some("key")).await), order_id, "the same request again");
     assert_problem(&buy_at(shop.address, &at, &cookie, None).await, 404, "wrong-path");
@@ -101,7 +101,7 @@ async fn a_redis_that_was_started_again_sells_nothing_before_it_is_compared() {
     let order_id = queued(&click(&mut connection, 1).await);
     block_in_place(|| services.kill(loadtest::lab::servers::Server::Redis)).unwrap();
     block_in_place(|| services.start_again(loadtest::lab::servers::Server::Redis)).unwrap();
-    // It has everything. But how should an instance know?
+    // Redis has all data, but the instances cannot know that.
     eventually("it answers", async || order(&mut connection, 1, order_id).await["status"] == "queued").await;
     assert_problem(&click(&mut connection, 2).await, 503, "overloaded");
 
@@ -130,7 +130,7 @@ async fn a_sale_is_rebuilt_by_hand_while_it_is_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn what_was_lost_on_the_way_is_placed_once_whoever_looks() {
+async fn a_lost_reservation_is_placed_once_whoever_compares() {
     let sale = Production::new(shared(), 5).await;
     let api = sale.instance(&["--role", "api"]).await;
     let mut connection = Connection::open(api.address).await.unwrap();
@@ -171,7 +171,7 @@ async fn what_was_lost_on_the_way_is_placed_once_whoever_looks() {
 
     let _worker = sale.instance(&["--role", "worker"]).await;
     sale.settles_at(3).await;
-    sale.publish(&serde_json::to_vec(&[message]).unwrap()).await; // one turns up after all
+    sale.publish(&serde_json::to_vec(&[message]).unwrap()).await; // one message turns up after all
     eventually("it was worked on", async || sale.stores.messages("orders").await.unwrap() == 0).await;
     sale.settles_at(3).await;
     let clean = sale.operate(&["reconcile"], &[]).await;
@@ -190,7 +190,7 @@ async fn a_redis_that_lies_is_found_out() {
     eventually("it is rebuilt", async || sale.epoch().await == 2).await;
     sale.settles_at(0).await;
 
-    // An order that Redis does not know: its buyer could buy again.
+    // An order that Redis does not have: its buyer could buy again.
     sells(shops[0].address, 1).await;
     sale.settles_at(1).await;
     let held = sale.stores.key(SALE, "held");
@@ -220,7 +220,7 @@ async fn when_the_leader_dies_another_one_takes_over() {
     sale.settles_at(1).await;
 }
 
-/// The lines that say which sales were rebuilt, in turn.
+/// The log lines that say which sales were rebuilt, in order.
 fn rebuilt(logs: &str) -> Vec<i64> {
     let number = |line: &str| line.split_once("Redis had lost it: sale ")?.1.split(':').next()?.parse().ok();
     logs.lines().filter_map(number).collect()
@@ -228,7 +228,7 @@ fn rebuilt(logs: &str) -> Vec<i64> {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn of_many_lost_sales_the_one_that_is_asked_for_comes_first() {
+async fn of_many_lost_sales_a_requested_one_is_rebuilt_first() {
     let sale = Production::new(shared(), 5).await;
     let others: Vec<Sale> = (100..499).map(|id| Sale { opens_at: 0, ..Sale::open(id, 5) }).collect();
     sale.stores.put_up(&sale.database.url, &others).await.unwrap();
@@ -240,10 +240,10 @@ async fn of_many_lost_sales_the_one_that_is_asked_for_comes_first() {
 
     let worker = sale.instance(&["--role", "worker"]).await;
     sells(api.address, 1).await;
-    eventually("all are rebuilt", async || rebuilt(&sale.logs()).len() == 401).await; // with the demo's
+    eventually("all are rebuilt", async || rebuilt(&sale.logs()).len() == 401).await; // with the demo sale
     let (logs, turn) = (sale.logs(), |id| move |sale: &i64| *sale == id);
     let asked = rebuilt(&logs).iter().position(turn(SALE)).unwrap();
-    // Four are rebuilt at a time, and any of the three beside it may overtake it. By its number it would be the last of all.
+    // Four sales are rebuilt at a time, and the other three may overtake this one. By its id it would be the last.
     assert!(asked < 40, "it came as number {asked} of 401");
     assert_eq!(counter(worker.address, "rebuilds_undrained_total").await, 0);
     sale.settles_at(1).await;
@@ -251,7 +251,7 @@ async fn of_many_lost_sales_the_one_that_is_asked_for_comes_first() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn a_queue_that_others_keep_full_holds_up_no_rebuild() {
+async fn a_queue_kept_full_by_others_does_not_block_a_rebuild() {
     let sale = Production::new(shared(), 5).await;
     let shop = sale.instance(&[]).await;
     let order_id = confirmed(&shop, 1).await;
@@ -261,7 +261,7 @@ async fn a_queue_that_others_keep_full_holds_up_no_rebuild() {
     let queue = format!("{}.orders", sale.stores.namespace);
     let fill = async {
         loop {
-            // More than a worker has in its hands; always some, and never too many.
+            // More messages than a worker takes at once: always some, and never too many.
             let passive = QueueDeclareOptions { passive: true, ..Default::default() };
             let waiting = channel.queue_declare(queue.as_str().into(), passive, Default::default()).await.unwrap();
             for _ in waiting.message_count()..100 {

@@ -1,5 +1,5 @@
-//! Errors that are nobody's fault: a server that refuses writes. Orders wait in place, buyers hear a clear no, and readiness
-//! tells. Chapter 6 on its real servers.
+//! A server refuses writes. Orders wait in place, buyers get a definite refusal, and readiness reports it. Chapter 6 on its real
+//! servers.
 
 use crate::support::{
     SALE, assert_problem, eventually,
@@ -17,10 +17,10 @@ use sqlx::{AssertSqlSafe, Executor};
 use tokio::task::block_in_place;
 
 impl Production {
-    /// Lets sessions of this database write, or not, and ends those that began before.
+    /// Makes this database's new sessions read-only or writable, and ends all older sessions.
     async fn read_only(&self, on: &str) {
         let name = self.database.name();
-        // In one statement, because the setting is meant for this session's successor as well.
+        // In one statement, because the setting also applies to the next session here.
         let set = format!("begin read write; alter database {name} set default_transaction_read_only = {on}; commit");
         self.pool.execute(AssertSqlSafe(set)).await.unwrap();
         let end = "select pg_terminate_backend(pid) from pg_stat_activity
@@ -83,7 +83,7 @@ async fn a_redis_that_was_demoted_refuses_and_its_successor_sells() {
     })
     .await;
 
-    // The name leads to another server from now on. Connections to the old one stay open.
+    // From now on the host name leads to another server. Connections to the old one stay open.
     let mut url = successor.url(Server::Redis).unwrap().clone();
     let mut primary = redis::Client::open(url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap();
     let password = sale.stores.redis.password().unwrap().to_owned();
@@ -107,7 +107,7 @@ async fn a_redis_that_was_demoted_refuses_and_its_successor_sells() {
     assert_eq!(old, Some(1), "nothing was written to the old one");
 }
 
-/// Stock that is lowered by hand, and an expiry that commits between a worker's two looks at the sale's row.
+/// The stock is lowered by hand, and an expiry commits between a worker's two reads of the sale's row.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn an_expiry_between_two_looks_leaves_units_for_all() {
@@ -130,7 +130,7 @@ async fn an_expiry_between_two_looks_leaves_units_for_all() {
         orders.push((*buyer, queued(&buy_at(api.address, address, cookie, None).await)));
     }
 
-    // What `release` does, but held open before its commit.
+    // The same as `release`, but held open before its commit.
     let mut expiry = sale.pool.begin().await.unwrap();
     expiry.execute("update orders set status = 'expired', given_back = true where sale_id = 42").await.unwrap();
     expiry.execute("update sales set sold = 0 where id = 42").await.unwrap();

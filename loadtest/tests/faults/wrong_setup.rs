@@ -1,4 +1,5 @@
-//! A set-up that is wrong is said at once, with the remedy; and a start disturbs nobody. Chapter 6 on its real servers.
+//! A wrong set-up is reported at once, with the remedy; and a start does not disturb running instances. Chapter 6 on its real
+//! servers.
 
 use std::{process::Output, time::Duration};
 
@@ -30,7 +31,7 @@ async fn says(version: Version, args: &[String], words: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn what_waiting_does_not_mend_is_said_with_its_remedy() {
+async fn a_permanent_error_is_reported_with_its_remedy() {
     let sale = Production::new(shared(), 5).await;
     let (postgres, redis, amqp) = (&sale.database.url, &sale.stores.redis, &sale.stores.amqp);
     let with = |url: &Url, change: fn(&mut Url)| {
@@ -75,7 +76,7 @@ async fn tables_of_another_chapter_are_refused() {
     says(Version::V6, &args, &["table orders", "createdb", "DATABASE_URL"]).await;
     let sixth = ["--database-url".to_owned(), sale.database.url.to_string()];
     says(Version::V1, &sixth, &["table orders", "createdb", "DATABASE_URL"]).await;
-    // Their own they take, also the second time.
+    // They accept their own tables, also the second time.
     let own = ["--database-url".to_owned(), first.database.url.to_string()];
     let log = first.lab.folder.path().join("again");
     loadtest::lab::shop_process::ShopProcess::start(&first.lab.loadtest, Version::V1, &own, log).await.unwrap();
@@ -86,7 +87,7 @@ async fn tables_of_another_chapter_are_refused() {
 async fn a_start_locks_no_table_when_nothing_has_to_change() {
     let sale = Production::new(shared(), 5).await;
     let first = sale.instance(&[]).await;
-    // Somebody is in the middle of writing an order, and of selling.
+    // Other sessions are writing an order and selling a unit.
     let mut writer = sale.pool.begin().await.unwrap();
     writer.execute("lock table orders in row exclusive mode").await.unwrap();
     writer.execute("select from sales for update").await.unwrap();
@@ -110,5 +111,5 @@ async fn a_database_is_one_shops() {
     says(Version::V6, &args, &[&sale.stores.namespace, "\"another\"", "NAMESPACE", "createdb"]).await;
     args.push("rebuild".into());
     says(Version::V6, &args, &["\"another\"", "NAMESPACE"]).await;
-    sale.instance(&[]).await; // the first one goes on
+    sale.instance(&[]).await; // the first one continues
 }

@@ -1,4 +1,4 @@
-//! What a person sees who types something wrong, and what is left behind when a run is broken off.
+//! The command line: messages about wrong arguments, and the clean-up after an aborted run.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ use nix::{
 };
 
 fn said(args: &[&str]) -> Output {
-    // Away from the sources, where a report would be left.
+    // Not in the source folder, where a report would stay.
     Command::new(loadtest()).args(args).current_dir(std::env::temp_dir()).stdin(Stdio::null()).output().unwrap()
 }
 
@@ -102,7 +102,7 @@ fn a_secret_that_is_none_is_refused_and_not_printed() {
     assert_refused(&said(&["serve", "v5", "--mode", "production", "--path-secret", everybodys]), "of its own");
 }
 
-/// What somebody sees who has nothing installed.
+/// A machine on which no server is installed.
 #[test]
 #[ignore = "takes a minute or two: make test"]
 fn the_demo_on_sqlite_breaks_v1_and_nothing_else() {
@@ -112,8 +112,8 @@ fn the_demo_on_sqlite_breaks_v1_and_nothing_else() {
     let record: serde_json::Value =
         serde_json::from_slice(&fs::read(folder.path().join("demo.json")).unwrap()).unwrap();
     let runs = record["runs"].as_array().unwrap();
-    // Two columns are about time, and this is a debug build on a machine with other things to do. They may go wrong, and
-    // then it says so; nothing else may.
+    // Two columns measure time, and this is a debug build on a busy machine. They may fail, and the output then says so; nothing
+    // else may.
     let fine = ["as promised", "measured"];
     let wrong: Vec<_> = runs.iter().filter(|run| !fine.contains(&run["verdict"].as_str().unwrap())).collect();
     let broken = wrong.iter().any(|run| run["verdict"] == "not as promised");
@@ -158,9 +158,9 @@ fn the_demo_on_sqlite_breaks_v1_and_nothing_else() {
     );
 }
 
-/// The variant would hold a different promise, and no record would say why.
+/// A variant from the environment would promise something else, and no record would say why.
 #[test]
-fn a_run_does_not_listen_to_the_shell() {
+fn a_run_ignores_the_shells_variables() {
     let folder = tempfile::tempdir().unwrap();
     let args = "run v3 --database sqlite --buyers 300 --connections 100 --stock 20";
     let mut command = Command::new(loadtest());
@@ -190,7 +190,7 @@ fn a_run_without_servers_writes_its_figures() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: make test"]
-async fn a_run_that_is_broken_off_leaves_nothing() {
+async fn an_aborted_run_leaves_nothing() {
     for (signal, code) in [(Signal::SIGINT, Some(130)), (Signal::SIGKILL, None)] {
         let folder = temporary();
         let mut command = Command::new(loadtest());

@@ -1,4 +1,4 @@
-//! The edges of the options: refused with one line, or right.
+//! Extreme values of the options: refused with one line, or handled correctly.
 
 use std::process::{Command, Output};
 
@@ -10,7 +10,7 @@ fn run(args: &str) -> Output {
     command.arg("run").args(args.split(' ')).args(["--database", "sqlite"]).current_dir(folder.path()).output().unwrap()
 }
 
-/// Plays it; the verdict is in the words.
+/// Asserts that a run with these arguments succeeds and prints this text, which has the verdict.
 #[track_caller]
 fn comes_out(args: &str, words: &str) {
     let output = run(args);
@@ -34,7 +34,7 @@ fn a_sale_of_nothing_breaks_no_promise() {
 }
 
 #[test]
-fn nobody_is_refused_and_one_buyer_is_no_crowd() {
+fn one_buyer_is_no_crowd_and_zero_buyers_are_refused() {
     is_refused("v1 --buyers 0", "0 is not in 1..=1000000");
     comes_out("v1 --buyers 1", "100 in stock, 1 sold: may break, measured");
     comes_out("v2 --buyers 1", "100 in stock, 1 sold: holds, as promised");
@@ -43,7 +43,7 @@ fn nobody_is_refused_and_one_buyer_is_no_crowd() {
 }
 
 #[test]
-fn more_instances_than_buyers_are_of_no_harm() {
+fn more_instances_than_buyers_are_fine() {
     comes_out("v2 --scenario two-instances --instances 16 --buyers 3", "3 sold: holds, as promised");
     comes_out("v5 --scenario two-instances --instances 16 --buyers 3", "may break, measured");
 }
@@ -55,13 +55,13 @@ fn a_thousand_sales_are_audited_one_by_one() {
 }
 
 #[test]
-fn a_restart_needs_a_sale_that_has_a_middle() {
+fn a_restart_needs_two_buyers_and_two_units() {
     for edge in ["--stock 0 --buyers 100", "--stock 1 --buyers 100", "--stock 5 --buyers 1"] {
         is_refused(&format!("v2 --scenario restart {edge}"), "it needs --stock and --buyers of 2 or more");
     }
 }
 
-/// What a shell gives by default. The hard limit is higher, so the program raises it to what it is going to open.
+/// The default limit of a shell. The hard limit is higher, so the program raises its limit to what it needs.
 #[test]
 fn as_many_open_files_are_reserved_as_are_needed() {
     let args = "run v2 --scenario bystander --instances 3 --buyers 600 --connections 600 --database sqlite";
@@ -69,6 +69,6 @@ fn as_many_open_files_are_reserved_as_are_needed() {
     let script = format!("ulimit -Sn 1024; exec {} {args}", loadtest().display());
     let output = Command::new("sh").args(["-c", &script]).current_dir(folder.path()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    // What comes out is about time. Too few files would be a set-up error, or connections that cannot be opened.
+    // The result depends on time. Too few files would be a set-up error, or connections that cannot be opened.
     assert!(output.status.code() != Some(4) && said.contains("bystanders' p99"), "{output:?}");
 }

@@ -1,4 +1,4 @@
-//! How the program ends: 0 as promised, 2 a promise is broken, 3 invalid, 4 set-up, 130 interrupted.
+//! Exit codes: 0 as promised, 2 a promise is broken, 3 invalid, 4 set-up error, 130 interrupted.
 
 use std::process::Command;
 
@@ -15,7 +15,7 @@ fn zero_is_as_promised_breaking_included() {
     assert_eq!(v1_oversells(folder.path()).status.code(), Some(0));
 }
 
-/// Chapter 3 without its retries undersells; chapter 4 that lets one request a minute through sells one of a hundred.
+/// Chapter 3 without its retries undersells. Chapter 4 with one request per minute sells one of a hundred units.
 #[test]
 fn two_is_a_broken_promise() {
     let crowd = "--database sqlite --buyers 400 --connections 200";

@@ -1,6 +1,6 @@
-//! Every order of events, on a real PostgreSQL: which of them break a version, and that each comes out the same every time.
+//! All interleavings on a real PostgreSQL: which of them break a version, and that each has the same result every time.
 //!
-//! Nothing here depends on time: the figures are exact.
+//! Nothing here depends on time, so the figures are exact.
 
 use crate::support::lab;
 use loadtest::{
@@ -46,7 +46,7 @@ async fn explore(version: Version, variant: Option<Variant>, stock: i64) -> Expl
     explored
 }
 
-/// How the schedule of the lost update comes out, and what is said of it.
+/// The result of the lost update's schedule, and its explanation.
 async fn lost_update(version: Version, variant: Option<Variant>) -> (Played, Vec<String>) {
     let (lab, scheduler) = scheduler(&subject(version, variant, 1)).await;
     let schedule = LOST_UPDATE.parse().unwrap();
@@ -60,8 +60,8 @@ fn told(played: &Played) -> [&str; 2] {
     ["A", "B"].map(|buyer| played.told[buyer].as_str())
 }
 
-/// Three statements each. Whoever looks after the other's update is told sold out: of 16 orders, 2 for each who is first, at
-/// the end or before the first one's insert. In the other 12 both have looked before either wrote.
+/// Three statements each. A buyer who reads after the other's update is told sold-out: of 16 interleavings, 2 for each first
+/// buyer, before or after the first one's insert. In the other 12, both read before either writes.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: make test"]
 async fn v1_oversells_in_12_of_16_orders_of_events() {
@@ -78,8 +78,8 @@ async fn v1_oversells_in_12_of_16_orders_of_events() {
     assert_eq!((shown.count(Mark::LostUpdate), shown.count(Mark::StaleRead), told(&shown)), (1, 1, ["bought"; 2]));
 }
 
-/// Four statements each, but whoever asks for the row while it is locked waits: 3 places to ask while it is, 1 after, for each
-/// who is first.
+/// Four statements each. A buyer who reads the row while it is locked waits. For each first buyer there are 3 points while it is
+/// locked and 1 after.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: make test"]
 async fn v2_oversells_in_no_order_and_waits_in_6_of_8() {
@@ -94,7 +94,7 @@ async fn v3_oversells_in_no_order_and_has_conflicts() {
     for stock in [1, 2] {
         let v3 = explore(V3, None, stock).await;
         assert_eq!((v3.oversell, v3.undersell, v3.broken, v3.deadlocks), (0, 0, 0, 0), "{v3:?}");
-        // All but the two in which one has committed before the other looks.
+        // All except the two in which one buyer has committed before the other reads.
         assert_eq!((v3.orders_of_events, v3.conflicts), (24, 22));
         assert!(v3.orders.iter().all(|order| order.told.values().any(|told| told == "bought")));
     }
@@ -144,7 +144,7 @@ async fn a_deadlock_is_seen_and_ends() {
     let both_insert_first = |order: &&OrderOfEvents| order.order[..2].iter().all(|step| step.ends_with("insert"));
     for order in &explored.orders {
         assert_eq!(order.deadlocks, usize::from(both_insert_first(&order)), "{order:?}");
-        // Who closes the circle is seen to wait, too.
+        // The statement that closes the cycle counts as waiting too.
         assert!(order.deadlocks == 0 || order.blocked == 2, "{order:?}");
     }
     assert!(explored.deadlocks > 0);
@@ -219,7 +219,7 @@ async fn a_schedule_of_another_version_that_nothing_explains_is_refused() {
     ] {
         let refused = replay::once(&scheduler, &text.parse().unwrap()).await.unwrap_err().to_string();
         assert!(refused.contains(why), "{text}: {refused}");
-        // And the scheduler is as good as new.
+        // The scheduler still works afterwards.
         let (played, _) = replay::once(&scheduler, &LOST_UPDATE.parse().unwrap()).await.unwrap();
         assert_eq!(played.audit.oversold, 1);
     }
@@ -258,7 +258,7 @@ async fn a_connection_that_is_lost_in_the_middle_is_said() {
     };
     let lost = scheduler.play(Hold::All, cut).await.unwrap_err().to_string();
     assert_eq!(lost, "buyer B has lost the connection to the database in the middle");
-    // The shop connects again, and the next order is played.
+    // The shop reconnects, and the next interleaving is played.
     let (played, _) = replay::once(&scheduler, &LOST_UPDATE.parse().unwrap()).await.unwrap();
     assert_eq!(played.audit.oversold, 1);
     scheduler.close(&lab).await.unwrap();

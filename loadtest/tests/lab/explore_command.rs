@@ -19,7 +19,7 @@ fn run(folder: &Path, args: &str) -> Output {
 }
 
 #[test]
-fn what_cannot_be_played_is_refused_in_a_line() {
+fn impossible_explorations_are_refused_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let said = |args: &str| run(folder.path(), args);
     assert_refused(&said("explore v4"), "v6 decides in Redis");
@@ -44,7 +44,7 @@ fn what_cannot_be_played_is_refused_in_a_line() {
     assert_refused(&said("replay v1 binary.txt"), "cannot read binary.txt");
 }
 
-/// PostgreSQL is hidden in a mount of this test's own; where the system allows none, nothing can be hidden and nothing is said.
+/// PostgreSQL is hidden in this test's own mount namespace. Where the system does not allow that, the test does nothing.
 #[test]
 #[ignore = "hides PostgreSQL: make test"]
 fn a_missing_postgres_is_named_with_what_installs_it() {
@@ -71,7 +71,7 @@ fn the_command_prints_a_table_and_a_picture_and_writes_its_figures() {
     let output = run(folder.path(), "explore v1 v2 --json explored.json --html explored.html");
     let says = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert!(says.contains("12 of 16 orders of events oversell") && says.contains("0 of 8 orders of events"), "{says}");
+    assert!(says.contains("12 of 16 interleavings oversell") && says.contains("0 of 8 interleavings"), "{says}");
     assert_eq!(says.matches("LOST UPDATE").count(), 1, "one picture: {says}");
     let text = fs::read(folder.path().join("explored.json")).unwrap();
     let record: Value = serde_json::from_slice(&text).unwrap();

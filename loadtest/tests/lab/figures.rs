@@ -1,4 +1,4 @@
-//! What README and book show and quote is what the files in `docs/results` say.
+//! The figures in README and book are those of the files in `docs/results`.
 
 use std::{fs, path::Path, process::Command};
 
@@ -17,7 +17,7 @@ use loadtest::{
 };
 use serde_json::Value;
 
-/// Prints the tables of a committed file of figures: that of the stampedes, and the matrix if there is one.
+/// Prints the tables of a committed file: the table of the stampedes, and the matrix if there is one.
 fn tables(file: &str) -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let made = Command::new(loadtest()).arg("report").arg(root.join(file)).arg("--markdown").output().unwrap();
@@ -25,7 +25,7 @@ fn tables(file: &str) -> Vec<String> {
     text.split("\n\n").map(|table| table.trim_end().to_owned()).collect()
 }
 
-/// The tables in the README are those that the command makes of the committed figures.
+/// The README's tables are those that the command prints for the committed figures.
 #[test]
 fn the_readme_shows_the_figures() {
     let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
@@ -35,7 +35,7 @@ fn the_readme_shows_the_figures() {
     assert!(matrix.contains("| v6-production |") && readme.contains(matrix), "the matrix should be:\n{matrix}");
 }
 
-/// The pictures in README and book are those that the command makes of the committed figures.
+/// The pictures in README and book are those that the command draws from the committed figures.
 #[test]
 fn the_pictures_are_made_from_the_figures() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -65,7 +65,7 @@ fn the_pictures_are_made_from_the_figures() {
     }
 }
 
-/// Every order of events: the book's table is the files', each version came out as promised, and none was left out.
+/// All interleavings: the book has the files' table, each version came out as promised, and none was left out.
 #[test]
 fn the_orders_of_events_are_those_of_the_figures() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -97,7 +97,7 @@ fn the_orders_of_events_are_those_of_the_figures() {
     }
 }
 
-/// Chapter 6 says of four crowds: sold exactly, twenty times of twenty, and nothing left anywhere.
+/// Chapter 6 reports four crowds: sold exactly in twenty of twenty runs, with nothing left in any store.
 #[test]
 fn chapter_6_sold_exactly_each_time() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -117,7 +117,7 @@ fn chapter_6_sold_exactly_each_time() {
     }
 }
 
-/// Each fault ten times: the tables in the book are the files', and nothing was oversold, lost or leaked.
+/// Each fault ten times: the book has the files' tables, and nothing was oversold, lost or leaked.
 #[test]
 fn chapter_6_survived_each_fault_each_time() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -145,7 +145,7 @@ fn chapter_6_took_no_forgery() {
     assert_eq!((run.version.name(), run.instances, run.figure().as_str()), ("v6-production", 2, "0 of 100,000"));
 }
 
-/// What chapters and cards quote stands in the figures.
+/// The figures that chapters and cards quote are those of the files.
 #[test]
 fn the_chapters_quote_the_figures() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -185,7 +185,7 @@ fn the_chapters_quote_the_figures() {
     let orders = |run: &Value| run["orders"].as_f64().unwrap();
     let queued = orders(&everybody[0]) * 1e3 / everybody[0]["reservations"]["last_commit_ms"].as_f64().unwrap();
     let times = format!("{:.1} times", queued * everybody[1]["seconds"].as_f64().unwrap() / orders(&everybody[1]));
-    // Chapter 6 behind nginx, and who waits for its news.
+    // Chapter 6 behind nginx, and the buyers who wait for its messages.
     let nginx = &runs("v6-nginx")[0];
     let reached =
         [&nginx["nginx"]["requests"], &nginx["nginx"]["passed_on"], &nginx["counters"]["passed_filter"]].map(count);

@@ -1,4 +1,4 @@
-//! Do the checks notice a shop that is wrong?
+//! Do the checks notice a shop with a seeded bug?
 
 use std::{fs, path::Path, process::Command};
 
@@ -10,7 +10,7 @@ use loadtest::{
 
 use crate::support::loadtest;
 
-/// Whether the machine was too busy for a shop that is right: it was too slow where time counts, and nothing else was wrong.
+/// Whether the machine was too busy for the correct shop: only times were wrong.
 fn was_slow(cell: &Cell) -> bool {
     let is_about_time = matches!(cell.scenario, Scenario::Bystander | Scenario::Flood | Scenario::Office);
     is_about_time && cell.noticed.iter().all(|word| word == "figure" || word.ends_with(" undersold"))
@@ -31,13 +31,13 @@ fn each_mutant_is_noticed_where_it_has_to_be_and_the_right_shop_holds() {
     let mutants = Mutants::read(&file).unwrap().figures.mutants;
     assert_eq!(mutants.len(), 11 * SCENARIOS.len());
     let wrong: Vec<_> = mutants.iter().filter(|cell| !cell.is_expected()).collect();
-    // Three columns are about time, and this is a debug build on a machine with other things to do. A mutant that nothing
-    // notices is never the machine's fault.
+    // Three columns measure time, and this is a debug build on a busy machine. A mutant that no scenario notices is never the
+    // machine's fault.
     assert!(wrong.iter().all(|cell| cell.colour == Colour::Red && was_slow(cell)), "{wrong:?}");
     assert_eq!(output.status.code(), Some(if wrong.is_empty() { 0 } else { 2 }), "{output:?}");
 }
 
-/// One check is not enough: a shop that only says `sold-out` is red, and the command says so.
+/// One check is not enough: a shop that only says `sold-out` must fail, and the command reports it.
 #[test]
 fn a_shop_that_sells_nothing_is_noticed() {
     let args = ["mutants", "always-sold-out", "--database", "sqlite"];

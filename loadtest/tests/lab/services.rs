@@ -1,4 +1,4 @@
-//! The private servers: up, killed, up again with their data, and gone without a trace.
+//! The private servers: started, killed, restarted with their data, and removed without a trace.
 
 use std::{
     collections::HashSet,
@@ -19,7 +19,7 @@ use nix::{
 use sqlx::{AnyConnection, Connection};
 use url::Url;
 
-/// What the system says of the processes, their parents, and whether they run.
+/// The system's processes: their parents, and whether they run.
 fn processes() -> Vec<(u32, u32)> {
     let entries = fs::read_dir("/proc").unwrap().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -31,7 +31,7 @@ fn processes() -> Vec<(u32, u32)> {
     .collect()
 }
 
-/// The keeper that `parent` has started, and everybody under it.
+/// The keeper that `parent` has started, and all of its descendants.
 fn family(parent: u32) -> Vec<u32> {
     let processes = processes();
     let is_keeper = |pid| {
@@ -48,7 +48,7 @@ fn family(parent: u32) -> Vec<u32> {
     family
 }
 
-/// Names, as far as the system keeps them: 15 letters.
+/// Process names, which the system cuts to 15 letters.
 fn names(family: &[u32]) -> HashSet<String> {
     family.iter().filter_map(|pid| Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim().into())).collect()
 }
@@ -65,7 +65,7 @@ async fn are_gone(family: &[u32]) {
     eventually(&format!("{:?} are gone", names(family)), gone).await;
 }
 
-/// The addresses that these processes listen on, as the system writes them.
+/// The addresses that these processes listen on, in the system's notation.
 fn listening(family: &[u32]) -> Vec<String> {
     let folders = family.iter().filter_map(|pid| fs::read_dir(format!("/proc/{pid}/fd")).ok());
     let files: HashSet<_> = folders.flatten().flatten().filter_map(|file| fs::read_link(file.path()).ok()).collect();
@@ -82,7 +82,7 @@ fn connect(url: &Url) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Sends a line to Redis and returns all that it says.
+/// Sends a line to Redis and returns the whole answer.
 fn redis(url: &Url, line: &str) -> String {
     let mut stream = connect(url).unwrap();
     write!(stream, "AUTH {}\r\n{line}\r\nQUIT\r\n", url.password().unwrap()).unwrap();
@@ -91,7 +91,7 @@ fn redis(url: &Url, line: &str) -> String {
     said
 }
 
-/// Sends one method of AMQP and returns class and method of the answer.
+/// Sends one AMQP method and returns the class and method of the answer.
 fn amqp(stream: &mut TcpStream, channel: u8, method: [u8; 2], arguments: &[u8]) -> [u8; 2] {
     let length = 4 + arguments.len() as u8;
     stream.write_all(&[1, 0, channel, 0, 0, 0, length, 0, method[0], 0, method[1]]).unwrap();
@@ -109,7 +109,7 @@ fn read_amqp(stream: &mut TcpStream) -> [u8; 2] {
     [body[1], body[3]]
 }
 
-/// Logs in to RabbitMQ and declares a quorum queue; or with `passive` only asks whether it is there.
+/// Logs in to RabbitMQ and declares a quorum queue; with `passive`, only asks whether it exists.
 fn rabbitmq(url: &Url, passive: bool) -> bool {
     let mut stream = connect(url).unwrap();
     stream.write_all(b"AMQP\0\0\x09\x01").unwrap();
@@ -139,14 +139,14 @@ async fn killed_servers_come_back_with_their_data_and_dropped_ones_leave_nothing
     let loopback = |address: &&str| ["0100007F", "00000000000000000000000001000000"].contains(address);
     assert!(listening.iter().map(|a| a.split(':').next().unwrap()).all(|a| loopback(&a)), "{listening:?}");
 
-    // A session that is asleep and one that works, so that the server has children to be killed.
+    // An idle session and a busy one, so that the server has child processes to kill.
     let mut session = AnyConnection::connect(postgres_url.as_str()).await.unwrap();
     sqlx::query("create table kept (id bigint)").execute(&mut session).await.unwrap();
     sqlx::query("insert into kept values (42)").execute(&mut session).await.unwrap();
     let mut busy = AnyConnection::connect(postgres_url.as_str()).await.unwrap();
     let busy = tokio::spawn(async move { sqlx::query("select pg_sleep(3600)").execute(&mut busy).await.map(drop) });
     assert!(redis(redis_url, "SET kept 42").ends_with("+OK\r\n+OK\r\n"));
-    // The log is on its way to the disk for a second, but in the system's hands at once: a kill does not touch it.
+    // The log takes up to a second to reach the disk, but the operating system has it at once. A kill does not affect it.
     assert!(redis(redis_url, "GET kept").contains("$2\r\n42\r\n"));
     assert!(rabbitmq(amqp_url, false), "a queue");
     let folder = servers_of(&before);
@@ -185,7 +185,7 @@ async fn killed_servers_come_back_with_their_data_and_dropped_ones_leave_nothing
     are_gone(&after).await;
 }
 
-/// As many of the keys `1` … `100` as are there, and the last of them.
+/// How many of the keys `1` … `100` exist, and the last of them.
 fn keys(url: &Url) -> (usize, Option<usize>) {
     let said: String = (1..=100).map(|n| format!("EXISTS {n}\r\n")).collect();
     let said = redis(url, said.trim_end());
@@ -228,7 +228,7 @@ fn redis_can_lose_the_end_of_its_log_and_all_of_it() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn servers_go_with_whoever_started_them() {
+async fn servers_end_with_the_process_that_started_them() {
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
         let folder = temporary();
         let mut command = Command::new(loadtest());

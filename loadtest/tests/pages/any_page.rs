@@ -1,4 +1,4 @@
-//! Chapter 6's page for whoever comes: a telephone, a keyboard, strange input and links, and what its answers say of themselves.
+//! Chapter 6's page for all visitors: a phone, a keyboard, strange input and links, and its HTTP headers.
 
 use crate::support::{
     assert_problem,
@@ -77,7 +77,7 @@ async fn strange_input_is_text_and_a_stopped_shop_is_said() {
     press(&browser, "#buy").await;
     browser.wait_for_text("#outcome", "It is yours.").await;
 
-    // What this browser remembers may be anything.
+    // The browser's storage may contain anything.
     for (kept, says) in
         [("{", "You have your unit of this sale:"), (r#"{"order_id":"../1"}"#, "is not known to the shop")]
     {
@@ -98,7 +98,7 @@ async fn strange_input_is_text_and_a_stopped_shop_is_said() {
     browser.screenshot("v6-13-stopped.png").await;
 }
 
-/// A shop of this test's own: a puzzle, as one more step, which the page has never heard of; and its clock.
+/// This test's own shop: it has a puzzle as an extra step, which the page does not know, and its own clock.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis, RabbitMQ and chromium-driver: make test"]
 async fn it_follows_links_whatever_they_ask() {
@@ -157,7 +157,7 @@ async fn it_follows_links_whatever_they_ask() {
         browser.wait_for_text("#outcome", says).await;
     }
 
-    // An answer out of a cache does not set the clock back; a better one sets it right.
+    // A cached answer does not set the clock back; a better answer corrects it.
     let stale = "const before = shopTime(); hear(before - 900); return shopTime() - before";
     assert!((0.0..500.0).contains(&browser.script(stale).await.as_f64().unwrap()));
     let fresh = "const before = shopTime(); hear(before + 700); return shopTime() - before";
@@ -167,7 +167,7 @@ async fn it_follows_links_whatever_they_ask() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis, RabbitMQ and chromium-driver: make test"]
-async fn what_an_answer_says_of_caches_and_of_itself() {
+async fn answers_have_cache_and_security_headers() {
     let sale = Production::new(shared(), 5).await;
     let args = ["--mode", "production", "--session-secret", "a secret of this test's own and long enough"];
     let [shop, tls_only] = [sale.instance(&[]).await, sale.instance(&args).await];
@@ -234,7 +234,7 @@ async fn a_short_link_leads_to_its_sale() {
         let reply = request(shop.address, &format!("GET /s/{code}"), &[], "").await;
         assert_eq!((reply.status.as_u16(), reply.headers["location"].as_bytes()), (302, &b"/?sale=42"[..]));
     }
-    // A sale that is not there, no sale, and no code.
+    // A sale that does not exist, an invalid id, and an invalid code.
     for code in ["KRVR", "0000", "YMC", "YMC66", "YMCU", "%F0%9F%9B%92", "..%2F..", "%00%00%00%00"] {
         let reply = request(shop.address, &format!("GET /s/{code}"), &[], "").await;
         assert_problem(&reply, 404, "not-found");

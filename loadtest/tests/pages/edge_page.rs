@@ -1,4 +1,4 @@
-//! Chapter 6 as its buyers meet it: a browser, nginx, and two instances.
+//! Chapter 6 as its buyers use it: a browser, nginx, and two instances.
 
 use crate::support::browser::Browser;
 use crate::support::buying::{buy_as, dark, errors, fill, pay_with, press};
@@ -7,7 +7,7 @@ use crate::support::{
     production::{Production, shared},
 };
 
-/// The sum that the page asks for.
+/// The answer to the puzzle: the sum that the page asks for.
 async fn asked(browser: &Browser) -> i64 {
     let question = browser.wait_for_text("#asked", "What is ").await;
     question.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse::<i64>().ok()).sum()
@@ -38,7 +38,7 @@ async fn the_whole_way_through_nginx_and_an_instance_dies_on_it() {
     browser.wait_for_text("#outcome", "You are in the queue.").await;
     eventually("the WebSocket is open", async || browser.script("return socket.readyState").await == 1).await;
 
-    // Whichever instance has the WebSocket: each of them dies once, and comes back at the same address.
+    // Either instance may have the WebSocket, so each of them dies once and returns at the same address.
     for shop in &mut shops {
         shop.kill_and_start_again().await.unwrap();
     }
@@ -50,7 +50,7 @@ async fn the_whole_way_through_nginx_and_an_instance_dies_on_it() {
     browser.screenshot("edge-3-paid.png").await;
     assert_eq!(sale.orders("paid").await, 1);
 
-    // The address that is passed on.
+    // The short link that is shared.
     let link = browser.text("#link").await;
     browser.page.goto(&format!("http://{link}")).await.unwrap();
     browser.wait_for_text("#outcome", "Paid. Thank you!").await;

@@ -1,4 +1,4 @@
-//! What a person sees in a real browser: the sale, the order, the report of a run.
+//! What people see in a real browser: the sale, the order, the report of a run.
 
 mod any_page;
 mod edge_page;

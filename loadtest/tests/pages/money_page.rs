@@ -1,4 +1,4 @@
-//! Chapter 6's page and money: what is under way, what was refused in the end, and an order that its buyer does not want any more.
+//! Chapter 6's page and payments: a pending payment, a payment refused in the end, and an order that its buyer cancels.
 
 use crate::support::{
     browser::Browser,

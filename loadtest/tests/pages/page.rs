@@ -14,7 +14,7 @@ use v1_naive::shop::{
     sales::{Sale, now_ms},
 };
 
-/// Of processes that were started with `text` on their command line.
+/// The number of processes with `text` on their command line.
 fn processes(text: &str) -> usize {
     let command_line = |process: std::fs::DirEntry| std::fs::read(process.path().join("cmdline")).unwrap_or_default();
     let processes = std::fs::read_dir("/proc").unwrap().flatten().map(command_line);
@@ -23,7 +23,7 @@ fn processes(text: &str) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromium-driver: make test"]
-async fn a_browser_goes_with_its_test() {
+async fn a_browser_ends_with_its_test() {
     let browser = Browser::start().await;
     let profile = browser.profile.path().display().to_string();
     assert!(processes(&profile) > 0);
@@ -43,14 +43,14 @@ async fn grey_then_open_then_bought_then_sold_out() {
     eventually("a grey button and a countdown", async || browser.script(COUNTING_DOWN).await == true).await;
     browser.screenshot("page-before.png").await;
 
-    // By itself, and not before its time.
+    // The button changes by itself, and not too early.
     eventually("the button opens", async || !is_grey(&browser, "#buy").await).await;
     assert!(now_ms() >= opens_at);
     assert!(browser.text("#state").await.starts_with("Open for another "));
     assert_eq!(browser.text("#left").await, "1 of 1");
     browser.screenshot("page-open.png").await;
 
-    // Grey from the click on, for a second at least, whatever the answer is.
+    // The button stays grey for at least a second after the click, whatever the answer is.
     let script = "window.clicked = performance.now(); document.getElementById('buy').click(); \
                   return document.getElementById('buy').disabled";
     assert_eq!(browser.script(script).await, true);
@@ -63,7 +63,7 @@ async fn grey_then_open_then_bought_then_sold_out() {
     let grey_for = "const [done] = arguments; const timer = setInterval(() => { if (!document.getElementById('buy').disabled) \
                     { clearInterval(timer); done(performance.now() - window.clicked); } }, 5)";
     let grey_for = browser.page.execute_async(grey_for, Vec::new()).await.unwrap();
-    assert!(grey_for.as_f64().unwrap() >= 999.0, "{grey_for}"); // clocks round
+    assert!(grey_for.as_f64().unwrap() >= 999.0, "{grey_for}"); // clocks are rounded
 
     browser.wait_for_text("#state", "Sold out.").await;
     browser.click("#buy").await;
@@ -84,7 +84,7 @@ async fn it_closes_by_itself() {
     assert!(is_grey(&browser, "#buy").await);
 }
 
-/// The shop's clock counts: this browser's is an hour ahead, so by its own the sale would be open.
+/// The shop's clock counts. The browser's clock is an hour ahead, so by its own clock the sale would be open.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromium-driver: make test"]
 async fn a_wrong_clock_opens_nothing() {
@@ -151,7 +151,7 @@ async fn telephone_keyboard_and_no_script() {
     assert!(!browser.scrolls_sideways().await);
     assert_eq!(browser.script("return getComputedStyle(document.body).backgroundColor").await, "rgb(23, 22, 20)");
 
-    // Without a mouse: the button is the first stop.
+    // Without a mouse: the button is the first tab stop.
     let body = browser.page.find(fantoccini::Locator::Css("body")).await.unwrap();
     body.send_keys("\u{e004}\u{e007}").await.unwrap(); // Tab, Enter
     browser.wait_for_text("#outcome", "Yours! Order 1.").await;
@@ -168,7 +168,7 @@ fn is_grey_in_source(source: &str) -> bool {
     source.contains(r#"<button id="buy" disabled"#)
 }
 
-/// What later chapters answer, from a purchase that only this test has: a step with a question, too fast, the queue.
+/// Answers of later chapters, from a purchase that only this test has: a step with a question, a rate limit, the queue.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromium-driver: make test"]
 async fn it_follows_the_links_of_later_chapters() {
@@ -215,7 +215,7 @@ async fn it_follows_the_links_of_later_chapters() {
     assert!(is_grey(&browser, "#buy").await);
 
     answer("6").await;
-    browser.wait_for_text("#outcome", "No: <b>not you</b>.").await; // a word that this page has never heard
+    browser.wait_for_text("#outcome", "No: <b>not you</b>.").await; // a problem type that this page does not know
 
     answer("5").await;
     browser.wait_for_text("#outcome", "You are in the queue.").await;
@@ -224,7 +224,7 @@ async fn it_follows_the_links_of_later_chapters() {
     assert_eq!(browser.console_errors().await, Vec::<String>::new());
 }
 
-/// Chapter 5 with the same page: it opens by itself, sells one, says what a limit is, and how long to wait.
+/// Chapter 5 with the same page: it opens by itself, sells one unit, and shows a limit and how long to wait.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromium-driver: make test"]
 async fn chapter_5_counts_down_sells_one_and_slows_down() {
@@ -238,7 +238,7 @@ async fn chapter_5_counts_down_sells_one_and_slows_down() {
         eventually("the button is there", async || !is_grey(&browser, "#buy").await).await;
         browser.click("#buy").await;
     };
-    buy().await; // as soon as the page lets us: the shop's window is open, too
+    buy().await; // as soon as the button is enabled, since the sale is open too
     browser.wait_for_text("#outcome", "Yours! Order 1.").await;
     assert!(now_ms() >= opens_at);
 

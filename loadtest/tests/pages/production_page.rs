@@ -16,7 +16,7 @@ use v1_naive::shop::sales::{Sale, now_ms};
 #[ignore = "needs PostgreSQL, Redis, RabbitMQ and chromium-driver: make test"]
 async fn from_the_grey_button_to_a_paid_order() {
     let mut sale = Production::new(shared(), 9).await;
-    // Nothing leaves the queue before the worker is there.
+    // Nothing leaves the queue before the worker runs.
     let api = sale.instance(&["--role", "api"]).await;
     let browser = Browser::start().await;
     let opens_at = now_ms() + 8000;
@@ -40,13 +40,13 @@ async fn from_the_grey_button_to_a_paid_order() {
     assert_eq!(browser.text("#steps [aria-current]").await, "In the queue");
     browser.screenshot("v6-3-queued.png").await;
 
-    // From here on it does not ask: what it knows, it was told.
+    // From here on the page does not poll; it gets all news by WebSocket.
     eventually("the WebSocket is open", async || browser.script("return socket.readyState").await == 1).await;
     browser.script("clearTimeout(timer); lookIn = () => {}").await;
     let _worker = sale.instance(&["--role", "worker"]).await;
     browser.wait_for_text("#outcome", "It is yours.").await;
     assert_eq!(browser.text("#steps [aria-current]").await, "Confirmed");
-    browser.wait_for_text("#time", "Pay within 14:").await; // it counts
+    browser.wait_for_text("#time", "Pay within 14:").await; // it counts down
     browser.screenshot("v6-4-confirmed.png").await;
 
     pay_with(&browser, "4242").await;
@@ -104,7 +104,7 @@ async fn an_order_that_is_not_paid_expires_and_its_buyer_may_buy_again() {
     assert!(outcome.ends_with("You may buy again."), "{outcome}");
     browser.screenshot("v6-7-expired.png").await;
     eventually("Redis has the unit again", async || held(&sale).await == 0).await;
-    press(&browser, "#buy").await; // and the name is known
+    press(&browser, "#buy").await; // the name is remembered
     browser.wait_for_text("#outcome", "It is yours.").await;
     pay_with(&browser, GOOD).await;
     browser.wait_for_text("#outcome", "Paid.").await;
@@ -118,7 +118,7 @@ async fn a_unit_that_comes_back_wakes_the_button() {
     let sale = Production::new(shared(), 1).await;
     let api = sale.instance(&["--role", "api"]).await;
     queued(&click(&mut Connection::open(api.address).await.unwrap(), 7).await);
-    // SQL does not know of it yet, so the page shows a unit that Redis has not.
+    // SQL does not have it yet, so the page shows a unit that Redis does not have.
     let browser = open(api.address, "42").await;
     buy_as(&browser, "ada").await;
     browser.wait_for_text("#outcome", "Sold out. Units that are not paid come back").await;
@@ -173,7 +173,7 @@ async fn a_second_tab_a_reload_and_a_login_that_ended_find_the_order() {
     assert_eq!(browser.text("#order-name").await, order);
     assert_eq!(errors(&browser).await, [""; 0]);
 
-    // The same buyer elsewhere: this browser knows of no order.
+    // The same buyer in another browser, which does not know of an order.
     let elsewhere = open(shop.address, "42").await;
     buy_as(&elsewhere, "ada").await;
     elsewhere.wait_for_text("#outcome", "You have your unit of this sale: this is its order.").await;
@@ -187,7 +187,7 @@ async fn lost_answers_buy_once_and_pay_once() {
     let shop = sale.instance(&[]).await;
     let edge = Edge::before(shop.address).await;
     let browser = open(edge.address, "42").await;
-    edge.lose(3, "/purchase/"); // as often as the page asks by itself
+    edge.lose(3, "/purchase/"); // as often as the page retries
     buy_as(&browser, "ada").await;
     browser.wait_for_text("#outcome", "Nobody knows whether you have bought.").await;
     assert_eq!((edge.losing(), held(&sale).await), (0, 1));
@@ -197,7 +197,7 @@ async fn lost_answers_buy_once_and_pay_once() {
     browser.wait_for_text("#outcome", "Of your last attempt no answer has come.").await;
     edge.lose(1, "/purchase/");
     press(&browser, "#buy").await;
-    browser.wait_for_text("#outcome", "It is yours.").await; // and no limit-reached: it was the same attempt
+    browser.wait_for_text("#outcome", "It is yours.").await; // not limit-reached, because it was the same attempt
 
     edge.refuse_websockets(true);
     edge.cut_websockets();

@@ -1,4 +1,4 @@
-//! The report of a run, in a real browser; and files that are none.
+//! The report of a run in a real browser; and files that are not reports.
 
 use std::{fs, path::Path, process::Command};
 
@@ -6,7 +6,7 @@ use crate::support::browser::Browser;
 use crate::support::{loadtest, v1_oversells};
 use serde_json::{Value, json};
 
-/// Runs v1 on SQLite and returns the figures; `run.json` and `run.html` are then in `folder`.
+/// Runs v1 on SQLite and returns the figures; `folder` then has `run.json` and `run.html`.
 fn run(folder: &Path) -> Value {
     let output = v1_oversells(folder);
     let says = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -103,7 +103,7 @@ fn the_report_can_be_made_again() {
     assert_eq!(first, again);
 }
 
-/// Chapters 5 and 6 stand beside each other if there are both, and not otherwise.
+/// Chapters 5 and 6 are compared if the file has both, and not otherwise.
 #[test]
 fn two_instances_and_a_restart_are_compared() {
     let folder = tempfile::tempdir().unwrap();
@@ -147,7 +147,7 @@ fn two_instances_and_a_restart_are_compared() {
 }
 
 #[test]
-fn what_is_no_run_file_is_refused_in_a_line() {
+fn an_invalid_run_file_is_refused_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let record = run(folder.path()).to_string();
     let newer = record.replacen("\"schema\":3", "\"schema\":99", 1);
@@ -165,7 +165,7 @@ fn what_is_no_run_file_is_refused_in_a_line() {
     assert!(code == Some(4) && said.contains("cannot read no.json"), "{said}");
 }
 
-/// The matrix and the funnel say in words and numbers what the figures say, and nothing runs over its edge.
+/// The matrix and the funnel show the figures in words and numbers, and no text runs over the edge.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromium-driver: make test"]
 async fn the_matrix_says_what_the_figures_say() {

@@ -1,4 +1,4 @@
-//! What nobody should send, at nginx and at an instance: refused, never a fault of the shop's, and nothing has changed.
+//! Malformed and hostile requests, to nginx and to an instance: refused without a 5xx, and nothing changes.
 
 use std::net::SocketAddr;
 
@@ -18,9 +18,9 @@ use tokio::{
     task::JoinSet,
 };
 
-/// Sockets that say nothing; fewer where fewer files may be open.
+/// Idle sockets; fewer if the limit of open files is lower.
 const IDLE: [usize; 3] = [10_000, 4_000, 1_000];
-/// Files that tests beside this one open in the same process, most of them WebSockets.
+/// Files that parallel tests open in the same process, most of them WebSockets.
 const NEIGHBOURS: usize = 2_000;
 
 struct Doors {
@@ -110,7 +110,8 @@ async fn headers_cannot_be_injected_and_requests_not_smuggled() {
     let smuggled = format!("POST {buy} HTTP/1.1\r\nhost: x\r\ncookie: {cookie}\r\ncontent-length: 0\r\n\r\n");
     let long = "a".repeat(100_000);
     let wrong = [
-        // Two lengths, or a length and chunks: who reads which? Then the rest would be a request of its own.
+        // Two lengths, or a length and chunks: if two servers disagree, the rest would be a request of its own (request
+        // smuggling).
         format!(
             "POST /session HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\ncontent-length: {}\r\n\r\n{smuggled}",
             smuggled.len()
@@ -129,7 +130,7 @@ async fn headers_cannot_be_injected_and_requests_not_smuggled() {
         format!("GET /sales/42 HTTP/1.1\r\nhost: x\r\nx-long: {long}\r\n\r\n"),
         format!("GET /{long} HTTP/1.1\r\nhost: x\r\n\r\n"),
         format!("GET /sales/42 HTTP/1.1\r\nhost: x\r\ncookie: session={long}\r\n\r\n"),
-        "GET /sales/42 HTTP/1.1\r\n\r\n".into(), // no host
+        "GET /sales/42 HTTP/1.1\r\n\r\n".into(), // no Host header
         "GET /sales/42 HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n".into(),
     ];
     for door in doors.all() {
@@ -138,7 +139,7 @@ async fn headers_cannot_be_injected_and_requests_not_smuggled() {
             let shown: String = request.chars().take(90).collect();
             assert!(head.is_empty() || (200..500).contains(&status(&head)), "{shown:?}: {head}");
         }
-        // What a buyer writes comes back in no header.
+        // Input of a buyer never appears in a header.
         for evil in ["x%0d%0aset-cookie: a=b", "x\u{85}y", "\u{fc}"] {
             let headers =
                 [("cookie", cookie.as_str()), ("idempotency-key", evil), ("x-request-id", evil), ("origin", evil)];
@@ -180,10 +181,11 @@ async fn a_body_of_a_megabyte_is_refused_everywhere() {
     assert_eq!(doors.sale.everything().await, before);
 }
 
-/// Ten clients who never finish their request, at each door; nobody waits for them, and the doors hang up on them.
+/// Ten clients who never finish their request, to nginx and to an instance. No other client waits for them, and their connections
+/// are closed.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis, RabbitMQ and nginx: make test"]
-async fn slow_requests_are_hung_up_on_and_nobody_waits_for_them() {
+async fn slow_requests_are_disconnected_and_do_not_delay_others() {
     let doors = Doors::open().await;
     let begun = [
         "G",
@@ -199,7 +201,7 @@ async fn slow_requests_are_hung_up_on_and_nobody_waits_for_them() {
                 let mut stream = TcpStream::connect(door).await.unwrap();
                 stream.write_all(begun.as_bytes()).await.unwrap();
                 let mut answer = String::new();
-                let _ = stream.read_to_string(&mut answer).await; // until it is hung up
+                let _ = stream.read_to_string(&mut answer).await; // until the server closes it
                 (begun, answer)
             });
         }
@@ -215,13 +217,13 @@ async fn slow_requests_are_hung_up_on_and_nobody_waits_for_them() {
     doors.sale.settles_at(2).await;
 }
 
-/// Sockets that were opened, and on which nobody says anything.
+/// Sockets that were opened and never send anything.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis, RabbitMQ and nginx: make test"]
 async fn ten_thousand_idle_sockets_keep_nobody_from_buying() {
     let is_allowed = |many: &usize| open_files::allow(many + NEIGHBOURS).is_ok();
     let many = IDLE.into_iter().find(is_allowed).expect("a thousand open files");
-    let doors = Doors::open().await; // after the limit was raised: they inherit it
+    let doors = Doors::open().await; // after raising the limit, which they inherit
     for (door, buyer) in doors.all().into_iter().zip(7300..) {
         let mut idle = Vec::with_capacity(many);
         for _ in 0..many {

@@ -1,4 +1,4 @@
-//! What strangers can make grow in chapter 6 has an end, and what it believes of itself lapses.
+//! Chapter 6 stores a bounded amount for strangers, and its cached state expires.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ async fn more_buyers_than_can_be_counted_are_told_to_come_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn an_order_has_so_many_websockets_and_payments() {
+async fn an_order_has_a_limited_number_of_websockets_and_payments() {
     let sale = Production::new(shared(), 5).await;
     let shops = pair(&sale, &[]).await;
     let cookie = log_in(shops[0].address, 1301).await;
@@ -52,7 +52,7 @@ async fn an_order_has_so_many_websockets_and_payments() {
         sockets.push(open().await.unwrap());
     }
     assert_eq!(open().await.err(), Some(503));
-    sockets.pop(); // hangs up
+    sockets.pop(); // closes one
     eventually("there is room again", async || open().await.map(|socket| sockets.push(socket)).is_ok()).await;
     assert_eq!(open().await.err(), Some(503));
     for socket in &mut sockets {
@@ -71,7 +71,7 @@ async fn an_order_has_so_many_websockets_and_payments() {
             assert_problem(&pay(shop, 1301, order_id, Some(key), DECLINED).await, 402, "declined");
         }
     }
-    // One that was broken off is finished, though there is no room for another.
+    // A payment that was interrupted is finished, even if there is no room for another one.
     sqlx::query("update payments set answer = null, owes = 'authorise'").execute(&sale.pool).await.unwrap();
     assert_problem(&pay(&shops[0], 1301, order_id, Some("7"), DECLINED).await, 402, "declined");
     assert_eq!((payments(&sale).await, sale.orders("confirmed").await), (20, 1));
@@ -88,7 +88,7 @@ async fn when_many_wait_for_redis_some_are_told_to_come_back_at_once() {
     let at = args.iter().position(|arg| arg == "--redis-url").unwrap();
     args[at + 1] = proxy.instead_of(&sale.stores.redis).to_string();
     let (shop, _worker) = (sale.instance_with(&args).await, sale.instance(&["--role", "worker"]).await);
-    // One buys before, and so Redis knows the script.
+    // One buyer buys before, so that Redis has the script cached.
     queued(&purchase(shop.address, SALE, &log_in(shop.address, 1400).await, None).await);
     let cookies = join_all((1401..).take(CROWD).map(|buyer| log_in(shop.address, buyer))).await;
     let paths = join_all(cookies.iter().map(|cookie| path(&shop, cookie))).await;
@@ -126,7 +126,7 @@ async fn when_many_wait_for_redis_some_are_told_to_come_back_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn wrong_news_that_all_is_sold_lapses() {
+async fn a_wrong_sold_out_flag_expires() {
     let sale = Production::new(shared(), 2).await;
     let shops = pair(&sale, &[]).await;
     let [one, two, three] = [1501, 1502, 1503].map(|buyer| log_in(shops[0].address, buyer));
@@ -144,7 +144,7 @@ async fn wrong_news_that_all_is_sold_lapses() {
         eventually("it is believed", async || address(shop.address, SALE, &one).await.is_err()).await;
         assert_problem(&buy_at(shop.address, &at_1, &one, None).await, 409, "sold-out");
     }
-    // Who brings a key may be asking again, and only Redis knows.
+    // A request with a key may be a retry, and only Redis knows.
     let first = queued(&buy_at(shops[0].address, &at_2, &two, Some("key")).await);
     sale.settles_at(1).await;
     liar.abort();

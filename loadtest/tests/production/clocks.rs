@@ -1,4 +1,4 @@
-//! Instances of chapter 6 whose machines have the wrong time.
+//! Instances of chapter 6 on machines with a wrong clock.
 
 use std::{path::PathBuf, process::Command};
 
@@ -17,7 +17,7 @@ use v1_naive::shop::sales::{Sale, now_ms};
 
 const MINUTE: i64 = 60_000;
 
-/// A sale that is open for two minutes, one machine seven minutes behind and one seven ahead: nobody notices.
+/// A sale that is open for two minutes, with one machine seven minutes behind and one seven ahead: buyers notice nothing.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis, RabbitMQ and faketime: make test"]
 async fn a_clock_that_is_minutes_off_opens_and_closes_nothing() {
@@ -29,7 +29,7 @@ async fn a_clock_that_is_minutes_off_opens_and_closes_nothing() {
     sale.stores.put_up(&sale.database.url, &[short, coming, over]).await.unwrap();
     let (behind, ahead) = (at_another_time(&sale, "-7m").await, at_another_time(&sale, "+7m").await);
 
-    // First of all: they are off.
+    // First, check that the clocks are wrong.
     for (shop, minutes) in [(&behind, -7), (&ahead, 7)] {
         let page = request(shop.address, "GET /sales/50", &[], "").await;
         let off = (minute_of_the_day(&page) - now_ms() / MINUTE).rem_euclid(24 * 60);
@@ -51,7 +51,7 @@ async fn a_clock_that_is_minutes_off_opens_and_closes_nothing() {
             assert_problem(&purchase(shop.address, 51, &cookie, None).await, 403, "not-open");
             assert_problem(&purchase(shop.address, 52, &cookie, None).await, 410, "closed");
         }
-        // It is to be paid in 15 minutes of PostgreSQL's.
+        // The time to pay is 15 minutes by PostgreSQL's clock.
         let pay_by: i64 = sqlx::query_scalar("select pay_by from orders where id = $1")
             .bind(order_id)
             .fetch_one(&sale.pool)
@@ -64,7 +64,7 @@ async fn a_clock_that_is_minutes_off_opens_and_closes_nothing() {
     assert_eq!(sale.stores.read(&[SALE]).await.unwrap().sales[&SALE].held, 0);
 }
 
-/// By the machine's own clock: the HTTP server's `Date`, as `Sat, 21 Nov 2026 18:42:45 GMT`.
+/// The machine's own clock: the HTTP server's `Date` header, `Sat, 21 Nov 2026 18:42:45 GMT`.
 fn minute_of_the_day(reply: &Reply) -> i64 {
     let date = reply.headers["date"].to_str().unwrap();
     let time = date.split(' ').nth(4).unwrap();
@@ -72,13 +72,13 @@ fn minute_of_the_day(reply: &Reply) -> i64 {
     numbers[0] * 60 + numbers[1]
 }
 
-/// An instance on a machine whose clock is so much off.
+/// An instance on a machine whose clock is off by this much.
 async fn at_another_time(sale: &Production, offset: &str) -> ShopProcess {
     assert!(Command::new("faketime").arg("--version").output().is_ok(), "faketime is not installed: make test does");
     faketime::remove_leftovers();
     let program: PathBuf = sale.lab.folder.path().join(format!("at{offset}"));
     let real = sale.lab.loadtest.display();
-    // Time that passes is not touched.
+    // The monotonic clock is not affected.
     let script = format!("#!/bin/sh\nFAKETIME_DONT_FAKE_MONOTONIC=1 exec faketime -f '{offset}' '{real}' \"$@\"\n");
     executable(&program, &script);
     let log = sale.lab.folder.path().join(format!("at{offset}.log"));

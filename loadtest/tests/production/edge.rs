@@ -1,4 +1,4 @@
-//! nginx in front of chapter 6, with the very file that it is deployed with.
+//! nginx in front of chapter 6, with the configuration that it is deployed with.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -30,7 +30,7 @@ use tokio::{
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis, RabbitMQ and nginx: make test"]
-async fn what_is_the_same_for_everybody_hardly_reaches_the_shop_and_nothing_else_is_kept() {
+async fn only_answers_that_are_the_same_for_all_buyers_are_cached() {
     let sale = Production::new(shared(), 5).await;
     let shop = sale.instance(&["--trusted-proxies", "127.0.0.1"]).await;
     let nginx = sale.nginx(&[&shop]).await;
@@ -55,11 +55,11 @@ async fn what_is_the_same_for_everybody_hardly_reaches_the_shop_and_nothing_else
         assert!((1..asked / 2).contains(&reached), "{route}: {reached} of {asked}");
     }
 
-    // The view is a second old at most, so a sale that sells is seen to sell.
+    // The cached sale is at most a second old, so buyers can see it sell.
     let order_id = queued(&click(&mut connection, 6001).await);
     eventually("it shows one less", async || json(&connection.get("/sales/42", Some(1)).await.unwrap())["sold"] == 1)
         .await;
-    // And what is one buyer's is no other's.
+    // One buyer's data is never served to another.
     assert_eq!(order(&mut connection, 6001, order_id).await["order_id"], order_id);
     assert_eq!(order(&mut connection, 6002, order_id).await["type"], "unauthenticated");
     log_in(nginx.address, 6002).await;
@@ -83,7 +83,7 @@ async fn operators_ask_an_instance_and_buyers_cannot() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis, RabbitMQ and nginx: make test"]
-async fn what_a_client_says_of_its_address_is_not_believed() {
+async fn a_clients_own_forwarded_address_is_not_believed() {
     let sale = Production::new(shared(), 5).await;
     let narrow = ["--trusted-proxies", "127.0.0.1", "--client-rate", "1", "--client-burst", "5"];
     let args = sale.args(&narrow).into_iter().filter(|arg| !arg.starts_with("--client-") || !arg.contains('='));
@@ -93,7 +93,7 @@ async fn what_a_client_says_of_its_address_is_not_believed() {
         spawn_blocking(move || Nginx::start(([127, 0, 0, 1], 0).into(), &instances, false).unwrap()).await.unwrap();
     let door: SocketAddr = nginx.url().socket_addrs(|| None).unwrap()[0];
 
-    // From ever other addresses, by what they say. A token comes back every second: so until one is refused.
+    // Each request claims another IP address. A token is added every second, so try until one is refused.
     let mut n = 0;
     eventually("the shop counts them as one", async || {
         n += 1;
@@ -105,7 +105,7 @@ async fn what_a_client_says_of_its_address_is_not_believed() {
     .await;
     assert!(n > 5, "{n}");
 
-    // nginx itself counts, too: this many in one breath are no person.
+    // nginx has a rate limit of its own: no person sends this many requests at once.
     let burst = "GET /sales/42 HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 10.0.0.1\r\n\r\n".repeat(2000);
     let is_refused = |text: &str| text.split_once("HTTP/1.1 429 ").is_some_and(|(_, one)| one.contains("\r\n\r\n"));
     let refused = exchange(door, burst.as_bytes(), is_refused).await;
@@ -113,7 +113,7 @@ async fn what_a_client_says_of_its_address_is_not_believed() {
     assert!(refused.contains("Retry-After: 1") && refused.contains("application/problem+json"), "{refused}");
     spawn_blocking(|| drop(nginx)).await.unwrap();
 
-    // Who comes by a proxy that is believed is counted alone.
+    // A client behind a trusted proxy is counted by its own address.
     let believing = sale.nginx(&[&shop]).await;
     let mut connection = Connection::open(believing.address).await.unwrap();
     for n in 6201..6250 {
@@ -146,13 +146,13 @@ async fn a_websocket_goes_through_and_ends_with_its_instance() {
     for socket in &mut sockets {
         assert_eq!(heard(socket).await, "closed 1001");
     }
-    // And without an instance it says so, as a shop would.
+    // Without an instance, nginx answers as a shop would.
     let reply = request(nginx.address, "POST /session", &[], "").await;
     assert_problem(&reply, 503, "timed-out");
     assert_eq!(reply.headers["retry-after"], "1");
 }
 
-/// Three instances, and one of them dies while a crowd buys, and stays dead.
+/// Three instances; one of them is killed while a crowd buys, and stays dead.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis, RabbitMQ and nginx: make test"]
 async fn an_instance_that_is_killed_costs_no_promise() {
@@ -203,7 +203,7 @@ async fn nginx_goes_with_whoever_has_started_it() {
     eventually("nobody listens any more", async || TcpStream::connect(door).await.is_err()).await;
 }
 
-/// As the command line has it: two instances behind nginx, the audit, and how much nginx kept away.
+/// As on the command line: two instances behind nginx, the audit, and how many requests nginx kept away.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis, RabbitMQ and nginx: make test"]
 async fn a_run_behind_nginx_is_as_promised_and_says_what_nginx_kept_away() {
@@ -220,7 +220,8 @@ async fn a_run_behind_nginx_is_as_promised_and_says_what_nginx_kept_away() {
     let run = loadtest::run::run(&lab_of_six, &plan, Progress::default()).await.unwrap();
     assert_eq!((&run.verdict, run.audit.orders, run.audit.oversold), (&Verdict::AsPromised, 50, 0));
     let nginx = run.nginx.unwrap();
-    // Each opens the page, two files and the sale; and asks at least for a name, a puzzle, an address and a unit.
+    // Each buyer opens the page, two files and the sale. Then it asks at least for a session, a puzzle, a purchase URL and a
+    // unit.
     assert!(nginx.requests >= 8 * 1000, "{nginx:?}");
     assert!((4 * 1000..nginx.requests - 3000).contains(&nginx.passed_on), "{nginx:?}");
     let wrong = Plan { nginx: true, ..Plan::new(Version::V1, None, Scenario::Stampede) };
@@ -228,12 +229,12 @@ async fn a_run_behind_nginx_is_as_promised_and_says_what_nginx_kept_away() {
     assert_eq!(refused.to_string(), "nginx is part of chapter 6; v1-naive has none");
 }
 
-/// With and without nginx, the office is one client: a narrow limit by address turns some of it away, and the usual one does not. If each
-/// buyer came from an address of their own, the narrow one would be wide enough.
+/// With and without nginx, the office counts as one client: a narrow limit per IP address refuses some buyers, and the default
+/// limit does not. If each buyer had its own address, the narrow limit would be wide enough.
 #[test]
 #[ignore = "needs PostgreSQL, Redis, RabbitMQ and nginx: make test"]
 fn an_office_has_one_address_and_all_of_it_can_buy() {
-    // A runtime for each, because buyers keep their sessions in one: who comes again has logged in already.
+    // Each run has its own runtime, because sessions belong to a runtime: otherwise the buyers would already be logged in.
     let office = |nginx, shop_args: &[&str]| {
         Runtime::new().unwrap().block_on(async {
             let lab = Lab::on(loadtest(), shared()).await.unwrap().in_shared_process();
@@ -242,7 +243,7 @@ fn an_office_has_one_address_and_all_of_it_can_buy() {
             let run = loadtest::run::run(&lab, &plan, Progress::default()).await.unwrap();
             assert_eq!(run.promised.word(), "holds", "{run:?}");
             assert!(run.audit.is_sound() && run.audit.not_conserved == 0, "{run:?}");
-            // Each asks at least for the page, two files and the sale.
+            // Each buyer asks at least for the page, two files and the sale.
             assert!(run.nginx.is_none_or(|edge| edge.requests >= 4 * 50), "{:?}", run.nginx);
             assert_eq!(run.told_yes(), run.audit.orders, "{run:?}");
             run
@@ -252,7 +253,7 @@ fn an_office_has_one_address_and_all_of_it_can_buy() {
         let narrow = office(nginx, &["--client-rate=1", "--client-burst=4"]);
         assert!(narrow.audit.orders < 50 && narrow.outcomes["rate-limited"] > 0, "nginx: {nginx}, {narrow:?}");
         assert_eq!(narrow.verdict, Verdict::NotAsPromised);
-        // As it comes, everybody gets a unit. How soon, a busy machine decides.
+        // With the default limit, every buyer gets a unit. How soon depends on the machine's load.
         let usual = office(nginx, &[]);
         assert_eq!((usual.audit.orders, usual.outcomes.get("rate-limited")), (50, None), "nginx: {nginx}, {usual:?}");
     }
@@ -268,7 +269,7 @@ async fn an_address_that_is_taken_is_said() {
     assert!(why.to_string().contains("nginx does not start") && why.to_string().contains("bind()"), "{why}");
 }
 
-/// It accepts connections and says nothing.
+/// A listener that accepts connections and does not answer.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis, RabbitMQ and nginx: make test"]
 async fn an_instance_that_hangs_keeps_nobody_waiting_for_long() {
@@ -278,7 +279,7 @@ async fn an_instance_that_hangs_keeps_nobody_waiting_for_long() {
     let nginx = sale.nginx(&[&hangs, &works]).await;
     hangs.freeze().unwrap();
     let (began, mut longest, mut answered) = (Instant::now(), Duration::ZERO, 0);
-    let mut pace = tokio::time::interval(Duration::from_millis(50)); // as fast as the limits allow
+    let mut pace = tokio::time::interval(Duration::from_millis(50)); // as fast as the rate limits allow
     while began.elapsed() < Duration::from_secs(15) {
         pace.tick().await;
         let asked = Instant::now();
@@ -287,11 +288,11 @@ async fn an_instance_that_hangs_keeps_nobody_waiting_for_long() {
         longest = longest.max(asked.elapsed());
         match reply.status.as_u16() {
             200 => answered += 1,
-            _ => assert_problem(&reply, 503, "timed-out"), // the instance may have seen it
+            _ => assert_problem(&reply, 503, "timed-out"), // the instance may have received it
         }
     }
     hangs.thaw().unwrap();
-    // Five seconds, and some for a busy machine; it was 35.
-    assert!(longest < Duration::from_secs(12), "somebody has waited for {longest:?}");
+    // Five seconds, plus some for a busy machine. It was 35 before.
+    assert!(longest < Duration::from_secs(12), "a buyer has waited for {longest:?}");
     assert!(answered > 10, "{answered}");
 }

@@ -1,5 +1,4 @@
-//! How an order of chapter 6 ends other than sold: canceled, refunded, or in a race of all that can happen to it; and what is kept of
-//! a card.
+//! How an order of chapter 6 can end unsold: canceled, refunded, or in a race of all endings; and what is stored of a card.
 
 use std::time::Duration;
 
@@ -29,7 +28,7 @@ async fn no_number_of_a_card_can_be_found_from_what_is_kept() {
     assert_eq!(pay(&shop, 4601, order_id, Some("a"), GOOD).await.status, 200);
     let query = "select request from payments";
     let kept: String = sqlx::query_scalar(query).fetch_one(&sale.pool).await.unwrap();
-    // Another secret, the same card and order: what is kept is worth nothing without the shop's secret.
+    // Another secret with the same card and order: without the shop's secret, the stored value is useless.
     let other = sale.instance(&["--session-secret", "another secret of at least 32 bytes"]).await;
     sqlx::query("delete from payments").execute(&sale.pool).await.unwrap();
     let reset = "update orders set status = 'confirmed', paid_with = null";
@@ -75,7 +74,7 @@ async fn an_order_is_refunded_once_and_its_unit_is_sold_again() {
     let refund = || operate_says(&sale, &["refund", &order_id.to_string()]);
     assert!(refund().unwrap_err().contains("is confirmed, not paid"));
     assert_eq!(pay(&shop, 4801, order_id, Some("a"), GOOD).await.status, 200);
-    provider.at(Step::Refund, Does::SilentAfter).await; // and then it is asked again
+    provider.at(Step::Refund, Does::SilentAfter).await; // then the shop asks again
     assert!(refund().unwrap().contains("refunded; its unit is sold again"));
     assert!(refund().unwrap().contains("refunded before"));
     given_back(&sale, 1).await;
@@ -89,7 +88,7 @@ async fn an_order_is_refunded_once_and_its_unit_is_sold_again() {
     sale.settles_at(1).await;
 }
 
-/// Each order sees a payment, a cancellation and its expiry at about the same time.
+/// Each order gets a payment, a cancellation and its expiry at about the same time.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn payment_cancellation_and_expiry_race_and_one_of_them_wins() {

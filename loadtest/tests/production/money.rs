@@ -1,5 +1,5 @@
-//! Chapter 6 and its payment provider, a process of its own that may be slow, silent, or dead at any step: whatever happens, ledger,
-//! orders and answers agree in the end.
+//! Chapter 6 and its payment provider, which may be slow, silent, or dead at any step. In the end, ledger, orders and answers
+//! always agree.
 
 use std::process::Stdio;
 
@@ -28,7 +28,7 @@ use tokio::{
 };
 use url::Url;
 
-/// A provider that is wrong in one way, and its ledger's folder.
+/// A provider with one seeded bug, and its ledger's folder.
 async fn mutant(mutant: &str) -> (Child, tempfile::TempDir, Url) {
     let folder = tempfile::tempdir().unwrap();
     let mut command = tokio::process::Command::new(loadtest());
@@ -41,7 +41,7 @@ async fn mutant(mutant: &str) -> (Child, tempfile::TempDir, Url) {
     (provider, folder, url)
 }
 
-/// The instance dies at each step of a payment, before the provider has done it and after. Nobody asks again.
+/// The instance dies at each step of a payment, before or after the provider has carried it out. The client does not retry.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn a_payment_whose_instance_dies_is_finished_without_its_client() {
@@ -66,7 +66,7 @@ async fn a_payment_whose_instance_dies_is_finished_without_its_client() {
         sale.owes_nothing().await;
         sale.is(order_id, status, None).await;
         assert_eq!(sale.movements(&provider.remote).await.last().unwrap(), movements, "{step:?} {does:?}");
-        // Whoever asks again after all is told what came of it.
+        // A client that retries after all gets the result.
         let again = pay(&next, 4001 + n, order_id, Some("a"), GOOD).await;
         match status {
             "paid" => assert_eq!(json(&again)["status"], "paid"),
@@ -79,7 +79,7 @@ async fn a_payment_whose_instance_dies_is_finished_without_its_client() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn what_is_held_for_nothing_is_let_go_though_its_instance_dies() {
+async fn an_unused_hold_is_released_although_its_instance_dies() {
     let (sale, provider) = (Production::new(shared(), 1).await, Provider::start());
     let mut shop = sale.with(&provider, &[]).await;
     let order_id = confirmed(&shop, 4101).await;
@@ -93,14 +93,14 @@ async fn what_is_held_for_nothing_is_let_go_though_its_instance_dies() {
     provider.at(Step::Void, Does::Refuse).await;
     let next = sale.with(&provider, &[]).await;
     sale.is(order_id, "expired", None).await;
-    given_back(&sale, 1).await; // the unit does not wait for the money
+    given_back(&sale, 1).await; // the unit does not wait for the refund
     provider.is_well().await;
     sale.owes_nothing().await;
     assert_eq!(sale.movements(&provider.remote).await, [[Authorised, Voided]]);
     assert_problem(&pay(&next, 4101, order_id, Some("a"), GOOD).await, 410, "closed");
 }
 
-/// Killed and started again, it knows what it has done.
+/// A provider that is killed and restarted still knows what it has done.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn a_provider_that_dies_at_any_step_charges_once() {
@@ -118,10 +118,10 @@ async fn a_provider_that_dies_at_any_step_charges_once() {
         provider.at(step, does).await;
         assert_problem(&pay(&shop, 4201 + n, order_id, Some("a"), GOOD).await, 503, "timed-out");
         block_in_place(|| {
-            let _ = provider.services.kill(Server::Provider); // it is dead by its own hand
+            let _ = provider.services.kill(Server::Provider); // it has already ended itself
             provider.services.start_again(Server::Provider).unwrap();
         });
-        // As the page does: the same request again, until there is an answer.
+        // As the page does: repeats the same request until there is an answer.
         let paid = async || pay(&shop, 4201 + n, order_id, Some("a"), GOOD).await.status == 200;
         eventually(&format!("{step:?} {does:?}: it is paid"), paid).await;
     }
@@ -136,14 +136,14 @@ async fn an_answer_says_that_nothing_was_charged_only_if_that_is_known() {
     let (sale, provider) = (Production::new(shared(), 9).await, Provider::start());
     let shop = sale.with(&provider, &[]).await;
     let order_id = confirmed(&shop, 4301).await;
-    // The provider has answered nothing: it may have done it.
+    // The provider has not answered, so it may have charged the card.
     for step in [Step::Authorise, Step::Capture] {
         provider.at(step, Does::Refuse).await;
         let reply = pay(&shop, 4301, order_id, Some("a"), GOOD).await;
         assert_problem(&reply, 503, "timed-out");
         assert!(json(&reply)["detail"].as_str().unwrap().contains("may have been charged"), "{reply:?}");
     }
-    // In between the order is as it was, and does not expire.
+    // In between, the order is unchanged and does not expire.
     let mut connection = Connection::open(shop.address).await.unwrap();
     let standing = order(&mut connection, 4301, order_id).await;
     assert_eq!((&standing["status"], &standing["payment"]), (&"confirmed".into(), &"in-progress".into()), "{standing}");
@@ -154,7 +154,7 @@ async fn an_answer_says_that_nothing_was_charged_only_if_that_is_known() {
     becomes(&mut connection, 4301, order_id, "paid").await;
     assert_eq!(json(&pay(&shop, 4301, order_id, Some("a"), GOOD).await)["status"], "paid");
 
-    // Nobody listens there: the first request has done nothing, and says so.
+    // The provider does not listen there, so the first request has done nothing, and the answer says so.
     let nowhere = "http://shop:secret@127.0.0.1:9/".parse().unwrap();
     let args = sale.args_with(Server::Provider, &nowhere, &["--role", "api"]);
     let without = sale.instance_with(&args).await;
@@ -190,7 +190,7 @@ async fn a_card_that_cannot_be_charged_after_all_ends_its_order_and_the_unit_is_
     sale.settles_at(1).await;
 }
 
-/// The provider says later what became of it: once, twice, late, or never.
+/// The provider reports the result later: once, twice, late, or never.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn a_payment_that_is_confirmed_later_is_paid_then() {
@@ -212,7 +212,7 @@ async fn a_payment_that_is_confirmed_later_is_paid_then() {
     let none = request(shop.address, "POST /payments/no-such-reference/callback", &[], "").await;
     assert_eq!(none.status, 204, "which tells a stranger nothing");
 
-    // Nobody waits for a bank for ever: the order expires, and what the bank then holds is let go.
+    // A bank cannot delay an order for ever: the order expires, and a later hold is released.
     provider.calls(Callbacks::Never).await;
     let order_id = confirmed(&shop, 4509).await;
     assert_problem(&pay(&shop, 4509, order_id, Some("a"), PENDING).await, 503, "timed-out");
@@ -223,7 +223,7 @@ async fn a_payment_that_is_confirmed_later_is_paid_then() {
     sale.settles_at(4).await;
 }
 
-/// A payment that is charged after its first answer was lost, and one that is let go: the audit sees what a wrong provider does.
+/// A payment that is charged after a lost answer, and one whose hold is released: the audit detects a wrong provider.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn the_audit_finds_each_way_in_which_a_provider_can_be_wrong() {

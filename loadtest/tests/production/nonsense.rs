@@ -1,4 +1,4 @@
-//! Requests of chapter 6 that make no sense: each is refused by name, and changes nothing.
+//! Invalid requests to chapter 6: each is refused by name, and changes nothing.
 
 use crate::support::{
     SALE,
@@ -59,7 +59,7 @@ async fn nonsense_is_refused_and_changes_nothing() {
         ("GET /orders/9223372036854775807", mine, None, "", 404, "not-found"),
         (&format!("GET /orders/{huge}"), mine, None, "", 400, "invalid-request"),
         (&format!("GET /orders/{order_id}"), others, None, "", 404, "not-found"),
-        (&format!("GET /orders/{order_id}/watch"), mine, None, "", 400, "invalid-request"), // no WebSocket
+        (&format!("GET /orders/{order_id}/watch"), mine, None, "", 400, "invalid-request"), // not a WebSocket request
         ("GET /no/such/page", mine, None, "", 404, "not-found"),
     ];
     let (mut wrong, document) = (Vec::new(), Document::of(shop.address).await);

@@ -1,4 +1,4 @@
-//! Chapter 6 on its real servers: how a buyer hears what became of the order.
+//! Chapter 6 on its real servers: how a buyer learns the result of an order.
 
 use crate::support::{
     orders::{GOOD, confirmed, heard, open, pay, watch},
@@ -9,7 +9,7 @@ use loadtest::buyer::client::Connection;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn a_buyer_hears_what_becomes_of_the_order_at_any_instance() {
+async fn a_buyer_learns_the_result_at_any_instance() {
     let sale = Production::new(shared(), 5).await;
     let (api, other) = (sale.instance(&["--role", "api"]).await, sale.instance(&["--role", "api"]).await);
     let mut connection = Connection::open(api.address).await.unwrap();
@@ -29,18 +29,18 @@ async fn a_buyer_hears_what_becomes_of_the_order_at_any_instance() {
     for socket in &mut sockets {
         assert_eq!([heard(socket).await, heard(socket).await], ["paid", "closed"]);
     }
-    // Who comes late hears how it ended.
+    // A client that connects late gets the final status.
     let mut late = watch(&api, 2901, order_id).await.unwrap();
     assert_eq!([heard(&mut late).await, heard(&mut late).await], ["paid", "closed"]);
 
-    // And who does not pay, that it is over.
+    // A buyer who does not pay learns that the order has expired.
     let unpaid = confirmed(&api, 2902).await;
     let mut socket = watch(&other, 2902, unpaid).await.unwrap();
     assert_eq!(heard(&mut socket).await, "confirmed");
     sale.expire_order(unpaid).await;
     let mut told = "confirmed".to_owned();
     while told == "confirmed" {
-        told = heard(&mut socket).await; // once more, perhaps: that we changed `pay_by` is news, too
+        told = heard(&mut socket).await; // there may be one more message, because the change of `pay_by` is also news
     }
     assert_eq!([told, heard(&mut socket).await], ["expired", "closed"]);
 }
@@ -89,7 +89,7 @@ async fn an_instance_that_stops_says_so_to_the_five_hundred_who_watch() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn strangers_who_ask_for_an_order_take_no_place_from_its_owner() {
+async fn strangers_do_not_use_up_the_owners_websockets() {
     let sale = Production::new(shared(), 5).await;
     let shop = sale.instance(&[]).await;
     let order_id = confirmed(&shop, 3301).await;

@@ -1,4 +1,4 @@
-//! Chapter 6's OpenAPI document against the shop itself: what it promises is answered, and nothing else is.
+//! Chapter 6's OpenAPI document against the shop: every answer is documented, and every documented path exists.
 
 use crate::support::{
     SALE, json as body_of,
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 const OPERATORS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
-/// Sends it, and asserts that the document has this answer.
+/// Sends a request, and asserts that the document has its answer.
 async fn ask(document: &Document, shop: &ShopProcess, line: &str, headers: &[(&str, &str)], body: &str) -> Reply {
     let reply = request(shop.address, line, headers, body).await;
     assert_eq!(document.allows(line, &reply), Ok(()));
@@ -109,7 +109,7 @@ async fn what_the_document_lists_is_there_and_takes_no_other_method() {
     }
 }
 
-/// What comes where a value is wanted: a good one, or anything.
+/// A value for a parameter: a valid one, or anything.
 fn value(random: &mut fastrand::Rng, schema: &Value, order: i64) -> String {
     let junk = [
         "",
@@ -164,7 +164,7 @@ fn encoded(text: &str) -> String {
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
-/// Valid and invalid requests made from the document, at the shop and through nginx.
+/// Valid and invalid requests, generated from the document, to the shop and through nginx.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis, RabbitMQ and nginx: make test"]
 async fn a_thousand_random_requests_change_nothing_and_are_answered_as_the_document_says() {
@@ -172,7 +172,7 @@ async fn a_thousand_random_requests_change_nothing_and_are_answered_as_the_docum
     let shop = sale.instance(&["--trusted-proxies", "127.0.0.1"]).await;
     let nginx = sale.nginx(&[&shop]).await;
     let document = Document::of(shop.address).await;
-    let order = confirmed(&shop, 5101).await; // somebody's, and not of who asks
+    let order = confirmed(&shop, 5101).await; // another buyer's order
     let cookie = log_in(shop.address, 5102).await;
     sale.settles_at(1).await;
     let before = sale.everything().await;
@@ -213,7 +213,7 @@ async fn a_thousand_random_requests_change_nothing_and_are_answered_as_the_docum
         let (line, body) = (format!("{method} {address}"), body(&mut random));
         let reply = request(door.address, &line, &headers, &body).await;
         *statuses.entry(reply.status.as_u16()).or_insert(0) += 1;
-        // An empty part of a path, or dots, make it another path for nginx; a zero it refuses, whatever the method.
+        // For nginx, an empty path segment or dots make another path. It refuses a zero byte with any method.
         let same = !behind_nginx
             || !(address.contains("//") || address.contains("..") || address.ends_with('/') || address.contains("%00"));
         if reply.status.is_server_error() {

@@ -1,4 +1,4 @@
-//! What an operator of chapter 6 sees: figures, readiness, and one order in the logs.
+//! What an operator of chapter 6 sees: metrics, readiness, and one order in the logs.
 
 use std::net::SocketAddr;
 
@@ -18,7 +18,7 @@ async fn metrics(shop: SocketAddr) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn figures_say_what_came_of_requests_and_what_is_on_its_way() {
+async fn metrics_count_requests_and_pending_work() {
     let sale = Production::new(shared(), 3).await;
     let api = sale.instance(&["--role", "api"]).await;
     let mut connection = Connection::open(api.address).await.unwrap();
@@ -30,9 +30,9 @@ async fn figures_say_what_came_of_requests_and_what_is_on_its_way() {
         eventually(&format!("{name} is {n}"), async || counter(shop, &format!("{name} ")).await == n).await;
     };
     is(api.address, "attempts_total{outcome=\"held\"}", 3).await;
-    is(api.address, "reserve_seconds_count", 3).await; // the fourth was refused before
+    is(api.address, "reserve_seconds_count", 3).await; // the fourth was refused earlier
     is(api.address, "http_requests_total{route=\"/sales/{sale_id}/purchase/{path}\",status=\"202\"}", 3).await;
-    // Nobody carries them yet.
+    // No relay or worker runs yet.
     is(api.address, "outbox_entries", 3).await;
     let oldest = "outbox_oldest_seconds ";
     eventually("they grow old", async || {
@@ -66,7 +66,7 @@ async fn figures_say_what_came_of_requests_and_what_is_on_its_way() {
     sale.publish(br#"[{"order_id": 1, "buyer_id": "nonsense"}]"#).await;
     is(worker.address, "queue_messages{queue=\"parked\"}", 1).await;
 
-    // What strangers ask for makes no series: there is no end of addresses.
+    // Unknown paths create no time series, because there is no limit to them.
     for n in 0..50 {
         request(api.address, &format!("GET /no/such/{n}"), &[], "").await;
         request(api.address, &format!("GET /orders/{n}"), &[], "").await;
@@ -131,7 +131,7 @@ async fn readiness_names_who_does_not_answer() {
     {
         assert!(logs.contains(words), "{words}: {logs}");
     }
-    // With the last server back, a sale may still be compared with SQL: who hears that comes back, and what is then queued is made.
+    // After the last server is back, a sale may still be compared with SQL. A refused client retries, and its order is placed.
     let (mut connection, mut order_id) = (Connection::open(all.address).await.unwrap(), None);
     eventually("it sells again", async || {
         let reply = click(&mut connection, 8101).await;
@@ -145,7 +145,7 @@ async fn readiness_names_who_does_not_answer() {
     becomes(&mut connection, 8101, order_id.unwrap(), "confirmed").await;
 }
 
-/// Two instances and nginx: from the request to the payment, each line has the order's number.
+/// Two instances and nginx: from the request to the payment, each log line has the order's number.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis, RabbitMQ and nginx: make test"]
 async fn an_order_can_be_followed_through_the_logs() {
@@ -181,7 +181,7 @@ async fn an_order_can_be_followed_through_the_logs() {
             trail[0].split("request_id=\"").nth(1).and_then(|id| id.split('"').next()).expect("a request's id");
         assert_eq!(request_id.len(), 32, "{trail:#?}");
     }
-    // Neither secrets nor cards are in there.
+    // The logs contain neither secrets nor cards.
     let logs = sale.logs();
     assert!(!logs.contains("4242") && !logs.contains("/purchase/0"), "{logs}");
     drop(worker);

@@ -1,4 +1,4 @@
-//! Chapter 6 and those who run it: what they change is in force, and what they forget is said.
+//! Chapter 6 and its operators: their changes take effect, and their mistakes are reported.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use v1_naive::shop::sales::{Sale, now_ms};
 
-/// How soon a change in SQL is in force.
+/// How soon a change in SQL takes effect.
 const SOON: Duration = Duration::from_secs(5);
 
 impl Production {
@@ -26,7 +26,7 @@ impl Production {
     }
 }
 
-/// Nobody compares the sale with SQL in between: that is once in an hour.
+/// The sale is not compared with SQL in between: that happens once per hour.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn another_window_or_stock_is_in_force_at_once_and_the_sale_goes_on() {
@@ -39,9 +39,9 @@ async fn another_window_or_stock_is_in_force_at_once_and_the_sale_goes_on() {
         (address(shop.address, SALE, &early).await.unwrap(), address(shop.address, SALE, &late).await.unwrap());
     queued(&buy_at(shop.address, &for_early, &early, None).await);
 
-    // The emergency stop: also for those who have an address.
+    // The emergency stop also applies to buyers who have a purchase URL.
     let stopped = sale.change("closes_at = now_ms()").await;
-    let is_closed = async || buy_at(shop.address, &for_early, &early, None).await.status == 410; // and not 404, as it is used
+    let is_closed = async || buy_at(shop.address, &for_early, &early, None).await.status == 410; // not 404 for a used URL
     let mut in_force = stopped;
     eventually("it is closed", async || {
         in_force = Instant::now();
@@ -66,7 +66,7 @@ async fn another_window_or_stock_is_in_force_at_once_and_the_sale_goes_on() {
     assert!(after < SOON, "closed after {after:?}");
 }
 
-/// The command tells Redis. Who writes into SQL does not.
+/// The command also updates Redis; a write to SQL alone does not.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn a_denial_by_hand_is_in_force_soon() {
@@ -109,7 +109,7 @@ async fn who_sells_gets_no_sale_to_learn_with_and_none_that_is_over_before_it_be
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn a_proxy_that_was_not_named_is_said_once() {
+async fn an_untrusted_proxy_is_reported_once() {
     let sale = Production::new(shared(), 1).await;
     let (forgotten, named) = (sale.instance(&[]).await, sale.instance(&["--trusted-proxies", "127.0.0.1"]).await);
     for shop in [&named, &forgotten, &forgotten, &forgotten] {
@@ -149,13 +149,13 @@ async fn sockets(shop: &ShopProcess, buyer: i64, order_id: i64) -> Vec<Socket> {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn a_websocket_that_talks_too_much_or_says_nothing_is_closed() {
+async fn a_websocket_that_sends_too_much_or_never_answers_is_closed() {
     let sale = Production::new(shared(), 1).await;
     let shop = sale.instance(&[]).await;
     let order_id = confirmed(&shop, 5961).await;
     let mut loud = watch(&shop, 5961, order_id).await.unwrap();
     assert_eq!(heard(&mut loud).await, "confirmed");
-    let _ = loud.send(Message::Binary(vec![0; 1 << 20].into())).await; // it may be closed by then
+    let _ = loud.send(Message::Binary(vec![0; 1 << 20].into())).await; // it may already be closed
     let end = timeout(Duration::from_secs(10), loud.next()).await.expect("it is closed");
     assert!(
         matches!(&end, Some(Ok(Message::Close(Some(frame)))) if u16::from(frame.code) == 1009)
@@ -163,7 +163,7 @@ async fn a_websocket_that_talks_too_much_or_says_nothing_is_closed() {
         "{end:?}"
     );
 
-    // Nobody reads these, so nobody answers the pings.
+    // These sockets are not read, so the pings are not answered.
     let silent = sockets(&shop, 5961, order_id).await;
     assert_eq!(silent.len(), 8);
     let since = Instant::now();
@@ -175,7 +175,7 @@ async fn a_websocket_that_talks_too_much_or_says_nothing_is_closed() {
     drop(silent);
 }
 
-/// What looks again and again reads what is due, and not what exists.
+/// Periodic tasks read only the rows that are due, not all rows.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn looking_for_orders_to_expire_or_give_back_reads_none_of_the_others() {
@@ -184,7 +184,7 @@ async fn looking_for_orders_to_expire_or_give_back_reads_none_of_the_others() {
     let insert = "insert into orders (id, sale_id, buyer_id, status, path, request, reserved_at, confirmed_at, pay_by)
                   select n, 42, n, 'confirmed', n, n, n, n, now_ms() + 3600000 from generate_series(1, $1) as n";
     sqlx::query(insert).bind(MANY).execute(&sale.pool).await.unwrap();
-    sale.instance(&["--role", "worker", "--reconcile-every", "3600"]).await.stop().await; // puts the first sale up, which reads more
+    sale.instance(&["--role", "worker", "--reconcile-every", "3600"]).await.stop().await; // creates the first sale, which reads more
     sqlx::query("analyze orders").execute(&sale.pool).await.unwrap();
     sqlx::query("select pg_stat_reset()").execute(&sale.pool).await.unwrap();
     let _shop = sale.instance(&["--role", "worker", "--reconcile-every", "3600"]).await;

@@ -1,4 +1,4 @@
-//! Chapter 6's hidden paths, at two instances of one shop: whose a path is, for what, and until when.
+//! Chapter 6's hidden purchase URLs, at two instances of one shop: for which buyer and sale they are valid, and how long.
 
 use crate::support::{
     SALE, assert_problem, eventually,
@@ -11,7 +11,7 @@ use v1_naive::shop::sales::Sale;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn a_path_is_its_buyers_for_its_sale_and_once() {
+async fn a_path_is_valid_once_for_its_buyer_and_its_sale() {
     let sale = Production::new(shared(), 5).await;
     sale.stores.put_up(&sale.database.url, &[Sale::open(43, 5)]).await.unwrap();
     let shops = pair(&sale, &["--path-ttl", "600"]).await;
@@ -91,7 +91,7 @@ async fn who_did_not_pay_may_buy_again_but_not_at_the_old_path() {
     let repeated = async || queued(&buy_at(shops[0].address, &old, &cookie, Some("a")).await);
     assert_eq!(repeated().await, first, "the same request is the same order, whatever became of it");
     let second = path(&shops[1], &cookie).await;
-    operate(&sale, &["rebuild"]); // Redis forgets all, and is told by SQL
+    operate(&sale, &["rebuild"]); // Redis loses everything, and is rebuilt from SQL
     for shop in &shops {
         let known = async || buy_at(shop.address, &old, &cookie, None).await.status != 503;
         eventually("the new epoch is known", known).await;

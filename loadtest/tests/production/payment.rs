@@ -1,4 +1,4 @@
-//! Chapter 6 on its real servers: what follows an order. It is paid for or expires, and its buyer hears of it.
+//! Chapter 6 on its real servers: after the order. It is paid or expires, and its buyer learns that.
 
 use crate::support::{
     SALE, assert_problem, eventually, json,
@@ -31,7 +31,7 @@ async fn the_same_key_is_the_same_payment() {
     assert_eq!((again.status, &again.body), (first.status, &first.body));
     assert_problem(&pay(&shop, 2001, order_id, Some("a"), "5555 5555 5555 4444").await, 422, "key-reused");
     assert_problem(&pay(&shop, 2001, order_id, Some("b"), GOOD).await, 409, "conflict");
-    // A key is its buyer's.
+    // A key belongs to its buyer.
     let others = confirmed(&shop, 2002).await;
     assert_eq!(pay(&shop, 2002, others, Some("a"), GOOD).await.status, 200);
     sale.owes_nothing().await;
@@ -44,7 +44,7 @@ async fn the_same_key_is_the_same_payment() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn a_payment_that_says_nothing_of_use_is_refused() {
+async fn an_invalid_payment_is_refused() {
     let sale = Production::new(shared(), 5).await;
     let shop = sale.instance(&[]).await;
     let order_id = confirmed(&shop, 2101).await;
@@ -135,7 +135,7 @@ async fn a_declined_card_leaves_the_order_to_be_paid_with_another() {
 async fn a_payment_of_a_buyer_who_hung_up_is_finished_before_the_instance_stops() {
     let (sale, provider) = (Production::new(shared(), 5).await, Provider::start());
     provider.at(Step::Authorise, Does::Slow(2000)).await;
-    let _worker = sale.instance(&["--role", "worker"]).await; // whose provider is another one
+    let _worker = sale.instance(&["--role", "worker"]).await; // with another provider
     let shop = sale.instance_with(&sale.args_with(Server::Provider, &provider.url, &["--role", "api"])).await;
     let order_id = confirmed(&shop, 3201).await;
     tokio::select! {
@@ -165,7 +165,7 @@ async fn what_is_paid_stays_and_what_is_not_expires() {
     given_back(&sale, 1).await;
     sale.settles_at(1).await;
 
-    // To anybody, the first buyer too.
+    // To any buyer, the first one included.
     let again = sold_again(&shop, 2602).await;
     assert_ne!(again, unpaid);
     becomes(&mut connection, 2602, again, "confirmed").await;
@@ -198,7 +198,7 @@ async fn an_order_that_expires_while_the_card_is_authorised_is_not_charged() {
     let mut connection = Connection::open(shop.address).await.unwrap();
     let order_id = queued(&click(&mut connection, 2801).await);
     let in_sql = async || order(&mut connection, 2801, order_id).await["status"] != "queued";
-    eventually("the order is in SQL", in_sql).await; // `confirmed`, and on a busy machine perhaps not any more
+    eventually("the order is in SQL", in_sql).await; // it was `confirmed`, but on a busy machine it may have changed by now
     for _ in 0..2 {
         assert_problem(&pay(&shop, 2801, order_id, Some("a"), GOOD).await, 410, "closed");
     }
@@ -209,7 +209,7 @@ async fn an_order_that_expires_while_the_card_is_authorised_is_not_charged() {
     sale.settles_at(0).await;
 }
 
-/// Thirty payments and thirty expiries, which come closer to each other, meet, and part again.
+/// Thirty payments and thirty expiries: they come closer in time, coincide, and separate again.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn payment_and_expiry_race_and_one_of_them_wins() {
@@ -232,7 +232,7 @@ async fn payment_and_expiry_race_and_one_of_them_wins() {
     }
     given_back(&sale, 30 - paid as i64).await;
     assert_eq!((sale.orders("paid").await, sale.orders("expired").await), (paid as i64, 30 - paid as i64));
-    // No card was charged without an order, and none twice; whose order had gone before was let go.
+    // No card was charged without an order, and none twice. If the order had expired, the hold was released.
     sale.owes_nothing().await;
     let movements = sale.movements(&provider.remote).await;
     let count = |states: &[Standing]| movements.iter().filter(|one| *one == states).count();
@@ -243,7 +243,7 @@ async fn payment_and_expiry_race_and_one_of_them_wins() {
 /// Order, cookie, key, body; status, type.
 type Case<'a> = (i64, &'a str, Option<&'a str>, &'a str, u16, &'a str);
 
-/// A client that repeats its request hours later is told what came of it, and does not buy a second unit.
+/// A client that repeats its request hours later gets the earlier result, and does not buy a second unit.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn a_key_is_good_for_one_order_as_long_as_the_sale() {
@@ -268,7 +268,7 @@ async fn a_key_is_good_for_one_order_as_long_as_the_sale() {
     for path in [&first, &second] {
         assert_eq!(again(path, "k").await, order_id, "at the old address and at another");
     }
-    // Redis is rebuilt from SQL.
+    // Redis is rebuilt from SQL in between.
     sale.flush().await;
     let remembers = async || buy_at(shop.address, &second, &cookie, Some("k")).await.status == 202;
     eventually("it sells again", remembers).await;

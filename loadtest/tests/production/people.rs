@@ -1,4 +1,4 @@
-//! Chapter 6 and its buyers: what they are told, and that what they were told can be found again.
+//! Chapter 6 and its buyers: what they are told, and how they find it again.
 
 use crate::support::{
     SALE, assert_problem, eventually, json,
@@ -21,7 +21,7 @@ async fn orders(shop: &ShopProcess, cookie: &str) -> Vec<Value> {
     json(&reply)["orders"].as_array().unwrap().clone()
 }
 
-/// The answer was lost, and the request had no key.
+/// The answer was lost, and the request had no idempotency key.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn a_buyer_who_has_lost_the_answer_finds_the_order() {
@@ -71,10 +71,10 @@ async fn sold_out_says_whether_units_may_return() {
     eventually("none comes back", async || !said().await).await;
 }
 
-/// An instance that has just been started knows nothing of attempts that were refused.
+/// An instance that has just started does not know of earlier refusals.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn an_address_for_nothing_is_not_handed_out() {
+async fn a_sold_out_sale_issues_no_purchase_url() {
     let sale = Production::new(shared(), 1).await;
     let first = sale.instance(&[]).await;
     confirmed(&first, 5701).await;
@@ -83,7 +83,7 @@ async fn an_address_for_nothing_is_not_handed_out() {
     assert_problem(&address(fresh.address, SALE, &cookie).await.unwrap_err(), 409, "sold-out");
 }
 
-/// Redis stands still. Four calls are under way, the others wait; and then their buyers hang up.
+/// Redis is frozen. Four calls are in progress and the others wait; then their buyers disconnect.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn an_attempt_whose_buyer_is_gone_takes_no_unit() {
@@ -112,7 +112,7 @@ async fn an_attempt_whose_buyer_is_gone_takes_no_unit() {
     let mut staying = Vec::new();
     for one in stay {
         staying.push(asks(one));
-        let calls = staying.len() as i64; // each is one of its own
+        let calls = staying.len() as i64; // each is a separate call
         eventually("its call is under way", async || counter(door, "reserve_calls_under_way").await == calls).await;
     }
     let leaving: Vec<_> = leave.into_iter().map(asks).collect();
@@ -131,14 +131,14 @@ async fn an_attempt_whose_buyer_is_gone_takes_no_unit() {
     sale.settles_at(20).await;
 }
 
-/// PostgreSQL's clock decides until when an order can be paid, and the page counts by Redis's.
+/// PostgreSQL's clock decides how long an order can be paid, and the page counts down by Redis's clock.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn the_time_to_pay_is_told_by_the_clock_that_the_page_counts_by() {
     const MINUTE: i64 = 60_000;
     for minutes in [-20, 20] {
         let sale = Production::new(shared(), 5).await;
-        let first = sale.instance(&[]).await; // makes the tables
+        let first = sale.instance(&[]).await; // creates the tables
         first.stop().await;
         let shift = format!(
             "create or replace function now_ms() returns bigint language sql volatile

@@ -1,4 +1,4 @@
-//! Chapter 6 on its real servers: the way to an order when nothing breaks. What follows an order is in `payment`.
+//! Chapter 6 on its real servers: the way to an order when nothing breaks. `payment` has what follows.
 
 use std::process::Command;
 
@@ -42,7 +42,7 @@ async fn links_lead_from_the_sale_through_a_login_to_an_order() {
     assert!(opens <= now && now < closes, "{page}");
     assert_eq!(page["buy"], json!({ "method": "POST", "href": "/session?sale=42" }));
 
-    // The header that stood in for a login until chapter 5 says nothing any more.
+    // The header that stood in for a login until chapter 5 has no effect any more.
     let buy = link("POST", "/sales/42/path");
     for link in [&buy, &link("GET", "/orders/1"), &link("GET", "/orders/1/watch"), &link("POST", "/orders/1/payment")] {
         assert_problem(&connection.send(link, Some(1001), None).await.unwrap(), 401, "unauthenticated");
@@ -95,7 +95,7 @@ async fn a_sale_sells_while_it_is_open_and_redis_knows_it() {
     let of = |id, opens_at, closes_at| Sale { opens_at, closes_at, ..Sale::open(id, 5) };
     let (coming, over) = (of(50, now + HOUR, now + 2 * HOUR), of(51, now - 2 * HOUR, now - HOUR));
     sale.stores.put_up(&sale.database.url, &[coming, over]).await.unwrap();
-    Sale::open(52, 5).insert(&sale.pool).await.unwrap(); // in SQL alone
+    Sale::open(52, 5).insert(&sale.pool).await.unwrap(); // in SQL only
     let shop = sale.instance(&["--role", "api"]).await;
     let cookie = log_in(shop.address, 1301).await;
     for (id, status, kind) in [(50, 403, "not-open"), (51, 410, "closed"), (52, 503, "overloaded")] {
@@ -119,9 +119,9 @@ async fn the_same_key_is_the_same_reservation() {
     let at = address(shop.address, SALE, &mine).await.unwrap();
     let crowd = join_all((0..20).map(|n| buy_at([shop.address, other.address][n % 2], &at, &mine, Some("a"))));
     let orders: Vec<i64> = crowd.await.iter().map(queued).collect();
-    let another = address(shop.address, SALE, &mine).await.unwrap(); // while it can be had
+    let another = address(shop.address, SALE, &mine).await.unwrap(); // while it is still issued
     assert!(orders.iter().all(|id| *id == orders[0]), "{orders:?}");
-    // A key is its buyer's: the same one of another buyer is another.
+    // A key belongs to its buyer: the same key of another buyer is another key.
     let second = queued(&purchase(shop.address, SALE, &others, Some("a")).await);
     assert_ne!(second, orders[0]);
 
@@ -158,7 +158,7 @@ async fn what_one_instance_sells_out_another_refuses_without_asking() {
     sale.stores.put_up(&sale.database.url, &many).await.unwrap();
     let (shop, other) = (sale.instance(&[]).await, sale.instance(&[]).await);
     let (mine, others) = (log_in(shop.address, 1601).await, log_in(shop.address, 1602).await);
-    // The news lapses after a second, and on a busy machine we may be later. One of twenty times we are not.
+    // The flag expires after a second, and on a busy machine the request may come later. At least one of twenty comes in time.
     for Sale { id, .. } in many {
         queued(&purchase(shop.address, id, &mine, None).await);
         assert_problem(&purchase(other.address, id, &others, None).await, 409, "sold-out");
@@ -206,7 +206,7 @@ async fn a_sale_is_put_up_once() {
         let output = seed(arguments);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
     }
-    sale.settles_at(1).await; // of 3
+    sale.settles_at(1).await; // of 3 units
     queued(&purchase(shop.address, 7, &cookie, None).await);
     assert_eq!(sale.stores.read(&[7]).await.unwrap().sales[&7].left, 4);
 

@@ -1,4 +1,4 @@
-//! Chapter 6's entry puzzle, on real servers: a step like others, answered once.
+//! Chapter 6's entry puzzle, on real servers: one more step, answered once.
 
 use crate::support::{
     SALE, assert_problem, eventually, json,
@@ -18,13 +18,13 @@ use v1_naive::shop::sales::{Sale, now_ms};
 
 const ASK: &str = "POST /sales/42/path";
 
-/// An instance with the puzzle, as it comes.
+/// An instance with the puzzle, as it is by default.
 async fn instance(sale: &Production, further: &[&str]) -> ShopProcess {
     let args: Vec<_> = sale.args(further).into_iter().filter(|arg| arg != "--puzzle=off").collect();
     sale.instance_with(&args).await
 }
 
-/// Where the answer goes, and the right one.
+/// The link for the answer, and the right answer.
 async fn puzzle(shop: &ShopProcess, cookie: &str) -> (String, String) {
     let reply = request(shop.address, ASK, &[("cookie", cookie)], "").await;
     let step = json(&reply);
@@ -40,7 +40,7 @@ async fn answer(shop: &ShopProcess, cookie: &str, href: &str, answer: &str) -> R
     request(shop.address, &format!("POST {href}"), &[("cookie", cookie)], &body).await
 }
 
-/// The address that a right answer leads to.
+/// The purchase URL that a right answer leads to.
 fn given(reply: &Reply) -> String {
     assert_eq!(reply.status, 200, "{reply:?}");
     json(reply)["buy"]["href"].as_str().expect("an address").to_owned()
@@ -92,7 +92,7 @@ async fn wrong_absent_and_foreign_answers_lead_nowhere() {
         assert_problem(&reply, 400, "invalid-request");
     }
     assert_problem(&request(shop.address, &format!("POST {href}"), &[], "").await, 401, "unauthenticated");
-    assert_problem(&answer(&shop, &bob, &href, &right).await, 403, "wrong-answer"); // and it stays Ada's
+    assert_problem(&answer(&shop, &bob, &href, &right).await, 403, "wrong-answer"); // the puzzle stays Ada's
     let elsewhere = href.replace("/42/", "/43/");
     assert_problem(&answer(&shop, &ada, &elsewhere, &right).await, 403, "wrong-answer");
     let (path, token) = href.split_once("?puzzle=").unwrap();
@@ -107,7 +107,7 @@ async fn wrong_absent_and_foreign_answers_lead_nowhere() {
     assert_problem(&twice, 400, "invalid-request");
     assert_eq!(answer(&shop, &ada, &href, &right).await.status, 200, "all this took nothing from it");
 
-    // Nobody guesses: after a wrong answer, the right one leads to an address that is spent.
+    // Guessing does not work: after a wrong answer, the right one leads to a used URL.
     for wrong in ["0", "-1", "1e2", "", "99999999999999999999", "NaN"] {
         let (href, right) = puzzle(&shop, &ada).await;
         assert_problem(&answer(&shop, &ada, &href, wrong).await, 403, "wrong-answer");
@@ -125,7 +125,7 @@ async fn a_puzzle_is_good_for_one_purchase_at_all_instances_together() {
     let ada = log_in(one.address, 4201).await;
     let (href, right) = puzzle(&one, &ada).await;
 
-    // Answered again and again, anywhere and at once, it is the same address.
+    // Repeated answers, at any instance and at the same time, lead to the same URL.
     let mut answers = tokio::task::JoinSet::new();
     for n in 0..20 {
         let shop = if n % 2 == 0 { one.address } else { other.address };
@@ -139,7 +139,7 @@ async fn a_puzzle_is_good_for_one_purchase_at_all_instances_together() {
     let address = given(&answer(&other, &ada, &href, &right).await);
     assert!(addresses.contains(&address));
 
-    // With which one unit is bought, and no other, also when that one has been given back.
+    // That URL buys one unit and no other, even after the unit was released.
     queued(&buy_at(other.address, &address, &ada, None).await);
     sale.settles_at(1).await;
     assert_problem(&buy_at(one.address, &address, &ada, None).await, 404, "wrong-path");
@@ -163,7 +163,7 @@ async fn an_old_puzzle_is_over_and_what_is_remembered_has_an_end() {
     eventually("it is too old", async || now_ms() > too_old).await;
     assert_problem(&answer(&shop, &ada, &href, &right).await, 403, "wrong-answer");
 
-    // Two wrong answers are remembered, and who gives a third is told to come back.
+    // Two wrong answers are remembered, and the third client is told to retry later.
     eventually("one too many", async || {
         let (href, _) = puzzle(&shop, &ada).await;
         let reply = answer(&shop, &ada, &href, "0").await;

@@ -1,4 +1,4 @@
-//! Who is not who it says: sessions that nobody has signed, orders of other buyers, and other sites.
+//! False identities: sessions without a valid signature, orders of other buyers, and other sites.
 
 use crate::support::{
     HOUR, SALE, assert_problem,
@@ -82,7 +82,7 @@ async fn a_secret_is_changed_and_nobody_is_logged_out() {
     queued(&buy_at(signs_old.address, &path(&signs_new, &last).await, &last, None).await);
     sale.settles_at(3).await;
 
-    // A session says who, wherever it is brought to, and nothing else does.
+    // Only the session identifies the buyer, at whichever instance.
     let look = async |shop: &ShopProcess, cookie: &str, order_id: i64| {
         let headers = [("cookie", cookie), ("x-buyer-id", "1002"), ("authorization", "Bearer 1002")];
         request(shop.address, &format!("GET /orders/{order_id}"), &headers, "").await.status.as_u16()
@@ -118,7 +118,7 @@ async fn nobody_sees_or_pays_the_order_of_somebody_else() {
     sale.settles_at(1).await;
     refused(&other).await; // confirmed
     assert_eq!(pay(&shop, 1101, order_id, Some("a"), GOOD).await.status, 200);
-    refused(&shop).await; // paid, and "a" is a key that is taken
+    refused(&shop).await; // paid, and the key "a" is already used
     refused(&other).await;
     assert_eq!(pay(&other, 1101, order_id, Some("a"), GOOD).await.status, 200);
     let did = sale.movements(&Remote::new(&sale.stores.provider)).await;
@@ -172,7 +172,7 @@ async fn no_other_site_makes_a_browser_buy() {
     assert_eq!(sale.orders("paid").await, 2);
 }
 
-/// Asks for the WebSocket of an order, with one more header; returns the status.
+/// Requests an order's WebSocket with one more header; returns the status.
 async fn upgrade(shop: &ShopProcess, order_id: i64, cookie: &str, header: (&'static str, &str)) -> u16 {
     let mut request = format!("ws://{}/orders/{order_id}/watch", shop.address).into_client_request().unwrap();
     for (name, value) in [("cookie", cookie), header] {

@@ -1,4 +1,4 @@
-//! The way to the three servers is encrypted, and the shop knows whom it talks to.
+//! Connections to the three servers are encrypted, and the shop verifies the servers' certificates.
 
 use std::{net::SocketAddr, process::Stdio, sync::Arc};
 
@@ -23,14 +23,15 @@ use tokio_rustls::{
 };
 use url::Url;
 
-/// An authority of the test's own.
+/// A certificate authority of this test.
 fn authority() -> &'static Authority {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     Box::leak(Box::new(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()))
 }
 
-/// Takes TLS off in front of a server, with a certificate for this host. PostgreSQL's clients ask first whether there is TLS.
+/// Terminates TLS in front of a server, with a certificate for this host. PostgreSQL's clients first ask whether TLS is
+/// available.
 async fn in_front_of(server: &Url, authority: &Authority, host: &str) -> SocketAddr {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new([host.to_owned()]).unwrap().signed_by(&key, authority).unwrap();
@@ -60,14 +61,14 @@ async fn in_front_of(server: &Url, authority: &Authority, host: &str) -> SocketA
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
-/// A sale whose shop reaches the three servers by TLS only.
+/// A sale whose shop reaches the three servers only by TLS.
 struct Encrypted {
     sale: Production,
     args: Vec<String>,
 }
 
 impl Encrypted {
-    /// `certified` says for each server by whom and for which host.
+    /// `certified` has each server's certificate authority and host name.
     async fn new(certified: impl Fn(Server) -> (&'static Authority, &'static str)) -> Encrypted {
         let sale = Production::new(shared(), 5).await;
         let mut args = sale.args(&["--listen", "127.0.0.1:0"]);
@@ -87,7 +88,7 @@ impl Encrypted {
         Encrypted { sale, args }
     }
 
-    /// Believes this authority and no other.
+    /// Trusts this authority and no other.
     fn shop(&self, authority: &Authority) -> Child {
         let file = self.sale.lab.folder.path().join("authority.pem");
         std::fs::write(&file, authority.pem()).unwrap();
@@ -114,7 +115,7 @@ async fn all_three_servers_are_reached_by_tls() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
-async fn a_certificate_of_a_stranger_or_for_another_host_is_refused() {
+async fn a_certificate_of_an_unknown_authority_or_another_host_is_refused() {
     let (ours, theirs) = (authority(), authority());
     let refuses = async |wrong: Server, certified| {
         let right = (ours, "127.0.0.1");

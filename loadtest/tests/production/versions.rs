@@ -1,4 +1,5 @@
-//! A new version of chapter 6 comes while the old one goes: for a while both run, and each meets what the other one has written.
+//! A rolling update of chapter 6: for a while the old and the new version run side by side, and each reads what the other has
+//! written.
 
 use crate::support::{
     SALE, assert_problem, eventually,
@@ -15,7 +16,7 @@ impl Production {
         self.stores.key(SALE, "outbox")
     }
 
-    /// Writes an entry of one field into the outbox.
+    /// Adds an entry of one field to the outbox.
     async fn write(&self, field: &str, value: &[u8]) -> String {
         self.stores.connect().await.unwrap().xadd(self.outbox(), "*", &[(field, value)]).await.unwrap()
     }
@@ -55,7 +56,7 @@ async fn what_a_later_version_has_written_waits_for_it_and_holds_up_nothing() {
     assert_eq!(left, 1);
 }
 
-/// To an older version these would have been of a later format.
+/// For an older version, these entries would have been of a newer format.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn what_an_older_version_could_not_read_is_taken_up() {
@@ -63,7 +64,7 @@ async fn what_an_older_version_could_not_read_is_taken_up() {
     let api = sale.instance(&["--role", "api"]).await;
     let mut connection = Connection::open(api.address).await.unwrap();
     let orders = [queued(&click(&mut connection, 1).await), queued(&click(&mut connection, 2).await)];
-    // One has got as far as the queue, the other one is in the outbox: both belong to nobody.
+    // One entry got as far as the queue, the other one is in the outbox. No process owns either.
     let mut redis = sale.stores.connect().await.unwrap();
     let _: redis::RedisResult<()> = redis.xgroup_create(sale.outbox(), "relay", "0").await;
     let options = redis::streams::StreamReadOptions::default().group("relay", "later");

@@ -54,7 +54,7 @@ async fn attempts_are_counted_for_each_buyer_over_all_instances() {
     again().await;
     sale.settles_at(1).await;
 
-    // Another buyer has a count of his own; with twenty clicks in the same moment.
+    // Another buyer has its own count, here with twenty clicks at the same moment.
     let at = path(&shops[0], &others).await;
     let clicks = (0..20).map(|n| buy_at(shops[n % 2].address, &at, &others, None));
     let (no, counted): (Vec<_>, Vec<_>) = join_all(clicks).await.into_iter().partition(|reply| reply.status == 429);
@@ -91,7 +91,7 @@ async fn a_while_later_a_buyer_may_try_again() {
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn a_sale_opens_and_closes_by_the_clock_of_redis() {
     let sale = Production::new(shared(), 5).await;
-    // Nobody who carries: what is written into Redis by hand below would be mended.
+    // No worker runs, because it would repair what is written into Redis by hand below.
     let shops = pair(&sale, &["--role", "api"]).await;
     let cookie = log_in(shops[0].address, 801).await;
     let opens_at = sale.redis_ms().await + 2000;
@@ -109,7 +109,7 @@ async fn a_sale_opens_and_closes_by_the_clock_of_redis() {
     }
     queued(&purchase(shops[0].address, 50, &cookie, None).await);
 
-    // And Redis says so, whatever an instance believes.
+    // Redis decides this, whatever an instance has cached.
     let at = path(&shops[0], &cookie).await;
     let (mut redis, key) = (sale.stores.connect().await.unwrap(), sale.stores.key(SALE, "sale"));
     let (soon, before) = (now_ms() + HOUR, now_ms() - 1);
@@ -149,10 +149,10 @@ async fn who_is_on_the_deny_list_gets_nothing() {
     for (shop, key) in [(&shops[0], None), (&shops[1], None), (&shops[0], Some("b")), (&shops[1], Some("b"))] {
         assert_problem(&buy_at(shop.address, &at, &mine, key).await, 403, "blocked");
         assert_problem(&purchase(shop.address, SALE, &others, key).await, 403, "blocked");
-        // What was promised before is kept.
+        // Earlier promises are kept.
         assert_eq!(queued(&buy_at(shop.address, &theirs, &others, Some("a")).await), order_id);
     }
-    // Also in a sale that is put up later.
+    // This also applies to a sale that is created later.
     sale.stores.put_up(&sale.database.url, &[Sale::open(43, 5)]).await.unwrap();
     assert_problem(&purchase(shops[1].address, 43, &mine, None).await, 403, "blocked");
     sale.settles_at(1).await;
@@ -164,14 +164,14 @@ async fn who_is_on_the_deny_list_gets_nothing() {
     sale.settles_at(2).await;
 }
 
-/// Two instances that count attempts as their arguments say, and not as those of all tests do.
+/// Two instances that count attempts by their own arguments, not by those of all tests.
 async fn counting(sale: &Production, args: &[&str]) -> [ShopProcess; 2] {
     let mut args = sale.args(args);
     args.retain(|arg| arg != "--frequency-limit=1000000");
     [sale.instance_with(&args).await, sale.instance_with(&args).await]
 }
 
-/// Asserts that so many attempts are enough for now, and that now ends with the window.
+/// Asserts a `rate-limited` answer whose `Retry-After` is at most `window` seconds.
 #[track_caller]
 fn assert_too_often(reply: &Reply, window: u64) {
     assert_problem(reply, 429, "rate-limited");

@@ -1,4 +1,4 @@
-//! A real browser, headless, with an empty profile and nowhere to go but loopback.
+//! A real browser: headless, with an empty profile, and restricted to loopback.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -19,7 +19,7 @@ pub struct Browser {
     session: String,
 }
 
-/// A command of Chromium's driver that the WebDriver standard has not.
+/// A command of Chromium's driver that is not in the WebDriver standard.
 #[derive(Debug)]
 struct Chromium(&'static str, Value);
 
@@ -62,7 +62,7 @@ impl Browser {
         .map(String::from)
         .into();
         args.push(format!("--user-data-dir={}", profile.path().display()));
-        // Chromium has no sandbox for root nor in most containers; it only sees pages of ours here.
+        // Chromium's sandbox does not work for root and in most containers. It only opens our own pages here.
         args.push("--no-sandbox".into());
         let capabilities = json!({
             "goog:chromeOptions": { "args": args },
@@ -77,13 +77,13 @@ impl Browser {
         Browser { page, profile, driver, port: port.parse().unwrap(), session }
     }
 
-    /// A command of the browser's own debugging protocol.
+    /// A command of Chromium's debugging protocol.
     pub async fn devtools(&self, command: &str, params: Value) {
         let body = json!({ "cmd": command, "params": params });
         self.page.issue_cmd(Chromium("goog/cdp/execute", body)).await.unwrap();
     }
 
-    /// The screen of a small telephone.
+    /// Sets the screen size of a small phone.
     pub async fn as_telephone(&self) {
         let screen = json!({ "width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": true });
         self.devtools("Emulation.setDeviceMetricsOverride", screen).await;
@@ -97,7 +97,7 @@ impl Browser {
         self.page.find(Locator::Css(css)).await.unwrap().text().await.unwrap()
     }
 
-    /// Polls until the element's text contains `part`; then returns it all.
+    /// Polls until the element's text contains `part`; returns the whole text.
     pub async fn wait_for_text(&self, css: &str, part: &str) -> String {
         super::eventually(part, async || self.text(css).await.contains(part)).await;
         self.text(css).await
@@ -107,7 +107,7 @@ impl Browser {
         self.page.find(Locator::Css(css)).await.unwrap().click().await.unwrap();
     }
 
-    /// Messages of level "SEVERE" on the console, but for refusals: those are answers, though Chromium logs them as failures.
+    /// Console messages of level "SEVERE", without refusals: Chromium logs them as failures, but they are answers.
     pub async fn console_errors(&self) -> Vec<String> {
         let log = self.page.issue_cmd(Chromium("se/log", json!({ "type": "browser" }))).await.unwrap();
         let entries = log.as_array().cloned().unwrap_or_default();
@@ -131,8 +131,8 @@ impl Browser {
 }
 
 impl Drop for Browser {
-    /// The browser outlives its driver, even a driver that is asked to stop; it goes with its session. Said by hand,
-    /// because a test that panics has no more time for futures.
+    /// Ends the browser's session, because the browser outlives its driver. The request is written by hand: a test that panics
+    /// can no longer run futures.
     fn drop(&mut self) {
         if let Ok(mut driver) = TcpStream::connect(("127.0.0.1", self.port)) {
             let (session, port) = (&self.session, self.port);
@@ -140,7 +140,7 @@ impl Drop for Browser {
                 driver,
                 "DELETE /session/{session} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 0\r\n\r\n"
             );
-            let _ = driver.read(&mut [0; 1024]); // answered when the browser is gone
+            let _ = driver.read(&mut [0; 1024]); // the answer comes when the browser has ended
         }
         let _ = self.driver.kill();
         let _ = self.driver.wait();

@@ -1,4 +1,4 @@
-//! The sale's page, chapter 6's above all, as a buyer uses it.
+//! Uses a sale's page as a buyer does, mostly that of chapter 6.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{browser::Browser, eventually};
 
-/// Both in one look: between two, the sale may open.
+/// Reads both in one call: between two calls the sale may open.
 pub const COUNTING_DOWN: &str = "return document.getElementById('state').textContent.startsWith('Opens in 00:0') && \
                     document.getElementById('buy').disabled";
 
@@ -16,7 +16,7 @@ pub async fn visit(browser: &Browser, address: SocketAddr, sale: &str) {
     browser.page.goto(&format!("http://{address}/?sale={sale}")).await.unwrap();
 }
 
-/// The same in a browser of its own.
+/// Opens the page of a sale in a browser of its own.
 pub async fn open(address: SocketAddr, sale: &str) -> Browser {
     let browser = Browser::start().await;
     visit(&browser, address, sale).await;
@@ -27,7 +27,7 @@ pub async fn is_grey(browser: &Browser, button: &str) -> bool {
     browser.script(&format!("return document.querySelector('{button}').disabled")).await == true
 }
 
-/// As soon as it can be pressed.
+/// Presses the button as soon as it is enabled.
 pub async fn press(browser: &Browser, button: &str) {
     eventually(&format!("{button} can be pressed"), async || {
         let script =
@@ -44,7 +44,7 @@ pub async fn fill(browser: &Browser, field: &str, text: &str) {
     field.send_keys(text).await.unwrap();
 }
 
-/// Buys under a name, which the shop asks for.
+/// Buys under a name that the shop asks for.
 pub async fn buy_as(browser: &Browser, name: &str) {
     press(browser, "#buy").await;
     browser.wait_for_text("#asked", "Your name").await;
@@ -62,7 +62,7 @@ pub async fn dark(browser: &Browser) {
     browser.devtools("Emulation.setEmulatedMedia", dark).await;
 }
 
-/// Errors on the console, but for a WebSocket that did not get through and answers that an edge has lost: Chromium logs both.
+/// Console errors, without those of failed WebSockets and lost answers, which Chromium logs too.
 pub async fn errors(browser: &Browser) -> Vec<String> {
     let errors = browser.console_errors().await.into_iter();
     let faults = [

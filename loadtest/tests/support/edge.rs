@@ -1,4 +1,4 @@
-//! Stands between a browser and a shop, as an edge does, and breaks what edges break: WebSockets and answers.
+//! A proxy between a browser and a shop. It breaks what a reverse proxy may break: WebSockets and answers.
 
 use std::{
     net::SocketAddr,
@@ -14,12 +14,12 @@ use tokio::{
     sync::watch,
 };
 
-/// What nginx says when it has waited for long enough: the shop may have done it.
+/// nginx's answer after its timeout: the shop may have carried out the request.
 const GAVE_UP: &str = "HTTP/1.1 504 Gateway Time-out\r\ncontent-type: text/html\r\ncontent-length: 13\r\n\
                        connection: close\r\n\r\n<h1>504</h1>\n";
 const REFUSED: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
-/// Passes everything on, unless told otherwise.
+/// Forwards everything until a fault is set.
 pub struct Edge {
     pub address: SocketAddr,
     wire: Arc<Wire>,
@@ -27,10 +27,10 @@ pub struct Edge {
 
 struct Wire {
     refuses: AtomicBool,
-    /// WebSockets that were asked for.
+    /// The number of WebSockets that were requested.
     asked: AtomicUsize,
     cut: watch::Sender<usize>,
-    /// Answers still to be lost of requests whose address has this in it.
+    /// How many answers are still to be lost, for requests with this text in their path.
     losing: std::sync::Mutex<(usize, &'static str)>,
 }
 
@@ -54,39 +54,39 @@ impl Edge {
         Edge { address, wire }
     }
 
-    /// Lets no WebSocket through from now on, or lets them.
+    /// Blocks new WebSockets, or allows them again.
     pub fn refuse_websockets(&self, refuse: bool) {
         self.wire.refuses.store(refuse, SeqCst);
     }
 
-    /// Hangs up on all that are open.
+    /// Closes all open WebSockets.
     pub fn cut_websockets(&self) {
         self.wire.cut.send_modify(|cuts| *cuts += 1);
     }
 
-    /// That are open.
+    /// The number of open WebSockets.
     pub fn websockets(&self) -> usize {
         self.wire.cut.receiver_count()
     }
 
-    /// WebSockets that the browser has asked for so far.
+    /// The number of WebSockets that the browser has requested so far.
     pub fn asked(&self) -> usize {
         self.wire.asked.load(SeqCst)
     }
 
-    /// Loses the next answers to requests with `part` in their address. The shop has done what was asked by then.
+    /// Loses the next answers to requests with `part` in their path. The shop has carried them out by then.
     pub fn lose(&self, answers: usize, part: &'static str) {
         *self.wire.losing.lock().unwrap() = (answers, part);
     }
 
-    /// Answers still to be lost.
+    /// The number of answers that are still to be lost.
     pub fn losing(&self) -> usize {
         self.wire.losing.lock().unwrap().0
     }
 }
 
 impl Wire {
-    /// One connection. A browser sends a request when the last one was answered, and ours fit into one read.
+    /// Serves one connection. A browser sends a request only after the last answer, and our requests fit into one read.
     async fn pass(&self, mut browser: TcpStream, shop: SocketAddr) -> std::io::Result<()> {
         let mut shop = TcpStream::connect(shop).await?;
         let (mut request, mut answer) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);

@@ -1,4 +1,4 @@
-//! A shop that lies: a router in front of a real instance of chapter 6, which rewrites answers once a fault is in place.
+//! A shop that lies: a router in front of a real instance of chapter 6 that rewrites answers once a fault is in place.
 
 use std::{
     net::SocketAddr,
@@ -20,14 +20,14 @@ use hyper_util::rt::TokioIo;
 use loadtest::buyer::progress::Progress;
 use tokio::net::TcpStream;
 
-/// What is said when a fault is in place.
+/// The lie that is told once a fault is in place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lie {
-    /// That nothing is left.
+    /// Every click is answered with sold-out.
     SoldOut,
-    /// That nothing is left, after so many have bought.
+    /// Every click is answered with sold-out after this many purchases.
     SoldOutAfter(usize),
-    /// Of each order, that it is still queued.
+    /// Every order stays queued.
     NeverConfirms,
 }
 

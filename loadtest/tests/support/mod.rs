@@ -1,28 +1,28 @@
-//! What the tests share: one PostgreSQL server per test program, a fresh database per test, shops as child processes.
+//! The tests' shared support: one PostgreSQL server per test program, a fresh database per test, shops as child processes.
 
 #![allow(dead_code, unreachable_pub, reason = "every test program uses its own part")]
 
 /// A real browser.
 pub mod browser;
-/// Chapter 6's page, used by a buyer.
+/// Uses chapter 6's page as a buyer.
 pub mod buying;
-/// Between a browser and a shop.
+/// A proxy between a browser and a shop.
 pub mod edge;
 /// A shop that lies.
 pub mod liar;
-/// Who takes the money.
+/// The payment provider of a test.
 pub mod money;
-/// What chapter 6 says of itself.
+/// Chapter 6's OpenAPI document.
 pub mod openapi;
 /// Orders of chapter 6.
 pub mod orders;
 /// Chapter 6 and its servers.
 pub mod production;
-/// Faults on the wire.
+/// A proxy in front of a server, for faults on the wire.
 pub mod proxy;
-/// What is asked of chapter 6.
+/// Requests to chapter 6.
 pub mod requests;
-/// Bytes.
+/// Raw bytes on a socket.
 pub mod wire;
 
 use std::{
@@ -50,18 +50,17 @@ use sqlx::AnyPool;
 use tempfile::TempDir;
 use v1_naive::shop::sales::Sale;
 
-/// The sale that the tests buy from.
+/// The id of the sale that the tests buy from.
 pub const SALE: i64 = 42;
-/// In milliseconds.
+/// One hour in milliseconds.
 pub const HOUR: i64 = 3_600_000;
 
-/// The program that this test program was built with.
+/// The load test's program, built with this test program.
 pub fn loadtest() -> PathBuf {
     env!("CARGO_BIN_EXE_loadtest").into()
 }
 
-/// Runs v1 on SQLite in `folder` until it has oversold, as it does by chance, though nearly always; writes `run.json` and
-/// `run.html` there.
+/// Runs v1 on SQLite in `folder` until it oversells, which is likely but random. Writes `run.json` and `run.html` there.
 pub fn v1_oversells(folder: &Path) -> Output {
     let args =
         "run v1 --database sqlite --buyers 500 --connections 100 --stock 5 --json run.json --html run.html --seed";
@@ -69,7 +68,7 @@ pub fn v1_oversells(folder: &Path) -> Output {
         let output = Command::new(loadtest()).args(args.split(' ')).arg(seed).current_dir(folder).output().unwrap();
         match output.status.code() {
             Some(0) => return output,
-            // On a machine that is busy enough the first five buyers can be served before the sixth has asked.
+            // On a very busy machine the first five buyers may be served before the sixth one asks.
             Some(2) => eprintln!("held with seed {seed}"),
             _ => panic!("{output:?}"),
         }
@@ -91,7 +90,7 @@ pub async fn lab(database: &str) -> Lab {
     Lab::open(loadtest(), &backend).await.unwrap().in_shared_process()
 }
 
-/// A version with one sale, and a pool to look behind its back.
+/// A version with one sale, and a pool for direct access to its database.
 pub struct Shop {
     pub version: Version,
     pub pool: AnyPool,
@@ -124,7 +123,7 @@ impl Shop {
         Ledger::read(&self.pool, None, &[SALE]).await.unwrap()
     }
 
-    /// What the shop has logged so far.
+    /// The shop's log so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.lab.folder.path().join("log")).unwrap()
     }
@@ -135,7 +134,7 @@ impl Shop {
     }
 }
 
-/// Asks for one unit of [`SALE`] and follows where the shop leads; returns the last answer.
+/// Asks for one unit of [`SALE`] and follows the links; returns the last answer.
 pub async fn buy(connection: &mut Connection, version: Version, buyer: i64) -> Reply {
     let first = if version.hides_the_address() { "/sales/42/path" } else { "/sales/42/purchase" };
     let mut next = link("POST", first);
@@ -148,13 +147,13 @@ pub async fn buy(connection: &mut Connection, version: Version, buyer: i64) -> R
     }
 }
 
-/// The link that an answer leads to.
+/// The link in an answer.
 pub fn step(reply: &Reply) -> Link {
     let body = json(reply);
     link(body["buy"]["method"].as_str().expect("a method"), body["buy"]["href"].as_str().expect("an address"))
 }
 
-/// An app of this test's own, served until the test is over.
+/// Serves this test's own app until the test is over.
 pub async fn serve(app: axum::Router) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -180,7 +179,7 @@ pub fn assert_problem(reply: &Reply, status: u16, kind: &str) {
     assert!(body["title"].is_string() && body["detail"].is_string(), "{body}");
 }
 
-/// Asserts exit code 4 and one line that names `what`, beside those that say what has begun.
+/// Asserts exit code 4 and one line that contains `what`, besides the lines about progress.
 #[track_caller]
 pub fn assert_refused(output: &Output, what: &str) {
     let text = String::from_utf8_lossy(&output.stderr);
@@ -189,7 +188,7 @@ pub fn assert_refused(output: &Output, what: &str) {
     assert!(matches!(lines[..], [line] if line.starts_with("error: ") && line.contains(what)), "{text}");
 }
 
-/// Polls until `condition` holds; fails after a minute. No promise is that slow; a busy machine may be.
+/// Polls until `condition` holds; fails after a minute. All promises are faster, but the machine may be busy.
 pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !condition().await {
@@ -205,8 +204,8 @@ pub fn temporary() -> TempDir {
     folder
 }
 
-/// Writes a script that can be run. Another process writes it: if it were open here, a child that a test beside this one starts could
-/// inherit it, and the system runs no file that somebody can write to (`ETXTBSY`).
+/// Writes an executable script. Another process writes it: if this process had it open, a child of a parallel test could inherit
+/// the file, and a file that is open for writing cannot be executed (`ETXTBSY`).
 pub fn executable(path: &Path, script: &str) {
     let mut write = Command::new("sh");
     write.args(["-c", r#"printf %s "$1" >"$2" && chmod 755 "$2""#, "sh", script]).arg(path);

@@ -12,12 +12,12 @@ use url::Url;
 
 use super::{SALE, eventually, loadtest, production::Production};
 
-/// A card whose bank decides later that it is good.
+/// A card that the bank accepts later.
 pub const PENDING: &str = "4000 0000 0000 0119";
-/// A card that is good, and cannot be charged then.
+/// A card that can be authorised but not captured.
 pub const REFUSED: &str = "4000 0000 0000 0341";
 
-/// A provider of the test's own, which may be wrong without harm for others.
+/// The test's own provider, whose failures do not affect other tests.
 pub struct Provider {
     pub services: Services,
     pub remote: Remote,
@@ -31,18 +31,18 @@ impl Provider {
         Provider { services, remote: Remote::new(&url), url }
     }
 
-    /// It is wrong at this step from now on, and at no other.
+    /// From now on it fails at this step and at no other.
     pub async fn at(&self, step: Step, does: Does) {
         let switches = Switches { steps: [(step, does)].into(), ..Switches::default() };
         self.remote.switch(&switches).await.unwrap();
     }
 
-    /// It is as it should be, but for its callbacks.
+    /// It works normally, except for its callbacks.
     pub async fn calls(&self, callbacks: Callbacks) {
         self.remote.switch(&Switches { callbacks, ..Switches::default() }).await.unwrap();
     }
 
-    /// It is as it should be.
+    /// It works normally.
     pub async fn is_well(&self) {
         self.calls(Callbacks::default()).await;
     }
@@ -55,7 +55,7 @@ impl Provider {
 }
 
 impl Production {
-    /// What the provider has done for this shop with each authorisation, in order: a line for each.
+    /// The provider's entries for this shop: one line for each authorisation, with its states in order.
     pub async fn movements(&self, remote: &Remote) -> Vec<Vec<Standing>> {
         let mut authorisations: Vec<(String, Vec<Standing>)> = Vec::new();
         for entry in remote.entries_of(&self.stores.namespace).await.unwrap() {
@@ -67,25 +67,25 @@ impl Production {
         authorisations.into_iter().map(|(_, states)| states).collect()
     }
 
-    /// How often the provider of all tests has done this for this shop.
+    /// How often the shared provider has done this for this shop.
     pub async fn moved(&self, state: Standing) -> usize {
         self.movements(&Remote::new(&self.stores.provider)).await.concat().iter().filter(|one| **one == state).count()
     }
 
-    /// Waits until no payment owes the provider anything.
+    /// Waits until no payment has an open request to the provider.
     pub async fn owes_nothing(&self) {
         let owed = "select count(*) from payments where owes is not null";
         let settled = async || sqlx::query_scalar::<_, i64>(owed).fetch_one(&self.pool).await.unwrap() == 0;
         eventually("no payment owes anything", settled).await;
     }
 
-    /// What the audit of money says, whatever buyers were told.
+    /// The audit of money, without the buyers' answers.
     pub async fn money(&self, remote: &Remote) -> Money {
         let ours = remote.entries_of(&self.stores.namespace).await.unwrap();
         money::audit(&ours, &money::orders(&self.pool, SALE).await.unwrap(), &[])
     }
 
-    /// An instance whose provider is this one.
+    /// An instance that uses this provider.
     pub async fn with(&self, provider: &Provider, further: &[&str]) -> ShopProcess {
         self.instance_with(&self.args_with(Server::Provider, &provider.url, further)).await
     }
@@ -96,7 +96,7 @@ impl Production {
         sqlx::query_as(query).bind(order_id).fetch_one(&self.pool).await.unwrap()
     }
 
-    /// Waits until the order has this status, for this reason.
+    /// Waits until the order has this status and reason.
     pub async fn is(&self, order_id: i64, status: &str, reason: Option<&str>) {
         let expected = (status.to_owned(), reason.map(str::to_owned));
         eventually(&format!("{expected:?}"), async || self.row(order_id).await == expected).await;

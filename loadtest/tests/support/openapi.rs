@@ -1,4 +1,4 @@
-//! What chapter 6 says of itself at `/openapi.json`, and whether its answers are like that.
+//! Checks answers of chapter 6 against its document at `/openapi.json`.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::requests::request;
 
-/// The document.
+/// The OpenAPI document.
 pub struct Document(pub Value);
 
 impl Document {
@@ -15,7 +15,7 @@ impl Document {
         Document(serde_json::from_slice(&request(shop, "GET /openapi.json", &[], "").await.body).expect("JSON"))
     }
 
-    /// Every path and method.
+    /// All paths with their methods.
     pub fn operations(&self) -> Vec<(&str, &str)> {
         let paths = self.0["paths"].as_object().unwrap();
         paths
@@ -24,7 +24,7 @@ impl Document {
             .collect()
     }
 
-    /// The path of the document that this path is one of; one without parameters comes first.
+    /// The document's path that matches this one; a path without parameters comes first.
     pub fn template(&self, path: &str) -> Option<&str> {
         let path = path.split('?').next().unwrap();
         let is_one_of = |template: &&str| {
@@ -37,7 +37,7 @@ impl Document {
         all.into_iter().find(is_one_of)
     }
 
-    /// What a reference leads to.
+    /// Resolves a reference.
     pub fn follow<'a>(&'a self, value: &'a Value) -> &'a Value {
         match value["$ref"].as_str() {
             Some(reference) => self.0.pointer(reference.trim_start_matches('#')).expect(reference),
@@ -45,7 +45,7 @@ impl Document {
         }
     }
 
-    /// Whether a value is as this schema says; if not, why.
+    /// Whether a value matches this schema; the error says why not.
     pub fn check(&self, schema: &Value, value: &Value) -> Result<(), String> {
         let mut whole = schema.clone();
         whole["components"] = self.0["components"].clone();
@@ -53,7 +53,7 @@ impl Document {
         validator.validate(value).map_err(|error| format!("{error}: {value}"))
     }
 
-    /// Whether the document says that this may be answered to `line`, a method and a path; if not, why.
+    /// Whether the document allows this answer to `line`, a method and a path; the error says why not.
     pub fn allows(&self, line: &str, reply: &Reply) -> Result<(), String> {
         let (method, path) = line.split_once(' ').unwrap();
         let wrong = |what: &str| Err(format!("{line}: {} {what}: {:?}", reply.status, reply.body));
@@ -62,7 +62,7 @@ impl Document {
         let operation = self.template(path).map(|template| &self.0["paths"][template][method.to_lowercase()]);
         let body = || serde_json::from_slice(&reply.body).map_err(|error| format!("{line}: {error}"));
         let Some(Value::Object(operation)) = operation else {
-            // No such thing.
+            // The document has no such operation.
             return match reply.status.as_u16() {
                 404 | 405 => self.check(&json!({ "$ref": "#/components/schemas/Problem" }), &body()?),
                 _ => wrong("to what is not in the document"),

@@ -20,12 +20,12 @@ use super::{
     requests::{becomes, click, log_in, purchase, queued, request},
 };
 
-/// A card that pays.
+/// A card that is accepted.
 pub const GOOD: &str = "4242 4242 4242 4242";
-/// A card that does not.
+/// A card that is declined.
 pub const DECLINED: &str = "4000 0000 0000 0002";
 
-/// Buys a unit and waits until it is an order.
+/// Buys a unit and waits until its order is confirmed.
 pub async fn confirmed(shop: &ShopProcess, buyer: i64) -> i64 {
     let mut connection = Connection::open(shop.address).await.unwrap();
     let order_id = queued(&click(&mut connection, buyer).await);
@@ -38,7 +38,7 @@ pub fn card(number: &str) -> String {
     json!({ "card": number }).to_string()
 }
 
-/// Pays, under this key.
+/// Pays with this idempotency key.
 pub async fn pay(shop: &ShopProcess, buyer: i64, order_id: i64, key: Option<&str>, number: &str) -> Reply {
     let cookie = log_in(shop.address, buyer).await;
     let key = key.map(|key| ("idempotency-key", key));
@@ -46,7 +46,7 @@ pub async fn pay(shop: &ShopProcess, buyer: i64, order_id: i64, key: Option<&str
     request(shop.address, &format!("POST /orders/{order_id}/payment"), &headers, &card(number)).await
 }
 
-/// Asks for an end of the order.
+/// Cancels the order or asks for a refund.
 pub async fn cancel(shop: &ShopProcess, buyer: i64, order_id: i64) -> Reply {
     let cookie = log_in(shop.address, buyer).await;
     request(shop.address, &format!("POST /orders/{order_id}/cancel"), &[("cookie", &cookie)], "").await
@@ -54,7 +54,7 @@ pub async fn cancel(shop: &ShopProcess, buyer: i64, order_id: i64) -> Reply {
 
 pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// Opens the WebSocket of an order; or the status that refused it.
+/// Opens an order's WebSocket; `Err` is the status of a refusal.
 pub async fn watch(shop: &ShopProcess, buyer: i64, order_id: i64) -> Result<Socket, u16> {
     open(shop.address, order_id, &log_in(shop.address, buyer).await).await
 }
@@ -70,7 +70,7 @@ pub async fn open(shop: SocketAddr, order_id: i64, cookie: &str) -> Result<Socke
     }
 }
 
-/// The next status that is told, or how it ends: `closed`, with the code if there is one.
+/// The next status that the WebSocket reports, or how it ends: `closed`, with the code if there is one.
 pub async fn heard(socket: &mut Socket) -> String {
     let message = timeout(Duration::from_secs(60), async {
         loop {
@@ -92,12 +92,12 @@ pub async fn heard(socket: &mut Socket) -> String {
     }
 }
 
-/// Payments that were begun, whatever came of them.
+/// The number of payments that were begun, whatever their result.
 pub async fn payments(sale: &Production) -> i64 {
     sqlx::query_scalar("select count(*) from payments").fetch_one(&sale.pool).await.unwrap()
 }
 
-/// Asks for a unit that was sold until there is one again: that is told, too, a moment later.
+/// Asks for a unit of a sold-out sale until one is available again. That news takes a moment.
 pub async fn sold_again(shop: &ShopProcess, buyer: i64) -> i64 {
     let cookie = log_in(shop.address, buyer).await;
     let mut order_id = None;
@@ -113,7 +113,7 @@ pub async fn sold_again(shop: &ShopProcess, buyer: i64) -> i64 {
     order_id.unwrap()
 }
 
-/// Waits until so many units are left in Redis.
+/// Waits until Redis has this many units left.
 pub async fn given_back(sale: &Production, left: i64) {
     let back = async || sale.ledger().await.stores.unwrap().sales[&SALE].left == left;
     eventually(&format!("{left} units are left"), back).await;

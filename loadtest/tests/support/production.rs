@@ -1,4 +1,4 @@
-//! Chapter 6 with its three servers, and the ways to break one.
+//! Chapter 6 with its three servers, and ways to break one of them.
 
 use std::{net::SocketAddr, process::Command, sync::OnceLock};
 
@@ -24,34 +24,34 @@ use tokio::{
 use url::Url;
 use v1_naive::shop::sales::Sale;
 
-/// Servers that all tests of one program share, for those that leave them alone.
+/// Servers that all tests of a program share if they do not break them.
 pub fn shared() -> &'static Services {
     static SERVICES: OnceLock<Services> = OnceLock::new();
     block_in_place(|| SERVICES.get_or_init(own))
 }
 
-/// Servers of a test's own, to be killed.
+/// The test's own servers, which it may kill.
 pub fn own() -> Services {
     Services::start(&loadtest(), &Server::ALL).expect("the servers start")
 }
 
-/// A sale of chapter 6: a database, keys and queues of its own on the servers, and as many instances as it is given.
+/// A sale of chapter 6 with its own database, keys, queues and instances.
 pub struct Production {
     pub lab: Lab,
     pub database: FreshDatabase,
     pub stores: Stores,
     pub pool: AnyPool,
-    /// The sale that is looked at.
+    /// The sale that the test checks.
     pub sale: i64,
     _place: SemaphorePermit<'static>,
 }
 
-/// Tests that may use the servers at once, on a machine with any number of processors. PostgreSQL takes 400 connections, and two
-/// instances open up to 40.
+/// The number of tests that may use the servers at once, on any machine. PostgreSQL allows 400 connections, and two instances
+/// open up to 40.
 static PLACES: Semaphore = Semaphore::const_new(8);
 
 impl Production {
-    /// Puts [`SALE`] up. No instance runs yet.
+    /// Creates [`SALE`]. No instance runs yet.
     pub async fn new(services: &Services, stock: i64) -> Production {
         let place = PLACES.acquire().await.unwrap();
         let url = |server| services.url(server).unwrap().clone();
@@ -69,7 +69,7 @@ impl Production {
         Production { lab, database, stores, pool, sale: SALE, _place: place }
     }
 
-    /// What an instance is started with.
+    /// The arguments of an instance.
     pub fn args(&self, further: &[&str]) -> Vec<String> {
         let mut args = vec!["--database-url".to_owned(), self.database.url.to_string()];
         args.extend(self.stores.shop_args());
@@ -77,7 +77,7 @@ impl Production {
         args
     }
 
-    /// The same, but one server at another address.
+    /// The arguments of an instance, with one server at another address.
     pub fn args_with(&self, server: Server, url: &Url, further: &[&str]) -> Vec<String> {
         let flag = match server {
             Server::Postgres => "--database-url",
@@ -91,7 +91,7 @@ impl Production {
         args
     }
 
-    /// Removes all that Redis knows of this shop, as FLUSHALL does of all shops.
+    /// Deletes all of this shop's keys in Redis, as FLUSHALL does for all shops.
     pub async fn flush(&self) {
         let mut redis = self.stores.connect().await.unwrap();
         let mut keys = redis::cmd("KEYS");
@@ -112,12 +112,12 @@ impl Production {
         seconds * 1000 + micros / 1000
     }
 
-    /// All time to pay is over, also that of orders that are paid: it must not matter there.
+    /// Ends the time to pay of all orders, also of paid ones, where it must not matter.
     pub async fn expire(&self) {
         sqlx::query("update orders set pay_by = 0").execute(&self.pool).await.unwrap();
     }
 
-    /// The time to pay for this order is over.
+    /// Ends the time to pay of this order.
     pub async fn expire_order(&self, id: i64) {
         sqlx::query("update orders set pay_by = 0 where id = $1").bind(id).execute(&self.pool).await.unwrap();
     }
@@ -131,14 +131,14 @@ impl Production {
         ShopProcess::start(&self.lab.loadtest, Version::V6, args, log).await.unwrap()
     }
 
-    /// nginx in front of these; whoever connects may name the address it comes from.
+    /// nginx in front of these instances; every client may send `X-Forwarded-For`.
     pub async fn nginx(&self, shops: &[&ShopProcess]) -> ShopProcess {
         let instances: Vec<SocketAddr> = shops.iter().map(|shop| shop.address).collect();
         let log = self.lab.folder.path().join("nginx.log");
         nginx::in_front_of(&self.lab.loadtest, &instances, log).await.unwrap()
     }
 
-    /// Kills a server, and RabbitMQ not before it has the queues on disk: it would lose them, and no test is about that.
+    /// Kills a server. With RabbitMQ, first waits until the queues are on disk, because a kill before that would lose them.
     pub async fn kill(&self, services: &mut Services, server: Server) {
         if server == Server::RabbitMq {
             let queue = format!("{}.orders", self.stores.namespace);
@@ -148,12 +148,12 @@ impl Production {
         block_in_place(|| services.kill(server)).unwrap();
     }
 
-    /// Puts a message into the queue, as a relay would.
+    /// Publishes a message to the queue, as a relay does.
     pub async fn publish(&self, body: &[u8]) {
         self.publish_to("orders", BasicProperties::default(), body).await;
     }
 
-    /// Puts a message into a queue, with these properties.
+    /// Publishes a message with these properties to a queue.
     pub async fn publish_to(&self, queue: &str, properties: BasicProperties, body: &[u8]) {
         let connection = self.stores.queues().await.unwrap();
         let channel = connection.create_channel().await.unwrap();
@@ -164,7 +164,7 @@ impl Production {
         connection.close(200, "".into()).await.unwrap();
     }
 
-    /// The reservations that Redis holds, as messages have them.
+    /// The reservations that Redis holds, in the form of messages.
     pub async fn held(&self) -> Vec<Value> {
         let mut redis = self.stores.connect().await.unwrap();
         let held: Vec<(Vec<u8>, Vec<u8>)> = redis.hgetall(self.stores.key(SALE, "held")).await.unwrap();
@@ -176,30 +176,30 @@ impl Production {
         held.iter().map(one).collect()
     }
 
-    /// That of one buyer.
+    /// The reservation of one buyer.
     pub async fn reservation(&self, buyer: i64) -> Value {
         let of = v6_production::buyer_id(&buyer.to_string());
         self.held().await.into_iter().find(|held| held["buyer_id"] == of).expect("a reservation")
     }
 
-    /// What the instances have logged.
+    /// The logs of all instances.
     pub fn logs(&self) -> String {
         let files = std::fs::read_dir(self.lab.folder.path()).unwrap().flatten();
         files.map(|file| std::fs::read_to_string(file.path()).unwrap_or_default()).collect()
     }
 
-    /// What SQL, Redis and the queues hold of the sale.
+    /// The sale's state in SQL, Redis and the queues.
     pub async fn ledger(&self) -> Ledger {
         Ledger::read(&self.pool, Some(&self.stores), &[self.sale]).await.unwrap()
     }
 
-    /// Orders of the sale in this status.
+    /// The number of the sale's orders with this status.
     pub async fn orders(&self, status: &str) -> i64 {
         let query = "select count(*) from orders where sale_id = $1 and status = $2";
         sqlx::query_scalar(query).bind(self.sale).bind(status).fetch_one(&self.pool).await.unwrap()
     }
 
-    /// Every row, and what Redis holds of the sale: all that a request could have changed.
+    /// Every row, and the sale's keys in Redis: everything that a request could change.
     pub async fn everything(&self) -> String {
         let mut all = String::new();
         for table in ["sales", "orders", "payments", "denied"] {
@@ -217,11 +217,11 @@ impl Production {
         format!("{all}{:?}", self.ledger().await)
     }
 
-    /// Waits until nothing is on its way, and asserts that SQL, `sold`, Redis and the stock agree, and that so many orders
-    /// hold a unit.
+    /// Waits until nothing is in progress. Asserts that SQL, `sold`, Redis and the stock agree, and that this many orders hold a
+    /// unit.
     pub async fn settles_at(&self, orders: usize) {
         eventually(&format!("{orders} orders, and nothing on its way"), async || {
-            // A rebuild begins its epoch in SQL, and ends in Redis.
+            // A rebuild starts its epoch in SQL and ends in Redis.
             let Ok(mut redis) = self.stores.connect().await else { return false };
             let in_redis: Option<i64> =
                 redis.hget(self.stores.key(self.sale, "sale"), "epoch").await.unwrap_or_default();
@@ -246,7 +246,7 @@ impl Production {
 }
 
 impl Drop for Production {
-    /// If the test fails, shows the end of each instance's log: a failure that comes once in a hundred runs cannot be looked at again.
+    /// If the test fails, prints the end of each instance's log, because a rare failure cannot be repeated.
     fn drop(&mut self) {
         if !std::thread::panicking() {
             return;
@@ -265,12 +265,12 @@ pub async fn pair(sale: &Production, args: &[&str]) -> [ShopProcess; 2] {
     [sale.instance(args).await, sale.instance(args).await]
 }
 
-/// Runs the program for an operator.
+/// Runs one of the operator's commands.
 pub fn operate(sale: &Production, command: &[&str]) {
     operate_says(sale, command).unwrap();
 }
 
-/// The same, and what it says; or with what it fails.
+/// Runs one of the operator's commands and returns its output or error.
 pub fn operate_says(sale: &Production, command: &[&str]) -> Result<String, String> {
     let mut program = Command::new(loadtest());
     let output = block_in_place(|| program.args(["serve", "v6"]).args(sale.args(command)).output()).unwrap();

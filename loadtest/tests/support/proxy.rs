@@ -1,4 +1,4 @@
-//! A proxy in front of a real server, for faults on the wire: answers that come late, acknowledgements that never arrive.
+//! A proxy in front of a real server, for faults on the wire: delayed answers, lost acknowledgements.
 
 use std::{
     net::SocketAddr,
@@ -18,7 +18,7 @@ use tokio::{
 };
 use url::Url;
 
-/// Passes everything on, unless told otherwise.
+/// Forwards everything until a fault is set.
 pub struct Proxy {
     address: SocketAddr,
     held: watch::Sender<bool>,
@@ -33,7 +33,7 @@ struct Wire {
 }
 
 impl Proxy {
-    /// In front of the server at `url`.
+    /// Starts it in front of the server at `url`.
     pub async fn to(url: &Url) -> Proxy {
         let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -52,29 +52,29 @@ impl Proxy {
         Proxy { address, held, wire }
     }
 
-    /// The server's URL, by way of here.
+    /// The server's URL with the proxy's address.
     pub fn instead_of(&self, url: &Url) -> Url {
         let mut url = url.clone();
         url.set_port(Some(self.address.port())).unwrap();
         url
     }
 
-    /// Keeps answers back from now on, or lets them go.
+    /// Holds answers from now on, or releases them.
     pub fn hold_answers(&self, hold: bool) {
         self.held.send_replace(hold);
     }
 
-    /// Scripts that Redis was asked to run.
+    /// The number of scripts that Redis was asked to run.
     pub fn scripts(&self) -> usize {
         self.wire.scripts.load(SeqCst)
     }
 
-    /// Lets no `basic.ack` through any more.
+    /// Drops every `basic.ack` from now on.
     pub fn drop_acks(&self) {
         self.wire.without_acks.store(true, SeqCst);
     }
 
-    /// How many it has kept back.
+    /// The number of acknowledgements that it has dropped.
     pub fn acks_dropped(&self) -> usize {
         self.wire.acks_dropped.load(SeqCst)
     }
@@ -108,13 +108,13 @@ async fn up(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, wire: Arc<Wir
     }
 }
 
-/// Takes whole frames off the front; without acknowledgements, if they are not to pass.
+/// Takes whole frames off the front, without acknowledgements if they are dropped.
 fn whole_frames(bytes: &mut Vec<u8>, wire: &Wire) -> Vec<u8> {
     let mut passed = Vec::new();
     loop {
         let length = match bytes.as_slice() {
             [b'A', b'M', b'Q', b'P', ..] => 8,
-            // Type, channel, length of the payload; and an end mark behind it.
+            // Type, channel and length of the payload come first, and an end mark follows it.
             [_, _, _, a, b, c, d, ..] => 8 + u32::from_be_bytes([*a, *b, *c, *d]) as usize,
             _ => return passed,
         };

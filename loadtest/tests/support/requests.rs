@@ -1,4 +1,4 @@
-//! What buyers and operators ask an instance of chapter 6, and what it answers.
+//! Requests of buyers and operators to an instance of chapter 6, and its answers.
 
 use std::net::SocketAddr;
 
@@ -16,12 +16,12 @@ use loadtest::{
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-/// A reservation, as a message has it.
+/// A reservation, as in a message.
 pub fn reservation(order_id: i64, buyer_id: i64, path: i64, request: i64) -> Value {
     serde_json::json!({ "order_id": order_id, "buyer_id": buyer_id, "path": path, "request": request, "reserved_at": 1 })
 }
 
-/// Logs in as `buyer` and asks for a unit of [`SALE`]; returns the answer, `202` if all is well.
+/// Logs in as `buyer` and asks for a unit of [`SALE`]; returns the answer, `202` on success.
 pub async fn click(connection: &mut Connection, buyer: i64) -> Reply {
     let mut next = click::open_sale(connection, SALE).await.unwrap();
     while !next.uri.path().ends_with("/path") {
@@ -37,7 +37,7 @@ pub async fn click(connection: &mut Connection, buyer: i64) -> Reply {
     }
 }
 
-/// The order's id in a `202`.
+/// The order's id in a `202` answer.
 #[track_caller]
 pub fn queued(reply: &Reply) -> i64 {
     let body = json(reply);
@@ -45,7 +45,7 @@ pub fn queued(reply: &Reply) -> i64 {
     body["order_id"].as_i64().expect("an order's id")
 }
 
-/// The order as its buyer sees it.
+/// The order, as its buyer gets it.
 pub async fn order(connection: &mut Connection, buyer: i64, order_id: i64) -> Value {
     json(&connection.send(&link("GET", &format!("/orders/{order_id}")), Some(buyer), None).await.unwrap())
 }
@@ -56,7 +56,7 @@ pub async fn becomes(connection: &mut Connection, buyer: i64, order_id: i64, sta
     eventually(&format!("order {order_id} is {status}"), is).await;
 }
 
-/// Sends what no link leads to, with these headers, on a connection of its own.
+/// Sends a request that is not from a link, with these headers, on its own connection.
 pub async fn request(shop: SocketAddr, line: &str, headers: &[(&str, &str)], body: &str) -> Reply {
     let (method, path) = line.split_once(' ').expect("a method and a path");
     let mut request = Request::builder().method(method).uri(path).header("host", shop.to_string());
@@ -71,7 +71,7 @@ pub async fn request(shop: SocketAddr, line: &str, headers: &[(&str, &str)], bod
     Reply { status: head.status, headers: head.headers, body: body.collect().await.unwrap().to_bytes() }
 }
 
-/// Logs in as `buyer` at any instance; returns the `cookie` that says so at all of them.
+/// Logs in as `buyer` at any instance; returns the `cookie`, which all of them accept.
 pub async fn log_in(shop: SocketAddr, buyer: i64) -> String {
     let mut connection = Connection::open(shop).await.unwrap();
     let name = format!(r#"{{"name": "{buyer}"}}"#);
@@ -80,8 +80,8 @@ pub async fn log_in(shop: SocketAddr, buyer: i64) -> String {
     cookie.split(';').next().unwrap().to_owned()
 }
 
-/// Tries at one instance until the buyer has a unit; returns the order's id. All tries are the same request: one whose answer did
-/// not come in time may have reserved a unit, and the next one finds it.
+/// Retries at one instance until the buyer has a unit; returns the order's id. All tries are the same request. If an earlier one
+/// reserved a unit without an answer, the next one finds it.
 pub async fn sells(shop: SocketAddr, buyer: i64) -> i64 {
     let (cookie, mut order_id) = (log_in(shop, buyer).await, 0);
     eventually("it sells", async || {
@@ -93,8 +93,8 @@ pub async fn sells(shop: SocketAddr, buyer: i64) -> i64 {
     order_id
 }
 
-/// Asks for an address and then for a unit of a sale, with an `Idempotency-Key` or without; `cookie` says who. Returns the
-/// first refusal.
+/// Asks for a purchase URL and then for a unit, with an `Idempotency-Key` or without. `cookie` is the buyer's session. Returns
+/// the first refusal.
 pub async fn purchase(shop: SocketAddr, sale: i64, cookie: &str, key: Option<&str>) -> Reply {
     match address(shop, sale, cookie).await {
         Ok(address) => buy_at(shop, &address, cookie, key).await,
@@ -102,7 +102,7 @@ pub async fn purchase(shop: SocketAddr, sale: i64, cookie: &str, key: Option<&st
     }
 }
 
-/// An address to buy at, or the refusal.
+/// A purchase URL, or the refusal.
 pub async fn address(shop: SocketAddr, sale: i64, cookie: &str) -> Result<String, Reply> {
     let reply = request(shop, &format!("POST /sales/{sale}/path"), &[("cookie", cookie)], "").await;
     match json(&reply)["buy"]["href"].as_str() {
@@ -111,19 +111,19 @@ pub async fn address(shop: SocketAddr, sale: i64, cookie: &str) -> Result<String
     }
 }
 
-/// Asks for a unit at that address.
+/// Asks for a unit at that URL.
 pub async fn buy_at(shop: SocketAddr, address: &str, cookie: &str, key: Option<&str>) -> Reply {
     let key = key.map(|key| ("idempotency-key", key));
     let headers: Vec<_> = [("cookie", cookie)].into_iter().chain(key).collect();
     request(shop, &format!("POST {address}"), &headers, "").await
 }
 
-/// An address to buy at.
+/// A purchase URL.
 pub async fn path(shop: &ShopProcess, cookie: &str) -> String {
     address(shop.address, SALE, cookie).await.unwrap()
 }
 
-/// Asserts that it is no address to buy at, and that nobody is told why.
+/// Asserts that the URL is refused, and that the answer does not say why.
 #[track_caller]
 pub fn assert_wrong_path(reply: &Reply) {
     assert_problem(reply, 404, "wrong-path");
@@ -131,14 +131,14 @@ pub fn assert_wrong_path(reply: &Reply) {
     assert_eq!((&*reply.body, reply.headers["cache-control"].as_bytes()), (words.as_bytes(), &b"no-store"[..]));
 }
 
-/// A counter in an instance's metrics; 0 as long as nothing was counted.
+/// A counter in an instance's metrics; 0 before the first count.
 pub async fn counter(shop: SocketAddr, name: &str) -> i64 {
     let metrics = request(shop, "GET /metrics", &[], "").await;
     let text = String::from_utf8_lossy(&metrics.body).into_owned();
     text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0)
 }
 
-/// `/readyz` in one line.
+/// `/readyz` as one line.
 pub async fn readyz(shop: SocketAddr) -> String {
     let reply = request(shop, "GET /readyz", &[], "").await;
     format!("{} {}", reply.status.as_u16(), String::from_utf8_lossy(&reply.body))

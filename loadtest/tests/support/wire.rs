@@ -1,4 +1,4 @@
-//! Bytes, where a client library would refuse to send them.
+//! Raw bytes on a socket, for requests that a client library would refuse to send.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -8,16 +8,16 @@ use tokio::{
     time::timeout,
 };
 
-/// Longer than any shop waits for the rest of a request.
+/// A timeout that is longer than any shop waits for the rest of a request.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Writes `bytes` and reads what comes back: head and body.
+/// Writes `bytes` and reads the whole answer.
 pub async fn raw(shop: SocketAddr, bytes: &[u8]) -> (String, String) {
     let text = exchange(shop, bytes, whole).await;
     text.split_once("\r\n\r\n").map_or((text.clone(), String::new()), |(head, body)| (head.into(), body.into()))
 }
 
-/// Writes `bytes` and reads until it is `enough`, or the other end hangs up.
+/// Writes `bytes` and reads until the answer is `enough`, or the other end closes the connection.
 pub async fn exchange(shop: SocketAddr, bytes: &[u8], enough: impl Fn(&str) -> bool) -> String {
     let mut stream = TcpStream::connect(shop).await.unwrap();
     let (mut answer, mut writer) = stream.split();
@@ -31,7 +31,7 @@ pub async fn exchange(shop: SocketAddr, bytes: &[u8], enough: impl Fn(&str) -> b
             }
         }
     };
-    // The shop may hang up in the middle, and may answer before it has read all.
+    // The shop may close the connection early, and may answer before it has read everything.
     let talk = async {
         tokio::select! {
             () = read => {}
@@ -42,7 +42,7 @@ pub async fn exchange(shop: SocketAddr, bytes: &[u8], enough: impl Fn(&str) -> b
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// Whether an answer has come to its end, by its content-length.
+/// Whether an answer is complete, by its content-length.
 fn whole(text: &str) -> bool {
     let text = text.to_lowercase();
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };

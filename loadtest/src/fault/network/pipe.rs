@@ -1,4 +1,4 @@
-//! The connections of a network, and what is done with their bytes.
+//! The connections of a proxy, and the data on them.
 
 use std::{
     io,
@@ -17,7 +17,7 @@ use tokio::{
 
 use super::rules::{Counts, Direction, Host, Rules, contains};
 
-/// Bytes that one direction of a connection keeps while it is silent. Beyond them the sender waits.
+/// The bytes that a silent direction of a connection keeps. When it is full, the sender has to wait.
 const MOST_HELD: usize = 16 << 20;
 
 pub(super) async fn accept(
@@ -33,7 +33,7 @@ pub(super) async fn accept(
         };
         let Ok((client, _)) = client else { continue };
         if rules.borrow().refuse {
-            continue; // closed as it is dropped
+            continue; // dropping the socket closes it
         }
         let number = counts.opened.fetch_add(1, SeqCst);
         let pipe = Pipe { number, rules: rules.clone(), counts: counts.clone() };
@@ -60,7 +60,7 @@ async fn connection(client: TcpStream, server: Host, pipe: Pipe) {
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
     let (up, down, mut rules) = (pipe.clone(), pipe.clone(), pipe.rules.clone());
     let forward = async {
-        // When one direction breaks, the other one is closed as well.
+        // If one direction breaks, the other one is closed too.
         let up = up.forward(from_client, to_server, Direction::ToServer);
         tokio::try_join!(up, down.forward(from_server, to_client, Direction::ToClient))
     };
@@ -72,7 +72,7 @@ async fn connection(client: TcpStream, server: Host, pipe: Pipe) {
     pipe.counts.ports().remove(&pipe.number);
 }
 
-/// One connection's number, and what is to be done with its bytes.
+/// The connection's number and the rules for its data.
 #[derive(Clone)]
 struct Pipe {
     number: usize,
@@ -89,7 +89,7 @@ impl Pipe {
     ) -> io::Result<()> {
         let mut bytes = Vec::new();
         loop {
-            // The end of a stream waits as bytes do: whoever is silent does not say that it has gone.
+            // The end of a stream is held like data: a silent connection does not pass on a close.
             let mut end = from.read_buf(&mut bytes).await? == 0;
             let delay = self.rules.borrow().delay;
             sleep(delay).await;
@@ -106,13 +106,13 @@ impl Pipe {
         }
     }
 
-    /// Waits until bytes may pass, and gathers meanwhile what comes behind them; returns whether that was the end.
+    /// Waits until data may pass, and meanwhile collects what follows. Returns whether the stream has ended.
     async fn hold(&mut self, from: &mut OwnedReadHalf, bytes: &mut Vec<u8>, direction: Direction) -> io::Result<bool> {
         let mut end = false;
         while self.holds(bytes, direction) {
             self.counts.held().insert((self.number, direction), bytes.clone());
             tokio::select! {
-                passes = self.rules.changed() => passes.map_err(|_| io::ErrorKind::BrokenPipe)?, // the network is gone
+                passes = self.rules.changed() => passes.map_err(|_| io::ErrorKind::BrokenPipe)?, // the proxy was dropped
                 more = from.read_buf(bytes), if !end && bytes.len() < MOST_HELD => {
                     end = more.map_or(true, |n| n == 0);
                     if end {
@@ -124,7 +124,7 @@ impl Pipe {
         Ok(end)
     }
 
-    /// A connection that the server has closed comes from no port any more, as the server sees it.
+    /// A connection that the server has closed no longer has a client port.
     fn has_ended(&self, direction: Direction) {
         if direction == Direction::ToClient {
             self.counts.ports().remove(&self.number);

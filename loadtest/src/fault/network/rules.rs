@@ -1,4 +1,4 @@
-//! What a network is told to do with its connections, and what it counts of them.
+//! The rules of a proxy for its connections, and its counters.
 
 use std::{
     collections::BTreeMap,
@@ -11,34 +11,34 @@ pub(super) type Host = (String, u16);
 
 #[derive(Default)]
 pub(super) struct Counts {
-    /// Connections so far.
+    /// The number of connections so far.
     pub(super) opened: AtomicUsize,
-    /// Connections that are open now.
+    /// The number of open connections.
     pub(super) open: AtomicUsize,
-    /// From which ports the connections that are open now lead to the server.
+    /// The client ports of the open connections, as the server sees them.
     ports: Mutex<BTreeMap<usize, u16>>,
-    /// Bytes that wait now, by connection and direction.
+    /// Held data, by connection and direction.
     held: Mutex<BTreeMap<(usize, Direction), Vec<u8>>>,
 }
 
-/// What is done with bytes and with new connections. Connections are numbered from 0.
+/// The rules for data and new connections. Connections are numbered from 0.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rules {
-    /// Bytes wait.
+    /// All data is held.
     pub(super) hold: bool,
-    /// Requests with this in them wait, and all that come behind them on the same connection.
+    /// Requests that contain these bytes are held, with all that follow on the same connection.
     pub(super) hold_request: Option<Arc<[u8]>>,
-    /// Connections below this number are silent for ever.
+    /// Connections below this number are silent for good.
     pub(super) lost_below: usize,
     /// Connections below this number are closed.
     pub(super) cut_below: usize,
     /// New connections are closed at once.
     pub(super) refuse: bool,
-    /// How much later each chunk arrives.
+    /// The delay of each chunk.
     pub(super) delay: Duration,
 }
 
-/// Which way bytes take.
+/// The direction of data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Direction {
     ToServer,
@@ -55,7 +55,7 @@ impl Counts {
     }
 }
 
-/// Whether these bytes have that part.
+/// Whether `bytes` contains `part`.
 pub(super) fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }

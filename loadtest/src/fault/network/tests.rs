@@ -6,7 +6,7 @@ use tokio::{
 
 use super::*;
 
-/// A server that sends back what it gets, and counts those who have gone.
+/// An echo server that counts closed connections.
 async fn echo() -> (Url, watch::Receiver<usize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("tcp://{}", listener.local_addr().unwrap()).parse().unwrap();
@@ -31,14 +31,14 @@ async fn says(stream: &mut TcpStream, byte: u8) -> Option<u8> {
 }
 
 #[tokio::test]
-async fn a_silent_network_tells_nobody_anything() {
+async fn a_silent_network_forwards_nothing() {
     let (url, mut gone) = echo().await;
     let network = Network::to(&url).await.unwrap();
     let mut old = TcpStream::connect(network.address).await.unwrap();
     assert_eq!(says(&mut old, 1).await, Some(1));
     network.silence();
     assert_eq!(says(&mut old, 2).await, None);
-    drop(old); // its host is lost, and the server does not hear of it
+    drop(old); // as if its host were lost: the server does not notice
     assert!(timeout(Duration::from_millis(300), gone.changed()).await.is_err());
     assert!(network.is_holding() && network.holds(&[2]));
     network.restore();
@@ -46,7 +46,7 @@ async fn a_silent_network_tells_nobody_anything() {
 }
 
 #[tokio::test]
-async fn a_server_that_gives_a_lost_connection_up_is_known_to_and_its_client_hears_nothing() {
+async fn a_server_can_give_up_a_lost_connection_and_its_client_does_not_notice() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("tcp://{}", listener.local_addr().unwrap()).parse().unwrap();
     let network = Network::to(&url).await.unwrap();
@@ -72,7 +72,7 @@ async fn a_server_that_gives_a_lost_connection_up_is_known_to_and_its_client_hea
 }
 
 #[tokio::test]
-async fn what_is_lost_stays_lost_and_what_is_new_works() {
+async fn lost_connections_stay_lost_and_new_ones_work() {
     let (url, gone) = echo().await;
     let network = Network::to(&url).await.unwrap();
     let mut old = TcpStream::connect(network.address).await.unwrap();
@@ -80,7 +80,7 @@ async fn what_is_lost_stays_lost_and_what_is_new_works() {
     network.lose_open_connections();
     let mut new = TcpStream::connect(network.address).await.unwrap();
     assert_eq!((says(&mut old, 2).await, says(&mut new, 3).await), (None, Some(3)));
-    assert_eq!(network.ports().len(), 2, "the server has both");
+    assert_eq!(network.ports().len(), 2, "the server has both connections");
     network.restore();
     assert_eq!((says(&mut old, 2).await, *gone.borrow()), (None, 0));
     network.hold_request(&[7]);
@@ -98,5 +98,5 @@ async fn what_is_lost_stays_lost_and_what_is_new_works() {
             tokio::task::yield_now().await;
         }
     };
-    timeout(Duration::from_secs(10), cut).await.expect("what was cut waits no more");
+    timeout(Duration::from_secs(10), cut).await.expect("a cut connection does not wait");
 }

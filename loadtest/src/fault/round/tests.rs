@@ -2,7 +2,7 @@ use super::*;
 use crate::version::Version;
 
 #[test]
-fn some_buyers_are_left_for_each_step_and_half_of_the_stock_until_the_fault_is_in_place() {
+fn each_step_has_buyers_and_half_of_the_stock_is_left_for_the_fault() {
     let come = |buyers, stock| {
         let Come { first, before, meanwhile } = Come::of(&Plan { buyers, stock, ..Plan::stampede(Version::V6, None) });
         [first, before, meanwhile]
@@ -10,5 +10,5 @@ fn some_buyers_are_left_for_each_step_and_half_of_the_stock_until_the_fault_is_i
     assert_eq!(come(4000, 1000), [375, 500, 750]);
     assert_eq!(come(400, 100), [37, 50, 75]);
     assert_eq!(come(400, 1000), [75, 100, 200], "a small crowd");
-    assert_eq!(come(4, 4), [1, 1, 2], "the smallest that is taken");
+    assert_eq!(come(4, 4), [1, 1, 2], "the smallest crowd");
 }

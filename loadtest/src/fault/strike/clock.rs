@@ -1,16 +1,16 @@
-//! An instance whose machine has the wrong time.
+//! An instance with a wrong clock.
 
 use v1_naive::shop::sales::now_ms;
 
 use super::target::Target;
 use crate::buyer::client::Connection;
 
-/// How far ahead, as `faketime` takes it, and in minutes.
+/// How far the clock is ahead: in `faketime`'s notation, and in minutes.
 const AHEAD: (&str, i64) = ("+10m", 10);
 const MINUTES_OF_A_DAY: i64 = 24 * 60;
 
 impl Target<'_> {
-    /// Kills an instance, and starts it again with its clock ahead.
+    /// Kills an instance and restarts it with its clock ahead.
     pub(super) async fn skew(&mut self) -> anyhow::Result<()> {
         let shop = &mut self.shops[self.chosen];
         shop.kill().await?;
@@ -18,7 +18,7 @@ impl Target<'_> {
         shop.start_again().await
     }
 
-    /// Whether the instance answers, and with the wrong time: that of its HTTP server.
+    /// Whether the instance answers with the wrong time in its HTTP `Date` header.
     pub(super) async fn is_skewed(&mut self) -> bool {
         let asking = async {
             let reply = Connection::open(self.shops[self.chosen].address).await?.get("/healthz", None).await?;
@@ -31,7 +31,7 @@ impl Target<'_> {
     }
 }
 
-/// Of an HTTP date, `Sat, 21 Nov 2026 18:42:45 GMT`.
+/// The minutes since midnight in an HTTP date, `Sat, 21 Nov 2026 18:42:45 GMT`.
 fn minute_of_the_day(date: &str) -> Option<i64> {
     let mut numbers = date.split(' ').nth(4)?.split(':').map(|number| number.parse::<i64>().ok());
     Some(numbers.next()?? * 60 + numbers.next()??)

@@ -1,4 +1,4 @@
-//! Data of Redis that are removed, or are going to be cut.
+//! Deletes data of Redis, or prepares its log for a cut.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use tokio::time::sleep;
 use super::target::Target;
 
 impl Target<'_> {
-    /// Removes all that Redis has.
+    /// Deletes all data of Redis (FLUSHALL).
     pub(super) async fn flush(&mut self) -> anyhow::Result<()> {
         Ok(redis::cmd("FLUSHALL").exec_async(&mut self.redis).await?)
     }
 
-    /// Has Redis write all it knows into the base of its log, so that the file of changes is empty.
+    /// Rewrites the log of Redis, so that its file of changes is empty.
     pub(super) async fn rewrite_log(&mut self) -> anyhow::Result<()> {
         redis::cmd("BGREWRITEAOF").exec_async(&mut self.redis).await?;
         loop {

@@ -1,4 +1,4 @@
-//! Servers and instances that are killed or stopped.
+//! Kills or stops servers and instances.
 
 use std::io;
 
@@ -13,11 +13,11 @@ use super::target::{LOOK_EVERY, TO_BE_IN_PLACE, Target};
 use crate::lab::servers::{Server, Services};
 
 impl Target<'_> {
-    /// Waits until RabbitMQ has the shop's queues on disk. A shop declares them at its start, and no sale opens so soon after it.
+    /// Waits until RabbitMQ has the shop's queues on disk. A shop declares them at its start, long before a real sale opens.
     pub(super) async fn wait_for_queues(&mut self) -> anyhow::Result<()> {
         let (last, began) = (format!("{}.orders", self.stores.namespace), Instant::now());
         while !block_in_place(|| self.services.has_on_disk(&last))? {
-            ensure!(began.elapsed() < TO_BE_IN_PLACE, "RabbitMQ has the queues not on disk");
+            ensure!(began.elapsed() < TO_BE_IN_PLACE, "RabbitMQ does not have the queues on disk");
             sleep(LOOK_EVERY).await;
         }
         Ok(())
@@ -32,7 +32,7 @@ impl Target<'_> {
         block_in_place(|| self.services.start_again(server))
     }
 
-    /// Kills Redis, and does this to its data.
+    /// Kills Redis, then damages its data with `damage`.
     pub(super) fn kill_and_damage(
         &mut self,
         damage: impl FnOnce(&mut Services) -> anyhow::Result<()>,
@@ -42,36 +42,36 @@ impl Target<'_> {
         block_in_place(|| damage(self.services))
     }
 
-    /// Bytes of Redis's log.
+    /// The size of Redis's log in bytes.
     pub(super) fn bytes(&mut self) -> anyhow::Result<u64> {
         block_in_place(|| self.services.redis_bytes())
     }
 
-    /// Whether Redis's log has become shorter since Redis is dead.
+    /// Whether Redis's log has become shorter since Redis was killed.
     pub(super) fn is_shorter(&mut self) -> anyhow::Result<bool> {
         Ok(self.bytes()? < self.bytes)
     }
 
-    /// Whether the shop finds nobody where a server was.
+    /// Whether the shop can no longer connect to the server.
     pub(super) async fn is_away(&self, server: Server) -> anyhow::Result<bool> {
         let url = self.url(server);
         let (host, port) = (url.host_str().context("a server's URL has no host")?, url.port());
         refuses_at(&format!("{host}:{}", port.context("a server's URL has no port")?)).await
     }
 
-    /// Whether buyers find nobody where the instance was.
+    /// Whether buyers can no longer connect to the instance.
     pub(super) async fn has_stopped(&self) -> anyhow::Result<bool> {
         refuses_at(&self.shops[0].address.to_string()).await
     }
 }
 
-/// Whether nobody listens at an address. A connection that is reset was waiting to be accepted when the listener went away: one looks
-/// again. Any other error says nothing of that.
+/// Whether no process listens at an address. If a connection is reset, it was still waiting to be accepted when the listener
+/// closed, so try again. Any other error is returned.
 async fn refuses_at(address: &str) -> anyhow::Result<bool> {
     match TcpStream::connect(address).await {
         Ok(_) => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(false),
-        Err(error) => Err(error).with_context(|| format!("cannot tell whether somebody listens at {address}")),
+        Err(error) => Err(error).with_context(|| format!("cannot tell whether a process listens at {address}")),
     }
 }

@@ -1,4 +1,4 @@
-//! Instances whose hosts are lost or frozen: nobody gets a FIN.
+//! Instances whose hosts are lost or frozen: their peers get no FIN.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use tokio::time::{Instant, sleep, timeout};
 use super::target::{LOOK_EVERY, Target};
 use crate::buyer::client::Connection;
 
-/// What a transaction ends with. Before that, a worker's has inserted its orders and locked the sale's row.
+/// The bytes of a commit. At that point a worker has inserted its orders and locked the sale's row.
 const COMMIT: &[u8] = b"COMMIT";
-/// How long a worker may take to get there.
+/// How long a worker may take until it commits.
 const TO_COMMIT: Duration = Duration::from_secs(10);
 /// How long there may be no leader before the strike.
 const TO_LEAD: Duration = Duration::from_secs(10);
-/// An instance that accepts a connection and says nothing for so long is frozen.
+/// An instance that accepts a connection and does not answer within this time is frozen.
 const SILENCE: Duration = Duration::from_millis(300);
 
 impl Target<'_> {
-    /// Chooses the instance that leads. If none of ours does, the first one is struck, and the fault does not come into place.
+    /// Chooses the leader. If none of our instances leads, the first one is struck, and the fault does not come into place.
     pub(super) async fn choose_leader(&mut self) -> anyhow::Result<()> {
         let began = Instant::now();
         loop {
@@ -32,7 +32,7 @@ impl Target<'_> {
         }
     }
 
-    /// Chooses one that does not lead: the sale is not to wait for a leader, too.
+    /// Chooses an instance that does not lead, so that the sale does not also have to wait for a leader.
     pub(super) async fn choose_another(&mut self) -> anyhow::Result<()> {
         self.choose_leader().await?;
         self.chosen = (self.chosen + 1) % self.shops.len();
@@ -46,8 +46,8 @@ impl Target<'_> {
         Ok(self.shops.iter().position(|shop| shop.pid() == Some(pid)))
     }
 
-    /// Lets the next buyers in, and waits until the chosen instance holds the sale's row and is about to commit orders. All its
-    /// commits are kept on their way.
+    /// Lets in the next buyers, and waits until the chosen instance has locked the sale's row and is about to commit. All of its
+    /// commits are held in the proxy.
     pub(super) async fn catch_commit(&mut self) -> anyhow::Result<()> {
         let links = self.links;
         let network = &links[self.chosen].postgres;
@@ -64,7 +64,7 @@ impl Target<'_> {
         }
     }
 
-    /// The chosen instance's host is gone, and nobody hears of it.
+    /// Loses the chosen instance's host: no peer notices.
     pub(super) async fn lose(&mut self) -> anyhow::Result<()> {
         let links = &self.links[self.chosen];
         links.all().iter().for_each(|network| network.silence());
@@ -74,19 +74,19 @@ impl Target<'_> {
         Ok(())
     }
 
-    /// Starts it again, where new connections work.
+    /// Restarts the lost instance. New connections work.
     pub(super) async fn start_lost(&mut self) -> anyhow::Result<()> {
         self.links[self.chosen].all().iter().for_each(|network| network.restore());
         self.shops[self.chosen].start_again().await
     }
 
-    /// The chosen instance stands still, with its connections open.
+    /// Freezes the chosen instance; its connections stay open.
     pub(super) fn freeze(&mut self) -> anyhow::Result<()> {
         self.ports = self.links.get(self.chosen).map(|links| links.postgres.ports()).unwrap_or_default();
         self.shops[self.chosen].freeze()
     }
 
-    /// It goes on, and its commit arrives.
+    /// Resumes the frozen instance, and its commit arrives.
     pub(super) fn thaw(&mut self) -> anyhow::Result<()> {
         if let Some(links) = self.links.get(self.chosen) {
             links.postgres.restore();
@@ -94,7 +94,8 @@ impl Target<'_> {
         self.shops[self.chosen].thaw()
     }
 
-    /// Whether PostgreSQL still has sessions of the chosen instance; `with_row`: and one of them holds the sale's row in a transaction.
+    /// Whether PostgreSQL still has sessions of the chosen instance. With `with_row`, one of them must also hold the lock on the
+    /// sale's row.
     pub(super) async fn left_sessions(&mut self, with_row: bool) -> anyhow::Result<bool> {
         if self.ports.is_empty() {
             return Ok(false);
@@ -111,7 +112,7 @@ impl Target<'_> {
         Ok(all > 0 && (holding > 0 || !with_row))
     }
 
-    /// Whether the chosen instance accepts connections and answers nothing.
+    /// Whether the chosen instance accepts connections and does not answer.
     pub(super) async fn says_nothing(&mut self) -> bool {
         let address = self.shops[self.chosen].address;
         let asking = async { Connection::open(address).await?.get("/healthz", None).await };
@@ -122,7 +123,7 @@ impl Target<'_> {
     }
 }
 
-/// The process that holds a lease, from how the lease names it: `process 4711 (89abcdef)`.
+/// The process id of a lease's holder, from its name: `process 4711 (89abcdef)`.
 fn process_of(holder: &str) -> Option<u32> {
     holder.strip_prefix("process ")?.split(' ').next()?.parse().ok()
 }

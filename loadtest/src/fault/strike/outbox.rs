@@ -1,4 +1,4 @@
-//! An outbox whose entries are nobody's.
+//! Outbox entries that are acknowledged but not processed.
 
 use std::time::Duration;
 
@@ -7,17 +7,16 @@ use tokio::time::Instant;
 
 use super::target::{Target, within};
 
-/// The group of the relays, and a relay that there is not.
+/// The consumer group of the relays, and a consumer that does not exist.
 const GROUP: &str = "relay";
 const NOBODY: &str = "torn";
-/// How relays read.
+/// The command with which relays read.
 const READ: &[u8] = b"XREADGROUP";
-/// How long it may take until all relays read, or until the next buyers have reserved.
+/// How long it may take until all relays are held, or until the next buyers have reserved.
 const NEXT: Duration = Duration::from_secs(5);
 
 impl Target<'_> {
-    /// Waits until no relay waits at Redis for entries: the next time each of them asks is kept on its way. Then the next buyers
-    /// come, whose reservations nobody reads.
+    /// Holds the next read of every relay in its proxy. Then lets in the next buyers, whose reservations no relay reads.
     pub(super) async fn hold_reads(&mut self) {
         for links in self.links {
             links.redis.hold_request(READ);
@@ -30,7 +29,7 @@ impl Target<'_> {
         self.links.iter().for_each(|links| links.redis.restore());
     }
 
-    /// Reads entries and acknowledges them, as a relay that is gone before it deletes them.
+    /// Reads entries and acknowledges them, like a relay that dies before it deletes them.
     pub(super) async fn tear(&mut self) -> anyhow::Result<()> {
         let (outbox, tear) = (self.stores.key(self.sale, "outbox"), Script::new(include_str!("tear.lua")));
         let began = Instant::now();
@@ -41,7 +40,7 @@ impl Target<'_> {
         Ok(())
     }
 
-    /// Whether such entries are still in the outbox, and in no relay's hands.
+    /// Whether such entries are still in the outbox, and no relay has them pending.
     pub(super) async fn is_torn(&mut self) -> anyhow::Result<bool> {
         let outbox = self.stores.key(self.sale, "outbox");
         let mut redis = self.stores.connect().await?;

@@ -1,11 +1,11 @@
-//! What can go wrong with the payment provider, and with an instance in the middle of a payment.
+//! Failures of the payment provider, and of an instance in the middle of a payment.
 
 use tokio::time::{Instant, sleep};
 
 use super::target::{LOOK_EVERY, TO_BE_IN_PLACE, Target};
 use crate::provider::{Callbacks, Does, Remote, Standing, Step, Switches};
 
-/// Where an instance is killed that is paying: before the provider has done what it was asked to do, or after.
+/// When an instance is killed during a payment: before the provider has carried out the request, or after.
 const MOMENTS: [(Step, Does, &str); 4] = [
     (Step::Authorise, Does::SilentBefore, "before the card is authorised"),
     (Step::Authorise, Does::SilentAfter, "when the card is authorised"),
@@ -18,7 +18,7 @@ impl Target<'_> {
         Remote::new(&self.stores.provider)
     }
 
-    /// Kills the first instance, where buyers pay, at one of the moments of a payment; each round takes another one.
+    /// Kills the first instance, where buyers pay, during a payment. The rounds take turns through the moments.
     pub(super) async fn kill_payment(&mut self) -> anyhow::Result<()> {
         let (step, does, words) = MOMENTS[self.round as usize % MOMENTS.len()];
         let provider = self.provider();
@@ -26,7 +26,7 @@ impl Target<'_> {
         let began = Instant::now();
         while provider.waiting().await?.get(&step).is_none_or(|n| *n == 0) {
             if began.elapsed() > TO_BE_IN_PLACE {
-                return Ok(()); // nobody pays: the fault does not come into place
+                return Ok(()); // no payment was made, so the fault does not come into place
             }
             sleep(LOOK_EVERY).await;
         }
@@ -34,24 +34,24 @@ impl Target<'_> {
         self.shops[0].kill().await
     }
 
-    /// The provider answers nothing more, at any step.
+    /// The provider stops answering, at every step.
     pub(super) async fn silence_provider(&mut self) -> anyhow::Result<()> {
         let steps = [Step::Authorise, Step::Capture, Step::Void, Step::Refund, Step::Show];
         let steps = steps.map(|step| (step, Does::SilentBefore)).into();
         self.provider().switch(&Switches { steps, ..Switches::default() }).await
     }
 
-    /// The bank decides later, and the provider says so later still.
+    /// The bank decides later, and the provider's callback is late too.
     pub(super) async fn call_late(&mut self) -> anyhow::Result<()> {
         self.provider().switch(&Switches { callbacks: Callbacks::Late(4000), ..Switches::default() }).await
     }
 
-    /// The provider works as it should.
+    /// The provider works normally again.
     pub(super) async fn mend_provider(&mut self) -> anyhow::Result<()> {
         self.provider().switch(&Switches::default()).await
     }
 
-    /// Whether it has left a request without an answer.
+    /// Whether the provider has left a request without an answer.
     pub(super) async fn provider_is_silent(&self) -> anyhow::Result<bool> {
         Ok(self.provider().waiting().await?.values().any(|n| *n > 0))
     }

@@ -1,4 +1,4 @@
-//! Servers that answer, and take no writes.
+//! Servers that answer but refuse writes.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use tokio::{
 
 use super::target::Target;
 
-/// How long RabbitMQ may take to say that it takes no messages.
+/// How long RabbitMQ may take to report that it blocks publishers.
 const TO_SAY_SO: Duration = Duration::from_millis(500);
-/// How long it may take to let us in.
+/// How long RabbitMQ may take to accept our connection.
 const TO_CONNECT: Duration = Duration::from_secs(5);
 
 impl Target<'_> {
-    /// Lets sessions of the sale's database write, or not, and ends those that began before.
+    /// Makes new sessions of the sale's database read-only or writable, and ends all older sessions.
     pub(super) async fn read_only(&mut self, read_only: bool) -> anyhow::Result<()> {
         let (name, on) = (self.database.path().trim_start_matches('/'), if read_only { "on" } else { "off" });
         let mut session = self.session().await?;
-        // This session may be read-only itself.
+        // This session may itself be read-only.
         let set = format!("begin read write; alter database {name} set default_transaction_read_only = {on}; commit");
         session.execute(AssertSqlSafe(set)).await?;
         let end = "select pg_terminate_backend(pid) from pg_stat_activity
@@ -33,14 +33,14 @@ impl Target<'_> {
         Ok(())
     }
 
-    /// Whether whoever connects now cannot write.
+    /// Whether a new session cannot write.
     pub(super) async fn is_read_only(&self) -> anyhow::Result<bool> {
         let query = sqlx::query_scalar("select current_setting('transaction_read_only')");
         let setting: String = query.fetch_one(&mut self.session().await?).await?;
         Ok(setting == "on")
     }
 
-    /// Redis follows a server that is not there.
+    /// Makes Redis a replica of a server that does not exist.
     pub(super) async fn demote(&mut self) -> anyhow::Result<()> {
         Ok(redis::cmd("REPLICAOF").arg("127.0.0.1").arg(1).exec_async(&mut self.redis).await?)
     }
@@ -53,12 +53,12 @@ impl Target<'_> {
         Ok(self.replication("role").await? == "slave")
     }
 
-    /// RabbitMQ stops reading from whoever publishes, or goes on.
+    /// Makes RabbitMQ block publishers or unblock them.
     pub(super) fn block(&mut self, block: bool) -> anyhow::Result<()> {
         block_in_place(|| self.services.block_rabbitmq(block))
     }
 
-    /// Whether somebody who publishes now is told that nothing is taken. No answer in time is none: one looks again.
+    /// Whether RabbitMQ tells a new publisher that it is blocked. No report in time means not yet, so the caller asks again.
     pub(super) async fn is_blocked(&self) -> anyhow::Result<bool> {
         let publishing = async {
             let connection = self.stores.queues().await?;
@@ -66,7 +66,7 @@ impl Target<'_> {
             let (options, properties) = (BasicPublishOptions::default(), Default::default());
             channel.basic_publish("".into(), "".into(), options, b"", properties).await?;
             sleep(TO_SAY_SO).await;
-            anyhow::Ok(connection.status().blocked()) // and it is not closed: RabbitMQ would not read that either
+            anyhow::Ok(connection.status().blocked()) // the connection is not closed, because RabbitMQ would not read that either
         };
         timeout(TO_CONNECT, publishing).await.unwrap_or(Ok(false))
     }

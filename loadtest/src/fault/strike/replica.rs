@@ -1,4 +1,4 @@
-//! A second Redis, which leads for a moment.
+//! A second Redis, which is the primary for a moment.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use crate::lab::servers::{Server, Services};
 
 /// How long it may take until the next buyers have reserved.
 const NEXT: Duration = Duration::from_secs(5);
-/// How long until all instances know the epoch that the replica's attaching has cost.
+/// How long until all instances know the new epoch that attaching the replica causes.
 const TO_BE_KNOWN: Duration = Duration::from_secs(2);
 
 impl Target<'_> {
-    /// Starts a second Redis that follows the first one. The first replica changes the replication id, so the sale is rebuilt: that is
-    /// waited for.
+    /// Starts a second Redis as a replica. The first replica changes the replication id, so the shop rebuilds the sale. Waits
+    /// until that is done.
     pub(super) async fn attach_replica(&mut self) -> anyhow::Result<()> {
         let server = block_in_place(|| Services::start(self.loadtest, &[Server::Redis]))?;
         let url = server.url(Server::Redis).context("the replica has no URL")?.clone();
@@ -35,7 +35,7 @@ impl Target<'_> {
         Ok(())
     }
 
-    /// The replica follows no more, and the next buyers reserve without it.
+    /// Stops the replication; the next buyers' reservations are then missing in the replica.
     pub(super) async fn outrun_replica(&mut self) -> anyhow::Result<()> {
         lead(&mut self.replica()?.redis).await?;
         self.let_next_in();
@@ -46,7 +46,7 @@ impl Target<'_> {
         Ok(())
     }
 
-    /// Redis follows its former replica, which has older data, and leads again.
+    /// Makes Redis copy its former replica's older data, then makes it the primary again.
     pub(super) async fn fail_back(&mut self) -> anyhow::Result<()> {
         let lacks = self.lacks().await?;
         let url = self.replica()?.url.clone();
@@ -57,13 +57,13 @@ impl Target<'_> {
         Ok(())
     }
 
-    /// Whether Redis leads, has lost reservations, and says that it has other data than before.
+    /// Whether Redis is the primary, has lost reservations, and has a new replication id.
     pub(super) async fn has_older_data(&mut self) -> anyhow::Result<bool> {
         let (role, replid) = (self.replication("role").await?, self.replication("master_replid").await?);
         Ok(self.replica()?.lacks > 0 && role == "master" && self.replid.as_ref() != Some(&replid))
     }
 
-    /// Reservations that Redis has and its replica has not.
+    /// The reservations that Redis has and its replica lacks.
     async fn lacks(&mut self) -> anyhow::Result<i64> {
         let held = self.stores.key(self.sale, "held");
         let has: i64 = self.redis.hlen(&held).await?;
@@ -76,20 +76,20 @@ impl Target<'_> {
     }
 }
 
-/// Becomes a replica of the Redis at `url`, and waits until it has that one's data.
+/// Makes a Redis the replica of the one at `url`, and waits until it has copied the data.
 async fn follow(redis: &mut MultiplexedConnection, url: &Url) -> anyhow::Result<()> {
     set(redis, "masterauth", url.password().unwrap_or_default()).await?;
     let port = url.port().context("a server's URL has no port")?;
     redis::cmd("REPLICAOF").arg("127.0.0.1").arg(port).exec_async(redis).await?;
     let began = Instant::now();
     while replication(redis, "master_link_status").await? != "up" {
-        ensure!(began.elapsed() < TO_BE_IN_PLACE, "Redis does not follow another one");
+        ensure!(began.elapsed() < TO_BE_IN_PLACE, "Redis does not become a replica");
         sleep(LOOK_EVERY).await;
     }
     Ok(())
 }
 
-/// Becomes a primary, with the data that it has.
+/// Makes a Redis a primary that keeps its data.
 async fn lead(redis: &mut MultiplexedConnection) -> anyhow::Result<()> {
     Ok(redis::cmd("REPLICAOF").arg("NO").arg("ONE").exec_async(redis).await?)
 }

@@ -1,4 +1,4 @@
-//! What can be struck.
+//! The servers and instances that faults act on.
 
 use std::{path::Path, time::Duration};
 
@@ -23,58 +23,58 @@ use crate::{
 
 /// How long a fault may take until it is in place: longer than an instance takes to stop.
 pub(super) const TO_BE_IN_PLACE: Duration = Duration::from_secs(20);
-/// How often one looks whether it is.
+/// How often to check whether a fault is in place.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// What can be struck, and what was there before.
+/// What a fault acts on, and its state before the strike.
 pub(in crate::fault) struct Target<'a> {
     pub(super) services: &'a mut Services,
     /// The program that runs servers.
     pub(super) loadtest: &'a Path,
-    /// Redis and RabbitMQ as the shop knows them: the checks look there, and not where the strike went.
+    /// Redis and RabbitMQ at the addresses that the shop uses. The checks connect there, not to the servers themselves.
     pub(in crate::fault) stores: &'a Stores,
-    /// PostgreSQL as the shop knows it.
+    /// PostgreSQL at the address that the shop uses.
     pub(in crate::fault) database: &'a Url,
     pub(super) pool: &'a AnyPool,
     pub(super) shops: &'a mut [ShopProcess],
-    /// The networks of each instance; empty if the fault needs none.
+    /// The proxies of each instance; empty if the fault needs none.
     pub(super) links: &'a [Links],
-    /// Open before the crowd comes: it would have to queue with it.
+    /// A connection that is opened before the crowd comes; later it would have to queue with the crowd.
     pub(super) redis: MultiplexedConnection,
     pub(super) sale: i64,
     /// The round's seed.
     pub(super) round: u64,
-    /// Lets buyers of the crowd in, and how many may have come when the fault is in place.
+    /// Lets buyers of the crowd in, and how many may have clicked when the fault is in place.
     let_in: &'a watch::Sender<usize>,
     before: usize,
 
-    /// The sale's epoch in Redis before the strike, and the replication id of Redis's data.
+    /// Before the strike: the sale's epoch in Redis, and the replication id of Redis's data.
     epoch: Option<i64>,
     pub(super) replid: Option<String>,
-    /// Bytes of Redis's log when it was dead.
+    /// The size of Redis's log in bytes when it was killed.
     pub(super) bytes: u64,
-    /// The instance that is struck, and the ports from which it had connections to PostgreSQL.
+    /// The instance that is struck, and the client ports of its connections to PostgreSQL.
     pub(super) chosen: usize,
     pub(super) ports: Vec<u16>,
-    /// Entries of the outbox that were acknowledged and not deleted.
+    /// Outbox entries that were acknowledged and not deleted.
     pub(super) torn: Vec<String>,
-    /// Follows Redis.
+    /// The replica of Redis.
     pub(super) replica: Option<Replica>,
-    /// What was struck and seen, for the record.
+    /// What was struck and what the check saw, for the record.
     pub(in crate::fault) seen: String,
 }
 
-/// A second Redis, which follows the first one.
+/// A second Redis, the replica of the first one.
 pub(super) struct Replica {
     pub(super) url: Url,
     pub(super) redis: MultiplexedConnection,
-    /// Reservations that it lacks.
+    /// The number of reservations that it lacks.
     pub(super) lacks: i64,
     pub(super) _server: Services,
 }
 
 impl<'a> Target<'a> {
-    /// What the shop stands on, before it is struck. `let_in` lets buyers in, `before` of them until the fault is in place.
+    /// Collects what faults act on, before the strike. `let_in` lets buyers in, `before` of them until the fault is in place.
     pub(in crate::fault) async fn new(
         (loadtest, services): (&'a Path, &'a mut Services),
         deployment: &'a mut Deployment,
@@ -109,14 +109,14 @@ impl<'a> Target<'a> {
         })
     }
 
-    /// Notes what the strike is going to change.
+    /// Records the state that the strike is going to change.
     pub(super) async fn remember(&mut self) -> anyhow::Result<()> {
         self.epoch = self.epoch().await?;
         self.replid = Some(self.replication("master_replid").await?);
         Ok(())
     }
 
-    /// Lets so many buyers come that half of the stock is left.
+    /// Lets in more buyers, as many as leave half of the stock.
     pub(super) fn let_next_in(&self) {
         self.let_in.send_if_modified(|come| {
             let more = *come < self.before;
@@ -125,7 +125,7 @@ impl<'a> Target<'a> {
         });
     }
 
-    /// Where a server is, as the shop knows it.
+    /// A server's URL, as the shop uses it.
     pub(super) fn url(&self, server: Server) -> &Url {
         match server {
             Server::Postgres => self.database,
@@ -135,12 +135,12 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// A new session in the sale's database.
+    /// Opens a new session in the sale's database.
     pub(super) async fn session(&self) -> anyhow::Result<AnyConnection> {
         AnyConnection::connect(self.database.as_str()).await.context("PostgreSQL")
     }
 
-    /// The one text or number that a query of ours returns; `None` if it returns no row.
+    /// The single value that a query returns; `None` without a row.
     pub(super) async fn ask<T>(&self, query: String) -> anyhow::Result<Option<T>>
     where
         (T,): for<'r> sqlx::FromRow<'r, sqlx::any::AnyRow>,
@@ -149,7 +149,7 @@ impl<'a> Target<'a> {
         Ok(sqlx::query_scalar(AssertSqlSafe(query)).fetch_optional(self.pool).await?)
     }
 
-    /// Whether Redis has the sale under another epoch than before the strike, or not at all: the leader may have rebuilt it by now.
+    /// Whether Redis has another epoch of the sale than before the strike, or none. The leader may have rebuilt it by now.
     pub(super) async fn is_another_epoch(&mut self) -> anyhow::Result<bool> {
         Ok(self.epoch().await? != self.epoch)
     }
@@ -158,13 +158,13 @@ impl<'a> Target<'a> {
         Ok(self.redis.hget(self.stores.key(self.sale, "sale"), "epoch").await?)
     }
 
-    /// What Redis, as the shop knows it, says of its replication.
+    /// The `replication` section of Redis's `INFO`.
     pub(super) async fn replication(&self, field: &str) -> anyhow::Result<String> {
         replication(&mut self.stores.connect().await?, field).await
     }
 }
 
-/// Waits until something is true, but not for ever; whether it is.
+/// Polls until a condition is true; false if it is not true in time.
 pub(super) async fn within(patience: Duration, is_true: impl Fn() -> bool) -> bool {
     let deadline = Instant::now() + patience;
     while !is_true() {
@@ -176,7 +176,7 @@ pub(super) async fn within(patience: Duration, is_true: impl Fn() -> bool) -> bo
     true
 }
 
-/// What a Redis says of its replication; empty if it does not say that.
+/// A field of Redis's `INFO`; empty if it is missing.
 pub(super) async fn replication(redis: &mut MultiplexedConnection, field: &str) -> anyhow::Result<String> {
     let info: String = redis::cmd("INFO").arg("replication").query_async(redis).await?;
     Ok(value_in(&info, field).to_owned())

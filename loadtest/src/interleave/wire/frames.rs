@@ -1,49 +1,49 @@
-//! PostgreSQL's wire protocol (version 3), as much of it as one has to know to hold a statement back.
+//! PostgreSQL's wire protocol (version 3), as far as it is needed to hold a statement.
 //!
-//! A message is a letter, a length that counts itself, and a body. Only a client's first one has no letter.
+//! A message is a letter, a length that includes itself, and a body. Only the client's first message has no letter.
 
 use anyhow::ensure;
 
-/// No statement of a purchase comes near; a length beyond it is a wire that speaks something else.
+/// The longest valid message in bytes. No statement of a purchase is near this length; a longer one means another protocol.
 const LONGEST: usize = 1 << 24;
 
-/// Cuts one direction of a wire into messages.
+/// Splits one direction of a wire into messages.
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
     bytes: Vec<u8>,
-    /// The next message is a client's first.
+    /// Whether the next message is the client's first.
     first: bool,
 }
 
-/// A whole message.
+/// A complete message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Message {
-    /// Its letter; 0 of a client's first.
+    /// Its letter; 0 for the client's first message.
     pub(crate) kind: u8,
-    /// All of it, as it came.
+    /// All bytes of the message.
     pub(crate) bytes: Vec<u8>,
 }
 
 impl Frames {
-    /// What a client says.
+    /// Messages from a client.
     pub(crate) fn of_client() -> Frames {
         Frames { first: true, ..Frames::default() }
     }
 
-    /// What a server says.
+    /// Messages from a server.
     pub(crate) fn of_server() -> Frames {
         Frames::default()
     }
 
-    /// Takes in what was read.
+    /// Adds bytes that were read.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next message, if it is there to its end.
+    /// The next complete message; `None` if it is not complete yet.
     ///
     /// # Errors
-    /// These are no messages.
+    /// The length is not valid, so this is not PostgreSQL's protocol.
     pub(crate) fn next(&mut self) -> anyhow::Result<Option<Message>> {
         let letter = usize::from(!self.first);
         let Some(length) = self.bytes.get(letter..letter + 4) else { return Ok(None) };
@@ -60,13 +60,13 @@ impl Frames {
 }
 
 impl Message {
-    /// A `Parse`: the name that the statement gets, and its SQL.
+    /// From a `Parse` message: the statement's name and its SQL.
     pub(crate) fn parsed(&self) -> Option<(String, String)> {
         let mut body = self.body();
         Some((text(&mut body)?, text(&mut body)?))
     }
 
-    /// A `Bind`: the statement's name, and the values of `$1`, `$2` …, as far as they are numbers.
+    /// From a `Bind` message: the statement's name, and the values of `$1`, `$2` … that are numbers.
     pub(crate) fn bound(&self) -> Option<(String, Vec<Option<i64>>)> {
         let mut body = self.body();
         let (_portal, name) = (text(&mut body)?, text(&mut body)?);
@@ -75,27 +75,27 @@ impl Message {
         Some((name, values(&mut body)?))
     }
 
-    /// A `Query`: its SQL.
+    /// From a `Query` message: its SQL.
     pub(crate) fn query(&self) -> Option<String> {
         text(&mut self.body())
     }
 
-    /// `BackendKeyData`: the process that serves this wire.
+    /// From `BackendKeyData`: the PostgreSQL process id of the session.
     pub(crate) fn pid(&self) -> Option<i32> {
         Some(i32::from_be_bytes(self.body().get(..4)?.try_into().ok()?))
     }
 
-    /// `ReadyForQuery`: whether a transaction is open.
+    /// From `ReadyForQuery`: whether a transaction is open.
     pub(crate) fn in_transaction(&self) -> bool {
         self.body().first() != Some(&b'I')
     }
 
-    /// `CommandComplete`: the rows that it says were touched.
+    /// From `CommandComplete`: the number of rows.
     pub(crate) fn rows(&self) -> Option<u64> {
         text(&mut self.body())?.rsplit(' ').next()?.parse().ok()
     }
 
-    /// `ErrorResponse`: the error's code.
+    /// From `ErrorResponse`: the SQLSTATE code.
     pub(crate) fn code(&self) -> Option<String> {
         let mut body = self.body();
         while let Some((field, rest)) = body.split_first().filter(|(field, _)| **field != 0) {
@@ -108,7 +108,7 @@ impl Message {
         None
     }
 
-    /// `DataRow`: its columns, as far as they are numbers.
+    /// From `DataRow`: the columns that are numbers.
     pub(crate) fn columns(&self) -> Vec<Option<i64>> {
         values(&mut self.body()).unwrap_or_default()
     }
@@ -118,7 +118,7 @@ impl Message {
     }
 }
 
-/// Takes a text that ends with a zero.
+/// Takes a text that ends with a zero byte.
 fn text(body: &mut &[u8]) -> Option<String> {
     let end = body.iter().position(|byte| *byte == 0)?;
     let text = String::from_utf8_lossy(&body[..end]).into_owned();
@@ -132,13 +132,13 @@ fn number(body: &mut &[u8]) -> Option<i16> {
     Some(i16::from_be_bytes(*number))
 }
 
-/// Takes a count and as many values, each with its length; those of 8 bytes are `bigint`s.
+/// Takes a count and that many values, each with its length. Values of 8 bytes are read as `bigint`.
 fn values(body: &mut &[u8]) -> Option<Vec<Option<i64>>> {
     let count = number(body)?;
     let mut values = Vec::new();
     for _ in 0..count {
         let (length, rest) = body.split_first_chunk()?;
-        // -1 is null.
+        // A length of -1 means null.
         let (value, rest) = rest.split_at_checked(usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0))?;
         values.push(value.try_into().ok().map(i64::from_be_bytes));
         *body = rest;
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_cut_wherever_the_bytes_are() {
+    fn messages_are_split_the_same_for_any_chunks() {
         let start = [&12u32.to_be_bytes()[..], &[0, 3, 0, 0], b"u\0\0\0"].concat();
         let all = [start.clone(), message(b'p', b"secret\0"), message(b'S', b""), message(b'Q', b"begin\0")].concat();
         for piece in 1..all.len() {
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_refused() {
+    fn an_invalid_message_is_refused() {
         for length in [0u32, 3, u32::MAX] {
             let mut frames = Frames::of_server();
             frames.push(&[b"X", &length.to_be_bytes()[..]].concat());
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_is_cut_off_inside_is_nothing() {
+    fn a_truncated_message_yields_nothing() {
         assert_eq!(one(b'P', b"s1").parsed(), None);
         assert_eq!(one(b'B', b"\0s1\0\0\x09").bound(), None);
         assert_eq!(one(b'E', b"SERROR\0C40").code(), None);

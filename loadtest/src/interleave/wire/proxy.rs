@@ -1,8 +1,9 @@
-//! The held wire: it stands between one instance and the database, passes everything on, and keeps a statement of the
-//! purchase back until it is let go.
+//! The proxy behind a wire: between one instance and the database. It forwards everything, and holds each statement of a purchase
+//! until it is released.
 //!
-//! Seen with sqlx 0.9: a statement is Parse, Describe, Sync the first time, and then Bind, Execute, Close, Sync; BEGIN, COMMIT
-//! and ROLLBACK are simple queries; the pool's ping is a bare Sync. So what is kept back is a Bind up to its Sync, or a Query.
+//! The messages of sqlx 0.9 are as follows. A statement is Parse, Describe, Sync the first time, then Bind, Execute, Close, Sync.
+//! BEGIN, COMMIT and ROLLBACK are simple queries. The pool's ping is a bare Sync. So the proxy holds everything from a Bind up to
+//! its Sync, or a Query.
 
 use std::{collections::HashMap, net::SocketAddr};
 
@@ -18,7 +19,7 @@ use tokio::{
 
 use super::{Came, Wires, frames::Frames, statement::Statement};
 
-/// Listens for the instance of the `n`th buyer, in front of `server`, for as long as `tasks` lives.
+/// Listens for the instance of buyer `n`, in front of `server`, as long as `tasks` lives.
 pub(crate) async fn listen(
     n: usize,
     server: String,
@@ -36,7 +37,7 @@ pub(crate) async fn listen(
                     wires[n].connection += 1;
                     own = wires[n].connection;
                 });
-                // However it ends: both sides are closed, and who waits for it hears of it.
+                // Whatever ends it, both sides are closed and waiters are notified.
                 let _ = connect(n, client, &server, &wires).await;
                 wires.send_modify(|wires| {
                     if wires[n].connection == own {
@@ -60,14 +61,14 @@ async fn connect(n: usize, client: TcpStream, server: &str, wires: &Wires) -> an
     }
 }
 
-/// From the instance to the database.
+/// Forwards from the instance to the database.
 async fn up(n: usize, mut client: OwnedReadHalf, mut server: OwnedWriteHalf, wires: &Wires) -> anyhow::Result<()> {
     let (mut bytes, mut frames) = (vec![0; 16 * 1024], Frames::of_client());
-    // The SQL of each statement that was parsed; what has come since the last Sync; and what of it is bound.
+    // The SQL of each prepared statement, the bytes since the last Sync, and the statement that they bind.
     let (mut parsed, mut batch, mut bound) = (HashMap::new(), Vec::new(), None);
     loop {
         let length = client.read(&mut bytes).await?;
-        anyhow::ensure!(length > 0, "the instance has hung up");
+        anyhow::ensure!(length > 0, "the instance has closed the connection");
         frames.push(&bytes[..length]);
         while let Some(message) = frames.next()? {
             match message.kind {
@@ -81,7 +82,7 @@ async fn up(n: usize, mut client: OwnedReadHalf, mut server: OwnedWriteHalf, wir
             match kind {
                 b'S' | b'Q' => pass(n, bound.take(), wires).await?,
                 b'P' | b'B' | b'C' | b'D' | b'E' => continue, // more comes
-                _ => {}                                       // greeting, password, good-bye
+                _ => {}                                       // startup, password, termination
             }
             server.write_all(&batch).await?;
             batch.clear();
@@ -89,7 +90,7 @@ async fn up(n: usize, mut client: OwnedReadHalf, mut server: OwnedWriteHalf, wir
     }
 }
 
-/// Returns when the statement may go: at once, unless it is to be held.
+/// Returns when the statement may pass: at once, or when it is released.
 async fn pass(n: usize, statement: Option<Statement>, wires: &Wires) -> anyhow::Result<()> {
     let mut held = false;
     wires.send_modify(|wires| match statement {
@@ -100,17 +101,17 @@ async fn pass(n: usize, statement: Option<Statement>, wires: &Wires) -> anyhow::
         statement => wires[n].pass(statement),
     });
     if held {
-        wires.subscribe().wait_for(|wires| wires[n].held.is_none()).await.context("nobody lets it go")?;
+        wires.subscribe().wait_for(|wires| wires[n].held.is_none()).await.context("the scheduler has ended")?;
     }
     Ok(())
 }
 
-/// From the database to the instance.
+/// Forwards from the database to the instance.
 async fn down(n: usize, mut server: OwnedReadHalf, mut client: OwnedWriteHalf, wires: &Wires) -> anyhow::Result<()> {
     let (mut bytes, mut frames, mut came) = (vec![0; 16 * 1024], Frames::of_server(), Came::default());
     loop {
         let length = server.read(&mut bytes).await?;
-        anyhow::ensure!(length > 0, "the database has hung up");
+        anyhow::ensure!(length > 0, "the database has closed the connection");
         frames.push(&bytes[..length]);
         while let Some(message) = frames.next()? {
             match message.kind {

@@ -1,19 +1,19 @@
-//! A statement of a purchase: what it is called in a schedule, what it reads, what it writes.
+//! A statement of a purchase: its name in a schedule, what it reads and what it writes.
 
-/// The words of a schedule. BEGIN, SET and ROLLBACK touch no row that another buyer could see, and are never held.
+/// The names of statements in a schedule. BEGIN, SET and ROLLBACK do not affect other buyers and are never held.
 pub const WORDS: [&str; 4] = ["select", "update", "insert", "commit"];
 
-/// A statement on its way to the database.
+/// A statement for the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Statement {
-    /// As a schedule calls it.
+    /// Its name in a schedule.
     pub(crate) word: &'static str,
     sql: String,
     values: Vec<Option<i64>>,
 }
 
 impl Statement {
-    /// A statement with the values of `$1`, `$2` …; nothing if it is none that a schedule knows.
+    /// A statement with the values of `$1`, `$2` …; `None` if it has no name in a schedule.
     pub(crate) fn new(sql: &str, values: Vec<Option<i64>>) -> Option<Statement> {
         let sql = sql.to_lowercase();
         let first = sql.split_whitespace().next()?;
@@ -21,13 +21,13 @@ impl Statement {
         Some(Statement { word, sql, values })
     }
 
-    /// As it is shown: a lock is more than a look.
+    /// The name to display, which also shows whether a select locks the row.
     pub(crate) fn shown(&self) -> String {
         let locks = if self.sql.trim_end().ends_with("for update") { " for update" } else { "" };
         format!("{}{locks}", self.word)
     }
 
-    /// What the row said, of the columns that it asked for: `sold` and `version`.
+    /// The values of `sold` and `version` that it has read, if it selected them.
     pub(crate) fn read(&self, columns: &[Option<i64>]) -> Vec<(String, i64)> {
         let asked = self.sql.strip_prefix("select").and_then(|rest| rest.split(" from ").next()).unwrap_or_default();
         let named = asked.split(',').map(|name| name.trim().to_owned()).zip(columns);
@@ -35,7 +35,7 @@ impl Statement {
         known.filter_map(|(name, value)| Some((name, (*value)?))).collect()
     }
 
-    /// What it makes of `sold`: `1`, or `sold + 1` where the database counts.
+    /// What it writes to `sold`: `1`, or `sold + 1` if the database computes it.
     pub(crate) fn writes(&self) -> Option<String> {
         let set = self.sql.split_once("set sold = ")?.1;
         let what = set.split([',', '\n']).next()?.split(" where").next()?.trim();
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_other_buyer_can_see_is_no_step() {
+    fn statements_without_effect_on_others_are_no_steps() {
         for sql in ["BEGIN", "begin isolation level serializable", "ROLLBACK", "set lock_timeout = 1", "", "selected"] {
             assert_eq!(Statement::new(sql, Vec::new()), None, "{sql}");
         }
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_and_written_is_known() {
+    fn read_and_written_values_are_recognized() {
         let select = Statement::new("select stock, sold, version from sales where id = $1", vec![Some(2)]).unwrap();
         let read = select.read(&[Some(1), Some(0), Some(7)]);
         assert_eq!(read, [("sold".to_owned(), 0), ("version".to_owned(), 7)]);

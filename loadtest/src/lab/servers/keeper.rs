@@ -1,4 +1,4 @@
-//! The keeper of the private servers: the other end of the pipe.
+//! The keeper process, which owns the private servers: the other end of the pipe.
 
 use std::{
     collections::HashMap,
@@ -19,13 +19,13 @@ use super::{Answer, Order, Server, process::Process, rabbitmq, redis};
 
 type Processes = HashMap<Server, Process>;
 
-/// Starts the servers, says where they are, obeys orders, and stops the servers when standard input is closed or a
-/// signal says so.
+/// Starts the servers, reports their URLs and carries out commands. Stops the servers when standard input closes or a signal
+/// arrives.
 ///
 /// # Errors
-/// No signal handler can be installed, or nobody listens.
+/// No signal handler can be installed, or the parent does not read.
 pub async fn run(servers: Vec<Server>) -> anyhow::Result<ExitCode> {
-    // From here on no signal ends the keeper before its servers.
+    // From here on, a signal must not end the keeper before its servers.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -45,17 +45,17 @@ pub async fn run(servers: Vec<Server>) -> anyhow::Result<ExitCode> {
             _ = interrupt.recv() => None,
             _ = hang_up.recv() => None,
         };
-        let Some(order) = order else { break }; // The parent is gone.
+        let Some(order) = order else { break }; // The parent has ended.
         answer = match block_in_place(|| obey(&mut processes, &order)) {
             Ok(answer) => answer,
             Err(why) => Answer::Failed(format!("{why:#}")),
         };
     }
-    processes.values().for_each(Process::ask_to_end); // all at once, and with the value each is waited for
+    processes.values().for_each(Process::ask_to_end); // all at once; dropping `processes` waits for each
     Ok(ExitCode::SUCCESS)
 }
 
-/// Starts them side by side: each spends its time in a different way.
+/// Starts the servers in parallel, since each one mostly waits.
 fn start(servers: &[Server], folder: &Path) -> anyhow::Result<Processes> {
     thread::scope(|scope| {
         let start = |server: &Server| {
@@ -63,7 +63,7 @@ fn start(servers: &[Server], folder: &Path) -> anyhow::Result<Processes> {
             scope.spawn(move || Ok((server, server.start(folder)?)))
         };
         let starting: Vec<_> = servers.iter().map(start).collect();
-        // All are waited for, and only then the first error counts: an error here stops those that have started.
+        // Wait for all of them before the first error is returned, so that those that did start are stopped.
         let started: Vec<_> = starting.into_iter().map(|thread| thread.join()).collect();
         started.into_iter().map(|started| started.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     })

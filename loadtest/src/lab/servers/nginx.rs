@@ -1,4 +1,4 @@
-//! nginx, the edge of chapter 6.
+//! nginx, the reverse proxy in front of chapter 6.
 
 use std::{
     fs,
@@ -20,34 +20,35 @@ use super::{
 };
 use crate::lab::shop_process::{ShopProcess, Start};
 
-/// The file that chapter 6 is deployed with.
+/// The nginx configuration that chapter 6 is deployed with.
 const SETTINGS: &str = include_str!("../../../../v6-production/deploy/nginx.conf");
-/// The load test stands before nginx as a load balancer would, and names its buyers' addresses; and it wants to know how many
-/// requests nginx has seen.
+/// Additions for the load test. It acts as a load balancer in front of nginx and sends the buyers' IP addresses. It also reads
+/// the number of requests that nginx has received.
 const OF_THE_LAB: &str =
     "set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For; location = /edge { stub_status; }";
 
-/// nginx in front of instances of chapter 6, with the settings that chapter has; stopped when dropped.
+/// nginx in front of instances of chapter 6, with that chapter's settings. It is stopped when dropped.
 pub struct Nginx {
     process: Process,
     _folder: TempDir,
 }
 
-/// Whether it is on this machine.
+/// Whether nginx is installed on this machine.
 pub fn is_installed() -> bool {
     program().is_some()
 }
 
 fn program() -> Option<PathBuf> {
-    // Debian has it where only root looks.
+    // Debian installs it in a folder that is only on root's `PATH`.
     folder_of("nginx", ["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin"].map(PathBuf::from))
 }
 
 impl Nginx {
-    /// Starts it and waits until it answers. `as_lab`: whoever connects may say who it speaks for, as a load balancer does. Blocks.
+    /// Starts nginx and waits until it answers. With `as_lab`, clients on this machine may send
+    /// `X-Forwarded-For`, as a load balancer does. Blocks.
     ///
     /// # Errors
-    /// It is not installed, the address is taken, or no instance is named.
+    /// nginx is not installed or does not start, the address is taken, or `instances` is empty.
     pub fn start(listen: SocketAddr, instances: &[SocketAddr], as_lab: bool) -> anyhow::Result<Nginx> {
         let programs = program().context("nginx is not installed; `make services` installs it")?;
         let above = tempfile::Builder::new().prefix("oversold-nginx-").tempdir()?;
@@ -78,24 +79,24 @@ impl Nginx {
         Ok(Nginx { process, _folder: above })
     }
 
-    /// Where buyers come in.
+    /// The address that buyers connect to.
     pub fn url(&self) -> &Url {
         &self.process.url
     }
 }
 
-/// Starts it in front of instances, for the lab, on a port of its own. It is started as a shop is, by a process that stops it when
-/// this one ends. Its log goes to `log`.
+/// Starts nginx for the lab on its own port, in front of `instances`. It runs as a child process like a shop, and stops when this
+/// process ends. Its log goes to `log`.
 ///
 /// # Errors
-/// It is not installed, or does not start.
+/// nginx is not installed, or does not start.
 pub async fn in_front_of(loadtest: &Path, instances: &[SocketAddr], log: PathBuf) -> anyhow::Result<ShopProcess> {
     let nginx = ["nginx", "--while-stdin-is-open", "--as-lab"].map(str::to_owned);
     let args = nginx.into_iter().chain(instances.iter().map(SocketAddr::to_string)).collect();
     ShopProcess::run(Start::new(loadtest, "nginx", args, log).and_let_it_end_itself()).await
 }
 
-/// What it answers without asking a shop.
+/// nginx answers `/healthz` itself with 404 and does not pass it to a shop.
 fn ask(url: &Url) -> io::Result<bool> {
     let mut stream = connect(url)?;
     write!(stream, "GET /healthz HTTP/1.0\r\n\r\n")?;

@@ -1,4 +1,4 @@
-//! Servers that are not to run as root, and folders that are theirs.
+//! The user and the folders of servers that must not run as root.
 
 use std::{
     fs, io,
@@ -9,7 +9,7 @@ use std::{
 use anyhow::bail;
 use nix::unistd::{User, geteuid};
 
-/// Who a server runs as if we are root: its package's user, or nobody. None if we are not.
+/// The user that a server runs as if we are root: its package's user, or `nobody`. `None` if we are not root.
 pub(super) fn unprivileged(user: &str) -> anyhow::Result<Option<User>> {
     if !geteuid().is_root() {
         return Ok(None);
@@ -19,10 +19,10 @@ pub(super) fn unprivileged(user: &str) -> anyhow::Result<Option<User>> {
             return Ok(Some(user));
         }
     }
-    bail!("it is not to run as root, and here is neither a user {user} nor nobody")
+    bail!("it must not run as root, and this machine has neither a user {user} nor nobody")
 }
 
-/// Hands a folder of ours over. The one above stays ours; its server may only pass through.
+/// Makes that user the folder's owner. The parent folder stays ours; the server may only pass through it.
 pub(super) fn hand_over(folder: &Path, user: &User) -> io::Result<()> {
     if let Some(above) = folder.parent() {
         fs::set_permissions(above, fs::Permissions::from_mode(0o711))?;
@@ -30,7 +30,7 @@ pub(super) fn hand_over(folder: &Path, user: &User) -> io::Result<()> {
     give(folder, user)
 }
 
-/// Makes a file or folder theirs.
+/// Makes that user the owner of a file or folder.
 pub(super) fn give(path: &Path, user: &User) -> io::Result<()> {
     chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
 }

@@ -1,4 +1,4 @@
-//! Which port a server gets.
+//! Claims free ports for the servers.
 
 use std::{
     fs,
@@ -10,24 +10,24 @@ use std::{
 use anyhow::{Context, bail};
 use tokio::net::TcpSocket;
 
-/// How often a server is started on other ports before its error counts.
+/// How often a server is started on new ports before its error is returned.
 pub(crate) const ATTEMPTS: usize = 5;
 
-/// A TCP port that no other process of ours is given while this value lives, whether or not its server runs.
+/// A TCP port that no other process of ours gets while this value lives, even while its server is down.
 ///
-/// The claim is a UDP socket with the same number. The system gives it to one process only and releases it when that
-/// process ends, also by SIGKILL. A lock file could do the same, but every user and every container would have to agree on
-/// its folder; a socket is seen by exactly the processes that share the ports.
+/// The claim is a UDP socket on the same port number. The system gives it to one process only, and releases it when that process
+/// ends, also by SIGKILL. A lock file would need a folder that every user and container agrees on. A socket is visible to exactly
+/// those processes that share the ports.
 pub struct Port {
     number: u16,
     _claim: UdpSocket,
 }
 
 impl Port {
-    /// Claims a port on which nobody listens.
+    /// Claims a port on which no process listens.
     ///
     /// # Errors
-    /// None is free, or the process has too many open files.
+    /// No port is free, or the process has too many open files.
     pub fn take() -> anyhow::Result<Port> {
         #[cfg(test)]
         if let Some(port) = tests::next() {
@@ -48,10 +48,10 @@ impl Port {
     /// Claims `N` ports.
     pub(crate) fn take_all<const N: usize>() -> anyhow::Result<[Port; N]> {
         let ports: Vec<Port> = (0..N).map(|_| Port::take()).collect::<anyhow::Result<_>>()?;
-        ports.try_into().map_err(|_| anyhow::anyhow!("{N} ports are not {N} ports"))
+        ports.try_into().map_err(|_| anyhow::anyhow!("cannot claim {N} ports"))
     }
 
-    /// `None` if another process of ours has it.
+    /// Claims this port; `None` if another process of ours has it.
     pub(super) fn claim(number: u16) -> anyhow::Result<Option<Port>> {
         match UdpSocket::bind((Ipv4Addr::LOCALHOST, number)) {
             Ok(claim) => Ok(Some(Port { number, _claim: claim })),
@@ -60,17 +60,18 @@ impl Port {
         }
     }
 
-    /// Its number.
+    /// The port number.
     pub fn number(&self) -> u16 {
         self.number
     }
 
-    /// Whether somebody listens on it. If our server does not run, it is a stranger.
+    /// Whether a process listens on it. If our server does not run, it is another program.
     pub(crate) fn is_taken(&self) -> bool {
         self.bind().is_err()
     }
 
-    /// Only bound, and does not listen: so it is in no server's way. A process that is forked meanwhile keeps it for a moment.
+    /// Only binds and does not listen, so it does not disturb a server. A process that is forked meanwhile may keep the socket
+    /// for a moment.
     fn bind(&self) -> io::Result<TcpSocket> {
         let socket = TcpSocket::new_v4()?;
         socket.set_reuseaddr(true)?;
@@ -79,17 +80,17 @@ impl Port {
     }
 }
 
-/// Ports that the system gives to no client, from its range for clients. A server that was killed starts again on its
-/// port, and a connection of a client could have that port by then.
+/// Ports outside `for_clients`, the system's range of ephemeral ports. A killed server restarts on its own port, which an
+/// outgoing connection could have taken if it were ephemeral.
 fn not_for_clients(for_clients: &str) -> RangeInclusive<u16> {
     const OURS: RangeInclusive<u16> = 12_000..=u16::MAX;
     let mut bounds = for_clients.split_whitespace().map_while(|bound| bound.parse::<u16>().ok());
     let (Some(first), Some(last)) = (bounds.next(), bounds.next()) else {
-        return *OURS.start()..=32_000; // below the range of every system that we know
+        return *OURS.start()..=32_000; // below the ephemeral range of all known systems
     };
     let (below, above) = (first.saturating_sub(*OURS.start()), OURS.end() - last);
     match (below, above) {
-        (0..1000, 0..1000) => OURS, // Clients have nearly everything; a port that is taken is noticed.
+        (0..1000, 0..1000) => OURS, // Nearly all ports are ephemeral. A taken port is detected at the start.
         (below, above) if below >= above => *OURS.start()..=first - 1,
         _ => last + 1..=*OURS.end(),
     }
@@ -115,12 +116,12 @@ pub(crate) mod tests {
         CHOSEN.with_borrow_mut(VecDeque::pop_front)
     }
 
-    /// Makes this thread take these ports next, as if nobody had listened there at that moment.
+    /// Makes this thread take these ports next, even if another program listens there.
     pub(crate) fn choose(ports: impl IntoIterator<Item = Port>) {
         CHOSEN.with_borrow_mut(|chosen| chosen.extend(ports));
     }
 
-    /// A port, and a stranger who listens on it.
+    /// A port, and another program that listens on it.
     pub(crate) fn taken() -> (Port, TcpListener) {
         let port = Port::take().unwrap();
         let stranger = TcpListener::bind((Ipv4Addr::LOCALHOST, port.number())).unwrap();
@@ -128,7 +129,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_port_is_outside_of_those_for_clients() {
+    fn ports_are_outside_the_ephemeral_range() {
         assert_eq!(not_for_clients("32768\t60999\n"), 12_000..=32_767);
         assert_eq!(not_for_clients("15000 30000"), 30_001..=65_535);
         assert_eq!(not_for_clients("1024 65535"), 12_000..=65_535);
@@ -138,7 +139,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_port_of_a_stranger_is_seen() {
+    fn a_port_taken_by_another_program_is_detected() {
         let (port, stranger) = taken();
         assert!(port.is_taken());
         drop(stranger);
@@ -146,7 +147,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn who_looks_at_a_port_keeps_no_server_away() {
+    fn checking_a_port_does_not_block_a_server() {
         let port = Port::take().unwrap();
         let _looks = port.bind().unwrap();
         let _server = TcpListener::bind((Ipv4Addr::LOCALHOST, port.number())).unwrap();
@@ -172,7 +173,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// Two times 500 of about 20,000 by chance: without claims, about twelve would be the same.
+    /// By chance, two draws of 500 out of about 20,000 ports would share about twelve.
     #[test]
     fn two_processes_never_have_the_same_port() {
         let start = |_| {

@@ -1,4 +1,4 @@
-//! PostgreSQL: a database in a folder.
+//! PostgreSQL with its data in a folder.
 
 use std::{
     fs,
@@ -18,12 +18,12 @@ use super::{
     programs::{folder_of, in_each_of},
 };
 
-/// The folder with `initdb` and `postgres`, which Debian keeps off the PATH.
+/// The folder with `initdb` and `postgres`, which is not on Debian's `PATH`.
 pub(super) fn programs() -> Option<PathBuf> {
     folder_of("initdb", in_each_of(&["/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt"], "bin"))
 }
 
-/// A server with a superuser, durable as PostgreSQL comes.
+/// Starts a server with a superuser and the default durability.
 pub(super) fn start(programs: &Path, servers: &Path) -> anyhow::Result<Process> {
     let folder = servers.join("postgres");
     private_folder(&folder)?;
@@ -61,7 +61,7 @@ pub(super) fn start(programs: &Path, servers: &Path) -> anyhow::Result<Process> 
             "listen_addresses=127.0.0.1",
             "unix_socket_directories=",
             "max_connections=400",
-            // Counts statements, for the price of each chapter's purchase.
+            // Counts statements, for the cost of each chapter's purchase.
             "shared_preload_libraries=pg_stat_statements",
         ] {
             server.arg("-c").arg(setting);
@@ -72,9 +72,9 @@ pub(super) fn start(programs: &Path, servers: &Path) -> anyhow::Result<Process> 
     Ok(postgres)
 }
 
-/// Says hello. It asks for a password (`R`) when it takes sessions, and answers with an error (`E`) while it recovers.
+/// Opens a session. PostgreSQL asks for a password (`R`) when it accepts sessions, and sends an error (`E`) during recovery.
 fn ask(url: &Url) -> io::Result<bool> {
-    let parameters = b"\0\x03\0\0user\0oversold\0database\0postgres\0\0"; // of version 3.0 of the protocol
+    let parameters = b"\0\x03\0\0user\0oversold\0database\0postgres\0\0"; // protocol version 3.0
     let mut stream = connect(url)?;
     stream.write_all(&(4 + parameters.len() as u32).to_be_bytes())?;
     stream.write_all(parameters)?;

@@ -1,4 +1,4 @@
-//! A server's process, whichever it is.
+//! The process of any private server.
 
 use std::{
     fs::{DirBuilder, File, OpenOptions},
@@ -26,33 +26,33 @@ use super::{
     tree,
 };
 
-/// How long a server may take until it answers; RabbitMQ on a busy machine takes up to a minute.
+/// How long a server may take until it answers. RabbitMQ on a busy machine takes up to a minute.
 const TO_START: Duration = Duration::from_secs(120);
-/// How long it may take to stop before it is killed.
+/// How long a server may take to stop before it is killed.
 const TO_STOP: Duration = Duration::from_secs(10);
 
-/// A server that can be started, killed, and started again; stopped when dropped.
+/// A server that can be started, killed and restarted. It is stopped when dropped.
 pub(super) struct Process {
-    /// Where it listens.
+    /// The URL at which it listens.
     pub(super) url: Url,
-    /// Its own, also while it is dead; empty if somebody else has chosen the address.
+    /// Its ports, claimed also while it is dead. Empty if the caller chose the address.
     ports: Vec<Port>,
     name: &'static str,
     command: Command,
-    /// Connects to it and asks something; an error if it is not up yet.
+    /// Sends a first request to the URL; an error or false if the server is not ready.
     ask: fn(&Url) -> io::Result<bool>,
-    /// Where it keeps its data and its log.
+    /// The folder of its data and its log.
     folder: PathBuf,
     child: Option<Child>,
-    /// What asks it to end; SIGTERM, if not told otherwise.
+    /// The signal that stops it gracefully; SIGTERM by default.
     pub(super) gentle: Signal,
-    /// What it needs to run, stopped after it.
+    /// A process that it needs to run; stopped after it.
     pub(super) needs: Option<Box<Process>>,
 }
 
 impl Process {
-    /// Starts the command that `launch` makes for `N` ports, and waits until it answers at the URL that comes with the command.
-    /// If a stranger takes one of the ports in between, it starts the command for other ports. The log is in `folder`.
+    /// Runs the command that `launch` builds for `N` ports, and waits until the server answers at the returned URL. If another
+    /// program takes one of the ports in between, tries new ports. The log is in `folder`.
     pub(super) fn start<const N: usize>(
         name: &'static str,
         ask: fn(&Url) -> io::Result<bool>,
@@ -76,14 +76,14 @@ impl Process {
         unreachable!("the last attempt returns")
     }
 
-    /// Starts it on the ports that it has, and waits until it answers.
+    /// Starts it on its ports and waits until it answers.
     pub(super) fn start_again(&mut self) -> anyhow::Result<()> {
         ensure!(self.child.is_none(), "{} is running", self.name);
         let child = self.child.insert(self.command.spawn().with_context(|| format!("cannot start {}", self.name))?);
         let deadline = Instant::now() + TO_START;
         loop {
             let answers = (self.ask)(&self.url).unwrap_or(false);
-            let ended = child.try_wait()?; // Looked at second: the answer may be of somebody else who has taken the port.
+            let ended = child.try_wait()?; // Checked second: the answer may come from another program that has taken the port.
             if answers && ended.is_none() {
                 return Ok(());
             }
@@ -95,7 +95,7 @@ impl Process {
         }
     }
 
-    /// All that is known of why: where, how it ended, who else listens there, and the last line of its log.
+    /// Why it did not start: the port, its exit status, which port is taken, and the last line of its log.
     fn does_not_start(&self, ended: Option<ExitStatus>) -> String {
         let port = self.url.port_or_known_default().unwrap_or_default();
         let end = ended.map_or(format!("no answer within {} s", TO_START.as_secs()), |status| status.to_string());
@@ -106,7 +106,7 @@ impl Process {
         format!("{} does not start on port {port} ({end}): {taken}{last}", self.name)
     }
 
-    /// Ends it and its children without a warning.
+    /// Kills it and its children (SIGKILL).
     pub(super) fn kill(&mut self) -> anyhow::Result<()> {
         let mut child = self.child.take().with_context(|| format!("{} is not running", self.name))?;
         if child.try_wait()?.is_none() {
@@ -116,18 +116,18 @@ impl Process {
         Ok(())
     }
 
-    /// The folder with its data.
+    /// The folder of its data.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The folder with its data, which nobody writes to now.
+    /// The folder of its data, while the server does not run.
     pub(super) fn folder_at_rest(&self) -> anyhow::Result<&Path> {
         ensure!(self.child.is_none(), "{} is running", self.name);
         Ok(&self.folder)
     }
 
-    /// A program that is to talk to it: in its folder, as its user, with its environment.
+    /// A command for one of its tools: in its folder, as its user, with its environment.
     pub(super) fn companion(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.folder).env_clear();
@@ -135,7 +135,7 @@ impl Process {
         command
     }
 
-    /// Asks it to end; returns at once.
+    /// Sends the signal for a graceful stop; returns at once.
     pub(super) fn ask_to_end(&self) {
         if let Some(child) = &self.child {
             let _ = kill(pid(child), self.gentle);
@@ -163,12 +163,12 @@ fn pid(child: &Child) -> Pid {
     Pid::from_raw(child.id() as i32)
 }
 
-/// Letters and digits, which nobody has to quote.
+/// A random password of letters and digits, which needs no quoting.
 pub(super) fn password() -> String {
     std::iter::repeat_with(fastrand::alphanumeric).take(32).collect()
 }
 
-/// Connects to the server, and gives up on it sooner or later.
+/// Connects to the server, with a read timeout of five seconds.
 pub(super) fn connect(url: &Url) -> io::Result<TcpStream> {
     let port = url.port().ok_or(io::ErrorKind::InvalidInput)?;
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
@@ -176,12 +176,13 @@ pub(super) fn connect(url: &Url) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// A folder that nobody else may look into.
+/// Creates a folder that no other user can read.
 pub(super) fn private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
 }
 
-/// A file that nobody else may read, for a password. An earlier one of this name, from a start on other ports, is replaced.
+/// Creates a file that no other user can read, for a password. Replaces an earlier file of this name, from a start on other
+/// ports.
 pub(super) fn private_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }

@@ -1,4 +1,4 @@
-//! RabbitMQ: a message queue in a folder.
+//! RabbitMQ with its data in a folder.
 
 use std::{
     fs::{self, Permissions},
@@ -16,14 +16,14 @@ use super::{
     programs::{folder_of, in_each_of},
 };
 
-/// The folder with `rabbitmq-server`: not the one on Debian's PATH, which runs as another user.
+/// The folder with `rabbitmq-server`. The one on Debian's `PATH` is a wrapper that runs as another user.
 pub(super) fn programs() -> Option<PathBuf> {
     let homebrew = ["/opt/homebrew/opt/rabbitmq/sbin", "/usr/local/opt/rabbitmq/sbin"].map(PathBuf::from);
     let generic = in_each_of(&["/usr/lib/rabbitmq/lib"], "sbin");
     folder_of("rabbitmq-server", generic.chain(homebrew))
 }
 
-/// A node on its own: nothing of it is where another node on this machine would look for it.
+/// Starts a node of its own. None of its files or ports are where another node on this machine would look.
 pub(super) fn start(programs: &Path, folder: &Path) -> anyhow::Result<Process> {
     let folder = folder.join("rabbitmq");
     private_folder(&folder)?;
@@ -31,7 +31,7 @@ pub(super) fn start(programs: &Path, folder: &Path) -> anyhow::Result<Process> {
     write!(private_file(&folder.join("plugins"))?, "[].")?;
     let cookie = folder.join(".erlang.cookie");
     write!(private_file(&cookie)?, "{}", password())?;
-    fs::set_permissions(cookie, Permissions::from_mode(0o400))?; // Erlang insists.
+    fs::set_permissions(cookie, Permissions::from_mode(0o400))?; // Erlang refuses a cookie file that others can read.
 
     let (name, password) = (format!("oversold-{:016x}@localhost", fastrand::u64(..)), password());
     let mut node = Process::start("RabbitMQ", ask, &folder, |[port, for_nodes]| {
@@ -54,7 +54,7 @@ pub(super) fn start(programs: &Path, folder: &Path) -> anyhow::Result<Process> {
     Ok(node)
 }
 
-/// Raises the node's memory alarm, or lowers it: RabbitMQ then stops reading from whoever publishes.
+/// Raises the node's memory alarm or clears it. While it is raised, RabbitMQ does not read from publishers.
 pub(super) fn block(node: &Process, block: bool) -> anyhow::Result<()> {
     let programs = programs().context("rabbitmqctl is gone")?;
     let watermark: &[&str] = if block { &["0"] } else { &["absolute", "1GB"] };
@@ -64,8 +64,8 @@ pub(super) fn block(node: &Process, block: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether a quorum queue is on disk, in both places: the database of all queues, and the names of those that vote. Without the
-/// second one it comes back without a leader and answers nobody. Its own files, which are not read here, have its name at once.
+/// Whether a quorum queue is on disk in both places: the metadata store, and the names of the Raft members. Without the second
+/// one it comes back without a leader and never answers. Its own log files contain its name at once, so they are not read.
 pub(super) fn has_on_disk(folder: &Path, queue: &str) -> io::Result<bool> {
     let in_folder = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let nodes: Vec<PathBuf> = fs::read_dir(folder.join("data"))?.flatten().map(|node| node.path()).collect();
@@ -74,13 +74,13 @@ pub(super) fn has_on_disk(folder: &Path, queue: &str) -> io::Result<bool> {
     let mut database = nodes.iter().cloned().flat_map(in_folder).filter(is_database);
     let mut names =
         nodes.iter().flat_map(|node| in_folder(node.join("quorum"))).map(|folder| folder.join("names.dets"));
-    // A file of the database that has just been merged into another is gone by now.
+    // A database file that was just merged into another one may be missing by now.
     let names_it =
         |file: PathBuf| fs::read(file).is_ok_and(|all| all.windows(queue.len()).any(|part| part == queue.as_bytes()));
     Ok(database.any(names_it) && names.any(names_it))
 }
 
-/// Erlang's list of the nodes on a machine. A node would start one that outlives it.
+/// Starts `epmd`, Erlang's name server for the nodes of a machine. A node would otherwise start one that outlives it.
 fn names(folder: &Path) -> anyhow::Result<Process> {
     let folder = folder.join("epmd");
     private_folder(&folder)?;
@@ -91,19 +91,19 @@ fn names(folder: &Path) -> anyhow::Result<Process> {
     })
 }
 
-/// Nothing of what somebody's shell says about Erlang or RabbitMQ.
+/// Sets the environment so that the user's own Erlang and RabbitMQ settings have no effect.
 fn environment<'a>(command: &'a mut Command, folder: &Path, names: &Process) -> &'a mut Command {
     command
-        .current_dir(folder) // where Erlang leaves what it could not read
+        .current_dir(folder) // Erlang writes files here that it could not read
         .env_clear()
         .envs(std::env::vars_os().filter(|(key, _)| key == "PATH"))
         .env("HOME", folder)
         .env("LANG", "C.UTF-8")
         .env("ERL_EPMD_ADDRESS", "127.0.0.1")
         .env("ERL_EPMD_PORT", names.url.port().unwrap_or_default().to_string())
-        // Nodes talk to each other on every address otherwise. And two schedulers start faster than one for each core.
+        // By default, nodes listen for each other on all interfaces. Two schedulers start faster than one for each core.
         .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2")
-        .env("RUNNING_UNDER_SYSTEMD", "true"); // So that the script becomes the node, and a signal meets the node.
+        .env("RUNNING_UNDER_SYSTEMD", "true"); // The script then execs the node, so that signals reach the node.
     for (variable, name) in [
         ("RABBITMQ_CONFIG_FILE", "rabbitmq.conf"),
         ("RABBITMQ_ADVANCED_CONFIG_FILE", "advanced.config"),
@@ -113,14 +113,14 @@ fn environment<'a>(command: &'a mut Command, folder: &Path, names: &Process) -> 
         ("RABBITMQ_MNESIA_BASE", "data"),
         ("RABBITMQ_LOG_BASE", "logs"),
         ("RABBITMQ_PID_FILE", "pid"),
-        ("ERL_CRASH_DUMP", "crash"), // not into the folder that somebody works in
+        ("ERL_CRASH_DUMP", "crash"), // not into the user's working directory
     ] {
         command.env(variable, folder.join(name));
     }
     command
 }
 
-/// Asks for its list (`NAMES_REQ`). The answer begins with its own port; somebody else who has the port answers otherwise.
+/// Sends `NAMES_REQ`. The reply begins with epmd's own port; another program on that port would answer differently.
 fn ask_for_names(url: &Url) -> io::Result<bool> {
     let mut stream = connect(url)?;
     stream.write_all(&[0, 1, b'n'])?;
@@ -129,7 +129,7 @@ fn ask_for_names(url: &Url) -> io::Result<bool> {
     Ok(u32::from_be_bytes(port) == u32::from(url.port().unwrap_or_default()))
 }
 
-/// Greets it as a client does; it answers with `Connection.Start`, method 10 of class 10 in a frame of type 1.
+/// Sends the protocol header. RabbitMQ replies with `Connection.Start`: method 10 of class 10 in a frame of type 1.
 fn ask(url: &Url) -> io::Result<bool> {
     let mut stream = connect(url)?;
     stream.write_all(b"AMQP\0\0\x09\x01")?;

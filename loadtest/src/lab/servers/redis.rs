@@ -1,4 +1,4 @@
-//! Redis: a store in memory with its log in a folder.
+//! Redis with its append-only file (AOF) in a folder.
 
 use std::{
     fs::{self, OpenOptions},
@@ -15,7 +15,7 @@ use super::{
     programs::folder_of,
 };
 
-/// Where Redis keeps its log: a base, and the changes since then in numbered files.
+/// The folder of the append-only file: a base file, and numbered files with the changes since then.
 const LOG: &str = "appendonlydir";
 
 /// The folder with `redis-server`.
@@ -23,12 +23,13 @@ pub(super) fn programs() -> Option<PathBuf> {
     folder_of("redis-server", [])
 }
 
-/// A server that writes each change to a log (`appendonly`) and that log to the disk once a second.
+/// Starts a server that logs each change (`appendonly`) and flushes the log to disk once per second.
 pub(super) fn start(programs: &Path, folder: &Path) -> anyhow::Result<Process> {
     let folder = folder.join("redis");
     private_folder(&folder)?;
     let password = password();
-    // In a file, because arguments can be read by everybody. noeviction: better no answer than a stock that is gone.
+    // The password is in a file, because every user can read arguments. `noeviction`: Redis must refuse a write rather than evict
+    // the stock.
     let settings = folder.join("redis.conf");
     write!(
         private_file(&settings)?,
@@ -42,18 +43,18 @@ pub(super) fn start(programs: &Path, folder: &Path) -> anyhow::Result<Process> {
     )?;
     Process::start("Redis", ask, &folder, |[port]| {
         let mut command = Command::new(programs.join("redis-server"));
-        command.arg(&settings).args(["--port", &port.to_string()]).current_dir(&folder); // where it keeps its data
+        command.arg(&settings).args(["--port", &port.to_string()]).current_dir(&folder); // the folder of its data
         Ok((command, format!("redis://:{password}@127.0.0.1:{port}/").parse()?))
     })
 }
 
-/// Removes what it has written. What is left is its settings.
+/// Deletes its data and keeps its settings.
 pub(super) fn empty(folder: &Path) -> anyhow::Result<()> {
     Ok(fs::remove_dir_all(folder.join(LOG))?)
 }
 
-/// Cuts the last third of the newest file of changes off. Redis starts with what is whole before the cut
-/// (`aof-load-truncated`, as it comes).
+/// Cuts the last third off the newest file of changes. Redis then loads all complete commands before the cut
+/// (`aof-load-truncated`, on by default).
 pub(super) fn cut(folder: &Path) -> anyhow::Result<()> {
     let number = |path: &PathBuf| {
         let name = path.file_name()?.to_str()?.strip_suffix(".incr.aof")?;
@@ -67,7 +68,7 @@ pub(super) fn cut(folder: &Path) -> anyhow::Result<()> {
     Ok(OpenOptions::new().write(true).open(newest)?.set_len(bytes - (bytes / 3).max(1))?)
 }
 
-/// Bytes of its log, base and changes; 0 if it has none.
+/// Bytes of the append-only file, base and changes; 0 if there is none.
 pub(super) fn bytes(folder: &Path) -> anyhow::Result<u64> {
     let files = match fs::read_dir(folder.join(LOG)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
@@ -76,7 +77,7 @@ pub(super) fn bytes(folder: &Path) -> anyhow::Result<u64> {
     files.map(|file| Ok(file?.metadata()?.len())).sum()
 }
 
-/// While it reads its log it answers with an error.
+/// Redis answers with an error while it loads its log.
 fn ask(url: &Url) -> io::Result<bool> {
     let mut stream = connect(url)?;
     write!(stream, "AUTH {}\r\nPING\r\nQUIT\r\n", url.password().unwrap_or_default())?;

@@ -1,4 +1,4 @@
-//! Which servers there are.
+//! The kinds of servers that the keeper can run.
 
 use std::{
     fmt,
@@ -11,32 +11,32 @@ use serde::{Deserialize, Serialize};
 
 use super::{postgres, process::Process, provider, rabbitmq, redis};
 
-/// A server that the keeper can run.
+/// A kind of server that the keeper can run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum, Serialize, Deserialize)]
 pub enum Server {
-    /// The database of every chapter.
+    /// PostgreSQL, the database of every chapter.
     Postgres,
-    /// Chapter 6's stock in memory.
+    /// Redis, chapter 6's in-memory stock.
     Redis,
-    /// Chapter 6's queue.
+    /// RabbitMQ, chapter 6's message queue.
     #[value(name = "rabbitmq")]
     RabbitMq,
-    /// Who takes chapter 6's money: a fake, and a process of this program.
+    /// Chapter 6's payment provider: a fake one, run by this program.
     Provider,
 }
 
 impl Server {
-    /// All of them.
+    /// All servers.
     pub const ALL: [Server; 4] = [Server::Postgres, Server::Redis, Server::RabbitMq, Server::Provider];
-    /// Those that a shop needs to sell.
+    /// The servers that chapter 6's shop needs to sell.
     pub const STORES: [Server; 3] = [Server::Postgres, Server::Redis, Server::RabbitMq];
 
-    /// Whether its programs are on this machine.
+    /// Whether its programs are installed on this machine.
     pub fn is_installed(self) -> bool {
         self.programs().is_ok()
     }
 
-    /// The environment variable that a shop reads its URL from.
+    /// The environment variable from which a shop reads its URL.
     pub fn variable(self) -> &'static str {
         match self {
             Server::Postgres => "DATABASE_URL",
@@ -46,7 +46,7 @@ impl Server {
         }
     }
 
-    /// As an argument of the keeper.
+    /// Its name as an argument of the keeper.
     pub(super) fn word(self) -> &'static str {
         match self {
             Server::Postgres => "postgres",
@@ -56,10 +56,10 @@ impl Server {
         }
     }
 
-    /// The folder with its programs.
+    /// The folder of its programs.
     ///
     /// # Errors
-    /// It is not installed; with the line that says what to do.
+    /// It is not installed. The message says how to install it.
     pub(super) fn programs(self) -> anyhow::Result<PathBuf> {
         let folder = match self {
             Server::Postgres => postgres::programs(),
@@ -105,7 +105,7 @@ mod tests {
         tempfile::Builder::new().prefix("oversold-servers-").tempdir().unwrap()
     }
 
-    /// By the time the server starts, a stranger listens on one of the ports that it has chosen.
+    /// Starts the server while another program listens on one of the ports that it has chosen.
     fn starts_elsewhere(server: Server, which: usize) {
         let (folder, (port, _stranger)) = (folder(), taken());
         let number = port.number();
@@ -141,7 +141,7 @@ mod tests {
         let mut redis = Server::Redis.start(folder.path()).unwrap();
         let port = redis.url.port().unwrap();
         redis.kill().unwrap();
-        assert!(Port::claim(port).unwrap().is_none(), "nobody of ours gets it");
+        assert!(Port::claim(port).unwrap().is_none(), "no other process of ours gets it");
         redis.start_again().unwrap();
 
         redis.kill().unwrap();

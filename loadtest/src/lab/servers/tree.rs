@@ -1,4 +1,4 @@
-//! Which process is whose child.
+//! Process trees: which process is whose child.
 
 use std::{fs, time::Duration};
 
@@ -7,19 +7,19 @@ use nix::{
     unistd::Pid,
 };
 
-/// Ends a process with its children and theirs, and returns when the children are gone. The process itself is left to
-/// its parent to wait for.
+/// Kills a process with all its descendants (SIGKILL), and returns when the descendants are gone. The parent of the process has
+/// to wait for the process itself.
 ///
-/// A process group does not do it: each session of PostgreSQL and each helper of RabbitMQ makes a group of its own.
-/// Where there is no `/proc`, the children go by themselves, a moment after the process that they belong to.
+/// A process group is not enough: each session of PostgreSQL and each helper of RabbitMQ creates its own group. Without `/proc`,
+/// the children end by themselves shortly after their parent.
 pub(super) fn kill_all(root: Pid) {
-    let _ = kill(root, Signal::SIGSTOP); // It starts nobody else while we look.
+    let _ = kill(root, Signal::SIGSTOP); // It must not start children while we list them.
     let descendants = descendants(root);
     for pid in descendants.iter().chain([&root]) {
         let _ = kill(*pid, Signal::SIGKILL);
     }
     while descendants.iter().any(|pid| parent(*pid).is_some()) {
-        std::thread::sleep(Duration::from_millis(5)); // SIGKILL always comes through.
+        std::thread::sleep(Duration::from_millis(5)); // SIGKILL cannot be ignored.
     }
 }
 
@@ -35,10 +35,10 @@ fn descendants(root: Pid) -> Vec<Pid> {
     found.split_off(1)
 }
 
-/// The parent of a process; None if it has ended, even if nobody has waited for it yet.
+/// The parent's process id; `None` if the process has ended, even if it is still a zombie.
 fn parent(pid: Pid) -> Option<Pid> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // PID (NAME) STATE PARENT …, and a name may have anything in it.
+    // The line is `PID (NAME) STATE PARENT …`, and a name may contain any character.
     let mut fields = text.rsplit_once(')')?.1.split_whitespace();
     let runs = !["Z", "X"].contains(&fields.next()?);
     runs.then_some(Pid::from_raw(fields.next()?.parse().ok()?))

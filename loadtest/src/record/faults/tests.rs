@@ -2,7 +2,7 @@ use super::{Verdict::*, *};
 
 const STOCK: i64 = 100;
 
-/// A strike with this number of units sold when it was in place, and this time to recover.
+/// A strike that was in place after this number of sold units, and recovered in this time.
 fn strike(sold: usize, confirmed_ms: Option<f64>) -> Strike {
     Strike { in_place_ms: Some(5.0), sold, mended_ms: Some(9.0), confirmed_ms, ..Strike::default() }
 }
@@ -32,7 +32,7 @@ fn struck_means_in_place_with_half_of_the_stock_unsold() {
     assert_eq!(round(nothing_done).why_invalid().unwrap(), "the fault was not in place");
     let why = round(strike(LATE, None)).why_invalid();
     assert_eq!(why.unwrap(), "51 of 100 units were sold when the fault was in place");
-    assert_eq!(round(strike(50, None)).verdict, Broken, "one cannot buy any more");
+    assert_eq!(round(strike(50, None)).verdict, Broken, "the shop never sold again");
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn an_invalid_round_is_played_again_three_times_and_then_the_fault_is_invalid() 
     }
     assert_eq!((played.next(2), played.verdict()), (None, Invalid));
 
-    // A repeat that is struck in time saves the round, and the next one has repeats of its own.
+    // A valid repeat replaces the round, and the next round has its own repeats.
     played.rounds.pop();
     played.rounds.push(round(good.clone()));
     assert_eq!((played.next(2), played.verdict()), (Some((1, 0)), Clean));

@@ -3,12 +3,12 @@ use maud::{Markup, html};
 use super::{Picture, at, line, rect, text};
 use crate::{record::Run, render::text::thousands, verdict::latency::Latency};
 
-/// The drawing area, in the units of the pictures.
+/// The drawing area, in the picture's units.
 const WIDTH: f64 = 720.0;
 const LEFT: f64 = 130.0;
 const RIGHT: f64 = 600.0;
 
-/// Orders that were told to buyers, over time, against the stock; the moment of overselling marked.
+/// The orders that buyers were told, over time, with the stock and the moment of overselling.
 pub(crate) fn orders(run: &Run) -> Markup {
     let (Some(last), true) = (run.timeline.last(), run.sales == 1) else { return html! {} };
     let (top, bottom) = (24.0, 220.0);
@@ -32,7 +32,7 @@ pub(crate) fn orders(run: &Run) -> Markup {
         }
         (line("axis", LEFT, bottom, RIGHT, bottom))
         (line("stock", LEFT, stock, RIGHT, stock))
-        // Not on top of the other label.
+        // Keeps the two labels apart.
         @let below = if (stock - end).abs() < 20.0 { end + 22.0 } else { stock + 4.0 };
         (text("soft", RIGHT + 8.0, below, format_args!("stock {units}")))
         path class="orders" d=(curve) {}
@@ -43,7 +43,7 @@ pub(crate) fn orders(run: &Run) -> Markup {
     figure("orders", format!("Told yes over time: {caption}"), 250.0, body)
 }
 
-/// What buyers were told, what the database holds, and what it says that it holds.
+/// The units that buyers were told, the orders in the database, and its `sold` counter.
 pub(crate) fn told_and_held(run: &Run) -> Markup {
     let audit = &run.audit;
     let bad = |is_bad: bool| if is_bad { "bar bad" } else { "bar" };
@@ -65,7 +65,7 @@ pub(crate) fn told_and_held(run: &Run) -> Markup {
     figure("told", "What buyers were told, and what the database holds, in units".into(), 128.0, body)
 }
 
-/// From the opening to the answer, for each kind of answer: a bar from the median to the 99th percentile.
+/// The latency for each kind of answer: a bar from the median to the 99th percentile.
 pub(crate) fn latency(run: &Run) -> Markup {
     let rows: Vec<(&str, &Latency)> = [("bought", &run.latency_ms.bought), ("refused", &run.latency_ms.refused)]
         .into_iter()

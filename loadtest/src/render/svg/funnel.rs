@@ -12,7 +12,7 @@ const LEFT: f64 = 250.0;
 const RIGHT: f64 = 680.0;
 const BAR: f64 = 22.0;
 
-/// What the shops count at their gates, and the words for it, in the order of the gates.
+/// The shops' counters at their gates with their labels, in the order of the gates.
 const GATES: [(&str, &str); 6] = [
     ("passed_rate_limit", "past the limiter"),
     ("passed_window", "past the window"),
@@ -25,7 +25,7 @@ const GATES: [(&str, &str); 6] = [
 /// How many requests of a stampede were left after each gate; the last number is what reached SQL.
 fn stages(run: &Run) -> Vec<(&'static str, u64)> {
     let mut stages = match run.nginx {
-        // The whole visit, from opening the page on; without nginx in front, only the attempts count.
+        // Behind nginx the count begins with the page; without it, only requests for a unit count.
         Some(nginx) => vec![
             ("come to nginx", nginx.requests),
             ("past its cache, to an instance", nginx.passed_on),

@@ -8,7 +8,7 @@ use crate::{
     version::Version,
 };
 
-/// What each version added, and what breaks it: the words of the picture. The figures are the record's.
+/// The picture's words: what each version added, and what breaks it. The figures come from the record.
 const STEPS: [(Version, &str, &str); 6] = [
     (Version::V1, "look, compare, write back", "right for one buyer; a crowd all looks before the first writes"),
     (Version::V2, "select … for update", "nothing oversold; buyers of other sales wait as well"),
@@ -18,11 +18,11 @@ const STEPS: [(Version, &str, &str); 6] = [
     (Version::V6, "Redis decides, a queue carries, SQL records", "any number of instances; what a crash costs is time"),
 ];
 
-/// How far a step lies above the one before it, and how far to the right.
+/// How far each step lies above and to the right of the one before it.
 const RISE: f64 = 104.0;
 const SHIFT: f64 = 60.0;
 
-/// The ladder of the versions, the newest on top. A version that the record lacks is left out.
+/// The versions as a ladder, the newest on top. A version without a run in the record is left out.
 pub fn picture(record: &Record) -> Picture {
     let of = |version| record.run_of(version, Scenario::Stampede);
     let steps: Vec<_> = STEPS.iter().filter_map(|step| Some((step, of(step.0)?))).collect();

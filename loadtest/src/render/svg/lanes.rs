@@ -16,7 +16,7 @@ const ROW: f64 = 236.0;
 const TOP: f64 = 92.0;
 const LINE: f64 = 54.0;
 
-/// One order of events: a lane for each buyer, one for the row. What is to be noticed is said in words, not in colour alone.
+/// One interleaving: a lane for each buyer and one for the row. Every mark is also a word, not only a color.
 pub fn picture(title: &str, played: &Played) -> Picture {
     let buyers = played.told.len();
     let lane = |n: usize| LEFT + n as f64 * LANE;
@@ -49,7 +49,7 @@ pub fn picture(title: &str, played: &Played) -> Picture {
     Picture { class: "lanes", label, width: right + ROW + 10.0, height: bottom + 36.0, body }
 }
 
-/// What a buyer does: in its box, and below it what is to be noticed and what the buyer is told.
+/// A buyer's step: a box with its text, and below it the mark and the buyer's answer.
 fn action(step: &Step, x: f64, y: f64) -> Markup {
     let class = match (step.event, step.mark) {
         (Event::Waits, _) => "waits",
@@ -70,7 +70,7 @@ fn action(step: &Step, x: f64, y: f64) -> Markup {
     }
 }
 
-/// A line down the lane for as long as the first of these steps waits.
+/// A line down the lane while the first of these steps waits.
 fn wait(steps: &[Step], x: f64, y: f64) -> Markup {
     let goes_on = |other: &Step| other.buyer == steps[0].buyer && other.event == Event::GoesOn;
     html! {
@@ -87,9 +87,9 @@ mod tests {
     use super::*;
     use crate::{interleave::step::Row, verdict::audit::Audit};
 
-    /// Somebody else may have written the file.
+    /// The file may come from someone else, so its text must be escaped.
     #[test]
-    fn a_hostile_order_of_events_stays_text() {
+    fn text_of_an_untrusted_file_is_escaped() {
         let hostile = "<script>window.hacked = 1</script>\"'&";
         let waits = Step::waits(0, hostile.into(), hostile, &[1], Row::default());
         let waits = Step { waits_for: vec![hostile.into()], told: Some(hostile.into()), ..waits };

@@ -13,7 +13,7 @@ const LEFT: f64 = 150.0;
 const TOP: f64 = 40.0;
 const ROW: f64 = 62.0;
 
-/// The table of what holds and what breaks. Each cell says in words what its colour says.
+/// The matrix of what holds and what breaks. Each cell has words as well as a color.
 pub fn picture(record: &Record) -> Picture {
     let rows = rows(record);
     let column = (WIDTH - LEFT) / SCENARIOS.len() as f64;
@@ -49,7 +49,7 @@ fn class(cell: Option<&Cell>) -> String {
     format!("{}{how}", if cell.held { "held" } else { "broke" })
 }
 
-/// That a cell is not as promised is a line of its own: beside the word it would run over the edge.
+/// `not as promised` has its own line in the cell; beside the word it would be too wide.
 fn words(cell: Option<&Cell>, x: f64, y: f64) -> Markup {
     html! {
         @match cell {

@@ -1,6 +1,6 @@
 use super::*;
 
-/// A row that is broken, and a cell that is: with all that means something to Markdown or HTML.
+/// A broken row and a broken cell, whose texts contain Markdown's and HTML's special characters.
 fn table() -> Table {
     let columns =
         [left("who", 6), right("`sold`", 5), left("here", 4).not_in_markdown(), left("note", 7), left("more", 0)];
@@ -37,7 +37,7 @@ fn the_terminal_has_fixed_columns_and_notes() {
 }
 
 #[test]
-fn markdown_has_text_that_is_only_text() {
+fn markdown_escapes_special_characters() {
     let expected = "| who | `sold` | note | more |\n\
                     |---|--:|---|---|\n\
                     | v1 | **1,234** | – | m |\n\
@@ -49,7 +49,7 @@ fn markdown_has_text_that_is_only_text() {
 }
 
 #[test]
-fn html_has_text_that_is_only_text() {
+fn html_escapes_special_characters() {
     let html = table().html().into_string();
     assert!(html.contains("<th>who</th><th><code>sold</code></th>"), "{html}");
     let rows: Vec<_> = html.split("<tr").skip(2).map(|row| row.split("</tr>").next().unwrap()).collect();

@@ -6,7 +6,7 @@ use crate::{
     verdict::ledger::{OrderRow, SaleRow},
 };
 
-/// Sale 1, as `(stock, sold)`, its orders as `(id, buyer)`, and what buyers were told.
+/// Sale 1 as `(stock, sold)`, its orders as `(id, buyer)`, and the buyers' answers.
 fn found(sale: (i64, i64), orders: &[(i64, i64)], history: &[(i64, Answer)]) -> Audit {
     let ledger = Ledger {
         sales: vec![SaleRow { id: 1, stock: sale.0, sold: sale.1 }],
@@ -50,9 +50,9 @@ fn a_unit_left_for_a_buyer_who_has_none_is_undersold() {
     for kind in ["limit-reached", "not-open", "closed"] {
         assert_eq!(found((3, 1), &[(1, 7)], &[(7, bought(1)), (8, refused(kind))]).undersold, 0, "{kind}");
     }
-    assert_eq!(found((3, 1), &[(1, 7)], &[(7, bought(1))]).undersold, 0, "nobody wants the others");
+    assert_eq!(found((3, 1), &[(1, 7)], &[(7, bought(1))]).undersold, 0, "no buyer wants the other units");
     let all_refused: Vec<_> = (1..=9).map(|buyer| (buyer, refused("overloaded"))).collect();
-    assert_eq!(found((3, 0), &[], &all_refused).undersold, 3, "no more than there are");
+    assert_eq!(found((3, 0), &[], &all_refused).undersold, 3, "at most the units that are left");
 }
 
 #[test]
@@ -84,8 +84,8 @@ fn an_order_that_expired_was_a_promise_kept() {
     assert_eq!((audit(2).lost_promises, audit(2).undersold), (1, 0), "another number was never an order");
     let refused_meanwhile = [told(7, bought(1)), told(8, refused("sold-out"))];
     let sale = |stock| Ledger { sales: vec![SaleRow { id: 1, stock, sold: 0 }], ..ledger.clone() };
-    assert_eq!(super::audit(&refused_meanwhile, &sale(1)).undersold, 0, "its unit came back later");
-    assert_eq!(super::audit(&refused_meanwhile, &sale(2)).undersold, 1, "another unit was there all the time");
+    assert_eq!(super::audit(&refused_meanwhile, &sale(1)).undersold, 0, "the unit was released later");
+    assert_eq!(super::audit(&refused_meanwhile, &sale(2)).undersold, 1, "another unit was available all the time");
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn an_order_of_nobody_is_a_phantom() {
 fn a_place_in_the_queue_that_leads_nowhere_is_a_lost_promise() {
     let queued = [(7, Answer::Queued { order_id: 1 })];
     assert_eq!(found((5, 0), &[], &queued).lost_promises, 1);
-    // Also with an order: the buyer was never told.
+    // This also holds with an order, because the buyer was never told.
     let audit = found((5, 1), &[(1, 7)], &queued);
     assert_eq!((audit.lost_promises, audit.phantom_orders), (1, 0));
 }
@@ -144,9 +144,9 @@ fn redis_and_sql_have_to_add_up_and_nothing_may_be_left_between_them() {
         (audit.not_conserved, audit.unfinished)
     };
     assert_eq!(with(3, 2, 0), (0, 0));
-    assert_eq!(with(2, 2, 0), (1, 0), "a unit is gone");
-    assert_eq!(with(4, 2, 0), (1, 0), "a unit is there twice");
-    assert_eq!(with(3, 4, 0), (2, 0), "two are held for nobody");
+    assert_eq!(with(2, 2, 0), (1, 0), "a unit is missing");
+    assert_eq!(with(4, 2, 0), (1, 0), "a unit exists twice");
+    assert_eq!(with(3, 4, 0), (2, 0), "two are held without an order");
     assert_eq!(with(3, 2, 1), (0, 1));
     assert!(!Audit { unfinished: 1, ..Audit::default() }.is_sound());
 }
