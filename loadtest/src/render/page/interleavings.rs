@@ -42,7 +42,7 @@ pub fn explored(file: &Explorations) -> String {
     };
     let about =
         "Every order begins with the same rows. A statement goes when the one before it is done, or waits for a lock.";
-    page(file, "Every order of events", &body, about)
+    page(file, "Every interleaving", &body, about)
 }
 
 /// A version from near: its picture, what happens in it, and every order.
@@ -55,7 +55,7 @@ fn section(explored: &Explored) -> Markup {
             p { (explored.says()) "." }
             @if let Some(shown) = &explored.shown { (figure(&explored.caption(), shown, &explain(&shown.steps))) }
             details {
-                summary { "Every order of events" }
+                summary { "Every interleaving" }
                 (orders.html())
                 @if explored.orders.len() > MOST {
                     p { "And " (thousands((explored.orders.len() - MOST) as i64)) " more." }
@@ -69,7 +69,7 @@ fn section(explored: &Explored) -> Markup {
 pub fn replayed(file: &Replays) -> String {
     let body = html! { @for replayed in &file.replayed { (schedule(replayed)) } };
     let about = "A statement goes when the one before it is done, or waits for a lock. Nothing depends on time.";
-    page(file, "One order of events", &body, about)
+    page(file, "One interleaving", &body, about)
 }
 
 fn schedule(replayed: &Replayed) -> Markup {
