@@ -1,7 +1,7 @@
 //! All that people look at: tables, pictures and the report. What the figures are is decided elsewhere.
 //!
 //! Begin with [`table`]: every table is one of its kind, and is shown in the terminal, as Markdown and in the report. `runs`, `matrix`,
-//! `faults`, `interleavings` and `mutants` fill it. `says` is a run in a sentence, `picture` an interleaving in the terminal, `svg` a
+//! `faults`, `interleavings`, `mutants`, and `thresholds` fill it. `says` is a run in a sentence, `picture` an interleaving in the terminal, `svg` a
 //! picture as a file, and `page` the report.
 
 pub mod faults;
@@ -15,3 +15,4 @@ mod says;
 pub mod svg;
 pub mod table;
 pub mod text;
+pub mod thresholds;

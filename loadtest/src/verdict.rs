@@ -2,6 +2,7 @@
 //!
 //! Two halves of the truth: `history` is what buyers were told, `ledger` what the database holds. `audit` lays them side by side,
 //! `promise` says what was to come out, `evidence` whether the run kept that, and `judge` gives the verdict: once, and nowhere else.
+//! `threshold` is what whoever starts a run asks of it beside the promise.
 
 pub mod audit;
 pub mod evidence;
@@ -11,6 +12,7 @@ pub mod latency;
 pub mod ledger;
 pub mod money;
 pub mod promise;
+pub mod threshold;
 
 pub use self::judge::Verdict;
 pub(crate) use self::judge::judge;

@@ -24,7 +24,10 @@ use super::{
     progress::Progress,
     waiting_room::{Waiting, WaitingRoom},
 };
-use crate::verdict::history::{Answer, Told};
+use crate::verdict::{
+    history::{Answer, Told},
+    threshold::{Threshold, early::Early},
+};
 
 /// Connections that are being opened at the same time, so that no listen queue overflows before the sale has begun.
 const OPENING: usize = 100;
@@ -51,6 +54,8 @@ pub struct Crowd {
     pub opens_the_page: bool,
     /// How many of the buyers may have come so far; `None` if nobody is held up.
     pub gate: Option<watch::Receiver<usize>>,
+    /// What sends the buyers home who have not asked yet.
+    pub early: Early,
 }
 
 /// What came of it.
@@ -64,6 +69,8 @@ pub struct Stampede {
     pub began_at: i64,
     /// From the barrier to the last answer, be it `queued`.
     pub elapsed: Duration,
+    /// Why the last buyers did not ask; `None` if all did.
+    pub stopped: Option<String>,
 }
 
 /// Opens the connections, reads the page on each, takes the steps before the one that takes a unit, calls `at_barrier`, and lets all
@@ -76,8 +83,8 @@ pub async fn run(crowd: &Crowd, done: Progress, at_barrier: impl AsyncFnOnce()) 
     let buyers = line_up(crowd, &mut tabs).await?;
     at_barrier().await;
 
-    let gate = crowd.gate.clone();
-    let queue = Arc::new(Queue { buyers, next: 0.into(), requests: 0.into(), done, gate });
+    let (gate, early) = (crowd.gate.clone(), crowd.early.clone());
+    let queue = Arc::new(Queue { buyers, next: 0.into(), requests: 0.into(), done, gate, early });
     let (barrier, go) = watch::channel(None);
     let mut going = JoinSet::new();
     let (start, began_at) = (Instant::now(), now_ms());
@@ -93,10 +100,13 @@ pub async fn run(crowd: &Crowd, done: Progress, at_barrier: impl AsyncFnOnce()) 
     }
     let elapsed = start.elapsed();
     history.extend(waiting_room.empty().await?);
-    if history.len() < crowd.buyers {
-        bail!("the shop went away: {} of {} buyers could not ask", crowd.buyers - history.len(), crowd.buyers);
+    let missing = crowd.buyers - history.len();
+    let stopped = queue.certain().filter(|_| missing > 0);
+    if missing > 0 && stopped.is_none() {
+        bail!("the shop went away: {missing} of {} buyers could not ask", crowd.buyers);
     }
-    Ok(Stampede { history, requests: queue.requests.load(Relaxed), began_at, elapsed })
+    let stopped = stopped.map(|threshold| format!("stopped early by {threshold}; {missing} buyers did not ask"));
+    Ok(Stampede { history, requests: queue.requests.load(Relaxed), began_at, elapsed, stopped })
 }
 
 /// The tabs, with the sale's page read on every connection, as a browser would have.
@@ -168,10 +178,19 @@ struct Queue {
     requests: AtomicU64,
     done: Progress,
     gate: Option<watch::Receiver<usize>>,
+    early: Early,
 }
 
 impl Queue {
+    /// The threshold that stops the run.
+    fn certain(&self) -> Option<&Threshold> {
+        self.early.certain(self.done.yes.load(Relaxed), self.done.errors.load(Relaxed))
+    }
+
     async fn next(&self) -> Option<&Buyer> {
+        if self.certain().is_some() {
+            return None;
+        }
         let n = self.next.fetch_add(1, Relaxed);
         let buyer = self.buyers.get(n)?;
         if let Some(gate) = &self.gate {
@@ -246,6 +265,8 @@ impl Tab {
             done.bought.fetch_add(usize::from(queued || confirmed), Relaxed);
             done.asking.fetch_sub(1, Relaxed);
             done.settled.fetch_add(usize::from(confirmed), Relaxed);
+            done.yes.fetch_add(usize::from(confirmed), Relaxed);
+            done.errors.fetch_add(usize::from(answer == Answer::Unknown), Relaxed);
             if confirmed && after_fault {
                 done.confirm();
             }

@@ -63,6 +63,9 @@ impl Destination {
                 println!("invalid: {}: {reason}. It says nothing about the version; run it again.", run.title());
             }
         }
+        if let Some(table) = render::thresholds::table(&record.runs) {
+            anstream::print!("\n{}", table.terminal());
+        }
         if let Some(file) = &self.json {
             record.write(file)?;
         }

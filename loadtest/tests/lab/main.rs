@@ -11,3 +11,4 @@ mod mutants;
 mod services;
 #[path = "../support/mod.rs"]
 mod support;
+mod thresholds;
