@@ -3,6 +3,7 @@
 //! What several commands share: `database` (where the shops keep their rows, and a lab on it), `variant`, `output` (where results
 //! go), `rounds` (how often), `thresholds` (what fails a run), `progress` (what is shown meanwhile), and `exit` (the exit codes).
 
+pub(crate) mod compare;
 mod database;
 pub(crate) mod demo;
 pub(crate) mod exit;
@@ -60,6 +61,8 @@ pub(crate) enum Command {
     Replay(replay::Args),
     /// The HTML report again, from a file of figures
     Report(report::Args),
+    /// Two files of rounds against each other: the ratio of each figure, and whether it is inside the noise
+    Compare(compare::Args),
     /// A picture for README and book, from a file of figures
     Picture(picture::Args),
     /// One version up, with its database, to try by hand

@@ -8,9 +8,10 @@
 //! 4. [`verdict`]: what buyers were told, what the database holds, and what was promised. [`record`]: what is written to a file.
 //! 5. [`fault`]: servers that die under chapter 6. [`interleave`]: every order of events. [`mutant`]: shops that are wrong, to test
 //!    the checks. [`provider`]: who takes chapter 6's money.
-//! 6. [`render`]: how results are shown. [`matrix`]: versions against scenarios.
+//! 6. [`render`]: how results are shown. [`matrix`]: versions against scenarios. [`compare`]: rounds, and files, against each other.
 
 pub mod buyer;
+pub mod compare;
 pub mod fault;
 pub mod interleave;
 pub mod lab;

@@ -63,7 +63,8 @@ impl Destination {
                 println!("invalid: {}: {reason}. It says nothing about the version; run it again.", run.title());
             }
         }
-        if let Some(table) = render::thresholds::table(&record.runs) {
+        let tables = [render::rounds::table(&record.runs), render::thresholds::table(&record.runs)];
+        for table in tables.into_iter().flatten() {
             anstream::print!("\n{}", table.terminal());
         }
         if let Some(file) = &self.json {

@@ -6,7 +6,7 @@ pub(crate) struct Rounds {
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 
-    /// Times to play it
+    /// Times to play it; then a summary of all rounds
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
 }

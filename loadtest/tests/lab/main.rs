@@ -2,6 +2,7 @@
 //! written.
 
 mod command_line;
+mod compare;
 mod edges;
 mod exit_codes;
 mod explore;

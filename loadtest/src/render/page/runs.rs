@@ -5,6 +5,7 @@ use crate::{
     matrix,
     record::{Bystander, Record, Run},
     render::{
+        rounds,
         runs::{mark, table},
         svg::{self, Picture, chart},
         table::{Cell, Row, Table, count, left, right},
@@ -24,6 +25,9 @@ pub fn report(record: &Record) -> String {
         (instances::section(record))
         @if let Some(table) = thresholds::table(&record.runs) {
             section.thresholds { h2 { "Thresholds" } (table.html()) }
+        }
+        @if let Some(table) = rounds::table(&record.runs) {
+            section.rounds { h2 { "Rounds" } (table.html()) }
         }
         (table(&record.runs).html())
         @for (n, run) in record.runs.iter().enumerate() {
