@@ -8,9 +8,11 @@
 //! 4. [`verdict`]: the answers, the database's rows, and what was promised. [`record`]: the data in files.
 //! 5. [`fault`]: fault injection for chapter 6. [`interleave`]: all interleavings of a few buyers. [`mutant`]: shops with seeded
 //!    bugs, which test the checks. [`provider`]: chapter 6's payment provider.
-//! 6. [`render`]: tables, pictures and the report. [`matrix`]: versions against scenarios.
+//! 6. [`render`]: tables, pictures and the report. [`matrix`]: versions against scenarios. [`compare`]: rounds
+//!    and files against each other.
 
 pub mod buyer;
+pub mod compare;
 pub mod fault;
 pub mod interleave;
 pub mod lab;

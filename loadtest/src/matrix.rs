@@ -2,9 +2,9 @@
 
 use crate::{
     record::{Record, Run},
-    scenario::{SCENARIOS, plan::Plan},
+    scenario::{SCENARIOS, Scenario, plan::Plan},
     verdict::{Verdict, promise::Promise},
-    version::VERSIONS,
+    version::{VERSIONS, Version},
 };
 
 /// The result of one version in one scenario.
@@ -48,7 +48,7 @@ pub fn plans(quick: bool) -> Vec<Plan> {
 /// The rows of all versions that have a run in the record.
 pub fn rows(record: &Record) -> Vec<Row> {
     let rows = VERSIONS.map(|version| {
-        let cells = SCENARIOS.map(|scenario| record.run_of(version, scenario).map(cell));
+        let cells = SCENARIOS.map(|scenario| worst_of(record, version, scenario).map(cell));
         (version.name(), cells)
     });
     rows.into_iter().filter(|(_, cells)| cells.iter().any(Option::is_some)).collect()
@@ -59,6 +59,13 @@ pub fn is_one(record: &Record) -> bool {
     let rows = rows(record);
     let played = |column: usize| rows.iter().any(|(_, cells)| cells[column].is_some());
     (0..SCENARIOS.len()).filter(|&column| played(column)).count() > 2
+}
+
+/// Of the rounds of a cell, the first of those that went most wrong.
+fn worst_of(record: &Record, version: Version, scenario: Scenario) -> Option<&Run> {
+    let is_cell = |run: &&Run| run.version == version && run.variant.is_none() && run.scenario == scenario;
+    let wrong = |run: &&Run| (run.verdict == Verdict::NotAsPromised, run.verdict.invalid().is_some());
+    record.runs.iter().filter(is_cell).rev().max_by_key(wrong)
 }
 
 fn cell(run: &Run) -> Cell {
@@ -76,7 +83,6 @@ fn cell(run: &Run) -> Cell {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::Scenario;
 
     #[test]
     fn every_cell_is_played_but_those_without_a_gate() {

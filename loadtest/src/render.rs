@@ -1,17 +1,20 @@
 //! Everything that people see: tables, pictures and the report. The figures are computed elsewhere.
 //!
 //! Begin with [`table`]: every table is built with it and shown in the terminal, as Markdown and in the report. `runs`, `matrix`,
-//! `faults`, `interleavings` and `mutants` fill tables. `says` puts a run into a sentence, `picture` draws an interleaving in the
+//! `faults`, `interleavings`, `mutants`, `rounds`, `thresholds` and `compare` fill tables. `says` puts a run into a sentence, `picture` draws an interleaving in the
 //! terminal, `svg` a picture as a file, and `page` the report.
 
+pub mod compare;
 pub mod faults;
 pub mod interleavings;
 pub mod matrix;
 pub mod mutants;
 pub mod page;
 pub mod picture;
+pub mod rounds;
 pub mod runs;
 mod says;
 pub mod svg;
 pub mod table;
 pub mod text;
+pub mod thresholds;

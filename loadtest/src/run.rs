@@ -157,9 +157,11 @@ async fn conclude(plan: &Plan, deployment: &Deployment, watched: Watched) -> any
         honest: played.honest,
         promised,
         verdict: Verdict::Measured,
+        thresholds: Vec::new(),
         audit,
     };
     run.verdict = judge(promised, &run.evidence(), invalid);
+    run.thresholds = plan.fail_if.iter().map(|threshold| threshold.check(&run)).collect();
     Ok(run)
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A verdict compares two sources. `history` is what the buyers were told, and `ledger` is what the database holds. `audit` joins
 //! the two. `promise` says what should happen, `evidence` checks whether it did, and `judge` turns that into the verdict.
+//! `threshold` is what the user demands in addition.
 
 pub mod audit;
 pub mod evidence;
@@ -11,6 +12,7 @@ pub mod latency;
 pub mod ledger;
 pub mod money;
 pub mod promise;
+pub mod threshold;
 
 pub use self::judge::Verdict;
 pub(crate) use self::judge::judge;

@@ -24,7 +24,10 @@ use super::{
     progress::Progress,
     waiting_room::{Waiting, WaitingRoom},
 };
-use crate::verdict::history::{Answer, Told};
+use crate::verdict::{
+    history::{Answer, Told},
+    threshold::{Threshold, early::Early},
+};
 
 /// Connections that are opened at the same time. The limit keeps the listen queue from overflowing before the sale begins.
 const OPENING: usize = 100;
@@ -51,6 +54,8 @@ pub struct Crowd {
     pub opens_the_page: bool,
     /// How many buyers may start so far; `None` if all may start at once.
     pub gate: Option<watch::Receiver<usize>>,
+    /// What sends the buyers home who have not asked yet.
+    pub early: Early,
 }
 
 /// The result of a run.
@@ -64,6 +69,8 @@ pub struct Stampede {
     pub began_at: i64,
     /// Time from the barrier to the last answer to a click. `queued` counts as an answer.
     pub elapsed: Duration,
+    /// Why the last buyers did not ask; `None` if all did.
+    pub stopped: Option<String>,
 }
 
 /// Runs the crowd. Opens the connections, reads the sale on each, and follows the links up to the one that takes a unit. Then
@@ -77,8 +84,8 @@ pub async fn run(crowd: &Crowd, done: Progress, at_barrier: impl AsyncFnOnce()) 
     let buyers = line_up(crowd, &mut tabs).await?;
     at_barrier().await;
 
-    let gate = crowd.gate.clone();
-    let queue = Arc::new(Queue { buyers, next: 0.into(), requests: 0.into(), done, gate });
+    let (gate, early) = (crowd.gate.clone(), crowd.early.clone());
+    let queue = Arc::new(Queue { buyers, next: 0.into(), requests: 0.into(), done, gate, early });
     let (barrier, go) = watch::channel(None);
     let mut going = JoinSet::new();
     let (start, began_at) = (Instant::now(), now_ms());
@@ -94,10 +101,13 @@ pub async fn run(crowd: &Crowd, done: Progress, at_barrier: impl AsyncFnOnce()) 
     }
     let elapsed = start.elapsed();
     history.extend(waiting_room.empty().await?);
-    if history.len() < crowd.buyers {
-        bail!("the shop went away: {} of {} buyers could not click", crowd.buyers - history.len(), crowd.buyers);
+    let missing = crowd.buyers - history.len();
+    let stopped = queue.certain().filter(|_| missing > 0);
+    if missing > 0 && stopped.is_none() {
+        bail!("the shop went away: {missing} of {} buyers could not click", crowd.buyers);
     }
-    Ok(Stampede { history, requests: queue.requests.load(Relaxed), began_at, elapsed })
+    let stopped = stopped.map(|threshold| format!("stopped early by {threshold}; {missing} buyers did not ask"));
+    Ok(Stampede { history, requests: queue.requests.load(Relaxed), began_at, elapsed, stopped })
 }
 
 /// Opens the tabs and reads the sale on every connection, as a browser does.
@@ -169,10 +179,19 @@ struct Queue {
     requests: AtomicU64,
     done: Progress,
     gate: Option<watch::Receiver<usize>>,
+    early: Early,
 }
 
 impl Queue {
+    /// The threshold that stops the run.
+    fn certain(&self) -> Option<&Threshold> {
+        self.early.certain(self.done.yes.load(Relaxed), self.done.errors.load(Relaxed))
+    }
+
     async fn next(&self) -> Option<&Buyer> {
+        if self.certain().is_some() {
+            return None;
+        }
         let n = self.next.fetch_add(1, Relaxed);
         let buyer = self.buyers.get(n)?;
         if let Some(gate) = &self.gate {
@@ -247,6 +266,8 @@ impl Tab {
             done.bought.fetch_add(usize::from(queued || confirmed), Relaxed);
             done.asking.fetch_sub(1, Relaxed);
             done.settled.fetch_add(usize::from(confirmed), Relaxed);
+            done.yes.fetch_add(usize::from(confirmed), Relaxed);
+            done.errors.fetch_add(usize::from(answer == Answer::Unknown), Relaxed);
             if confirmed && after_fault {
                 done.confirm();
             }

@@ -27,6 +27,10 @@ pub struct Counts {
     pub asking: AtomicUsize,
     /// Buyers counted in `bought` whose order is decided, or who have given up.
     pub settled: AtomicUsize,
+    /// Buyers who were told yes for good: their order is confirmed.
+    pub yes: AtomicUsize,
+    /// Buyers whose click got no answer, or one that is neither yes nor no.
+    pub errors: AtomicUsize,
     fault_in_place: OnceLock<Instant>,
     confirmed: watch::Sender<Option<Instant>>,
 }

@@ -110,7 +110,9 @@ async fn ask(
                     told.answered = now - start;
                 }
                 progress.settled.fetch_add(1, Relaxed);
-                if waiting.after_fault && matches!(told.answer, Answer::Bought { .. }) {
+                let confirmed = matches!(told.answer, Answer::Bought { .. });
+                progress.yes.fetch_add(usize::from(confirmed), Relaxed);
+                if waiting.after_fault && confirmed {
                     progress.confirm();
                 }
                 history.push(waiting.told);

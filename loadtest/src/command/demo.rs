@@ -13,6 +13,7 @@ use super::{
     matrix::play,
     output::{Destination, Output},
     progress::run_with_progress,
+    rounds::Rounds,
 };
 
 #[derive(clap::Args)]
@@ -23,9 +24,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     output: Output,
 
-    /// The seed that shuffles the buyers
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    #[command(flatten)]
+    rounds: Rounds,
 }
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
@@ -47,8 +47,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         println!("{}", Plan::stampede(Version::V1, None).describe());
         print!("{}", runs::table([]).terminal());
         let mut runs = Vec::new();
-        for plan in plans(lab.has_postgres()).into_iter().filter(|plan| lab.lacks_for(plan.version).is_none()) {
-            let plan = Plan { seed: args.seed, ..plan };
+        let stampedes = args.rounds.of(&plans(lab.has_postgres()));
+        for plan in stampedes.into_iter().filter(|plan| lab.lacks_for(plan.version).is_none()) {
             let run = run_with_progress(lab, &plan, "").await?;
             print!("{}", runs::table([&run]).lines());
             runs.push(run);
@@ -56,9 +56,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         println!();
         println!("Why v1 oversells and v2 does not: diff v1-naive/src/purchase.rs v2-pessimistic/src/purchase.rs");
         println!("And what each of them withstands (`cargo loadtest matrix` takes longer and measures more):");
-        let attacks: Vec<_> = attacks.into_iter().map(|plan| Plan { seed: args.seed, ..plan }).collect();
-        runs.extend(play(lab, &attacks).await?);
-        destination.conclude(args.seed, runs)
+        runs.extend(play(lab, &args.rounds.of(&attacks)).await?);
+        destination.conclude(args.rounds.seed, runs)
     })
     .await
 }

@@ -7,11 +7,13 @@ use loadtest::{
 
 /// How a program of ours ends.
 ///
-/// In order of weight: of several runs, a broken promise counts more than an invalid run.
+/// In order of weight, the least first: of several runs, and of all that is wrong with one, the greatest counts. A missed threshold
+/// counts more than an invalid run, because whoever sets one wants to know. A broken promise counts more than both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     AsPromised,
     Invalid,
+    ThresholdMissed,
     PromiseBroken,
     SetUp,
     Interrupted,
@@ -21,6 +23,7 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         ExitCode::from(match exit {
             Exit::AsPromised => 0,
+            Exit::ThresholdMissed => 1,
             Exit::PromiseBroken => 2,
             Exit::Invalid => 3,
             Exit::SetUp => 4,
@@ -32,11 +35,12 @@ impl From<Exit> for ExitCode {
 impl Exit {
     /// Of a run; the worst of several is the greatest.
     pub(crate) fn of(run: &Run) -> Exit {
-        match run.verdict {
+        let judged = match run.verdict {
             Verdict::AsPromised | Verdict::Measured => Exit::AsPromised,
             Verdict::NotAsPromised => Exit::PromiseBroken,
             Verdict::Invalid(_) => Exit::Invalid,
-        }
+        };
+        judged.max(if run.missed_threshold() { Exit::ThresholdMissed } else { Exit::AsPromised })
     }
 }
 

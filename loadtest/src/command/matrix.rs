@@ -12,6 +12,7 @@ use super::{
     exit::Exit,
     output::{Destination, Output},
     progress::run_with_progress,
+    rounds::Rounds,
 };
 
 #[derive(clap::Args)]
@@ -26,21 +27,20 @@ pub(crate) struct Args {
     #[command(flatten)]
     output: Output,
 
-    /// The seed that shuffles the buyers
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    #[command(flatten)]
+    rounds: Rounds,
 }
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let destination = Destination::new(args.output)?;
-    let plans: Vec<_> = matrix::plans(args.quick).into_iter().map(|plan| Plan { seed: args.seed, ..plan }).collect();
+    let plans = args.rounds.of(&matrix::plans(args.quick));
     open_files::allow(plans.iter().map(Plan::sockets).max().unwrap_or_default())?;
     in_lab(&args.database, async |lab| {
         if let Some(lacking) = lab.lacks_for(Version::V6) {
             eprintln!("{lacking}.");
         }
         let runs = play(lab, &plans).await?;
-        destination.conclude(args.seed, runs)
+        destination.conclude(args.rounds.seed, runs)
     })
     .await
 }

@@ -63,6 +63,10 @@ impl Destination {
                 println!("invalid: {}: {reason}. It says nothing about the version; run it again.", run.title());
             }
         }
+        let tables = [render::rounds::table(&record.runs), render::thresholds::table(&record.runs)];
+        for table in tables.into_iter().flatten() {
+            anstream::print!("\n{}", table.terminal());
+        }
         if let Some(file) = &self.json {
             record.write(file)?;
         }

@@ -11,6 +11,8 @@ use super::{
     exit::Exit,
     output::{Destination, Output},
     progress::run_with_progress,
+    rounds::Rounds,
+    thresholds::Thresholds,
     variant::Variant,
 };
 
@@ -56,17 +58,15 @@ pub(crate) struct Args {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
     pool: Option<u32>,
 
-    /// Draws the order of the buyers; each round adds one
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    #[command(flatten)]
+    rounds: Rounds,
 
     /// Make the limits of chapters 4 and 5 so wide that nobody meets them: what do they cost?
     #[arg(long)]
     wide_limits: bool,
 
-    /// Times to run it
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    rounds: u32,
+    #[command(flatten)]
+    thresholds: Thresholds,
 
     #[command(flatten)]
     database: Database,
@@ -87,15 +87,16 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         println!("{}", plans[0].describe());
         print!("{}", runs::table([]).terminal());
         let mut runs = Vec::new();
-        for round in 0..u64::from(args.rounds) {
-            for plan in &plans {
-                let plan = Plan { seed: args.seed + round, ..plan.clone() };
-                let run = run_with_progress(lab, &plan, "").await?;
-                print!("{}", runs::table([&run]).lines());
-                runs.push(run);
+        for plan in args.rounds.of(&plans) {
+            let run = run_with_progress(lab, &plan, "").await?;
+            print!("{}", runs::table([&run]).lines());
+            let is_over = args.thresholds.end_after(&run);
+            runs.push(run);
+            if is_over {
+                break;
             }
         }
-        destination.conclude(args.seed, runs)
+        destination.conclude(args.rounds.seed, runs)
     })
     .await
 }
@@ -110,7 +111,6 @@ fn plan(args: &Args, version: Version) -> anyhow::Result<Plan> {
         nginx: args.nginx,
         connections: args.connections as usize,
         pool: args.pool.unwrap_or(plan.pool),
-        seed: args.seed,
         shop_args: if args.wide_limits { version.wide_limits() } else { Vec::new() }
             .into_iter()
             .map(str::to_owned)
@@ -119,5 +119,5 @@ fn plan(args: &Args, version: Version) -> anyhow::Result<Plan> {
         ..plan
     };
     plan.check()?;
-    Ok(plan)
+    Ok(args.thresholds.of(plan))
 }

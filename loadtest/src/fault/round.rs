@@ -130,8 +130,8 @@ async fn play(
         buyers: plan.buyers,
         connections: plan.connections,
         seed: plan.seed,
-        opens_the_page: false,
         gate: Some(gate),
+        ..Crowd::default()
     };
     let (barrier, fallen) = oneshot::channel();
     let struck = async {

@@ -13,7 +13,10 @@ use crate::{
     lab::database::Database,
     render::text::thousands,
     scenario::Scenario,
-    verdict::{Verdict, audit::Audit, evidence::Evidence, history::Moment, latency::Latency, promise::Promise},
+    verdict::{
+        Verdict, audit::Audit, evidence::Evidence, history::Moment, latency::Latency, promise::Promise,
+        threshold::Checked,
+    },
     version::{Variant, Version, title},
 };
 
@@ -108,6 +111,9 @@ pub struct Run {
     pub promised: Promise,
     /// `as promised`, `not as promised`, `measured` (where either is right), or `invalid` with the reason.
     pub verdict: Verdict,
+    /// What else was asked of the run, and what came of it.
+    #[serde(default)]
+    pub thresholds: Vec<Checked>,
 }
 
 /// The one figure that a scenario is about.
@@ -283,6 +289,11 @@ impl Run {
     /// Whether everybody wanted a unit at the same moment.
     pub fn is_a_crowd(&self) -> bool {
         self.scenario.is_a_crowd()
+    }
+
+    /// Whether it failed a threshold of its own.
+    pub fn missed_threshold(&self) -> bool {
+        self.thresholds.iter().any(|checked| checked.failed)
     }
 
     /// Buyers who were told yes.

@@ -6,6 +6,7 @@ use super::name::Scenario;
 use crate::{
     mutant::name::Mutant,
     render::text::thousands,
+    verdict::threshold::{Threshold, early::Early},
     version::{Variant, Version, title},
 };
 
@@ -43,6 +44,10 @@ pub struct Plan {
     pub shop_args: Vec<String>,
     /// A shop that is wrong in this way, in the place of the version.
     pub mutant: Option<Mutant>,
+    /// What fails the run, whatever the version promises.
+    pub fail_if: Vec<Threshold>,
+    /// Whether the run stops as soon as it is certain to fail one of these.
+    pub abort_early: bool,
 }
 
 impl Plan {
@@ -60,6 +65,13 @@ impl Plan {
     pub(crate) fn sockets_of_a_crowd(&self) -> usize {
         let doors = if self.nginx { 1 } else { self.instances };
         self.connections.min(self.buyers) * doors
+    }
+
+    /// What stops a crowd early. After a restart it is not stopped: the strike waits for the buyers.
+    pub(crate) fn early(&self) -> Early {
+        let may_stop = self.abort_early && self.scenario != Scenario::Restart;
+        let thresholds = if may_stop { self.fail_if.clone() } else { Vec::new() };
+        Early { thresholds, stock: self.units(), buyers: self.buyers }
     }
 
     /// Units of all sales together.

@@ -30,6 +30,8 @@ impl Plan {
             seed: 1,
             shop_args: Vec::new(),
             mutant: None,
+            fail_if: Vec::new(),
+            abort_early: false,
         })
     }
 

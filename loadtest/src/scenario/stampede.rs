@@ -50,6 +50,7 @@ pub async fn play(
         seed: plan.seed,
         opens_the_page: plan.nginx,
         gate: is_struck.then_some(gate),
+        early: plan.early(),
     };
     let mut watched = None;
     if is_watched {
@@ -80,7 +81,7 @@ pub async fn play(
         elapsed: stampede.elapsed,
         began_at: Some(stampede.began_at),
         measure: bystander.as_ref().map(|bystander| bystander::Outcome::of(bystander).measure()),
-        invalid: bystander.as_ref().and_then(bystander::invalid),
+        invalid: stampede.stopped.or_else(|| bystander.as_ref().and_then(bystander::invalid)),
         bystander,
         ..Played::default()
     })

@@ -1,4 +1,5 @@
-//! Exit codes: 0 as promised, 2 a promise is broken, 3 invalid, 4 set-up error, 130 interrupted.
+//! Exit codes: 0 as promised, 1 a threshold is missed, 2 a promise is broken, 3 invalid, 4 set-up error, 130 interrupted. That 2
+//! counts more than 1, and 1 more than 3, is in `thresholds`.
 
 use std::process::Command;
 
@@ -13,6 +14,12 @@ fn code(args: &str) -> Option<i32> {
 fn zero_is_as_promised_breaking_included() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(v1_oversells(folder.path()).status.code(), Some(0));
+}
+
+#[test]
+fn one_is_a_missed_threshold() {
+    let crowd = "--database sqlite --buyers 300 --connections 100 --stock 20";
+    assert_eq!(code(&format!("run v3 {crowd} --fail-if rps>0")), Some(1));
 }
 
 /// Chapter 3 without its retries undersells. Chapter 4 with one request per minute sells one of a hundred units.

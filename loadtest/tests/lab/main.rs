@@ -2,6 +2,7 @@
 //! written.
 
 mod command_line;
+mod compare;
 mod edges;
 mod exit_codes;
 mod explore;
@@ -11,3 +12,4 @@ mod mutants;
 mod services;
 #[path = "../support/mod.rs"]
 mod support;
+mod thresholds;

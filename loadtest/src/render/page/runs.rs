@@ -5,10 +5,12 @@ use crate::{
     matrix,
     record::{Bystander, Record, Run},
     render::{
+        rounds,
         runs::{mark, table},
         svg::{self, Picture, chart},
         table::{Cell, Row, Table, count, left, right},
         text::thousands,
+        thresholds,
     },
     scenario::Scenario,
     verdict::Verdict,
@@ -21,6 +23,12 @@ pub fn report(record: &Record) -> String {
         (lead(record))
         @if is_matrix { (pictures(record)) }
         (instances::section(record))
+        @if let Some(table) = thresholds::table(&record.runs) {
+            section.thresholds { h2 { "Thresholds" } (table.html()) }
+        }
+        @if let Some(table) = rounds::table(&record.runs) {
+            section.rounds { h2 { "Rounds" } (table.html()) }
+        }
         (table(&record.runs).html())
         @for (n, run) in record.runs.iter().enumerate() {
             (section(n, run, !is_matrix || run.scenario == Scenario::Stampede))

@@ -1,0 +1,65 @@
+use super::Rounds;
+use crate::{
+    lab::machine::Machine,
+    record::{Record, Run},
+    render::text::thousands,
+};
+
+/// Conditions by name.
+type Conditions<const N: usize> = [(&'static str, String); N];
+
+/// What has to be equal on both sides and is not: `buyers 300 and 400`. Empty if a ratio of the two says something about the versions.
+pub fn differences(a: &Record, b: &Record, pairs: &[(Rounds, Rounds)]) -> Vec<String> {
+    let mut differences = differing([of_machine(&a.machine)], [of_machine(&b.machine)]);
+    for (a, b) in pairs {
+        let of_runs = |rounds: &Rounds| rounds.all.iter().map(|run| of_run(run)).collect::<Vec<_>>();
+        for difference in differing(of_runs(a), of_runs(b)) {
+            if !differences.contains(&difference) {
+                differences.push(difference);
+            }
+        }
+    }
+    differences
+}
+
+fn of_machine(machine: &Machine) -> Conditions<4> {
+    [
+        ("processor", machine.model.clone()),
+        ("processors", machine.cores.to_string()),
+        ("GiB of memory", machine.memory_gib.to_string()),
+        ("system", machine.system.clone()),
+    ]
+}
+
+fn of_run(run: &Run) -> Conditions<9> {
+    let count = |n: usize| thousands(n as i64);
+    [
+        ("buyers", count(run.buyers)),
+        ("stock", thousands(run.stock)),
+        ("sales", count(run.sales)),
+        ("connections", count(run.connections)),
+        ("database connections", run.pool.to_string()),
+        ("instances", count(run.instances)),
+        ("database", run.database.to_string()),
+        ("nginx", if run.nginx.is_some() { "in front" } else { "none" }.into()),
+        ("arguments for the shop", if run.shop_args.is_empty() { "none".into() } else { run.shop_args.join(" ") }),
+    ]
+}
+
+/// The conditions that are not one and the same in all of these.
+fn differing<const N: usize>(
+    a: impl IntoIterator<Item = Conditions<N>>,
+    b: impl IntoIterator<Item = Conditions<N>>,
+) -> Vec<String> {
+    let [a, b] = [a.into_iter().collect::<Vec<_>>(), b.into_iter().collect()];
+    let condition = |n: usize| {
+        let mut values: Vec<&str> = Vec::new();
+        for (_, value) in a.iter().chain(&b).map(|conditions| &conditions[n]) {
+            if !values.contains(&value.as_str()) {
+                values.push(value);
+            }
+        }
+        (values.len() > 1).then(|| format!("{} {}", a[0][n].0, values.join(" and ")))
+    };
+    (0..N).filter_map(condition).collect()
+}
