@@ -7,6 +7,34 @@ use super::{Comparison, Figure, Percentile, Threshold, Unit};
 const FIGURE: &str =
     "a figure: p50, p90, p99, p999 or max, as in p99(bought); or oversold, undersold, errors, dropped, late, rps";
 
+/// What buyers can be told, so that a slip of the pen is found before the run and not after it.
+const OUTCOMES: [&str; 22] = [
+    "bought",
+    "refused",
+    "queued",
+    "unknown",
+    "sold-out",
+    "conflict",
+    "limit-reached",
+    "not-open",
+    "blocked",
+    "closed",
+    "wrong-path",
+    "wrong-answer",
+    "rate-limited",
+    "overloaded",
+    "cross-site",
+    "unauthenticated",
+    "not-found",
+    "invalid-request",
+    "key-reused",
+    "declined",
+    "expired",
+    "failed",
+];
+const OUTCOME: &str =
+    "an outcome: bought, refused, queued, unknown, or a kind of refusal such as sold-out or rate-limited";
+
 /// Why a text is no threshold: it, a caret under the place, and what would be right there.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NoThreshold {
@@ -84,14 +112,16 @@ impl<'a> Parser<'a> {
             return Err(self.expected("(bought), (refused) or another outcome, as in p99(bought)"));
         }
         self.skip_spaces();
-        let outcome = self.take(|c| c.is_ascii_lowercase() || c == '-').to_owned();
-        if outcome.is_empty() {
-            return Err(self.expected("an outcome: bought, refused, or a single one such as sold-out"));
+        let start = self.at;
+        let outcome = self.take(|c| c.is_alphanumeric() || c == '-');
+        if !OUTCOMES.contains(&outcome) {
+            self.at = start;
+            return Err(self.expected(OUTCOME));
         }
         if !self.skip(")") {
             return Err(self.expected("a closing bracket"));
         }
-        Ok(Figure::Latency(percentile, outcome))
+        Ok(Figure::Latency(percentile, outcome.to_owned()))
     }
 
     fn comparison(&mut self) -> Result<Comparison, NoThreshold> {
