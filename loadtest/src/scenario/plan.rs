@@ -79,7 +79,7 @@ impl Plan {
         self.stock * self.sales as i64
     }
 
-    /// Whether so many come at once that they meet.
+    /// Whether enough buyers come at once for their purchases to overlap.
     pub(crate) fn crowded(&self) -> bool {
         self.stock > 0 && self.connections.min(self.buyers) >= CROWD
     }

@@ -24,8 +24,8 @@ pub async fn open(address: SocketAddr, sale: &str) -> Browser {
     browser
 }
 
-/// Puts up a sale of so many units that opens soon, and visits it until its page is seen counting down. A busy machine may take longer
-/// to show a page than the sale takes to open; then the next sale gets twice the time.
+/// Puts up a sale that opens soon, and visits it until its page shows the countdown. On a busy machine the sale may open before the page
+/// is shown. Then the next sale gets twice the time.
 pub async fn counting_down(browser: &Browser, address: SocketAddr, units: i64, put_up: impl AsyncFn(&Sale)) -> Sale {
     for id in 7..12 {
         let sale = Sale { opens_at: now_ms() + (8000 << (id - 7)), ..Sale::open(id, units) };
