@@ -19,7 +19,8 @@ THREADS = $(shell n=$$(nproc); echo $$((n > 6 ? n : 6)))
 test: services test-tools ## every test; a server that is missing is a failure
 	cargo test --workspace -- --include-ignored --test-threads $(THREADS)
 
-lint: ## format, clippy and docs, warnings refused
+lint: ## prose, format, clippy and docs, warnings refused
+	@.ci/prose
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --quiet --workspace --no-deps --document-private-items
