@@ -21,6 +21,7 @@ test: services test-tools ## every test; a server that is missing is a failure
 
 lint: ## prose, format, clippy and docs, warnings refused
 	@.ci/prose
+	@.ci/zh
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --quiet --workspace --no-deps --document-private-items

@@ -25,14 +25,20 @@ fn tables(file: &str) -> Vec<String> {
     text.split("\n\n").map(|table| table.trim_end().to_owned()).collect()
 }
 
-/// The README's tables are those that the command prints for the committed figures.
+/// The tables in both READMEs and in the book are those that the command prints for the committed figures.
 #[test]
-fn the_readme_shows_the_figures() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+fn the_readmes_and_the_book_show_the_figures() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |file: &str| fs::read_to_string(root.join(file)).unwrap();
     let stampedes = &tables("docs/results/demo.json")[0];
-    assert!(stampedes.contains("| v6-production |") && readme.contains(stampedes), "the table should be:\n{stampedes}");
+    assert!(stampedes.contains("| v6-production |"), "{stampedes}");
+    assert!(read("README.md").contains(stampedes), "README.md: the table should be:\n{stampedes}");
+    // Its Chinese translation has the same rows under a header of its own.
+    let chinese = read("README.zh-CN.md");
+    stampedes.lines().skip(2).for_each(|row| assert!(chinese.contains(row), "README.zh-CN.md should have:\n{row}"));
     let matrix = &tables("docs/results/matrix.json")[1];
-    assert!(matrix.contains("| v6-production |") && readme.contains(matrix), "the matrix should be:\n{matrix}");
+    assert!(matrix.contains("| v6-production |"), "{matrix}");
+    assert!(read("docs/src/attacks.md").contains(matrix), "docs/src/attacks.md: the matrix should be:\n{matrix}");
 }
 
 /// The pictures in README and book are those that the command draws from the committed figures.
