@@ -202,6 +202,9 @@ fn the_chapters_quote_the_figures() {
     let naive = "docs/src/chapters/v1-naive.md";
     let pessimistic = "docs/src/chapters/v2-pessimistic.md";
     let optimistic = "docs/src/chapters/v3-optimistic.md";
+    let rate_limit = "docs/src/chapters/v4-ratelimit.md";
+    let hidden = "docs/src/chapters/v5-hidden-api.md";
+    let production = "docs/src/chapters/v6-production.md";
     for (file, quote) in [
         (naive, format!("the counter says that {} were sold", count(&v1["sold"]))),
         (naive, format!("It still oversells: {} orders", count(&in_transaction["orders"]))),
@@ -213,25 +216,24 @@ fn the_chapters_quote_the_figures() {
         (optimistic, format!("{} statements per unit sold", rounded(&v3["statements_per_order"]))),
         (optimistic, format!("answers {} requests a second", count(&v3["requests_per_second"]))),
         (optimistic, format!("answers {}:", count(&v2["requests_per_second"]))),
-        ("v4-ratelimit/README.md", format!("{} of 10,000 were told", count(&v4["outcomes"]["rate-limited"]))),
-        ("v5-hidden-api/README.md", format!("{} taken", forger[0]["measure"]["value"].as_f64().unwrap())),
-        ("v5-hidden-api/README.md", format!("{} of 10,000 honest buyers", span(&two))),
-        ("v5-hidden-api/README.md", format!("{} told `wrong-path`", span(&restart))),
-        ("v6-production/README.md", format!("p99 {} ms with 10,000 buyers", confirmed(&x1))),
-        ("v6-production/README.md", format!("{} ms with 100,000 and three", confirmed(&large))),
-        ("v6-production/README.md", format!("of 10,000 attempts {passed} reached Redis")),
-        ("v6-production/README.md", format!("{} orders a second", thousands(queued.round() as i64))),
-        ("v6-production/README.md", times.clone()),
+        (rate_limit, format!("{} of 10,000 were told", count(&v4["outcomes"]["rate-limited"]))),
+        (hidden, format!("{} taken", forger[0]["measure"]["value"].as_f64().unwrap())),
+        (hidden, format!("{} of 10,000 honest buyers", span(&two))),
+        (hidden, format!("{} told `wrong-path`", span(&restart))),
+        (production, format!("p99 {} ms with 10,000 buyers", confirmed(&x1))),
+        (production, format!("{} ms with 100,000 and three", confirmed(&large))),
+        (production, format!("of 10,000 attempts {passed} reached Redis")),
+        (production, format!("{} orders a second", thousands(queued.round() as i64))),
+        (production, times.clone()),
         (
-            "v6-production/README.md",
+            "docs/src/chapters/v6-front.md",
             format!(
-                "{} requests came to nginx, {} to an instance, {}\nattempts to Redis",
+                "{} requests came to nginx, {} to an instance, {} attempts to Redis",
                 reached[0], reached[1], reached[2]
             ),
         ),
-        ("v6-production/README.md", format!("p99 {} ms, the last one", rounded(&watchers["worst_p99_ms"]))),
+        ("docs/src/chapters/v6-front.md", format!("p99 {} ms, the last one", rounded(&watchers["worst_p99_ms"]))),
         ("docs/src/million.md", format!("Of {} requests", reached[0])),
-        ("docs/src/path.md", times.clone()),
         ("docs/src/whiteboard/6-production.md", times),
         ("docs/src/whiteboard/6-production.md", format!("{passed} of 10,000 attempts")),
         ("docs/src/whiteboard/1-naive.md", format!("`sold` says {}", count(&v1["sold"]))),
