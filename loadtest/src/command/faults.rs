@@ -165,7 +165,7 @@ impl Grid {
 /// Starts all servers, and opens a lab on them.
 async fn start() -> anyhow::Result<(Lab, Services)> {
     let program = this_program()?;
-    let services = tokio::task::spawn_blocking(move || Services::start(&program, &Server::ALL)).await??;
+    let services = tokio::task::spawn_blocking(move || Services::start(&program, &Server::OF_SHOPS)).await??;
     Ok((Lab::on(this_program()?, &services).await?, services))
 }
 

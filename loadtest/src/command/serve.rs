@@ -122,7 +122,7 @@ async fn behind_nginx(args: &Args, mut shop_args: Vec<String>) -> anyhow::Result
     let listen = take(&mut shop_args, "--listen").or_else(|| std::env::var("LISTEN").ok());
     let listen: SocketAddr =
         listen.as_deref().unwrap_or("127.0.0.1:3000").parse().context("--listen is not an address")?;
-    for server in Server::ALL {
+    for server in Server::OF_SHOPS {
         if let Ok(url) = std::env::var(server.variable())
             && !is_given(&shop_args, &flag_of(server))
         {

@@ -8,12 +8,12 @@ use super::database::this_program;
 pub(crate) async fn run() -> anyhow::Result<ExitCode> {
     let stop = stop_signal()?;
     let program = this_program()?;
-    let (installed, missing): (Vec<_>, Vec<_>) = Server::ALL.into_iter().partition(|server| server.is_installed());
+    let (installed, missing): (Vec<_>, Vec<_>) = Server::OF_SHOPS.into_iter().partition(|server| server.is_installed());
     for server in missing {
         eprintln!("{server} is not installed; `make services` installs it");
     }
     let services = tokio::task::spawn_blocking(move || Services::start(&program, &installed)).await??;
-    for server in Server::ALL {
+    for server in Server::OF_SHOPS {
         if let Some(url) = services.url(server) {
             println!("{}={url}", server.variable());
         }

@@ -7,6 +7,7 @@
 //! servers from getting the same port.
 
 pub mod keeper;
+mod mariadb;
 pub mod nginx;
 mod owner;
 pub mod port;
@@ -69,7 +70,7 @@ enum Answer {
 
 impl Services {
     /// Starts these servers in parallel; `loadtest` is the program to run as their keeper. Blocks for some seconds: PostgreSQL
-    /// takes one or two, RabbitMQ five to ten.
+    /// takes one or two, MariaDB three or four, RabbitMQ five to ten.
     ///
     /// # Errors
     /// A server is not installed or does not start.
@@ -90,8 +91,8 @@ impl Services {
         Ok(services)
     }
 
-    /// The URL of a server with its password; `None` if it was not started. It listens on loopback only. PostgreSQL's user is a
-    /// superuser.
+    /// The URL of a server with its password; `None` if it was not started. It listens on loopback only. The users of
+    /// PostgreSQL and MariaDB have all privileges.
     pub fn url(&self, server: Server) -> Option<&Url> {
         self.urls.get(&server)
     }

@@ -1,5 +1,5 @@
-//! The lab itself: its command line, its private servers, its search through interleavings, and the figures that it has
-//! written.
+//! The lab itself: its command line, its private servers, its search through interleavings, the figures that it has
+//! written, and what other databases do.
 
 mod command_line;
 mod compare;
@@ -9,6 +9,7 @@ mod explore;
 mod explore_command;
 mod figures;
 mod mutants;
+mod other_databases;
 mod services;
 #[path = "../support/mod.rs"]
 mod support;

@@ -16,7 +16,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use sqlx::{AnyConnection, Connection};
+use sqlx::{AnyConnection, Connection, Executor, MySqlConnection};
 use url::Url;
 
 /// The system's processes: their parents, and whether they run.
@@ -129,8 +129,8 @@ fn rabbitmq(url: &Url, passive: bool) -> bool {
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn killed_servers_come_back_with_their_data_and_dropped_ones_leave_nothing() {
     sqlx::any::install_default_drivers();
-    let mut services = tokio::task::block_in_place(|| Services::start(&loadtest(), &Server::ALL)).unwrap();
-    let urls = Server::ALL.map(|server| services.url(server).unwrap().clone());
+    let mut services = tokio::task::block_in_place(|| Services::start(&loadtest(), &Server::OF_SHOPS)).unwrap();
+    let urls = Server::OF_SHOPS.map(|server| services.url(server).unwrap().clone());
     let [postgres_url, redis_url, amqp_url, _] = &urls;
 
     let before = family(std::process::id());
@@ -154,7 +154,7 @@ async fn killed_servers_come_back_with_their_data_and_dropped_ones_leave_nothing
     eventually("the queue is on the disk", async || is_on_disk()).await;
     assert!(!tokio::task::block_in_place(|| services.has_on_disk("no such queue")).unwrap());
 
-    for (server, url) in Server::ALL.iter().zip(&urls) {
+    for (server, url) in Server::OF_SHOPS.iter().zip(&urls) {
         tokio::task::block_in_place(|| {
             services.kill(*server).unwrap();
             assert!(connect(url).is_err(), "{server} is dead");
@@ -248,6 +248,42 @@ async fn servers_end_with_the_process_that_started_them() {
         are_gone(&family).await;
         assert!(urls.iter().all(|url| connect(url).is_err()));
         assert!(is_empty(folder.path()), "the folder of the servers is gone");
+    }
+}
+
+const HOLD: &str = "HOLD_MARIADB_UNTIL";
+
+/// The keeper is the same for all servers; MariaDB is not among those that `loadtest services` starts.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs MariaDB: make test"]
+async fn mariadb_keeps_its_data_when_killed_and_ends_with_its_process() {
+    if let Ok(end) = std::env::var(HOLD) {
+        let mut services = Services::start(&loadtest(), &[Server::MariaDb]).unwrap();
+        let url = services.url(Server::MariaDb).unwrap().clone();
+        let mut session = MySqlConnection::connect(url.as_str()).await.unwrap();
+        session.execute("create database kept").await.unwrap();
+        services.kill(Server::MariaDb).unwrap();
+        services.start_again(Server::MariaDb).unwrap();
+        MySqlConnection::connect(&format!("{url}kept")).await.unwrap();
+        println!("\nURL={url}");
+        std::io::stdin().lines().for_each(drop);
+        panic!("{end}");
+    }
+    for end in ["a panic", "kill -9"] {
+        let folder = temporary();
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let name = "services::mariadb_keeps_its_data_when_killed_and_ends_with_its_process";
+        command.args(["--exact", name, "--include-ignored", "--nocapture"]).env(HOLD, end).env("TMPDIR", folder.path());
+        let mut owner = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(owner.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let url = lines.find_map(|line| line.strip_prefix("URL=")?.parse::<Url>().ok()).expect("its URL");
+        assert!(connect(&url).is_ok() && !is_empty(folder.path()));
+        match end {
+            "kill -9" => owner.kill().unwrap(),
+            _ => drop(owner.stdin.take()),
+        }
+        assert!(!owner.wait().unwrap().success());
+        eventually("MariaDB is gone", async || connect(&url).is_err() && is_empty(folder.path())).await;
     }
 }
 

@@ -32,7 +32,7 @@ pub fn shared() -> &'static Services {
 
 /// The test's own servers, which it may kill.
 pub fn own() -> Services {
-    Services::start(&loadtest(), &Server::ALL).expect("the servers start")
+    Services::start(&loadtest(), &Server::OF_SHOPS).expect("the servers start")
 }
 
 /// A sale of chapter 6 with its own database, keys, queues and instances.
@@ -84,6 +84,7 @@ impl Production {
             Server::Redis => "--redis-url",
             Server::RabbitMq => "--amqp-url",
             Server::Provider => "--provider-url",
+            Server::MariaDb => panic!("no shop uses MariaDB"),
         };
         let mut args = self.args(further);
         let at = args.iter().position(|arg| arg == flag).unwrap();

@@ -54,7 +54,7 @@ impl Target<'_> {
 
     /// Whether the shop can no longer connect to the server.
     pub(super) async fn is_away(&self, server: Server) -> anyhow::Result<bool> {
-        let url = self.url(server);
+        let url = self.url(server).with_context(|| format!("no shop uses {server}"))?;
         let (host, port) = (url.host_str().context("a server's URL has no host")?, url.port());
         refuses_at(&format!("{host}:{}", port.context("a server's URL has no port")?)).await
     }

@@ -125,13 +125,14 @@ impl<'a> Target<'a> {
         });
     }
 
-    /// A server's URL, as the shop uses it.
-    pub(super) fn url(&self, server: Server) -> &Url {
+    /// A server's URL, as the shop uses it; `None` if no shop uses it.
+    pub(super) fn url(&self, server: Server) -> Option<&Url> {
         match server {
-            Server::Postgres => self.database,
-            Server::Redis => &self.stores.redis,
-            Server::RabbitMq => &self.stores.amqp,
-            Server::Provider => &self.stores.provider,
+            Server::Postgres => Some(self.database),
+            Server::Redis => Some(&self.stores.redis),
+            Server::RabbitMq => Some(&self.stores.amqp),
+            Server::Provider => Some(&self.stores.provider),
+            Server::MariaDb => None,
         }
     }
 

@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::{postgres, process::Process, provider, rabbitmq, redis};
+use super::{mariadb, postgres, process::Process, provider, rabbitmq, redis};
 
 /// A kind of server that the keeper can run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum, Serialize, Deserialize)]
@@ -23,11 +23,14 @@ pub enum Server {
     RabbitMq,
     /// Chapter 6's payment provider: a fake one, run by this program.
     Provider,
+    /// MariaDB, which no shop uses: tests compare it with PostgreSQL.
+    #[value(name = "mariadb")]
+    MariaDb,
 }
 
 impl Server {
-    /// All servers.
-    pub const ALL: [Server; 4] = [Server::Postgres, Server::Redis, Server::RabbitMq, Server::Provider];
+    /// All servers that a shop uses.
+    pub const OF_SHOPS: [Server; 4] = [Server::Postgres, Server::Redis, Server::RabbitMq, Server::Provider];
     /// The servers that chapter 6's shop needs to sell.
     pub const STORES: [Server; 3] = [Server::Postgres, Server::Redis, Server::RabbitMq];
 
@@ -36,13 +39,14 @@ impl Server {
         self.programs().is_ok()
     }
 
-    /// The environment variable from which a shop reads its URL.
+    /// The environment variable for its URL. A shop reads it there, if it uses the server.
     pub fn variable(self) -> &'static str {
         match self {
             Server::Postgres => "DATABASE_URL",
             Server::Redis => "REDIS_URL",
             Server::RabbitMq => "AMQP_URL",
             Server::Provider => "PROVIDER_URL",
+            Server::MariaDb => "MARIADB_URL",
         }
     }
 
@@ -53,6 +57,7 @@ impl Server {
             Server::Redis => "redis",
             Server::RabbitMq => "rabbitmq",
             Server::Provider => "provider",
+            Server::MariaDb => "mariadb",
         }
     }
 
@@ -61,13 +66,14 @@ impl Server {
     /// # Errors
     /// It is not installed. The message says how to install it.
     pub(super) fn programs(self) -> anyhow::Result<PathBuf> {
-        let folder = match self {
-            Server::Postgres => postgres::programs(),
-            Server::Redis => redis::programs(),
-            Server::RabbitMq => rabbitmq::programs(),
-            Server::Provider => provider::programs(),
+        let (folder, installs) = match self {
+            Server::Postgres => (postgres::programs(), "services"),
+            Server::Redis => (redis::programs(), "services"),
+            Server::RabbitMq => (rabbitmq::programs(), "services"),
+            Server::Provider => (provider::programs(), "services"),
+            Server::MariaDb => (mariadb::programs(), "test-tools"),
         };
-        folder.with_context(|| format!("{self} is not installed; `make services` installs it"))
+        folder.with_context(|| format!("{self} is not installed; `make {installs}` installs it"))
     }
 
     /// Starts it with its data in `folder` and waits until it answers.
@@ -78,6 +84,7 @@ impl Server {
             Server::Redis => redis::start(&programs, folder),
             Server::RabbitMq => rabbitmq::start(&programs, folder),
             Server::Provider => provider::start(folder),
+            Server::MariaDb => mariadb::start(&programs, folder),
         }
     }
 }
@@ -89,6 +96,7 @@ impl fmt::Display for Server {
             Server::Redis => "Redis",
             Server::RabbitMq => "RabbitMQ",
             Server::Provider => "the payment provider",
+            Server::MariaDb => "MariaDB",
         })
     }
 }
@@ -124,6 +132,12 @@ mod tests {
     #[ignore = "needs PostgreSQL: make test"]
     fn postgres_starts_elsewhere_if_its_port_is_taken_meanwhile() {
         starts_elsewhere(Server::Postgres, 0);
+    }
+
+    #[test]
+    #[ignore = "needs MariaDB: make test"]
+    fn mariadb_starts_elsewhere_if_its_port_is_taken_meanwhile() {
+        starts_elsewhere(Server::MariaDb, 0);
     }
 
     #[test]
