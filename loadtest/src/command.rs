@@ -1,6 +1,6 @@
 //! The command line: one file per command, with its arguments and its work.
 //!
-//! What several commands share: `database` (where the shops keep their rows, and a lab on it), `variant`, `output` (where results
+//! What several commands share: `database` (where the shops keep their rows, and a lab on it), `load` (how buyers come), `variant`, `output` (where results
 //! go), `progress` (what is shown meanwhile), and `exit` (the exit codes).
 
 mod database;
@@ -8,6 +8,7 @@ pub(crate) mod demo;
 pub(crate) mod exit;
 pub(crate) mod explore;
 pub(crate) mod faults;
+mod load;
 pub(crate) mod matrix;
 pub(crate) mod mutant;
 pub(crate) mod mutants;
@@ -21,6 +22,7 @@ pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod services;
+mod target;
 mod variant;
 
 use clap::{Parser, Subcommand};
@@ -45,7 +47,7 @@ pub(crate) enum Command {
     /// Every version and variant under the same stampede, in one table (what happens without a command)
     Demo(demo::Args),
     /// A version under a stampede or an attack of your own
-    Run(run::Args),
+    Run(Box<run::Args>),
     /// Every version in every scenario: the table of what holds and what breaks
     Matrix(matrix::Args),
     /// Breaks a server, a connection or an instance of chapter 6 in the middle of a sale, again and again

@@ -1,7 +1,7 @@
 //! The room the runs happen in: the database server, a fresh database for each run, a folder for what is written.
 //!
 //! `servers` are private ones. `database` and `stores` are what a run has on them, `shop_process` is a shop, and `deployment` all of
-//! that for one run. `observe` looks at it from outside. `machine`, `open_files` and `faketime` are about the machine itself.
+//! that for one run. `target` is a shop that already runs. `observe` looks at it from outside. `machine`, `open_files` and `faketime` are about the machine itself.
 
 mod backend;
 pub mod database;
@@ -13,6 +13,7 @@ pub mod open_files;
 pub mod servers;
 pub mod shop_process;
 pub mod stores;
+pub mod target;
 
 use std::path::PathBuf;
 

@@ -16,6 +16,8 @@ use crate::render::text::thousands;
 const FASTEST: f64 = 1_000_000.0;
 /// A sale of a run is open for an hour. A schedule that takes longer would end at a closed door.
 const LONGEST: f64 = 3600.0;
+/// No run has more buyers: each has an answer that is kept.
+const MOST: f64 = 1_000_000.0;
 /// The buyers of each span of this length come together, in seconds.
 const BURST: f64 = 0.1;
 /// How stages are written.
@@ -50,6 +52,26 @@ pub struct Schedule {
     pub stages: Vec<Point>,
     /// How buyers are spread.
     pub arrivals: Pattern,
+}
+
+/// What decides when the next buyer asks.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "loop", rename_all = "kebab-case")]
+pub enum Load {
+    /// An answer: each connection asks again when it has one, so that a slow shop is asked less.
+    #[default]
+    Closed,
+    /// The schedule, whether or not the shop keeps up.
+    Open(Schedule),
+}
+
+impl fmt::Display for Load {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Load::Closed => f.write_str("closed loop"),
+            Load::Open(schedule) => write!(f, "open loop, {schedule}"),
+        }
+    }
 }
 
 impl Schedule {
@@ -100,6 +122,14 @@ impl Schedule {
             "a sale is open for an hour: write a shorter time, for example 60s"
         );
         ensure!(stages.iter().any(|point| point.rate > 0.0), "at a rate of 0 no buyer comes: write for example 100/s");
+        let area = |pair: &[Point]| (pair[0].rate + pair[1].rate) / 2.0 * (pair[1].second - pair[0].second);
+        let buyers: f64 = stages.windows(2).map(area).sum();
+        let most = thousands(MOST as i64);
+        ensure!(
+            buyers <= MOST,
+            "{} buyers are more than {most}: write a lower rate or a shorter time",
+            thousands(buyers as i64)
+        );
         Ok(self)
     }
 

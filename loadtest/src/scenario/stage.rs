@@ -10,7 +10,7 @@ use v1_naive::shop::sales::Sale;
 use super::plan::Plan;
 use crate::{
     lab::stores::Stores,
-    record::{Bystander, Flood, HonestBuyers, Measure},
+    record::{Bystander, Flood, HonestBuyers, Measure, OpenLoop},
     verdict::{audit::Demand, history::Told, ledger::Ledger},
 };
 
@@ -77,6 +77,8 @@ pub struct Played {
     pub measure: Option<Measure>,
     /// The other sale's buyers.
     pub bystander: Option<Bystander>,
+    /// How an open loop went.
+    pub open_loop: Option<OpenLoop>,
     /// What came in when it flooded.
     pub flood: Option<Flood>,
     /// Who has to get a unit.

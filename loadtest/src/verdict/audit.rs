@@ -166,7 +166,7 @@ fn undersold(history: &[Told], ledger: &Ledger, demand: &Demand) -> i64 {
 }
 
 /// Whether a buyer who was told this still wants a unit of a sale that could sell one.
-fn wants_one(answer: &Answer) -> bool {
+pub(super) fn wants_one(answer: &Answer) -> bool {
     match answer {
         Answer::Refused(kind) => !["limit-reached", "not-open", "closed"].contains(&kind.as_str()),
         Answer::Bought { .. } | Answer::Queued { .. } | Answer::Unknown => true,

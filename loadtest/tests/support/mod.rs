@@ -22,6 +22,8 @@ pub mod production;
 pub mod proxy;
 /// What is asked of chapter 6.
 pub mod requests;
+/// A shop without a database.
+pub mod stub;
 /// Bytes.
 pub mod wire;
 
