@@ -2,7 +2,7 @@
 //!
 //! Read `client` first: one HTTP connection. `sessions` keeps the buyers' cookies. `click` takes one buyer from the click to the
 //! answer. `crowd` is the closed loop: all buyers start at once, then wait in the `waiting_room`, and `progress` counts them.
-//! `open_loop` sends buyers at a fixed rate, and `arrivals` counts how many came on time. `payers` pay for, cancel or abandon
+//! `open_loop` sends buyers on a `schedule`, and `arrivals` counts how many came on time. `payers` pay for, cancel or abandon
 //! confirmed orders.
 
 pub mod arrivals;
@@ -12,5 +12,6 @@ pub mod crowd;
 pub mod open_loop;
 pub mod payers;
 pub mod progress;
+pub mod schedule;
 pub mod sessions;
 pub(crate) mod waiting_room;

@@ -1,6 +1,7 @@
 //! The command line: one file per command, with its arguments and its work.
 //!
-//! What several commands share: `database` (where the shops keep their rows, and a lab on it), `variant`, `output` (where results
+//! What several commands share: `database` (where the shops keep their rows, and a lab on it), `load` (how buyers come),
+//! `target` (a shop that already runs), `variant`, `output` (where results
 //! go), `rounds` (how often), `thresholds` (what fails a run), `progress` (what is shown meanwhile), and `exit` (the exit codes).
 
 pub(crate) mod compare;
@@ -9,6 +10,7 @@ pub(crate) mod demo;
 pub(crate) mod exit;
 pub(crate) mod explore;
 pub(crate) mod faults;
+mod load;
 pub(crate) mod matrix;
 pub(crate) mod mutant;
 pub(crate) mod mutants;
@@ -23,6 +25,7 @@ mod rounds;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod services;
+mod target;
 mod thresholds;
 mod variant;
 
@@ -48,7 +51,7 @@ pub(crate) enum Command {
     /// Every version and variant under the same stampede, in one table (what happens without a command)
     Demo(demo::Args),
     /// A version under a stampede or an attack of your own
-    Run(run::Args),
+    Run(Box<run::Args>),
     /// Every version in every scenario: the table of what holds and what breaks
     Matrix(matrix::Args),
     /// Breaks a server, a connection or an instance of chapter 6 in the middle of a sale, again and again

@@ -20,7 +20,7 @@ async fn main() -> ExitCode {
     let cli: Cli = v1_naive::shop::parse();
     let result = match cli.command.unwrap_or(Command::Demo(cli.demo)) {
         Command::Demo(args) => demo::run(args).await.map(ExitCode::from),
-        Command::Run(args) => run::run(args).await.map(ExitCode::from),
+        Command::Run(args) => run::run(*args).await.map(ExitCode::from),
         Command::Report(args) => report::run(args).map(ExitCode::from),
         Command::Compare(args) => compare::run(args).map(ExitCode::from),
         Command::Matrix(args) => matrix::run(args).await.map(ExitCode::from),

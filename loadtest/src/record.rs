@@ -8,8 +8,10 @@ pub mod file;
 pub mod interleavings;
 pub mod mutants;
 mod run;
+mod times;
 
 pub use self::{
     calibration::Calibration,
-    run::{Bystander, Edge, Flood, HonestBuyers, Latencies, Measure, Record, Reservations, Run, Runs},
+    run::{Bystander, Edge, Flood, HonestBuyers, Measure, Record, Reservations, Run, Runs},
+    times::{Latencies, OpenLoop, OutcomeTimes, Times, times_by_outcome},
 };

@@ -12,20 +12,25 @@ use crate::{
     buyer::progress::Progress,
     lab::{
         FreshDatabase, Lab,
+        database::Database,
         deployment::{Deployment, addresses},
         observe,
     },
-    record::{Calibration, Edge, Latencies, Run},
+    record::{Calibration, Edge, Latencies, Run, Times, times_by_outcome},
     scenario::{self, Played, Scenario, Stage, calibration, plan::Plan, stampede},
     verdict::{
         Verdict,
-        audit::audit_for,
+        audit::{Audit, audit_for},
         history::{Answer, outcomes, oversold_after, timeline},
         judge,
         latency::Latency,
         ledger::Ledger,
     },
 };
+
+mod target;
+
+pub use self::target::against;
 
 /// The first sale of a run. The shop's own, which nobody asked for, is below it.
 const FIRST_SALE: i64 = 1001;
@@ -101,28 +106,36 @@ async fn watch_play(
 
 /// The audit and the verdict.
 async fn conclude(plan: &Plan, deployment: &Deployment, watched: Watched) -> anyhow::Result<Run> {
-    let Watched { played, counters, nginx, statements, generator_share, is_bottleneck } = watched;
-    let Played { history, requests, elapsed, .. } = played;
-    let database = &deployment.database;
+    let played = &watched.played;
     let ledger = Ledger::read(&deployment.pool, deployment.stores.as_ref(), &played.sales).await?;
-    let audit = audit_for(&history, &ledger, &played.demand);
+    let audit = audit_for(&played.history, &ledger, &played.demand);
     let reservations = match deployment.stores {
         Some(_) => observe::reservations(&deployment.pool, &played.sales, played.began_at).await?,
         None => None,
     };
+    let kind = deployment.database.kind;
+    Ok(Run { reservations, database: Some(kind), ..judged(plan, watched, audit, kind) })
+}
+
+/// The run with its verdict.
+fn judged(plan: &Plan, watched: Watched, audit: Audit, database: Database) -> Run {
+    let Watched { played, counters, nginx, statements, generator_share, is_bottleneck } = watched;
+    let Played { history, requests, elapsed, .. } = played;
     let measure = played.measure.or_else(|| plan.scenario.is_a_crowd().then(|| stampede::measure(&audit, &history)));
-    let promised = plan.promised(database.kind);
+    let promised = plan.promised(database);
     let too_slow = plan.scenario.is_a_crowd() && is_bottleneck && elapsed >= LONG_ENOUGH;
     let too_slow = too_slow.then(|| "the generator was the bottleneck".to_owned());
     let invalid = too_slow.or(played.invalid);
-    let seconds = elapsed.as_secs_f64();
+    let (seconds, is_a_crowd) = (elapsed.as_secs_f64(), plan.scenario.is_a_crowd());
     let mut run = Run {
         version: plan.version,
         variant: plan.variant,
         scenario: plan.scenario,
-        database: database.kind,
+        url: None,
+        load: plan.load.clone(),
+        database: None,
         instances: plan.instances,
-        buyers: plan.buyers,
+        buyers: played.open_loop.as_ref().map_or(plan.buyers, |came| came.arrivals.planned),
         stock: plan.stock * plan.sales as i64,
         sales: plan.sales,
         connections: plan.connections.min(plan.buyers),
@@ -137,17 +150,18 @@ async fn conclude(plan: &Plan, deployment: &Deployment, watched: Watched) -> any
             bought: Latency::of(&history, |answer| matches!(answer, Answer::Bought { .. })),
             refused: Latency::of(&history, |answer| matches!(answer, Answer::Refused(_))),
         },
-        timeline: if plan.scenario.is_a_crowd() { timeline(&history) } else { Vec::new() },
+        times_ms: if is_a_crowd { Times::of(&history) } else { None },
+        outcome_ms: times_by_outcome(&history),
+        open_loop: played.open_loop,
+        timeline: if is_a_crowd { timeline(&history) } else { Vec::new() },
         oversold_after_ms: match plan.sales {
-            1 if plan.scenario.is_a_crowd() => {
-                oversold_after(&history, plan.stock).map(|moment| moment.as_secs_f64() * 1e3)
-            }
+            1 if is_a_crowd => oversold_after(&history, plan.stock).map(|moment| moment.as_secs_f64() * 1e3),
             _ => None, // each sale has its own
         },
         statements_per_order: statements
             .filter(|_| audit.orders > 0)
             .map(|statements| statements as f64 / audit.orders as f64),
-        reservations,
+        reservations: None,
         nginx,
         counters,
         bystander: played.bystander,
@@ -162,7 +176,7 @@ async fn conclude(plan: &Plan, deployment: &Deployment, watched: Watched) -> any
     };
     run.verdict = judge(promised, &run.evidence(), invalid);
     run.thresholds = plan.fail_if.iter().map(|threshold| threshold.check(&run)).collect();
-    Ok(run)
+    run
 }
 
 /// What was counted before the first request of interest.

@@ -1,7 +1,7 @@
 //! Whether a run came out as the version promises.
 //!
 //! A verdict compares two sources. `history` is what the buyers were told, and `ledger` is what the database holds. `audit` joins
-//! the two. `promise` says what should happen, `evidence` checks whether it did, and `judge` turns that into the verdict.
+//! the two; `outside` does so for a shop whose database we cannot read. `promise` says what should happen, `evidence` checks whether it did, and `judge` turns that into the verdict.
 //! `threshold` is what the user demands in addition.
 
 pub mod audit;
@@ -11,6 +11,7 @@ mod judge;
 pub mod latency;
 pub mod ledger;
 pub mod money;
+pub mod outside;
 pub mod promise;
 pub mod threshold;
 

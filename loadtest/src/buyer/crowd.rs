@@ -258,6 +258,7 @@ impl Tab {
             let done = &queue.done;
             let after_fault = done.is_struck();
             done.asking.fetch_add(1, Relaxed);
+            let sent = start.elapsed();
             let (answer, requests) = click(&mut self.connections[self.turn], &buyer.link, buyer.id).await;
             queue.requests.fetch_add(requests, Relaxed);
             done.served.fetch_add(1, Relaxed);
@@ -275,7 +276,7 @@ impl Tab {
             // Every buyer wanted to buy when the sale began, so latency includes the wait for a tab. This avoids coordinated
             // omission.
             let (wanted, answered) = (Duration::ZERO, start.elapsed());
-            let told = Told { buyer_id: buyer.id, sale_id: buyer.sale_id, wanted, answered, answer };
+            let told = Told { buyer_id: buyer.id, sale_id: buyer.sale_id, wanted, sent, answered, answer };
             match queued {
                 true => drop(waiting.send(Waiting { told, after_fault })),
                 false => history.push(told),

@@ -1,65 +1,93 @@
-//! Buyers who come at a rate, whether or not the last one was served.
+//! Buyers who come when a schedule says so, whether or not the last one was served.
 
 use std::{
-    io,
     net::{Ipv4Addr, SocketAddr},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
-use nix::errno::Errno;
 use tokio::{
     runtime::Builder,
     sync::{oneshot, watch},
     task::JoinSet,
-    time::{MissedTickBehavior, sleep, sleep_until},
+    time::{sleep, sleep_until},
 };
 
 use super::{
-    arrivals::{Arrivals, is_late},
-    click::{Next, ask, buy, open_sale},
+    arrivals::{Arrivals, LATE},
+    click::{Next, ask, buy, open_page, open_sale},
     client::{Connection, Link},
+    progress::Progress,
+    schedule::Schedule,
 };
 use crate::verdict::history::{Answer, Told};
 
-/// Buyers who come at a steady rate: the next one comes whether or not the last one has been served, so that a slow shop
+mod tabs;
+
+use self::tabs::Tabs;
+
+/// Buyers who come on a schedule: the next one comes whether or not the last one has been served, so that a slow shop
 /// cannot slow the question down. Their latency counts from when they were due.
 #[derive(Debug, Clone)]
 pub struct Visitors {
     /// The instances of the shop. Each connection is to the next.
     pub shops: Vec<SocketAddr>,
-    /// What they want.
-    pub sale_id: i64,
+    /// What they want; they go to the sales in turn.
+    pub sales: Vec<i64>,
     /// The first one's id; the others count on from there.
     pub first_buyer: i64,
-    /// How many a second.
-    pub rate: f64,
+    /// When they open the page.
+    pub schedule: Schedule,
+    /// Decides where the schedule leaves it to chance.
+    pub seed: u64,
     /// The addresses they come from, in turn; each from its own if there are none.
     pub from: Vec<Ipv4Addr>,
     /// Connections they may have open. A visitor who finds none free is dropped, and counted as such.
     pub connections: usize,
     /// How long each has the sale's page open before it clicks: time to log in, or to ask for the address to buy at.
     pub reads: Duration,
+    /// Whether each of them opens the page with all that it refers to, as a browser does.
+    pub opens_the_page: bool,
     /// How long they wait once no more come. Who has no answer then does not know.
     pub patience: Duration,
+    /// Counts who has an answer.
+    pub progress: Progress,
 }
 
 /// What came of an open loop.
 #[derive(Debug, Default)]
 pub struct Visits {
-    /// What each visitor was told who asked.
+    /// What each visitor was told who asked. Times count from the first click.
     pub history: Vec<Told>,
     /// How many were planned, and how many of them the generator missed.
     pub arrivals: Arrivals,
+    /// By how much the generator sent each of them later than was due.
+    pub lags: Vec<Duration>,
+    /// Requests sent from the click on.
+    pub requests: u64,
 }
 
 /// The visits of those who come on a thread of their own.
 pub type Coming = oneshot::Receiver<anyhow::Result<Visits>>;
 
 impl Visitors {
+    /// Buyers of one sale at a steady rate, each from an address of its own, who click at once and wait for their answer for a minute.
+    pub fn steady(shops: &[SocketAddr], sale_id: i64, rate: f64) -> Visitors {
+        Visitors {
+            shops: shops.to_vec(),
+            sales: vec![sale_id],
+            first_buyer: 1,
+            schedule: Schedule::steady(rate),
+            seed: 1,
+            from: Vec::new(),
+            connections: 1000,
+            reads: Duration::ZERO,
+            opens_the_page: false,
+            patience: Duration::from_secs(60),
+            progress: Progress::default(),
+        }
+    }
+
     /// As [`Visitors::come`], on a thread of their own: whoever is measured must not stand in line with the crowd on our side
     /// of the wire.
     ///
@@ -74,89 +102,78 @@ impl Visitors {
         Ok(coming)
     }
 
-    /// Lets them come until `stop` says so; returns what each was told, and who was missed.
+    /// Lets them come until the schedule ends or `stop` says so; returns what each was told, and who was missed.
     ///
     /// # Errors
-    /// The shop does not answer, or does not know the sale.
+    /// The shop does not answer, or does not know a sale.
     pub async fn come(self, mut stop: watch::Receiver<bool>) -> anyhow::Result<Visits> {
-        let tabs = Arc::new(Tabs { idle: Mutex::default(), shops: self.shops, turn: 0.into() });
+        let tabs = Arc::new(Tabs::new(self.shops, self.connections));
         let mut first = tabs.open().await?;
-        let link = open_sale(&mut first, self.sale_id).await?;
+        let mut links = Vec::new();
+        for &sale in &self.sales {
+            links.push((sale, open_sale(&mut first, sale).await?));
+        }
         tabs.keep(first);
-        let until = Until { stop: stop.clone(), patience: self.patience };
-        let period = Duration::from_secs_f64(1.0 / self.rate);
-        let mut ticks = tokio::time::interval(period);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-        let start = ticks.tick().await.into_std();
-        let (mut coming, mut came, mut dropped) = (JoinSet::new(), Vec::new(), Vec::new());
-        let mut next = start + period + self.reads;
-        for n in 0.. {
-            let opens = tokio::select! {
-                biased;
-                _ = stop.wait_for(|stop| *stop) => break,
-                tick = ticks.tick() => tick.into_std(),
-            };
-            let due = opens + self.reads;
-            next = due + period;
+        let (leave, leaving) = watch::channel(false);
+        let until = Until { stop: leaving, patience: self.patience };
+        let (mut coming, mut came) = (JoinSet::new(), Vec::new());
+        let start = Instant::now();
+        let clicks = start + self.reads;
+        let mut due = self.schedule.due(self.seed).zip(self.first_buyer..);
+        let mut next = due.next();
+        while let Some((opens, buyer_id)) = next {
+            if !reached(start + opens, &mut stop).await {
+                break;
+            }
             while let Some(visit) = coming.try_join_next() {
-                came.extend(visit?);
+                came.push(visit?);
             }
-            if coming.len() >= self.connections {
-                dropped.push(due);
-                continue;
-            }
+            let n = (buyer_id - self.first_buyer) as usize;
+            let (sale_id, link) = links[n % links.len()].clone();
             let from = self.from.get(n % self.from.len().max(1)).copied();
-            let buyer_id = self.first_buyer + n as i64;
-            coming.spawn(visit(tabs.clone(), from, link.clone(), buyer_id, (opens, due), until.clone()));
+            let visitor = Visitor { buyer_id, sale_id, link, from, opens_the_page: self.opens_the_page };
+            let (opens, due_at) = (start + opens, clicks + opens);
+            coming.spawn(visitor.visit(tabs.clone(), (opens, due_at), until.clone(), self.progress.clone()));
+            next = due.next();
+        }
+        if next.is_none() {
+            // All have come, and the last of them still reads. Who is sent late is still sent.
+            reached(clicks + self.schedule.lasts() + LATE, &mut stop).await;
         }
         let ended = Instant::now();
-        came.extend(coming.join_all().await.into_iter().flatten());
+        leave.send_replace(true);
+        came.extend(coming.join_all().await);
         // The generator can be so far behind that it has not even noticed who was due.
-        dropped.extend(std::iter::successors(Some(next), |due| Some(*due + period)).take_while(|due| *due <= ended));
-        let (came, without): (Vec<_>, Vec<_>) = came.into_iter().partition(|visit| visit.answer.is_some());
-        dropped.extend(without.iter().map(|visit| visit.due));
-        dropped.retain(|due| *due <= ended);
-        let late = came.iter().filter(|visit| visit.late).count();
-        let arrivals = Arrivals { planned: came.len() + dropped.len(), dropped: dropped.len(), late };
-        let told = |Visit { buyer_id, due, answered, answer, .. }| {
-            let (wanted, answered) = (due - start, answered - start);
-            answer.map(|answer| Told { buyer_id, sale_id: self.sale_id, wanted, answered, answer })
+        let unnoticed = next.into_iter().chain(due).map(|(opens, _)| clicks + opens);
+        let unnoticed = unnoticed.take_while(|due| *due <= ended).count();
+        let (came, left): (Vec<_>, Vec<_>) = came.into_iter().flatten().partition(|visit| visit.answer.is_some());
+        let dropped = unnoticed + left.iter().filter(|visit| visit.due <= ended).count();
+        let lags: Vec<_> = came.iter().map(|visit| visit.lag).collect();
+        let late = lags.iter().filter(|lag| **lag > LATE).count();
+        let since = |at: Instant| at.saturating_duration_since(clicks);
+        let told = |Visit { buyer_id, sale_id, due, sent, answered, answer, .. }| {
+            let (wanted, sent, answered) = (since(due), since(sent), since(answered));
+            answer.map(|answer| Told { buyer_id, sale_id, wanted, sent, answered, answer })
         };
-        Ok(Visits { history: came.into_iter().filter_map(told).collect(), arrivals })
+        Ok(Visits {
+            arrivals: Arrivals { planned: came.len() + dropped, dropped, late },
+            lags,
+            requests: came.iter().map(|visit| visit.requests).sum(),
+            history: came.into_iter().filter_map(told).collect(),
+        })
     }
 }
 
-/// Connections that are open and of no use to anybody right now.
-struct Tabs {
-    idle: Mutex<Vec<Connection>>,
-    shops: Vec<SocketAddr>,
-    turn: AtomicUsize,
-}
-
-impl Tabs {
-    /// A connection to the instance whose turn it is.
-    async fn open(&self) -> io::Result<Connection> {
-        Connection::open(self.shops[self.turn.fetch_add(1, Relaxed) % self.shops.len()]).await
+/// Waits until then; `false` if `stop` says so before.
+async fn reached(then: Instant, stop: &mut watch::Receiver<bool>) -> bool {
+    if then <= Instant::now() {
+        return !*stop.borrow();
     }
-
-    /// One that is free, or a new one.
-    async fn free(&self) -> io::Result<Connection> {
-        let free = self.idle.lock().ok().and_then(|mut idle| idle.pop());
-        match free {
-            Some(connection) => Ok(connection),
-            None => self.open().await,
-        }
+    tokio::select! {
+        biased;
+        _ = stop.wait_for(|stop| *stop) => false,
+        () = sleep_until(then.into()) => true,
     }
-
-    fn keep(&self, connection: Connection) {
-        let _ = self.idle.lock().map(|mut idle| idle.push(connection));
-    }
-}
-
-/// Whether this machine has no connection left to give. A shop that refuses one is another matter.
-fn is_out_of_connections(error: &io::Error) -> bool {
-    let ours = [Errno::EMFILE, Errno::ENFILE, Errno::EADDRNOTAVAIL, Errno::ENOBUFS, Errno::ENOMEM];
-    error.raw_os_error().is_some_and(|code| ours.contains(&Errno::from_raw(code)))
 }
 
 /// When visitors leave: those who still read when no more come, and those who wait for an answer a while after that.
@@ -184,65 +201,96 @@ impl Until {
     }
 }
 
+/// One visitor, before the visit.
+struct Visitor {
+    buyer_id: i64,
+    sale_id: i64,
+    link: Link,
+    from: Option<Ipv4Addr>,
+    opens_the_page: bool,
+}
+
 /// One visitor's way.
 struct Visit {
     buyer_id: i64,
+    sale_id: i64,
     due: Instant,
+    sent: Instant,
     answered: Instant,
-    late: bool,
+    /// By how much the generator sent it later than was due. Time that the shop takes on the way to the click is not in it: latency
+    /// counts from when the click was due.
+    lag: Duration,
+    requests: u64,
     /// `None` if there was no connection to ask on.
     answer: Option<Answer>,
 }
 
-/// Opens the page at the first of the two moments, clicks at the second, and waits for the answer; `None` if no more may come
-/// before that.
-///
-/// Late is a visitor whom the generator sends late. A visitor whom the shop keeps waiting on the way to the click is not: the
-/// time counts as the shop's, because latency counts from when the click was due.
-async fn visit(
-    tabs: Arc<Tabs>,
-    from: Option<Ipv4Addr>,
-    mut link: Link,
-    buyer_id: i64,
-    (opens, due): (Instant, Instant),
-    until: Until,
-) -> Option<Visit> {
-    let mut late = is_late(opens);
-    let ends = |late, answer| Some(Visit { buyer_id, due, answered: Instant::now(), late, answer });
-    let unknown = Some(Answer::Unknown);
-    let mut connection = match until.patience_ends(tabs.free()).await {
-        Some(Ok(connection)) => connection,
-        Some(Err(error)) if is_out_of_connections(&error) => return ends(late, None),
-        Some(Err(_)) | None => return ends(late, unknown),
-    };
-    connection.from = from;
-    if due > Instant::now() {
-        if until.patience_ends(read(&mut connection, &mut link, buyer_id)).await.is_none() {
-            return ends(late, unknown);
-        }
+impl Visitor {
+    /// Opens the page at the first of the two moments, clicks at the second, and waits for the answer; `None` if no more may come
+    /// before that. A visitor holds a connection while it asks, and none while it reads.
+    async fn visit(
+        mut self,
+        tabs: Arc<Tabs>,
+        (opens, due): (Instant, Instant),
+        until: Until,
+        progress: Progress,
+    ) -> Option<Visit> {
+        let mut lag = opens.elapsed();
+        let mut read = Ok(());
         if due > Instant::now() {
+            read = self.read(&tabs, &until).await;
+        }
+        if due > Instant::now() && read.is_ok() {
             tokio::select! {
                 biased;
-                () = sleep_until(due.into()) => late |= is_late(due),
+                () = sleep_until(due.into()) => lag = lag.max(due.elapsed()),
                 () = until.stopped() => return None,
             }
         }
+        let sent = Instant::now();
+        let (answer, requests) = match read {
+            Ok(()) => self.click(&tabs, &until).await,
+            Err(answer) => (answer, 0),
+        };
+        progress.served.fetch_add(1, Relaxed);
+        let Visitor { buyer_id, sale_id, .. } = self;
+        Some(Visit { buyer_id, sale_id, due, sent, answered: Instant::now(), lag, requests, answer })
     }
-    let Some((answer, _)) = until.patience_ends(buy(&mut connection, &link, buyer_id)).await else {
-        return ends(late, unknown);
-    };
-    if !matches!(answer, Answer::Unknown) {
-        tabs.keep(connection);
-    }
-    ends(late, Some(answer))
-}
 
-/// Takes the steps before the one that takes a unit.
-async fn read(connection: &mut Connection, link: &mut Link, buyer_id: i64) {
-    while !link.takes_a_unit() {
-        match ask(connection, link, buyer_id).await {
-            Next::Follow(next) => *link = next,
-            Next::Told(_) => break, // it is asked again with the click
+    /// Buys; returns the requests that it took, too.
+    async fn click(&self, tabs: &Tabs, until: &Until) -> (Option<Answer>, u64) {
+        let (mut connection, _place) = match tabs.take(self.from, until).await {
+            Ok(taken) => taken,
+            Err(answer) => return (answer, 0),
+        };
+        let bought = until.patience_ends(buy(&mut connection, &self.link, self.buyer_id)).await;
+        let (answer, requests) = bought.unwrap_or((Answer::Unknown, 1));
+        if !matches!(answer, Answer::Unknown) {
+            tabs.keep(connection);
+        }
+        (Some(answer), requests)
+    }
+
+    /// Takes the steps before the one that takes a unit. The error is the answer of a visit that does not get that far.
+    async fn read(&mut self, tabs: &Tabs, until: &Until) -> Result<(), Option<Answer>> {
+        if self.link.takes_a_unit() && !self.opens_the_page {
+            return Ok(());
+        }
+        let (mut connection, _place) = tabs.take(self.from, until).await?;
+        let steps = until.patience_ends(self.take_steps(&mut connection)).await;
+        tabs.keep(connection);
+        steps.ok_or(Some(Answer::Unknown))
+    }
+
+    async fn take_steps(&mut self, connection: &mut Connection) {
+        if self.opens_the_page {
+            let _ = open_page(connection, self.sale_id, self.buyer_id).await; // what is wrong with it, the click tells
+        }
+        while !self.link.takes_a_unit() {
+            match ask(connection, &self.link, self.buyer_id).await {
+                Next::Follow(next) => self.link = next,
+                Next::Told(_) => break, // it is asked again with the click
+            }
         }
     }
 }

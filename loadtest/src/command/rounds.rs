@@ -8,13 +8,15 @@ pub(crate) struct Rounds {
 
     /// Times to play it; then a summary of all rounds
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    rounds: u32,
+    pub(crate) rounds: u32,
 }
 
 impl Rounds {
     /// These plans in each round, so that all versions meet the same moods of the machine.
     pub(crate) fn of(&self, plans: &[Plan]) -> Vec<Plan> {
         let seeds = (0..u64::from(self.rounds)).map(|round| self.seed.wrapping_add(round));
-        seeds.flat_map(|seed| plans.iter().map(move |plan| Plan { seed, ..plan.clone() })).collect()
+        seeds
+            .flat_map(|seed| plans.iter().map(move |plan| Plan { seed, ..plan.clone() }.under(plan.load.clone())))
+            .collect()
     }
 }

@@ -1,7 +1,8 @@
 use anstream::print;
 use loadtest::{
+    buyer::schedule::Load,
     lab::open_files,
-    render::runs,
+    render::{page::runs::OMISSION, runs},
     scenario::{Scenario, plan::Plan},
     version::Version,
 };
@@ -9,9 +10,11 @@ use loadtest::{
 use super::{
     database::{Database, in_lab},
     exit::Exit,
+    load::LoadArgs,
     output::{Destination, Output},
     progress::run_with_progress,
     rounds::Rounds,
+    target::{self, TargetArgs},
     thresholds::Thresholds,
     variant::Variant,
 };
@@ -26,12 +29,19 @@ pub(crate) struct Args {
     #[command(flatten)]
     variant: Variant,
 
+    #[command(flatten)]
+    target: TargetArgs,
+
+    #[command(flatten)]
+    load: LoadArgs,
+
     /// What it is put through
     #[arg(long, value_enum, default_value_t = Scenario::Stampede)]
     scenario: Scenario,
 
-    /// Buyers, each of whom asks once; or tries [default: 10,000 in a crowd, else as the scenario has it]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    /// Buyers, each of whom asks once; or tries [default: 10,000 in a crowd, else as the scenario has it]. In an open loop, the
+    /// rate and the time decide
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000), conflicts_with_all = ["rate", "stages"])]
     buyers: Option<u32>,
 
     /// Units of each sale [default: 100, in a flood plenty]
@@ -83,9 +93,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let plans = args.versions.iter().map(|&version| plan(&args, version)).collect::<anyhow::Result<Vec<_>>>()?;
     let destination = Destination::new(args.output)?;
     open_files::allow(plans.iter().map(Plan::sockets).max().unwrap_or_default())?;
+    if args.target.is_named()? {
+        return target::run(args.target, &plans, args.rounds.rounds, &destination).await;
+    }
     in_lab(&args.database, async |lab| {
-        println!("{}", plans[0].describe());
-        print!("{}", runs::table([]).terminal());
+        say_first(&plans[0]);
         let mut runs = Vec::new();
         for plan in args.rounds.of(&plans) {
             let run = run_with_progress(lab, &plan, "").await?;
@@ -99,6 +111,15 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         destination.conclude(args.rounds.seed, runs)
     })
     .await
+}
+
+/// What is about to happen, how an open loop counts, and the heads of the table.
+pub(super) fn say_first(plan: &Plan) {
+    println!("{}", plan.describe());
+    if matches!(plan.load, Load::Open(_)) {
+        println!("{OMISSION}");
+    }
+    print!("{}", runs::table([]).terminal());
 }
 
 fn plan(args: &Args, version: Version) -> anyhow::Result<Plan> {
@@ -117,7 +138,8 @@ fn plan(args: &Args, version: Version) -> anyhow::Result<Plan> {
             .chain(args.shop_args.clone())
             .collect(),
         ..plan
-    };
+    }
+    .under(args.load.load()?);
     plan.check()?;
     Ok(args.thresholds.of(plan))
 }

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     calibration::Calibration,
     file::{Figures, File, Kind},
+    times::{Latencies, OpenLoop, OutcomeTimes, Times},
 };
 use crate::{
-    buyer::arrivals::Arrivals,
+    buyer::{arrivals::Arrivals, schedule::Load},
     lab::database::Database,
     render::text::thousands,
     scenario::Scenario,
@@ -45,8 +46,14 @@ pub struct Run {
     pub variant: Option<Variant>,
     /// What it was put through.
     pub scenario: Scenario,
-    /// Where its rows were.
-    pub database: Database,
+    /// The URL of a shop that was already running; `None` of one that was started for the run.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// What decided when the next buyer asks.
+    #[serde(default)]
+    pub load: Load,
+    /// Where its rows were; `None` of a shop that was already running.
+    pub database: Option<Database>,
     /// Instances of the shop.
     pub instances: usize,
     /// Buyers, each of whom asks once; or the tries of whoever is not honest.
@@ -77,6 +84,15 @@ pub struct Run {
     pub requests_per_second: f64,
     /// From the barrier to the answer, in milliseconds, by kind of answer.
     pub latency_ms: Latencies,
+    /// What everybody in a crowd waited, in milliseconds, from wanting and from sending.
+    #[serde(default)]
+    pub times_ms: Option<Times>,
+    /// The same by what buyers were told.
+    #[serde(default)]
+    pub outcome_ms: BTreeMap<String, OutcomeTimes>,
+    /// How an open loop went.
+    #[serde(default)]
+    pub open_loop: Option<OpenLoop>,
     /// How the answers came in: about a hundred points.
     #[serde(default)]
     pub timeline: Vec<Moment>,
@@ -106,7 +122,6 @@ pub struct Run {
     pub measure: Option<Measure>,
     /// The generator's share of the machine's processors.
     pub generator_share: f64,
-
     /// What the version promises here.
     pub promised: Promise,
     /// `as promised`, `not as promised`, `measured` (where either is right), or `invalid` with the reason.
@@ -145,15 +160,6 @@ pub struct Edge {
     pub requests: u64,
     /// That it passed on to an instance.
     pub passed_on: u64,
-}
-
-/// Latencies apart: a quick no must not hide a slow yes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Latencies {
-    /// Of buyers who got a unit.
-    pub bought: Option<Latency>,
-    /// Of buyers who were told no.
-    pub refused: Option<Latency>,
 }
 
 /// From Redis to SQL, by their own clocks.
@@ -228,7 +234,8 @@ pub struct Flood {
 impl Runs {
     /// The first run of a version itself in this scenario.
     pub fn run_of(&self, version: Version, scenario: Scenario) -> Option<&Run> {
-        self.runs.iter().find(|run| run.version == version && run.variant.is_none() && run.scenario == scenario)
+        let mut own = self.runs.iter().filter(|run| run.variant.is_none() && run.url.is_none());
+        own.find(|run| run.version == version && run.scenario == scenario)
     }
 }
 
@@ -242,7 +249,8 @@ impl Run {
         };
         let nginx = if self.nginx.is_some() { " nginx" } else { "" };
         let scenario = if self.scenario == Scenario::Stampede { String::new() } else { format!(" {}", self.scenario) };
-        format!("{}{instances}{nginx}{scenario}", title(self.version, self.variant))
+        let url = self.url.as_ref().map_or(String::new(), |url| format!(" at {url}"));
+        format!("{}{instances}{nginx}{scenario}{url}", title(self.version, self.variant))
     }
 
     /// Whether stock or promises were broken, wanted or not.

@@ -72,7 +72,8 @@ fn line(class: &str, x1: f64, y1: f64, x2: f64, y2: f64) -> Markup {
 
 /// The machine and the commit of the figures.
 fn source(record: &Record) -> String {
-    let database = record.runs.first().map_or(String::new(), |run| run.database.to_string());
+    let database =
+        record.runs.first().and_then(|run| run.database).map_or(String::new(), |database| database.to_string());
     let commit: String = record.commit.as_deref().unwrap_or("unknown").chars().take(12).collect();
     format!("{database}, commit {commit}")
 }

@@ -59,14 +59,11 @@ impl Beside {
         stage.put_up(&[Sale::open(sale, PLENTY)]).await?;
         let (stop, stopped) = watch::channel(false);
         let visitors = Visitors {
-            shops: stage.shops.to_vec(),
-            sale_id: sale,
             first_buyer,
-            rate: RATE,
-            from: Vec::new(),
             connections: CONNECTIONS,
             reads: READS,
             patience: PATIENCE,
+            ..Visitors::steady(stage.shops, sale, RATE)
         };
         let coming = visitors.clone().come_apart(stopped)?;
         sleep(READS + plan.lasts).await;

@@ -12,7 +12,7 @@ use super::{
     rules::Rules,
 };
 use crate::{
-    buyer::open_loop::Visitors,
+    buyer::{open_loop::Visitors, schedule::Schedule},
     record::{Calibration, Flood, Measure, Run},
     verdict::{
         audit::{Demand, Honest},
@@ -59,19 +59,15 @@ pub async fn play(stage: &Stage<'_>, calibration: Calibration, lasts: Duration) 
     let offered = (capacity * TIMES).clamp(1.0, MOST);
     let (stop, stopped) = watch::channel(false);
     let visitors = Visitors {
-        shops: stage.shops.to_vec(),
-        sale_id,
-        first_buyer: 1,
-        rate: HONEST.min(capacity * HONEST_SHARE).max(1.0),
-        from: Vec::new(),
         connections: HONEST_CONNECTIONS,
         reads: READS,
         patience: PATIENCE,
+        ..Visitors::steady(stage.shops, sale_id, HONEST.min(capacity * HONEST_SHARE).max(1.0))
     };
     let honest = visitors.clone().come_apart(stopped.clone())?;
     let flood = Visitors {
         first_buyer: 1_000_000,
-        rate: offered,
+        schedule: Schedule::steady(offered),
         from: CLIENTS.to_vec(),
         connections: CONNECTIONS,
         reads: Duration::ZERO, // a script

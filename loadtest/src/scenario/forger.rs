@@ -224,7 +224,8 @@ impl Forger {
         let wanted = self.start.elapsed();
         let (answer, requests) = buy(self.next(), link, buyer_id).await;
         self.requests += requests;
-        let told = Told { buyer_id, sale_id: self.sale_id, wanted, answered: self.start.elapsed(), answer };
+        let told =
+            Told { buyer_id, sale_id: self.sale_id, wanted, sent: wanted, answered: self.start.elapsed(), answer };
         let answer = told.answer.clone();
         self.tried.push((refusal, told));
         answer

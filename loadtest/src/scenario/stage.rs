@@ -10,7 +10,7 @@ use v1_naive::shop::sales::Sale;
 use super::plan::Plan;
 use crate::{
     lab::stores::Stores,
-    record::{Bystander, Flood, HonestBuyers, Measure},
+    record::{Bystander, Flood, HonestBuyers, Measure, OpenLoop},
     verdict::{audit::Demand, history::Told, ledger::Ledger},
 };
 
@@ -77,6 +77,8 @@ pub struct Played {
     pub measure: Option<Measure>,
     /// The bystanders' measurements, if there were any.
     pub bystander: Option<Bystander>,
+    /// How an open loop went, if it was one.
+    pub open_loop: Option<OpenLoop>,
     /// The flood's measurements, if there was one.
     pub flood: Option<Flood>,
     /// The buyers who must get a unit.

@@ -1,8 +1,10 @@
 //! All buyers at once.
 
+use std::time::Duration;
+
 use anyhow::{Context, ensure};
 use tokio::sync::watch;
-use v1_naive::shop::sales::Sale;
+use v1_naive::shop::sales::{Sale, now_ms};
 
 use super::{
     Played, Scenario, Stage,
@@ -13,16 +15,21 @@ use super::{
 };
 use crate::{
     buyer::{
-        crowd::{self, Crowd},
+        crowd::{self, Crowd, Stampede},
+        open_loop::Visitors,
         progress::Progress,
+        schedule::Load,
     },
     lab::{FreshDatabase, Lab, shop_process::ShopProcess},
-    record::Measure,
+    record::{Measure, OpenLoop},
     verdict::{
         audit::{Audit, Demand},
         history::{Told, told},
     },
 };
+
+/// How long before its click a buyer of an open loop opens the page, where there is something to prepare.
+const READS: Duration = Duration::from_secs(1);
 
 /// The scenarios in which everybody wants a unit at the same moment; `at_barrier` is called before the first of them buys.
 ///
@@ -65,7 +72,7 @@ pub async fn play(
         anyhow::Ok(())
     };
     // Whichever fails ends the other, which would wait for it.
-    let (stampede, ()) = tokio::try_join!(crowd::run(&crowd, progress.clone(), at_barrier), strike)?;
+    let ((stampede, open_loop), ()) = tokio::try_join!(come(plan, &crowd, progress.clone(), at_barrier), strike)?;
     let bystander = match watched {
         Some(watched) => Some(watched.end(stage).await?),
         None => None,
@@ -81,10 +88,51 @@ pub async fn play(
         elapsed: stampede.elapsed,
         began_at: Some(stampede.began_at),
         measure: bystander.as_ref().map(|bystander| bystander::Outcome::of(bystander).measure()),
-        invalid: stampede.stopped.or_else(|| bystander.as_ref().and_then(bystander::invalid)),
+        invalid: (stampede.stopped)
+            .or_else(|| bystander.as_ref().and_then(bystander::invalid))
+            .or_else(|| open_loop.as_ref()?.invalid()),
         bystander,
+        open_loop,
         ..Played::default()
     })
+}
+
+/// Lets the buyers of a crowd come as the plan's load says; returns how an open loop went, too. There each buyer follows the links to
+/// the one that takes a unit shortly before it is due to click.
+///
+/// # Errors
+/// A shop's that does not answer, or goes away.
+pub(crate) async fn come(
+    plan: &Plan,
+    crowd: &Crowd,
+    progress: Progress,
+    at_barrier: impl AsyncFnOnce(),
+) -> anyhow::Result<(Stampede, Option<OpenLoop>)> {
+    let Load::Open(schedule) = &plan.load else {
+        return Ok((crowd::run(crowd, progress, at_barrier).await?, None));
+    };
+    let prepares = plan.version.hides_the_address() || crowd.opens_the_page;
+    let visitors = Visitors {
+        sales: crowd.sales.clone(),
+        schedule: schedule.clone(),
+        seed: crowd.seed,
+        connections: crowd.connections,
+        reads: if prepares { READS } else { Duration::ZERO },
+        opens_the_page: crowd.opens_the_page,
+        progress,
+        ..Visitors::steady(&crowd.shops, crowd.sales[0], 1.0)
+    };
+    at_barrier().await;
+    let began_at = now_ms() + visitors.reads.as_millis() as i64;
+    let (_stop, stopped) = watch::channel(false);
+    let visits = visitors.come(stopped).await?;
+    let open_loop = OpenLoop::of(&visits, schedule.lasts());
+    let last = visits.history.iter().map(|told| told.answered).max().unwrap_or_default();
+    let elapsed = last.max(schedule.lasts());
+    Ok((
+        Stampede { history: visits.history, requests: visits.requests, began_at, elapsed, stopped: None },
+        Some(open_loop),
+    ))
 }
 
 /// A crowd is served well if nothing is sold twice, nothing is left over, and nobody is turned away from the address that the

@@ -46,16 +46,7 @@ async fn stub<S: Future<Output = ()> + Send>(purchase: impl Fn() -> S + Clone + 
 }
 
 fn visitors(shop: SocketAddr) -> Visitors {
-    Visitors {
-        shops: vec![shop],
-        sale_id: 1,
-        first_buyer: 1,
-        rate: 200.0,
-        from: Vec::new(),
-        connections: 1000,
-        reads: Duration::ZERO,
-        patience: Duration::from_millis(100),
-    }
+    Visitors { patience: Duration::from_millis(100), ..Visitors::steady(&[shop], 1, 200.0) }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,8 +101,7 @@ async fn a_stalled_generator_is_detected() {
 async fn a_slow_shop_makes_nobody_late() {
     let shop = stub(|| sleep(Duration::from_millis(300))).await;
     let (stop, stopped) = watch::channel(false);
-    let slow =
-        Visitors { rate: 20.0, reads: Duration::from_millis(50), patience: Duration::from_secs(60), ..visitors(shop) };
+    let slow = Visitors { reads: Duration::from_millis(50), ..Visitors::steady(&[shop], 1, 20.0) };
     let coming = tokio::spawn(slow.come(stopped));
     sleep(Duration::from_secs(1)).await;
     stop.send_replace(true);

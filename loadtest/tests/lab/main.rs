@@ -1,4 +1,4 @@
-//! The lab itself: its command line, its private servers, its search through interleavings, and the figures that it has
+//! The lab itself: its command line, its private servers, its search through interleavings, open and closed loops, a shop that already runs, and the figures that it has
 //! written.
 
 mod command_line;
@@ -8,8 +8,10 @@ mod exit_codes;
 mod explore;
 mod explore_command;
 mod figures;
+mod load;
 mod mutants;
 mod services;
 #[path = "../support/mod.rs"]
 mod support;
 mod thresholds;
+mod url;

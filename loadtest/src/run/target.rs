@@ -1,0 +1,56 @@
+//! A run against a shop that already runs. Its database is not ours, so the verdict rests on what buyers were told and on what the
+//! sale says.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use super::{GENERATOR_SHARE, Watched, cores, judged, processor_seconds};
+use crate::{
+    buyer::{crowd::Crowd, progress::Progress},
+    lab::{database::Database, target::Target},
+    record::Run,
+    scenario::{Played, plan::Plan, stampede},
+    verdict::outside,
+};
+
+/// Plays a stampede of the plan's buyers at a shop that already runs, for the units that it has left. The plan's version says what the
+/// shop promises.
+///
+/// # Errors
+/// The shop does not answer before, during or after the load as the contract says.
+pub async fn against(target: &Target, plan: &Plan, progress: Progress) -> anyhow::Result<Run> {
+    let before = target.sale().await?;
+    let plan = &Plan { stock: (before.stock - before.sold).max(0), ..plan.clone() };
+    let crowd = Crowd {
+        shops: vec![target.address],
+        sales: vec![target.sale],
+        buyers: plan.buyers,
+        connections: plan.connections,
+        seed: plan.seed,
+        ..Crowd::default()
+    };
+    let mut began = (Instant::now(), processor_seconds());
+    let at_barrier = async || began = (Instant::now(), processor_seconds());
+    let (stampede, open_loop) = stampede::come(plan, &crowd, progress, at_barrier).await?;
+    let (at, processor) = began;
+    let generator_share = (processor_seconds() - processor) / at.elapsed().as_secs_f64() / cores();
+    let audit = outside::audit(&stampede.history, before, target.sale().await?);
+    let watched = Watched {
+        played: Played {
+            history: stampede.history,
+            sales: crowd.sales,
+            requests: stampede.requests,
+            elapsed: stampede.elapsed,
+            began_at: Some(stampede.began_at),
+            invalid: open_loop.as_ref().and_then(|came| came.invalid()),
+            open_loop,
+            ..Played::default()
+        },
+        counters: BTreeMap::new(),
+        nginx: None,
+        statements: None,
+        generator_share,
+        is_bottleneck: generator_share > GENERATOR_SHARE,
+    };
+    // Without a variant, no promise depends on the database.
+    Ok(Run { url: Some(target.url.to_string()), ..judged(plan, watched, audit, Database::Postgres) })
+}
