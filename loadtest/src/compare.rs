@@ -1,7 +1,7 @@
-//! Rounds of one version beside each other, and two files of them against each other.
+//! Summarises the rounds of a version, and compares two files of rounds.
 //!
-//! `figure` is what of a run is compared, `spread` the median and the range over rounds, `bootstrap` the ratio of two medians and how
-//! sure it is, and `conditions` what has to be equal before a ratio says something about the versions.
+//! `figure` names the figures that are compared. `spread` is their median and range over the rounds. `bootstrap` is the ratio of two
+//! medians with its confidence interval. `conditions` checks that two files were measured under the same conditions.
 
 mod bootstrap;
 mod conditions;
@@ -35,17 +35,17 @@ impl<'a> Rounds<'a> {
         all
     }
 
-    /// What was played.
+    /// The version, with its variant and scenario.
     pub fn title(&self) -> String {
         self.all[0].title()
     }
 
-    /// How many rounds are not invalid. The others say nothing, and are left out of all figures.
+    /// The number of valid rounds. Invalid rounds are left out of all figures.
     pub fn valid(&self) -> usize {
         self.all.iter().filter(|run| run.verdict.invalid().is_none()).count()
     }
 
-    /// A figure of each valid round that has it.
+    /// The values of a figure, from each valid round that has it.
     pub fn values(&self, figure: Figure) -> Vec<f64> {
         let valid = self.all.iter().filter(|run| run.verdict.invalid().is_none());
         valid.filter_map(|run| figure.of(run)).collect()
@@ -57,7 +57,7 @@ impl<'a> Rounds<'a> {
     }
 }
 
-/// The rounds that both have, in the order of the first.
+/// The rounds of each version, variant and scenario that both lists have, in the order of the first list.
 pub fn pairs<'a>(a: &'a [Run], b: &'a [Run]) -> Vec<(Rounds<'a>, Rounds<'a>)> {
     let mut b = Rounds::of(b);
     let partner = |a: Rounds<'a>| {

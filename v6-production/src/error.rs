@@ -93,7 +93,7 @@ impl IntoResponse for Error {
                 problem(StatusCode::FORBIDDEN, "wrong-answer", detail)
             }
             Error::TooOften(wait) => {
-                let detail = "so many attempts are enough for now";
+                let detail = "too many attempts; try again later";
                 let wait = wait.as_millis().div_ceil(1000).max(1) as u64;
                 after(problem(StatusCode::TOO_MANY_REQUESTS, "rate-limited", detail), wait)
             }

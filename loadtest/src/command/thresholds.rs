@@ -13,12 +13,12 @@ pub(crate) struct Thresholds {
 }
 
 impl Thresholds {
-    /// A plan that is held to them.
+    /// The plan with these thresholds.
     pub(crate) fn of(&self, plan: Plan) -> Plan {
         Plan { fail_if: self.fail_if.clone(), abort_early: self.abort_early, ..plan }
     }
 
-    /// Whether no more runs are to be played after this one.
+    /// Whether this run is the last one.
     pub(crate) fn end_after(&self, run: &Run) -> bool {
         self.abort_early && run.missed_threshold()
     }

@@ -1,19 +1,20 @@
-//! How sure a ratio of two medians is: both files' rounds are drawn again, with replacement, as often as there were rounds. The ratios
-//! of the drawn medians spread as those of new measurements would.
+//! The confidence interval of a ratio of two medians, by bootstrap: the rounds of both files are drawn again with replacement, as many
+//! as there were. The ratios of the drawn medians spread as those of new measurements would.
 
 use super::spread::median;
 
-/// How often rounds are drawn.
+/// The number of resamples.
 const RESAMPLES: usize = 10_000;
 /// The share of drawn ratios that lies below the interval, and above it.
 const TAIL: f64 = 0.05;
 
-/// The median of B by that of A.
+/// The ratio of B's median to A's median.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ratio {
     /// The ratio.
     pub value: f64,
-    /// Its 90 % interval, from least to greatest. `None` if a file has one round only: nobody knows how far the next would be off.
+    /// Its 90 % interval, from least to greatest. `None` if a file has only one round, because one round does not show
+    /// how much rounds differ.
     pub interval: Option<(f64, f64)>,
 }
 

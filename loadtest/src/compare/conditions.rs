@@ -8,7 +8,7 @@ use crate::{
 /// Conditions by name.
 type Conditions<const N: usize> = [(&'static str, String); N];
 
-/// What has to be equal on both sides and is not: `buyers 300 and 400`. Empty if a ratio of the two says something about the versions.
+/// The conditions that differ between the two files, such as `buyers 300 and 400`. Empty if a ratio of the two is fair.
 pub fn differences(a: &Record, b: &Record, pairs: &[(Rounds, Rounds)]) -> Vec<String> {
     let mut differences = differing([of_machine(&a.machine)], [of_machine(&b.machine)]);
     for (a, b) in pairs {
@@ -48,7 +48,7 @@ fn of_run(run: &Run) -> Conditions<11> {
     ]
 }
 
-/// The conditions that are not one and the same in all of these.
+/// The conditions that do not have the same value in all of these.
 fn differing<const N: usize>(
     a: impl IntoIterator<Item = Conditions<N>>,
     b: impl IntoIterator<Item = Conditions<N>>,

@@ -1,6 +1,6 @@
 use crate::record::Run;
 
-/// What of a run is compared.
+/// A figure of a run that is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Figure {
     /// Requests per second.

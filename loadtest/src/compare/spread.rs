@@ -2,7 +2,7 @@ use std::fmt;
 
 use crate::render::text::{significant, thousands};
 
-/// The middle of some values, and how far apart they are.
+/// The median and the range of some values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spread {
     /// Half are below; of an even number the mean of the two in the middle.
@@ -23,7 +23,7 @@ impl Spread {
     }
 }
 
-/// The median of at least one value; they are in another order afterwards.
+/// The median of at least one value. Reorders the values.
 pub(super) fn median(values: &mut [f64]) -> f64 {
     let middle = values.len() / 2;
     let is_even = values.len().is_multiple_of(2);

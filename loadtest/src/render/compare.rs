@@ -1,4 +1,4 @@
-//! The table of two files: a row for each version and figure.
+//! The comparison of two files: a row for each version and figure.
 
 use super::{
     rounds::{cell, left_out},
@@ -7,7 +7,7 @@ use super::{
 };
 use crate::compare::{FIGURES, Figure, Ratio, Rounds, ratio};
 
-/// The table of the rounds that both have.
+/// The comparison of the rounds that both files have.
 pub fn table(pairs: &[(Rounds, Rounds)]) -> Table {
     let columns = [
         left("version", 28),
@@ -22,7 +22,7 @@ pub fn table(pairs: &[(Rounds, Rounds)]) -> Table {
     Table::new(columns, rows)
 }
 
-/// What else is to be said about the rounds: of which some are left out.
+/// Notes on rounds that are left out because they are invalid.
 pub fn notes(pairs: &[(Rounds, Rounds)]) -> Vec<String> {
     let sides = pairs.iter().flat_map(|(a, b)| [("A", a), ("B", b)]);
     sides.filter_map(|(side, rounds)| Some(format!("{}, {side}: {}", rounds.title(), left_out(rounds)?))).collect()
@@ -46,7 +46,7 @@ fn row((a, b): &(Rounds, Rounds), figure: Figure) -> Row {
     Row::new(cells)
 }
 
-/// What a ratio says.
+/// What a ratio means in words.
 fn difference(ratio: Option<Ratio>) -> &'static str {
     match ratio {
         None => "no ratio to 0 or to none",

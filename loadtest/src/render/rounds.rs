@@ -1,4 +1,4 @@
-//! The summary of rounds: in each cell the median, and from where to where the rounds reach.
+//! The summary of several rounds: each cell has the median and the range.
 
 use super::table::{Cell, Row, Table, left, right};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     record::Run,
 };
 
-/// The table of these runs; `None` if none was played twice.
+/// The summary of these runs; `None` if every version was played once.
 pub fn table(runs: &[Run]) -> Option<Table> {
     let all = Rounds::of(runs);
     if all.iter().all(|rounds| rounds.all.len() < 2) {
@@ -30,7 +30,7 @@ pub(super) fn cell(rounds: &Rounds, figure: Figure) -> Cell {
     Spread::of(&rounds.values(figure)).map_or("–".into(), Cell::from)
 }
 
-/// How many rounds are not in the figures; `None` if all are.
+/// Says how many rounds are invalid and left out; `None` if all are valid.
 pub(super) fn left_out(rounds: &Rounds) -> Option<String> {
     let (all, invalid) = (rounds.all.len(), rounds.all.len() - rounds.valid());
     (invalid > 0).then(|| format!("{invalid} of {all} rounds are invalid and left out"))

@@ -171,9 +171,9 @@ impl Table {
         cells.collect::<Vec<_>>().join(" ") + "\n"
     }
 
-    /// The cells of these columns.
-    fn shown<'a>(&'a self, row: &'a Row, is_in: fn(&Column) -> bool) -> impl Iterator<Item = &'a Cell> {
-        iter::zip(&self.columns, &row.cells).filter(move |(column, _)| is_in(column)).map(|(_, cell)| cell)
+    /// The cells of these columns, each with its column.
+    fn shown<'a>(&'a self, row: &'a Row, is_in: fn(&Column) -> bool) -> impl Iterator<Item = (&'a Column, &'a Cell)> {
+        iter::zip(&self.columns, &row.cells).filter(move |(column, _)| is_in(column))
     }
 
     /// The Markdown form, for README and book.
@@ -182,7 +182,7 @@ impl Table {
         let columns: Vec<_> = self.columns.iter().filter(|column| column.in_markdown).collect();
         let rule: String = columns.iter().map(|column| if column.is_right { "--:|" } else { "---|" }).collect();
         let heads = line(columns.iter().map(|column| column.head.to_owned()).collect());
-        let row = |row| line(self.shown(row, |column| column.in_markdown).map(Cell::markdown).collect());
+        let row = |row| line(self.shown(row, |column| column.in_markdown).map(|(_, cell)| cell.markdown()).collect());
         format!("{heads}|{rule}\n") + &self.rows.iter().map(row).collect::<String>()
     }
 
@@ -190,11 +190,11 @@ impl Table {
     pub(super) fn html(&self) -> Markup {
         html! {
             .wide { table {
-                thead { tr { @for column in self.columns.iter().filter(|column| column.in_report()) { th { (words(column.head)) } } } }
+                thead { tr { @for column in self.columns.iter().filter(|column| column.in_report()) { th data-words[!column.is_right] { (words(column.head)) } } } }
                 tbody { @for row in &self.rows { tr class=[row.mark.look().2] {
-                    @for (n, cell) in self.shown(row, Column::in_report).enumerate() {
+                    @for (n, (column, cell)) in self.shown(row, Column::in_report).enumerate() {
                         @match &row.link {
-                            _ if n > 0 => td class=[cell.mark.look().2] { (cell.lines.join(": ")) },
+                            _ if n > 0 => td class=[cell.mark.look().2] data-words[!column.is_right] { (cell.lines.join(": ")) },
                             Some(link) => th scope="row" { a href=(link) { (cell.lines.join(": ")) } },
                             None => th scope="row" { (cell.lines.join(": ")) },
                         }

@@ -1,4 +1,4 @@
-//! The table of thresholds: which were failed, with what was measured.
+//! The table of thresholds, with the measured values.
 
 use super::table::{Cell, Mark, Row, Table, left, right};
 use crate::{record::Run, verdict::threshold::Checked};

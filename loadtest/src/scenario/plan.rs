@@ -82,7 +82,7 @@ impl Plan {
         self.stock * self.sales as i64
     }
 
-    /// Whether so many come at once that they meet. In an open loop that is chance.
+    /// Whether enough buyers come at once for their purchases to overlap. In an open loop that is chance.
     pub(crate) fn crowded(&self) -> bool {
         self.load == Load::Closed && self.stock > 0 && self.connections.min(self.buyers) >= CROWD
     }

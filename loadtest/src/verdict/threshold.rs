@@ -1,4 +1,4 @@
-//! What fails a run: `p99(bought)>50ms`, as whoever starts the run has written it.
+//! The conditions that fail a run, such as `p99(bought)>50ms`. The user sets them with `--fail-if`.
 
 /// When a run is certain to fail before it is over.
 pub mod early;
@@ -15,7 +15,7 @@ use crate::{
     render::text::{significant, thousands},
 };
 
-/// A condition that fails a run. It is written to files as it was typed.
+/// A condition that fails a run. Files hold it as the user typed it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Threshold {
@@ -29,15 +29,15 @@ pub struct Threshold {
 /// What is measured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Figure {
-    /// A percentile of the latency of everybody who was told this.
+    /// A percentile of the latency of the buyers with this outcome.
     Latency(Percentile, String),
     Oversold,
     Undersold,
-    /// Buyers who were told neither yes nor no.
+    /// Buyers whose answer was neither yes nor no.
     Errors,
-    /// Visitors of an open loop who never asked.
+    /// Visitors of an open loop who found no free connection.
     Dropped,
-    /// Visitors of an open loop who asked too late, because of the generator.
+    /// Visitors of an open loop whom the generator sent too late.
     Late,
     /// Requests per second.
     Rps,
@@ -98,7 +98,7 @@ impl Threshold {
         }
     }
 
-    /// So many of `all`, in the threshold's unit; `None` if there are none at all.
+    /// `n` of `all` in the threshold's unit; `None` if `all` is 0.
     fn counted(&self, n: u64, all: u64) -> Option<f64> {
         let value = match self.unit {
             Unit::Percent => n as f64 * 100.0 / all as f64,
@@ -130,7 +130,7 @@ impl Percentile {
 }
 
 impl Checked {
-    /// The value as people read it: `12.345 ms`, `0.003 %`, `7`, or `no samples`.
+    /// The measured value as text: `12.345 ms`, `0.003 %`, `7`, or `no samples`.
     pub fn value(&self) -> String {
         match (self.measured, self.threshold.unit) {
             (None, _) => "no samples".into(),
@@ -141,7 +141,7 @@ impl Checked {
     }
 }
 
-/// Of those who were told this; `None` if the record does not have them apart.
+/// The latency of the buyers with this outcome; `None` if the run has none.
 fn latency<'a>(run: &'a Run, outcome: &str) -> Option<&'a Latency> {
     match outcome {
         "bought" => run.latency_ms.bought.as_ref(),
@@ -150,8 +150,7 @@ fn latency<'a>(run: &'a Run, outcome: &str) -> Option<&'a Latency> {
     }
 }
 
-/// How the visitors of an open loop came: of a flood the honest ones, of a bystander run those beside the stampede. `None` for a
-/// closed loop.
+/// The arrivals of an open loop: the honest visitors of a flood, or the bystanders beside a stampede. `None` for a closed loop.
 fn arrivals(run: &Run) -> Option<Arrivals> {
     let open_loop = run.open_loop.as_ref().map(|came| came.arrivals);
     let flood = run.flood.as_ref().map(|flood| flood.visitors);

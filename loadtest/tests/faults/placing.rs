@@ -224,7 +224,7 @@ async fn a_comparison_costs_the_same_however_much_is_sold_and_still_finds_everyt
     }
     assert_eq!((sale.epoch().await, counter(worker.address, "rebuilds_total").await), (1, 0), "all is well");
 
-    // One reservation out of so many is lost.
+    // One of these reservations is lost.
     let mut redis = sale.stores.connect().await.unwrap();
     let _: i64 = redis.hdel(sale.stores.key(SALE, "held"), &39_999_i64.to_be_bytes()).await.unwrap();
     let _: i64 = redis.hincr(sale.stores.key(SALE, "sale"), "stock", 1).await.unwrap();

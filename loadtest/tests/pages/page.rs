@@ -3,7 +3,7 @@
 use crate::support::{
     SALE, Shop,
     browser::Browser,
-    buying::{COUNTING_DOWN, is_grey, open, visit},
+    buying::{counting_down, is_grey, open, visit},
     eventually, serve,
 };
 use axum::{Json, Router, extract::Path, http::StatusCode, middleware::from_fn, routing::post};
@@ -36,11 +36,8 @@ async fn a_browser_ends_with_its_test() {
 async fn grey_then_open_then_bought_then_sold_out() {
     let shop = Shop::start(V1, "sqlite", 9, &[]).await;
     let browser = Browser::start().await;
-    let opens_at = now_ms() + 8000;
-    Sale { opens_at, ..Sale::open(7, 1) }.insert(&shop.pool).await.unwrap();
-    visit(&browser, shop.address(), "7").await;
-
-    eventually("a grey button and a countdown", async || browser.script(COUNTING_DOWN).await == true).await;
+    let put_up = async |sale: &Sale| sale.insert(&shop.pool).await.unwrap();
+    let Sale { id, opens_at, .. } = counting_down(&browser, shop.address(), 1, put_up).await;
     browser.screenshot("page-before.png").await;
 
     // The button changes by itself, and not too early.
@@ -55,8 +52,8 @@ async fn grey_then_open_then_bought_then_sold_out() {
                   return document.getElementById('buy').disabled";
     assert_eq!(browser.script(script).await, true);
     let outcome = browser.wait_for_text("#outcome", "Yours!").await;
-    let orders: Vec<(i64, i64)> =
-        sqlx::query_as("select id, buyer_id from orders where sale_id = 7").fetch_all(&shop.pool).await.unwrap();
+    let orders = sqlx::query_as("select id, buyer_id from orders where sale_id = $1").bind(id);
+    let orders: Vec<(i64, i64)> = orders.fetch_all(&shop.pool).await.unwrap();
     let buyer = browser.script("return document.getElementById('buyer').value").await;
     assert_eq!(orders.len(), 1);
     assert_eq!((outcome, buyer), (format!("Yours! Order {}.", orders[0].0), json!(orders[0].1.to_string())));
@@ -230,10 +227,8 @@ async fn it_follows_the_links_of_later_chapters() {
 async fn chapter_5_counts_down_sells_one_and_slows_down() {
     let shop = Shop::start(V5, "sqlite", 9, &["--frequency-limit", "4", "--frequency-window", "30"]).await;
     let browser = Browser::start().await;
-    let opens_at = now_ms() + 8000;
-    Sale { opens_at, ..Sale::open(7, 5) }.insert(&shop.pool).await.unwrap();
-    visit(&browser, shop.address(), "7").await;
-    eventually("a grey button and a countdown", async || browser.script(COUNTING_DOWN).await == true).await;
+    let put_up = async |sale: &Sale| sale.insert(&shop.pool).await.unwrap();
+    let Sale { id, opens_at, .. } = counting_down(&browser, shop.address(), 5, put_up).await;
     let buy = async || {
         eventually("the button is there", async || !is_grey(&browser, "#buy").await).await;
         browser.click("#buy").await;
@@ -252,7 +247,7 @@ async fn chapter_5_counts_down_sells_one_and_slows_down() {
     browser.wait_for_text("#buy", "Wait ").await;
     browser.screenshot("page-too-fast.png").await;
     assert_eq!(browser.console_errors().await, Vec::<String>::new());
-    let orders: i64 =
-        sqlx::query_scalar("select count(*) from orders where sale_id = 7").fetch_one(&shop.pool).await.unwrap();
+    let orders = sqlx::query_scalar("select count(*) from orders where sale_id = $1").bind(id);
+    let orders: i64 = orders.fetch_one(&shop.pool).await.unwrap();
     assert_eq!(orders, 1);
 }

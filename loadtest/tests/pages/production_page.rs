@@ -2,7 +2,7 @@
 
 use crate::support::{
     browser::Browser,
-    buying::{COUNTING_DOWN, buy_as, errors, fill, is_grey, open, pay_with, press, visit},
+    buying::{buy_as, counting_down, errors, fill, is_grey, open, pay_with, press, visit},
     edge::Edge,
     eventually,
     orders::{DECLINED, GOOD, payments},
@@ -19,12 +19,9 @@ async fn from_the_grey_button_to_a_paid_order() {
     // Nothing leaves the queue before the worker runs.
     let api = sale.instance(&["--role", "api"]).await;
     let browser = Browser::start().await;
-    let opens_at = now_ms() + 8000;
-    sale.stores.put_up(&sale.database.url, &[Sale { opens_at, ..Sale::open(7, 5) }]).await.unwrap();
-    sale.sale = 7;
-    visit(&browser, api.address, "7").await;
-
-    eventually("a grey button and a countdown", async || browser.script(COUNTING_DOWN).await == true).await;
+    let put_up = async |it: &Sale| sale.stores.put_up(&sale.database.url, std::slice::from_ref(it)).await.unwrap();
+    let Sale { id, opens_at, .. } = counting_down(&browser, api.address, 5, put_up).await;
+    sale.sale = id;
     browser.screenshot("v6-1-before.png").await;
     eventually("it opens by itself", async || !is_grey(&browser, "#buy").await).await;
     assert!(now_ms() >= opens_at, "too early");

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 
 use fantoccini::Locator;
 use serde_json::json;
+use v1_naive::shop::sales::{Sale, now_ms};
 
 use super::{browser::Browser, eventually};
 
 /// Reads both in one call: between two calls the sale may open.
-pub const COUNTING_DOWN: &str = "return document.getElementById('state').textContent.startsWith('Opens in 00:0') && \
+const COUNTING_DOWN: &str = "return document.getElementById('state').textContent.startsWith('Opens in 00:0') && \
                     document.getElementById('buy').disabled";
 
 /// Opens the page of a sale.
@@ -21,6 +22,23 @@ pub async fn open(address: SocketAddr, sale: &str) -> Browser {
     let browser = Browser::start().await;
     visit(&browser, address, sale).await;
     browser
+}
+
+/// Puts up a sale that opens soon, and visits it until its page shows the countdown. On a busy machine the sale may open before the page
+/// is shown. Then the next sale gets twice the time.
+pub async fn counting_down(browser: &Browser, address: SocketAddr, units: i64, put_up: impl AsyncFn(&Sale)) -> Sale {
+    for id in 7..12 {
+        let sale = Sale { opens_at: now_ms() + (8000 << (id - 7)), ..Sale::open(id, units) };
+        put_up(&sale).await;
+        visit(browser, address, &id.to_string()).await;
+        let is_counting = async || browser.script(COUNTING_DOWN).await == true;
+        eventually("a countdown or an open sale", async || is_counting().await || !is_grey(browser, "#buy").await)
+            .await;
+        if is_counting().await {
+            return sale;
+        }
+    }
+    panic!("no sale is seen counting down")
 }
 
 pub async fn is_grey(browser: &Browser, button: &str) -> bool {

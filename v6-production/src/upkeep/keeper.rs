@@ -99,7 +99,10 @@ impl Upkeep {
             while rebuilding.len() < AT_ONCE && !lost.is_empty() {
                 let missed = self.missed().await;
                 lost.sort_by_cached_key(|sale_id| Reverse(turn(&catalogue[sale_id], &missed, now_ms())));
-                rebuilding.extend(lost.pop().map(|sale_id| self.rebuild(sale_id, Why::Lost)));
+                rebuilding.extend(lost.pop().map(|sale_id| {
+                    tracing::info!("rebuilding sale {sale_id}");
+                    self.rebuild(sale_id, Why::Lost)
+                }));
             }
             let Some(rebuilt) = rebuilding.next().await else { return };
             match rebuilt {

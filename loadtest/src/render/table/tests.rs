@@ -51,10 +51,10 @@ fn markdown_escapes_special_characters() {
 #[test]
 fn html_escapes_special_characters() {
     let html = table().html().into_string();
-    assert!(html.contains("<th>who</th><th><code>sold</code></th>"), "{html}");
+    assert!(html.contains("<th data-words>who</th><th><code>sold</code></th>"), "{html}");
     let rows: Vec<_> = html.split("<tr").skip(2).map(|row| row.split("</tr>").next().unwrap()).collect();
-    let first = r#"><th scope="row">v1</th><td class="bad">1,234</td><td>–</td><td>m</td>"#;
+    let first = r#"><th scope="row">v1</th><td class="bad">1,234</td><td data-words>–</td><td data-words>m</td>"#;
     let second = r##" class="good"><th scope="row"><a href="#v2">v2</a></th><td>0</td>"##;
-    let note = r#"<td class="bad">a|b&lt;c&amp;d: 2 &gt; 1: sure</td><td>n</td>"#;
+    let note = r#"<td class="bad" data-words>a|b&lt;c&amp;d: 2 &gt; 1: sure</td><td data-words>n</td>"#;
     assert_eq!(rows, [first.to_owned(), format!("{second}{note}")]);
 }

@@ -1,18 +1,20 @@
 use super::{Comparison, Figure, Threshold};
 
-/// Thresholds that a crowd can be certain to fail before its last buyer has asked. Empty unless the run is to stop early.
+/// The thresholds that can stop a run early: those that are certain to fail before the last buyer has asked. Empty without
+/// `--abort-early`.
 #[derive(Debug, Clone, Default)]
 pub struct Early {
-    /// The thresholds of the run; those that can still get better are never certain.
+    /// The thresholds of the run. One that a later buyer can still improve never stops it.
     pub thresholds: Vec<Threshold>,
     /// Units of all sales together.
     pub stock: i64,
-    /// Buyers of the crowd, those included who have not asked yet.
+    /// All buyers of the crowd, including those who have not asked yet.
     pub buyers: usize,
 }
 
 impl Early {
-    /// The first threshold that the run is certain to fail, when so many buyers have been told yes, and so many neither yes nor no.
+    /// The first threshold that the run is certain to fail; `None` if there is none. `yes` counts the buyers who got a unit, and `errors`
+    /// those whose answer was neither yes nor no.
     pub(crate) fn certain(&self, yes: usize, errors: usize) -> Option<&Threshold> {
         self.thresholds.iter().find(|threshold| {
             let so_far = match threshold.figure {

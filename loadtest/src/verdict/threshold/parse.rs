@@ -1,4 +1,4 @@
-//! The grammar: a figure, a comparison, a number, a unit; spaces may stand between them.
+//! Parses a threshold: a figure, a comparison, a number and a unit. Spaces are allowed between them.
 
 use std::{error::Error, fmt, str::FromStr};
 
@@ -7,7 +7,7 @@ use super::{Comparison, Figure, Percentile, Threshold, Unit};
 const FIGURE: &str =
     "a figure: p50, p90, p99, p999 or max, as in p99(bought); or oversold, undersold, errors, dropped, late, rps";
 
-/// What buyers can be told, so that a slip of the pen is found before the run and not after it.
+/// The outcomes that a buyer can have. A misspelled one is found before the run and not after it.
 const OUTCOMES: [&str; 22] = [
     "bought",
     "refused",
@@ -35,7 +35,7 @@ const OUTCOMES: [&str; 22] = [
 const OUTCOME: &str =
     "an outcome: bought, refused, queued, unknown, or a kind of refusal such as sold-out or rate-limited";
 
-/// Why a text is no threshold: it, a caret under the place, and what would be right there.
+/// A text that is not a threshold. It is shown with a caret under the wrong place and what is expected there.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NoThreshold {
     text: String,
@@ -167,7 +167,7 @@ impl<'a> Parser<'a> {
         self.take(char::is_whitespace);
     }
 
-    /// Takes what comes next, as long as it is of this kind.
+    /// Takes the characters that come next, as long as they pass the test.
     fn take(&mut self, is_of_it: impl Fn(char) -> bool) -> &'a str {
         let rest = self.rest();
         let taken = &rest[..rest.find(|c| !is_of_it(c)).unwrap_or(rest.len())];
@@ -175,7 +175,7 @@ impl<'a> Parser<'a> {
         taken
     }
 
-    /// Passes over spaces, and then over exactly this; whether it was there.
+    /// Skips spaces and then `sign`. Returns whether `sign` was there.
     fn skip(&mut self, sign: &str) -> bool {
         self.skip_spaces();
         let is_there = self.rest().starts_with(sign);
