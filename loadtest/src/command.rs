@@ -4,6 +4,7 @@
 //! `target` (a shop that already runs), `variant`, `output` (where results
 //! go), `rounds` (how often), `thresholds` (what fails a run), `progress` (what is shown meanwhile), and `exit` (the exit codes).
 
+pub(crate) mod capacity;
 pub(crate) mod compare;
 mod database;
 pub(crate) mod demo;
@@ -64,6 +65,8 @@ pub(crate) enum Command {
     Replay(replay::Args),
     /// The HTML report again, from a file of figures
     Report(report::Args),
+    /// The greatest rate that versions can serve, what gives way above it, and what an order costs
+    Capacity(capacity::Args),
     /// Two files of rounds against each other: the ratio of each figure, and whether it is inside the noise
     Compare(compare::Args),
     /// A picture for README and book, from a file of figures

@@ -5,8 +5,8 @@ mod command;
 use std::process::ExitCode;
 
 use command::{
-    Cli, Command, compare, demo, exit::Exit, explore, faults, matrix, mutant, mutants, nginx, picture, provider,
-    replay, report, run, serve, services,
+    Cli, Command, capacity, compare, demo, exit::Exit, explore, faults, matrix, mutant, mutants, nginx, picture,
+    provider, replay, report, run, serve, services,
 };
 use loadtest::lab::servers::keeper;
 
@@ -22,6 +22,7 @@ async fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args).await.map(ExitCode::from),
         Command::Run(args) => run::run(*args).await.map(ExitCode::from),
         Command::Report(args) => report::run(args).map(ExitCode::from),
+        Command::Capacity(args) => capacity::run(args).await.map(ExitCode::from),
         Command::Compare(args) => compare::run(args).map(ExitCode::from),
         Command::Matrix(args) => matrix::run(args).await.map(ExitCode::from),
         Command::Faults(args) => faults::run(args).await.map(ExitCode::from),

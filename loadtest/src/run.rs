@@ -1,22 +1,19 @@
 //! One run from end to end: a fresh database, the shops, what they are put through, the audit, the verdict.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
-
-use nix::sys::resource::{UsageWho, getrusage};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use crate::{
-    buyer::progress::Progress,
+    buyer::{progress::Progress, schedule::Load},
     lab::{
         FreshDatabase, Lab,
         database::Database,
         deployment::{Deployment, addresses},
         observe,
+        shop_process::ShopProcess,
+        stores::Stores,
+        usage::{Processors, Sampler},
     },
-    record::{Calibration, Edge, Latencies, Run, Times, times_by_outcome},
+    record::{Calibration, Edge, Latencies, Run, Times, Usage, times_by_outcome},
     scenario::{self, Played, Scenario, Stage, calibration, plan::Plan, stampede},
     verdict::{
         Verdict,
@@ -66,6 +63,7 @@ struct Watched {
     nginx: Option<Edge>,
     statements: Option<i64>,
     generator_share: f64,
+    usage: Option<Usage>,
     /// Whether the generator took more of the machine than it may; unknown where others work in its process.
     is_bottleneck: bool,
 }
@@ -80,17 +78,34 @@ async fn watch_play(
     let (doors, nginx) = (deployment.doors(), deployment.nginx.as_ref().map(|nginx| nginx.address));
     let Deployment { database, stores, pool, shops, .. } = deployment;
     let addresses = addresses(shops);
+    let pids: Vec<u32> = shops.iter().filter_map(ShopProcess::pid).collect();
     let stores = stores.as_ref();
+    let sampler = match (&plan.load, lab.admin()) {
+        (Load::Open(_), Some(admin)) => Some(Sampler::begin(admin.clone(), database.name().to_owned())),
+        (Load::Open(_), None) | (Load::Closed, _) => None,
+    };
     let stage = Stage { shops: &doors, pool, database: &database.url, stores, plan, sale: FIRST_SALE };
-    let mut before = Baseline::take(lab, database, &addresses).await;
-    let at_barrier = async || before = Baseline::take(lab, database, &addresses).await;
+    let baseline = async || Baseline::take(lab, database, stores, &addresses, &pids).await;
+    let mut before = baseline().await;
+    let at_barrier = async || before = baseline().await;
     let played = scenario::play(lab, &stage, database, shops, calibration, progress, at_barrier).await?;
-    let seconds = before.at.elapsed().as_secs_f64();
-    let generator_share = (processor_seconds() - before.processor) / seconds / cores();
+    let processors = Processors::read(&pids);
+    let generator_share = before.processors.own_share_until(&processors);
+    let sessions = match sampler {
+        Some(sampler) => sampler.average_since(&before.processors).await,
+        None => None,
+    };
     if let Some(stores) = stores {
         stores.wait_until_quiet(pool, &played.sales).await?;
     }
     let statements = observe::statements(lab.admin(), database.name()).await;
+    let redis_commands = before.redis_commands.zip(redis_commands(stores).await).map(|(before, after)| after - before);
+    let usage = before.processors.until(&processors).map(|(processor_seconds, of_seconds)| Usage {
+        processor_seconds,
+        of_seconds,
+        sessions,
+        redis_commands,
+    });
     let nginx = match nginx {
         Some(nginx) => Some(observe::edge(nginx, &addresses).await?),
         None => None,
@@ -101,7 +116,7 @@ async fn watch_play(
     };
     let statements = before.statements.zip(statements).map(|(before, after)| after - before);
     let is_bottleneck = !lab.shares_process && generator_share > GENERATOR_SHARE;
-    Ok(Watched { played, counters, nginx, statements, generator_share, is_bottleneck })
+    Ok(Watched { played, counters, nginx, statements, generator_share, usage, is_bottleneck })
 }
 
 /// The audit and the verdict.
@@ -119,7 +134,7 @@ async fn conclude(plan: &Plan, deployment: &Deployment, watched: Watched) -> any
 
 /// The run with its verdict.
 fn judged(plan: &Plan, watched: Watched, audit: Audit, database: Database) -> Run {
-    let Watched { played, counters, nginx, statements, generator_share, is_bottleneck } = watched;
+    let Watched { played, counters, nginx, statements, generator_share, usage, is_bottleneck } = watched;
     let Played { history, requests, elapsed, .. } = played;
     let measure = played.measure.or_else(|| plan.scenario.is_a_crowd().then(|| stampede::measure(&audit, &history)));
     let promised = plan.promised(database);
@@ -168,6 +183,7 @@ fn judged(plan: &Plan, watched: Watched, audit: Audit, database: Database) -> Ru
         flood: played.flood,
         measure,
         generator_share,
+        usage,
         honest: played.honest,
         promised,
         verdict: Verdict::Measured,
@@ -182,20 +198,31 @@ fn judged(plan: &Plan, watched: Watched, audit: Audit, database: Database) -> Ru
 /// What was counted before the first request of interest.
 struct Baseline {
     statements: Option<i64>,
+    redis_commands: Option<u64>,
     counters: BTreeMap<String, u64>,
-    processor: f64,
-    at: Instant,
+    processors: Processors,
 }
 
 impl Baseline {
-    async fn take(lab: &Lab, database: &FreshDatabase, shops: &[SocketAddr]) -> Baseline {
+    async fn take(
+        lab: &Lab,
+        database: &FreshDatabase,
+        stores: Option<&Stores>,
+        shops: &[SocketAddr],
+        pids: &[u32],
+    ) -> Baseline {
         Baseline {
             statements: observe::statements(lab.admin(), database.name()).await,
+            redis_commands: redis_commands(stores).await,
             counters: observe::counters(shops).await.unwrap_or_default(),
-            processor: processor_seconds(),
-            at: Instant::now(),
+            processors: Processors::read(pids),
         }
     }
+}
+
+/// `None` if there is no Redis, or it does not answer.
+async fn redis_commands(stores: Option<&Stores>) -> Option<u64> {
+    observe::redis_commands(stores?).await.ok()
 }
 
 fn since(before: &BTreeMap<String, u64>, mut now: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
@@ -204,14 +231,4 @@ fn since(before: &BTreeMap<String, u64>, mut now: BTreeMap<String, u64>) -> BTre
     }
     now.retain(|_, count| *count > 0);
     now
-}
-
-/// Processor time that this process has taken so far, in seconds.
-fn processor_seconds() -> f64 {
-    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return 0.0 };
-    [usage.user_time(), usage.system_time()].iter().map(|t| t.tv_sec() as f64 + t.tv_usec() as f64 / 1e6).sum()
-}
-
-fn cores() -> f64 {
-    std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64)
 }

@@ -7,7 +7,10 @@ use std::{
 use anyhow::Context;
 use loadtest::{
     matrix,
-    record::{Record, Run, Runs, file::check_writable},
+    record::{
+        Record, Run, Runs,
+        file::{Figures, File, check_writable},
+    },
     render::{self, page},
 };
 
@@ -67,11 +70,14 @@ impl Destination {
         for table in tables.into_iter().flatten() {
             anstream::print!("\n{}", table.terminal());
         }
-        if let Some(file) = &self.json {
-            record.write(file)?;
-        }
+        self.write(&record)?;
         self.write_report(&page::runs::report(&record))?;
         Ok(exit)
+    }
+
+    /// Writes the figures, if that was asked for.
+    pub(crate) fn write<F: Figures>(&self, file: &File<F>) -> anyhow::Result<()> {
+        self.json.as_ref().map_or(Ok(()), |path| file.write(path))
     }
 
     /// Where the figures go, if they are to be kept.

@@ -8,6 +8,7 @@ use super::{
     calibration::Calibration,
     file::{Figures, File, Kind},
     times::{Latencies, OpenLoop, OutcomeTimes, Times},
+    usage::Usage,
 };
 use crate::{
     buyer::{arrivals::Arrivals, schedule::Load},
@@ -122,6 +123,9 @@ pub struct Run {
     pub measure: Option<Measure>,
     /// The generator's share of the machine's processors.
     pub generator_share: f64,
+    /// What the run took of the machine and of the servers; `None` on a system without `/proc`.
+    #[serde(default)]
+    pub usage: Option<Usage>,
     /// What the version promises here.
     pub promised: Promise,
     /// `as promised`, `not as promised`, `measured` (where either is right), or `invalid` with the reason.

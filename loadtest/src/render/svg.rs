@@ -1,5 +1,7 @@
 //! The pictures, as SVG files or as parts of the report.
 
+/// Rates against orders: a curve for each version.
+pub mod capacity;
 /// The charts of one run.
 pub(super) mod chart;
 /// How many requests of a stampede pass each gate.

@@ -1,12 +1,12 @@
 //! A run against a shop that already runs. Its database is not ours, so the verdict rests on what buyers were told and on what the
 //! sale says.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::collections::BTreeMap;
 
-use super::{GENERATOR_SHARE, Watched, cores, judged, processor_seconds};
+use super::{GENERATOR_SHARE, Watched, judged};
 use crate::{
     buyer::{crowd::Crowd, progress::Progress},
-    lab::{database::Database, target::Target},
+    lab::{database::Database, target::Target, usage::Processors},
     record::Run,
     scenario::{Played, plan::Plan, stampede},
     verdict::outside,
@@ -28,11 +28,10 @@ pub async fn against(target: &Target, plan: &Plan, progress: Progress) -> anyhow
         seed: plan.seed,
         ..Crowd::default()
     };
-    let mut began = (Instant::now(), processor_seconds());
-    let at_barrier = async || began = (Instant::now(), processor_seconds());
+    let mut before_load = Processors::read(&[]);
+    let at_barrier = async || before_load = Processors::read(&[]);
     let (stampede, open_loop) = stampede::come(plan, &crowd, progress, at_barrier).await?;
-    let (at, processor) = began;
-    let generator_share = (processor_seconds() - processor) / at.elapsed().as_secs_f64() / cores();
+    let generator_share = before_load.own_share_until(&Processors::read(&[]));
     let audit = outside::audit(&stampede.history, before, target.sale().await?);
     let watched = Watched {
         played: Played {
@@ -49,6 +48,7 @@ pub async fn against(target: &Target, plan: &Plan, progress: Progress) -> anyhow
         nginx: None,
         statements: None,
         generator_share,
+        usage: None,
         is_bottleneck: generator_share > GENERATOR_SHARE,
     };
     // Without a variant, no promise depends on the database.

@@ -1,0 +1,62 @@
+//! Finds the greatest rate that a version can serve, and says what gives way above it.
+//!
+//! There are units for all buyers, so each of them is to get one: a `sold-out` is cheap and would flatter the version. `search`
+//! chooses the rates, and `trial` judges one.
+
+pub mod search;
+mod trial;
+
+use crate::{
+    buyer::schedule::{Load, Schedule},
+    record::{
+        Run,
+        capacity::{Capacity, Limits, Trial},
+    },
+    scenario::plan::Plan,
+};
+
+use self::search::Search;
+
+/// Plays rates until the capacity is known. `schedule` makes the load of a rate, `play` carries out a plan, and `show` gets each
+/// trial.
+///
+/// # Errors
+/// A trial cannot be played.
+pub async fn find(
+    plan: &Plan,
+    limits: Limits,
+    mut search: Search,
+    schedule: impl Fn(f64) -> anyhow::Result<Schedule>,
+    mut play: impl AsyncFnMut(&Plan) -> anyhow::Result<Run>,
+    mut show: impl FnMut(&Trial),
+) -> anyhow::Result<Capacity> {
+    let (mut trials, mut database) = (Vec::new(), None);
+    while let Some(rate) = search.next() {
+        let plan = plan.clone().under(Load::Open(schedule(rate)?));
+        let run = play(&Plan { stock: plan.buyers as i64, ..plan }).await?;
+        database = run.database;
+        let trial = Trial::of(&run, rate, limits);
+        search.report(trial.is_served());
+        show(&trial);
+        trials.push(trial);
+    }
+    let last = |rate: Option<f64>, served| {
+        let mut of_rate = trials.iter().rev().filter(|trial| Some(trial.offered) == rate);
+        of_rate.find(|trial| trial.is_served() == served).cloned()
+    };
+    let (best, worst) = (last(search.served(), true), last(search.failed(), false));
+    Ok(Capacity {
+        version: plan.version,
+        variant: plan.variant,
+        database,
+        instances: plan.instances,
+        per_second: search.served().unwrap_or_default(),
+        gives_way_at: search.failed(),
+        gave_way: worst.map(|trial| trial.bottlenecks).unwrap_or_default(),
+        cost: best.and_then(|trial| trial.cost),
+        trials,
+    })
+}
+
+#[cfg(test)]
+mod tests;
