@@ -1,6 +1,7 @@
-//! The lab itself: its command line, its private servers, its search through interleavings, open and closed loops, a shop that already runs, and the figures that it has
-//! written.
+//! The lab itself: its command line, its private servers, its search through interleavings, open and closed loops, a shop that
+//! already runs, capacities, and the figures that it has written.
 
+mod capacity;
 mod command_line;
 mod compare;
 mod edges;

@@ -82,7 +82,8 @@ fn run(file: &str) -> Run {
 #[test]
 fn a_run_is_held_against_it() {
     let mut run = run("v2-x1.json");
-    run.latency_ms.bought = Latency::of_samples([std::time::Duration::from_micros(12_345)]);
+    let ms = 12.345;
+    run.latency_ms.bought = Some(Latency { count: 1, p50: ms, p90: ms, p99: ms, p999: ms, max: ms });
     run.latency_ms.refused = None;
     run.outcomes = [("bought".to_owned(), 99_997), ("unknown".to_owned(), 2), ("queued".to_owned(), 1)].into();
     (run.audit.oversold, run.audit.undersold) = (7, 0);
