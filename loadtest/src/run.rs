@@ -13,7 +13,8 @@ use crate::{
         stores::Stores,
         usage::{Processors, Sampler},
     },
-    record::{Calibration, Edge, Latencies, Run, Times, Usage, times_by_outcome},
+    record::{Calibration, Consumer, Edge, Latencies, Run, Times, Usage, times_by_outcome},
+    render::text::percent,
     scenario::{self, Played, Scenario, Stage, calibration, plan::Plan, stampede},
     verdict::{
         Verdict,
@@ -33,6 +34,8 @@ pub use self::target::against;
 const FIRST_SALE: i64 = 1001;
 /// A generator that takes more of the machine than this measures itself.
 const GENERATOR_SHARE: f64 = 0.5;
+/// If other programs take more of the machine than this, times are not those of the shop.
+const OTHERS_SHARE: f64 = 0.25;
 /// Shorter runs are over before shares of a processor mean anything.
 const LONG_ENOUGH: Duration = Duration::from_millis(500);
 
@@ -190,9 +193,17 @@ fn judged(plan: &Plan, watched: Watched, audit: Audit, database: Database) -> Ru
         thresholds: Vec::new(),
         audit,
     };
-    run.verdict = judge(promised, &run.evidence(), invalid);
+    run.verdict = judge(promised, &run.evidence(), invalid, disturbance(plan, run.usage.as_ref()));
     run.thresholds = plan.fail_if.iter().map(|threshold| threshold.check(&run)).collect();
     run
+}
+
+/// Why a time that was measured may be wrong; `None` if other programs took little of the machine.
+fn disturbance(plan: &Plan, usage: Option<&Usage>) -> Option<String> {
+    let others = usage?.share(Consumer::Others);
+    // A mutant is slow by itself.
+    let may_be_wrong = plan.scenario.is_about_time() && plan.mutant.is_none() && others > OTHERS_SHARE;
+    may_be_wrong.then(|| format!("other programs took {} of the processors", percent(others, 1.0)))
 }
 
 /// What was counted before the first request of interest.
