@@ -13,6 +13,7 @@ use crate::{
         capacity::{Capacity, Limits, Trial},
     },
     scenario::plan::Plan,
+    verdict::bottleneck::Bottleneck,
 };
 
 use self::search::Search;
@@ -40,11 +41,7 @@ pub async fn find(
         show(&trial);
         trials.push(trial);
     }
-    let last = |rate: Option<f64>, served| {
-        let mut of_rate = trials.iter().rev().filter(|trial| Some(trial.offered) == rate);
-        of_rate.find(|trial| trial.is_served() == served).cloned()
-    };
-    let (best, worst) = (last(search.served(), true), last(search.failed(), false));
+    let best = trials.iter().filter(|trial| trial.is_served()).max_by(|a, b| a.offered.total_cmp(&b.offered));
     Ok(Capacity {
         version: plan.version,
         variant: plan.variant,
@@ -52,10 +49,17 @@ pub async fn find(
         instances: plan.instances,
         per_second: search.served().unwrap_or_default(),
         gives_way_at: search.failed(),
-        gave_way: worst.map(|trial| trial.bottlenecks).unwrap_or_default(),
+        gave_way: gave_way(&trials),
         cost: best.and_then(|trial| trial.cost),
         trials,
     })
+}
+
+/// What gave way at the least rate whose failure shows it.
+fn gave_way(trials: &[Trial]) -> Vec<Bottleneck> {
+    let shown = trials.iter().filter(|trial| !trial.is_served() && !trial.bottlenecks.is_empty());
+    let least = shown.min_by(|a, b| a.offered.total_cmp(&b.offered));
+    least.map(|trial| trial.bottlenecks.clone()).unwrap_or_default()
 }
 
 #[cfg(test)]

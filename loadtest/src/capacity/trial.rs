@@ -16,13 +16,14 @@ impl Trial {
         let p99_ms = run.times_ms.as_ref().map(|times| times.latency.latency.p99);
         let without = run.buyers as f64 - run.told("bought") as f64;
         let errors = without / run.buyers.max(1) as f64;
+        let missed = run.open_loop.as_ref().and_then(|came| came.arrivals.invalid());
         let Limits { p99_ms: slowest, errors: most, reached } = limits;
         let why = [
             p99_ms.is_none().then(|| "no answer".to_owned()),
             p99_ms.filter(|p99| *p99 > slowest).map(|p99| format!("p99 {} ms", significant(p99))),
             (errors > most).then(|| format!("{} of the buyers without a unit", percent(without, run.buyers as f64))),
             (useful < reached * offered).then(|| format!("{} orders a second", thousands(useful as i64))),
-            run.verdict.invalid().map(str::to_owned),
+            missed.or_else(|| run.verdict.invalid().map(str::to_owned)),
         ];
         Trial {
             offered,

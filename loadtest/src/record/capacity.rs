@@ -56,7 +56,7 @@ pub struct Capacity {
     pub per_second: f64,
     /// The least rate above it that was not served; `None` if all were.
     pub gives_way_at: Option<f64>,
-    /// What gave way at that rate.
+    /// What gave way at the least rate whose failure shows it.
     pub gave_way: Vec<Bottleneck>,
     /// What an order costs at the greatest rate that was served.
     pub cost: Option<Cost>,
