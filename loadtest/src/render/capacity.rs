@@ -39,22 +39,29 @@ impl Rounds<'_> {
         self.spread(|one| figure(one.cost.as_ref()?))
     }
 
-    /// What gave way in the last round that knows it.
-    fn gave_way(&self) -> Cell {
+    /// What gave way in the last round that knows it, the first thing first.
+    fn gave_way(&self) -> Vec<String> {
         let known = self.0.iter().rev().find(|one| !one.gave_way.is_empty());
-        let mut lines = known.iter().flat_map(|one| &one.gave_way);
-        let first = lines.next().map_or(Cell::from("–"), Cell::from);
-        lines.fold(first, Cell::with)
+        known.iter().flat_map(|one| &one.gave_way).map(ToString::to_string).collect()
     }
 }
 
 /// The greatest rate of each version, and what gives way above it.
 pub fn table(capacities: &[Capacity]) -> Table {
-    let columns = [left("capacity", 30), right("buyers/s", 22), right("gives way at", 22), left("what gives way", 50)];
+    let columns = [
+        left("capacity", 30),
+        right("buyers/s", 22),
+        right("gives way at", 22),
+        left("what gives way", 50),
+        left("and", 0),
+    ];
     let row = |rounds: &Rounds| {
         let served = rounds.spread(|one| Some(one.per_second.round()));
         let failed = rounds.spread(|one| one.gives_way_at.map(f64::round));
-        Row::new([rounds.title().into(), served.into(), failed.into(), rounds.gave_way()])
+        let gave_way = rounds.gave_way();
+        let (first, others) = gave_way.split_first().map_or(("–", &[][..]), |(first, others)| (first, others));
+        let cells = [rounds.title().into(), served.into(), failed.into(), first.into(), others.join("; ").into()];
+        Row { notes: others.to_vec(), ..Row::new(cells) }
     };
     Table::new(columns, Rounds::of(capacities).iter().map(row))
 }

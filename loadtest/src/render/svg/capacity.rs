@@ -8,8 +8,8 @@ use crate::{
 
 const LEFT: f64 = 80.0;
 const RIGHT: f64 = 620.0;
-const TOP: f64 = 16.0;
-const BOTTOM: f64 = 356.0;
+const TOP: f64 = 34.0;
+const BOTTOM: f64 = 374.0;
 const WIDTH: f64 = 820.0;
 /// The least distance of two labels.
 const APART: f64 = 17.0;
@@ -44,7 +44,7 @@ pub fn picture(file: &Capacities) -> Picture {
         }
         (line("wait", x(10_f64.powf(low)), y(10_f64.powf(low)), x(10_f64.powf(high)), y(10_f64.powf(high))))
         (text("soft middle", (LEFT + RIGHT) / 2.0, BOTTOM + 38.0, "buyers offered per second; dashed: an order for each"))
-        (text("soft", LEFT - 72.0, TOP - 2.0, "orders per second"))
+        (text("soft", 8.0, 16.0, "orders per second"))
         @for (n, one) in curves.iter().enumerate() {
             @let class = format!("curve c{}", n % STYLES);
             @let trials = in_order(one);
