@@ -109,9 +109,9 @@ fn details(run: &Run) -> Markup {
             (chart::told_and_held(run))
         }
         (chart::latency(run))
-        @if let (Some(_), Some(times)) = (&run.open_loop, &run.times_ms) {
+        @if let (Some(open_loop), Some(times)) = (&run.open_loop, &run.times_ms) {
             p { (OMISSION) }
-            (chart::omission(times))
+            (chart::omission(times, open_loop.lag.as_ref()))
         }
         details { summary { "Every answer" } (answers(run).html()) }
         @if let Some(bystander) = &run.bystander {

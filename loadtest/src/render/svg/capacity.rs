@@ -1,6 +1,6 @@
 use maud::html;
 
-use super::{Picture, at, line, text};
+use super::{Picture, apart, at, line, text};
 use crate::{
     record::capacity::{Capacities, Capacity, Trial},
     render::text::thousands,
@@ -11,8 +11,6 @@ const RIGHT: f64 = 620.0;
 const TOP: f64 = 34.0;
 const BOTTOM: f64 = 374.0;
 const WIDTH: f64 = 820.0;
-/// The least distance of two labels.
-const APART: f64 = 17.0;
 /// The number of line styles in the style sheet.
 const STYLES: usize = 6;
 
@@ -32,7 +30,7 @@ pub fn picture(file: &Capacities) -> Picture {
     let share = |rate: f64| (rate.max(1.0).log10() - low) / (high - low);
     let x = |rate: f64| LEFT + share(rate) * (RIGHT - LEFT);
     let y = |rate: f64| BOTTOM - share(rate) * (BOTTOM - TOP);
-    let labels = labels(&curves, y);
+    let labels = apart(curves.iter().map(|one| in_order(one).last().map_or(BOTTOM, |trial| y(trial.useful))));
     let body = html! {
         (line("axis", LEFT, BOTTOM, RIGHT, BOTTOM))
         (line("axis", LEFT, TOP, LEFT, BOTTOM))
@@ -79,20 +77,6 @@ fn curve(trials: &[&Trial], x: impl Fn(f64) -> f64, y: impl Fn(f64) -> f64) -> S
     points.collect()
 }
 
-/// The height of each curve's label: that of its last point, moved so that no two overlap.
-fn labels(curves: &[&Capacity], y: impl Fn(f64) -> f64) -> Vec<f64> {
-    let ends = curves.iter().map(|one| in_order(one).last().map_or(BOTTOM, |trial| y(trial.useful)));
-    let mut sorted: Vec<(usize, f64)> = ends.enumerate().collect();
-    sorted.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let mut heights = vec![0.0; sorted.len()];
-    let mut last = f64::NEG_INFINITY;
-    for (n, height) in sorted {
-        last = height.max(last + APART);
-        heights[n] = last;
-    }
-    heights
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,7 +102,5 @@ mod tests {
         };
         let offered: Vec<_> = in_order(&one).iter().map(|trial| (trial.offered, trial.useful)).collect();
         assert_eq!(offered, [(100.0, 100.0), (200.0, 200.0)]);
-        let heights = labels(&[&one, &one, &one], |rate| rate);
-        assert_eq!(heights, [200.0, 217.0, 234.0]);
     }
 }
