@@ -8,10 +8,12 @@ pub mod file;
 pub mod interleavings;
 pub mod mutants;
 mod run;
+mod scenarios;
 mod times;
 
 pub use self::{
     calibration::Calibration,
-    run::{Bystander, Edge, Flood, HonestBuyers, Measure, Record, Reservations, Run, Runs},
+    run::{Edge, Measure, Record, Reservations, Run, Runs},
+    scenarios::{Bystander, Flood, HonestBuyers},
     times::{Latencies, OpenLoop, OutcomeTimes, Times, times_by_outcome},
 };
