@@ -81,10 +81,10 @@ async fn watch_play(
     let Deployment { database, stores, pool, shops, .. } = deployment;
     let addresses = addresses(shops);
     let stores = stores.as_ref();
-    let stage = Stage { shops: &doors, pool, database: &database.url, stores, plan, sale: FIRST_SALE };
+    let stage = Stage { shops: &doors, pool, database: &database.url, stores, plan, sale: FIRST_SALE, progress };
     let mut before = Baseline::take(lab, database, &addresses).await;
     let at_barrier = async || before = Baseline::take(lab, database, &addresses).await;
-    let played = scenario::play(lab, &stage, database, shops, calibration, progress, at_barrier).await?;
+    let played = scenario::play(lab, &stage, database, shops, calibration, at_barrier).await?;
     let seconds = before.at.elapsed().as_secs_f64();
     let generator_share = (processor_seconds() - before.processor) / seconds / cores();
     if let Some(stores) = stores {
@@ -125,7 +125,7 @@ fn judged(plan: &Plan, watched: Watched, audit: Audit, database: Database) -> Ru
     let promised = plan.promised(database);
     let too_slow = plan.scenario.is_a_crowd() && is_bottleneck && elapsed >= LONG_ENOUGH;
     let too_slow = too_slow.then(|| "the generator was the bottleneck".to_owned());
-    let invalid = too_slow.or(played.invalid);
+    let invalid = played.stopped.or(too_slow).or(played.invalid);
     let (seconds, is_a_crowd) = (elapsed.as_secs_f64(), plan.scenario.is_a_crowd());
     let mut run = Run {
         version: plan.version,

@@ -8,7 +8,7 @@ use loadtest::{
 };
 
 use super::{
-    database::{Database, in_lab},
+    database::{Database, in_lab_until_ended},
     exit::Exit,
     load::LoadArgs,
     output::{Destination, Output},
@@ -20,6 +20,9 @@ use super::{
 };
 
 #[derive(clap::Args)]
+#[command(
+    after_help = "Ctrl-C ends a run: the buyers who wait are given up, and the audit and the report follow. A second Ctrl-C ends at once."
+)]
 pub(crate) struct Args {
     /// v1-naive, v2-pessimistic, v3-optimistic, v4-ratelimit, v5-hidden-api, v6-production; v1 … v6 for
     /// short. Several take turns
@@ -96,13 +99,13 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     if args.target.is_named()? {
         return target::run(args.target, &plans, args.rounds.rounds, &destination).await;
     }
-    in_lab(&args.database, async |lab| {
+    in_lab_until_ended(&args.database, async |lab, ending| {
         say_first(&plans[0]);
         let mut runs = Vec::new();
         for plan in args.rounds.of(&plans) {
-            let run = run_with_progress(lab, &plan, "").await?;
+            let Some(run) = run_with_progress(lab, &plan, "", ending).await? else { break };
             print!("{}", runs::table([&run]).lines());
-            let is_over = args.thresholds.end_after(&run);
+            let is_over = args.thresholds.end_after(&run) || ending.requested_at().is_some();
             runs.push(run);
             if is_over {
                 break;

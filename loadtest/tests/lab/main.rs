@@ -8,6 +8,7 @@ mod exit_codes;
 mod explore;
 mod explore_command;
 mod figures;
+mod interrupted;
 mod load;
 mod mutants;
 mod services;
