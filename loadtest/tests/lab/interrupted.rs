@@ -49,7 +49,7 @@ impl Running {
     fn start(args: &str) -> Running {
         let (temporary, results) = (temporary(), tempfile::tempdir().unwrap());
         let mut command = tokio::process::Command::new(loadtest());
-        command.arg("run").args(args.split(' ')).args(["--json", "run.json", "--html", "run.html"]);
+        command.args(args.split(' ')).args(["--json", "run.json", "--html", "run.html"]);
         command.env("TMPDIR", temporary.path()).current_dir(results.path());
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         Running { temporary, results, child }
@@ -116,7 +116,7 @@ fn assert_ended_by_the_user(run: &Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_and_an_open_loop_keep_their_report() {
     for load in ["--buyers 1000000 --connections 50", "--rate 200/s --duration 600s"] {
-        let run = Running::start(&format!("v1 --database sqlite {load}"));
+        let run = Running::start(&format!("run v1 --database sqlite {load}"));
         run.has_sold().await;
         run.interrupt();
         let ended = run.end().await;
@@ -132,7 +132,7 @@ async fn a_closed_and_an_open_loop_keep_their_report() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn earlier_rounds_stay_and_no_further_one_is_played() {
-    let run = Running::start("v3 --database sqlite --buyers 100 --connections 20 --stock 10 --rounds 1000");
+    let run = Running::start("run v3 --database sqlite --buyers 100 --connections 20 --stock 10 --rounds 1000");
     run.has_sold().await;
     sleep(Duration::from_secs(2)).await;
     run.interrupt();
@@ -142,6 +142,22 @@ async fn earlier_rounds_stay_and_no_further_one_is_played() {
     assert!((1..1000).contains(&runs.len()));
     for run in &runs[..runs.len() - 1] {
         assert_eq!((asked(run), run["verdict"].as_str()), (100, Some("as promised")), "{run}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_matrix_and_a_demo_report_the_cells_that_were_played() {
+    for command in ["matrix --quick", "demo"] {
+        let run = Running::start(&format!("{command} --database sqlite"));
+        run.has_sold().await;
+        sleep(Duration::from_secs(3)).await;
+        run.interrupt();
+        let ended = run.end().await;
+        assert_eq!(ended.code, Some(130), "{}", ended.err);
+        let runs = ended.runs.expect("a file");
+        assert!((1..30).contains(&runs.len()) && runs[0]["version"] == "v1-naive", "{}", ended.out);
+        let ended_early = |run: &Value| run["verdict"].as_str().unwrap().contains("ended by the user");
+        assert!(!runs[..runs.len() - 1].iter().any(ended_early), "only the last one can be");
     }
 }
 
@@ -171,7 +187,7 @@ async fn falls_silent() -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn buyers_who_wait_are_given_up_and_their_result_is_unknown() {
     for load in ["--buyers 1000 --connections 20", "--rate 50/s --duration 600s"] {
-        let run = Running::start(&format!("v3 --url {} {load}", falls_silent().await));
+        let run = Running::start(&format!("run v3 --url {} {load}", falls_silent().await));
         sleep(Duration::from_secs(3)).await;
         run.interrupt();
         let ended = run.end().await;
@@ -186,7 +202,7 @@ async fn buyers_who_wait_are_given_up_and_their_result_is_unknown() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_ctrl_c_ends_at_once() {
-    let run = Running::start(&format!("v3 --url {} --buyers 1000 --connections 20", falls_silent().await));
+    let run = Running::start(&format!("run v3 --url {} --buyers 1000 --connections 20", falls_silent().await));
     sleep(Duration::from_secs(3)).await;
     run.interrupt();
     sleep(Duration::from_millis(100)).await;
@@ -199,7 +215,7 @@ async fn a_second_ctrl_c_ends_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn before_the_first_buyer_there_is_nothing_to_report() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let run = Running::start(&format!("v3 --url http://{}", silent.local_addr().unwrap()));
+    let run = Running::start(&format!("run v3 --url http://{}", silent.local_addr().unwrap()));
     sleep(Duration::from_secs(1)).await;
     run.interrupt();
     let ended = run.end().await;
