@@ -7,6 +7,7 @@ use std::{
 };
 
 use nix::sys::resource::{UsageWho, getrusage};
+use tokio::time::timeout;
 
 use crate::{
     buyer::progress::Progress,
@@ -38,6 +39,9 @@ const FIRST_SALE: i64 = 1001;
 const GENERATOR_SHARE: f64 = 0.5;
 /// Shorter runs are over before shares of a processor mean anything.
 const LONG_ENOUGH: Duration = Duration::from_millis(500);
+
+/// How long a server may take for each report after the user has ended the run.
+const TO_REPORT: Duration = Duration::from_secs(5);
 
 /// Carries out a plan; `progress` counts the buyers served.
 ///
@@ -87,21 +91,37 @@ async fn watch_play(
     let played = scenario::play(lab, &stage, database, shops, calibration, at_barrier).await?;
     let seconds = before.at.elapsed().as_secs_f64();
     let generator_share = (processor_seconds() - before.processor) / seconds / cores();
+    let was_ended = stage.progress.ending.requested_at().is_some();
     if let Some(stores) = stores {
-        stores.wait_until_quiet(pool, &played.sales).await?;
+        unless_silent(was_ended, stores.wait_until_quiet(pool, &played.sales)).await?;
     }
     let statements = observe::statements(lab.admin(), database.name()).await;
     let nginx = match nginx {
-        Some(nginx) => Some(observe::edge(nginx, &addresses).await?),
+        Some(nginx) => unless_silent(was_ended, observe::edge(nginx, &addresses)).await?,
         None => None,
     };
     let counters = match plan.scenario == Scenario::Restart {
         true => BTreeMap::new(), // they died with the process that counted
-        false => since(&before.counters, observe::counters(&addresses).await?),
+        false => {
+            let counters = unless_silent(was_ended, observe::counters(&addresses)).await?;
+            since(&before.counters, counters.unwrap_or_default())
+        }
     };
     let statements = before.statements.zip(statements).map(|(before, after)| after - before);
     let is_bottleneck = !lab.shares_process && generator_share > GENERATOR_SHARE;
     Ok(Watched { played, counters, nginx, statements, generator_share, is_bottleneck })
+}
+
+/// What a server reports after a run; `None` if the user has ended the run and the server does not answer in time. That may be why it
+/// was ended.
+async fn unless_silent<T>(
+    was_ended: bool,
+    report: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<Option<T>> {
+    match was_ended {
+        true => Ok(timeout(TO_REPORT, report).await.ok().and_then(Result::ok)),
+        false => report.await.map(Some),
+    }
 }
 
 /// The audit and the verdict.

@@ -161,6 +161,26 @@ async fn a_matrix_and_a_demo_report_the_cells_that_were_played() {
     }
 }
 
+/// Its process is frozen, and holds whatever locks it has.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_that_hangs_does_not_keep_the_report_back() {
+    let run = Running::start("run v2 --database sqlite --rate 100/s --duration 600s --stock 100000");
+    run.has_sold().await;
+    let folder = run.temporary.path().to_str().unwrap();
+    let processes = Command::new("ps").args(["-eo", "pid,args"]).output().unwrap();
+    let processes = String::from_utf8_lossy(&processes.stdout).into_owned();
+    let shop = processes.lines().find(|line| line.contains(" serve ") && line.contains(folder)).expect("the shop");
+    let shop = shop.split_whitespace().next().unwrap().parse().unwrap();
+    kill(Pid::from_raw(shop), Signal::SIGSTOP).unwrap();
+    sleep(Duration::from_secs(1)).await;
+    run.interrupt();
+    let ended = run.end().await;
+    assert_eq!(ended.code, Some(130), "{}", ended.err);
+    let run = &ended.runs.expect("a file")[0];
+    assert_ended_by_the_user(run);
+    assert!(run["outcomes"]["unknown"].as_u64().unwrap() > 10, "{run}");
+}
+
 /// A shop that sells ten units and then answers no more, whatever it is asked.
 async fn falls_silent() -> String {
     let sold = Arc::new(AtomicI64::new(0));
