@@ -2,7 +2,7 @@
 //!
 //! What several commands share: `database` (where the shops keep their rows, and a lab on it), `load` (how buyers come),
 //! `target` (a shop that already runs), `variant`, `output` (where results
-//! go), `rounds` (how often), `thresholds` (what fails a run), `progress` (what is shown meanwhile), `ending` (what Ctrl-C does), and `exit` (the exit codes).
+//! go), `rounds` (how often), `thresholds` (what fails a run), `progress` and `live` (what is shown meanwhile), `ending` (what Ctrl-C does), and `exit` (the exit codes).
 
 pub(crate) mod compare;
 mod database;
@@ -11,6 +11,7 @@ mod ending;
 pub(crate) mod exit;
 pub(crate) mod explore;
 pub(crate) mod faults;
+mod live;
 mod load;
 pub(crate) mod matrix;
 pub(crate) mod mutant;

@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::ending::Ending;
+use super::{ending::Ending, tally::Tally};
 use crate::verdict::history::Answer;
 
 /// The counters of a crowd, shared by its buyers and its observers.
@@ -34,6 +34,8 @@ pub struct Counts {
     pub yes: AtomicUsize,
     /// Buyers whose click got no answer, or one that is neither yes nor no.
     pub errors: AtomicUsize,
+    /// What buyers were told, and how long they waited for it.
+    pub tally: Tally,
     /// Ends the run early.
     pub ending: Ending,
     began: OnceLock<Instant>,
@@ -68,19 +70,20 @@ impl Counts {
     }
 
     /// Counts the answer to a click. `asking` is lowered last of the two, so that [`Counts::sold_at_most`] is never too low.
-    pub(crate) fn answered(&self, answer: &Answer) {
+    pub(crate) fn answered(&self, answer: &Answer, latency: Duration) {
         let (queued, confirmed) = (matches!(answer, Answer::Queued { .. }), matches!(answer, Answer::Bought { .. }));
         self.served.fetch_add(1, Relaxed);
         self.bought.fetch_add(usize::from(queued || confirmed), Relaxed);
         self.asking.fetch_sub(1, Relaxed);
         if !queued {
             self.settled.fetch_add(usize::from(confirmed), Relaxed);
-            self.told(answer);
+            self.told(answer, latency);
         }
     }
 
-    /// Counts the last answer to a buyer.
-    pub(crate) fn told(&self, answer: &Answer) {
+    /// Counts the last answer to a buyer, and how long the buyer waited for it.
+    pub(crate) fn told(&self, answer: &Answer, latency: Duration) {
+        self.tally.count(answer, latency);
         self.yes.fetch_add(usize::from(matches!(answer, Answer::Bought { .. })), Relaxed);
         self.errors.fetch_add(usize::from(*answer == Answer::Unknown), Relaxed);
     }
@@ -98,7 +101,7 @@ impl Counts {
     }
 
     /// Queued orders whose result the buyers do not know yet.
-    pub(crate) fn unconfirmed(&self) -> usize {
+    pub fn unconfirmed(&self) -> usize {
         self.bought.load(Relaxed).saturating_sub(self.settled.load(Relaxed))
     }
 

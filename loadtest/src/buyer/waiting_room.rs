@@ -84,7 +84,7 @@ async fn ask(
     for Waiting { told, .. } in left {
         progress.settled.fetch_add(1, Relaxed);
         let told = Told { answer: Answer::Unknown, answered: Instant::now() - start, ..told };
-        progress.told(&told.answer);
+        progress.told(&told.answer, told.latency());
         history.push(told);
     }
     history
@@ -142,7 +142,7 @@ async fn ask_all(
                     told.answered = now - start;
                 }
                 progress.settled.fetch_add(1, Relaxed);
-                progress.told(&told.answer);
+                progress.told(&told.answer, told.latency());
                 if waiting.after_fault && matches!(told.answer, Answer::Bought { .. }) {
                     progress.confirm();
                 }

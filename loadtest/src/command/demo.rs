@@ -12,7 +12,7 @@ use super::{
     exit::Exit,
     matrix::play,
     output::{Destination, Output},
-    progress::run_with_progress,
+    progress::{Shows, run_with_progress},
     rounds::Rounds,
 };
 
@@ -49,7 +49,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         let mut runs = Vec::new();
         let stampedes = args.rounds.of(&plans(lab.has_postgres()));
         for plan in stampedes.into_iter().filter(|plan| lab.lacks_for(plan.version).is_none()) {
-            let Some(run) = run_with_progress(lab, &plan, "", ending).await? else { break };
+            let Some(run) = run_with_progress(lab, &plan, "", Shows::Bar, ending).await? else { break };
             print!("{}", runs::table([&run]).lines());
             runs.push(run);
             if ending.requested_at().is_some() {

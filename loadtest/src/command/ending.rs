@@ -7,11 +7,10 @@ use std::{
 use loadtest::buyer::{ending::Ending, progress::Counts};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::exit::Exit;
+use super::{exit::Exit, live};
 
 /// Said at the first Ctrl-C.
-const ENDS: &str =
-    "ending the run: its buyers are given up, and the audit and the report follow. Ctrl-C again ends at once.";
+const ENDS: &str = "ending the run; the report follows with what there is. Ctrl-C again ends at once.";
 
 /// Said if the user ends a run so early that there is nothing to report.
 const NOTHING: &str = "ended by the user before a buyer came: there is nothing to report";
@@ -57,7 +56,9 @@ impl Interrupts {
             done = &mut work => return done,
             () = self.next() => {}
         }
-        say(ENDS);
+        if !live::is_shown() {
+            say(ENDS); // the live screen says it by itself
+        }
         ending.request();
         tokio::select! {
             done = work => done.map(|exit| exit.max(Exit::Interrupted)),

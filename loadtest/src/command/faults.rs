@@ -148,7 +148,7 @@ impl Grid {
         let progress = Progress::default();
         let work = round(lab, services, fault, &plan, progress.clone(), async |shops| shops);
         let title = format!("[{at}/{of}] {fault}{again}");
-        let round = with_progress(&title, &plan.who(), Some(plan.buyers), &progress, work).await?;
+        let round = with_progress(&title, &plan.who(), Some(plan.buyers), true, &progress, work).await?;
         if let Some(why) = round.why_invalid() {
             println!("{fault}, seed {seed}: invalid: {why}; {}", then(repeat));
         }

@@ -12,7 +12,7 @@ use super::{
     database::{Database, in_lab_until_ended},
     exit::Exit,
     output::{Destination, Output},
-    progress::run_with_progress,
+    progress::{Shows, run_with_progress},
     rounds::Rounds,
 };
 
@@ -58,7 +58,7 @@ pub(crate) async fn play(lab: &Lab, plans: &[Plan], ending: &Ending) -> anyhow::
             n => format!(", {} s left", (start.elapsed() / n * (plans.len() - done) as u32).as_secs()),
         };
         let which = format!("[{}/{}{left}] ", done + 1, plans.len());
-        runs.extend(run_with_progress(lab, plan, &which, ending).await?);
+        runs.extend(run_with_progress(lab, plan, &which, Shows::Bar, ending).await?);
         if ending.requested_at().is_some() {
             break;
         }

@@ -17,7 +17,7 @@ use super::{
     ending::{Interrupts, unless_ended},
     exit::Exit,
     output::Destination,
-    progress::with_progress,
+    progress::{Shows, show},
     run::say_first,
 };
 
@@ -57,6 +57,7 @@ pub(super) async fn run(
     args: TargetArgs,
     plans: &[Plan],
     rounds: u32,
+    shows: Shows,
     destination: &Destination,
 ) -> anyhow::Result<Exit> {
     let [plan] = plans else { anyhow::bail!("--url is one shop: name one version, that it is held to") };
@@ -64,21 +65,22 @@ pub(super) async fn run(
     let (mut interrupts, ending) = (Interrupts::listen()?, Ending::default());
     let work = async {
         let progress = Counts::ended_by(&ending);
-        let run = unless_ended(&progress, drive(args, plan, &progress)).await?;
+        let run = unless_ended(&progress, drive(args, plan, shows, &progress)).await?;
         destination.conclude(plan.seed, run.into_iter().collect())
     };
     interrupts.end(&ending, work).await
 }
 
 /// Finds the shop, drives it, and prints the row of the run.
-async fn drive(args: TargetArgs, plan: &Plan, progress: &Progress) -> anyhow::Result<Run> {
+async fn drive(args: TargetArgs, plan: &Plan, shows: Shows, progress: &Progress) -> anyhow::Result<Run> {
     let url = args.url.context("--url is missing")?;
     let target = Target::find(url, args.sale.unwrap_or(1), args.allow_remote).await?;
-    target.sale().await?;
+    let sale = target.sale().await?;
     say_first(plan);
+    let plan = &Plan { stock: sale.stock - sale.sold, ..plan.clone() };
     let title = format!("{} at {}", plan.title(), target.url);
     let play = run::against(&target, plan, progress.clone());
-    let run = with_progress(&title, &plan.who(), Some(plan.buyers), progress, play).await?;
+    let run = show(&title, plan, shows, progress, play).await?;
     print!("{}", runs::table([&run]).lines());
     Ok(run)
 }

@@ -79,7 +79,7 @@ impl Tab {
         }
         if let Some(told) = asking {
             let told = Told { answered: start.elapsed(), ..told };
-            queue.done.answered(&told.answer);
+            queue.done.answered(&told.answer, told.latency());
             queue.requests.fetch_add(1, Relaxed);
             history.push(told);
         }
@@ -111,7 +111,7 @@ impl Tab {
             *asking = None;
             queue.requests.fetch_add(requests, Relaxed);
             let answered = start.elapsed();
-            done.answered(&answer);
+            done.answered(&answer, answered - wanted);
             if after_fault && matches!(answer, Answer::Bought { .. }) {
                 done.confirm();
             }

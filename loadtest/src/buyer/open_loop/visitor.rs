@@ -110,7 +110,7 @@ impl Visitor {
         };
         progress.served.fetch_add(1, Relaxed);
         let answered = Instant::now();
-        answer.iter().for_each(|answer| progress.told(answer));
+        answer.iter().for_each(|answer| progress.told(answer, answered.saturating_duration_since(due)));
         let Visitor { buyer_id, sale_id, .. } = self;
         Some(Visit { buyer_id, sale_id, due, sent, answered, lag, requests, answer })
     }
