@@ -3,7 +3,6 @@
 use std::{
     fs,
     future::pending,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{
@@ -25,7 +24,7 @@ use nix::{
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::{process::Child, time::sleep};
+use tokio::{net::TcpListener, process::Child, time::sleep};
 
 /// A load test that runs, and where it writes.
 struct Running {
@@ -181,10 +180,10 @@ async fn a_shop_that_hangs_does_not_keep_the_report_back() {
     assert!(run["outcomes"]["unknown"].as_u64().unwrap() > 10, "{run}");
 }
 
-/// A shop that sells ten units and then answers no more, whatever it is asked.
-async fn falls_silent() -> String {
-    let sold = Arc::new(AtomicI64::new(0));
-    let count = sold.clone();
+/// A shop that sells ten units and then answers no more, whatever it is asked. Also returns how many buyers have asked it.
+async fn falls_silent() -> (String, Arc<AtomicI64>) {
+    let asked = Arc::new(AtomicI64::new(0));
+    let (sold, count) = (asked.clone(), asked.clone());
     let sale = move || async move {
         let buy = json!({ "method": "POST", "href": "/sales/1/purchase" });
         let sold = count.load(SeqCst);
@@ -201,14 +200,21 @@ async fn falls_silent() -> String {
         (StatusCode::CREATED, Json(json!({ "order_id": order_id })))
     };
     let app = Router::new().route("/sales/1", get(sale)).route("/sales/1/purchase", post(purchase));
-    format!("http://{}", serve(app).await)
+    (format!("http://{}", serve(app).await), asked)
+}
+
+/// A run against such a shop, whose buyers wait.
+async fn of_a_silent_shop(load: &str) -> Running {
+    let (url, asked) = falls_silent().await;
+    let run = Running::start(&format!("run v3 --url {url} {load}"));
+    eventually("30 buyers", async || asked.load(SeqCst) >= 30).await;
+    run
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn buyers_who_wait_are_given_up_and_their_result_is_unknown() {
-    for load in ["--buyers 1000 --connections 20", "--rate 50/s --duration 600s"] {
-        let run = Running::start(&format!("run v3 --url {} {load}", falls_silent().await));
-        sleep(Duration::from_secs(3)).await;
+    for load in ["--buyers 1000 --connections 40", "--rate 50/s --duration 600s"] {
+        let run = of_a_silent_shop(load).await;
         run.interrupt();
         let ended = run.end().await;
         assert_eq!(ended.code, Some(130), "{}", ended.err);
@@ -222,8 +228,7 @@ async fn buyers_who_wait_are_given_up_and_their_result_is_unknown() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_ctrl_c_ends_at_once() {
-    let run = Running::start(&format!("run v3 --url {} --buyers 1000 --connections 20", falls_silent().await));
-    sleep(Duration::from_secs(3)).await;
+    let run = of_a_silent_shop("--buyers 1000 --connections 40").await;
     run.interrupt();
     sleep(Duration::from_millis(100)).await;
     run.interrupt();
@@ -234,9 +239,9 @@ async fn a_second_ctrl_c_ends_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn before_the_first_buyer_there_is_nothing_to_report() {
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let run = Running::start(&format!("run v3 --url http://{}", silent.local_addr().unwrap()));
-    sleep(Duration::from_secs(1)).await;
+    let _asks = silent.accept().await.unwrap();
     run.interrupt();
     let ended = run.end().await;
     assert_eq!(ended.code, Some(130), "{}", ended.err);

@@ -5,8 +5,9 @@ use std::{
     io::{Read, Write},
     os::fd::OwnedFd,
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
     thread::{self, JoinHandle, sleep},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::support::loadtest;
@@ -19,10 +20,14 @@ const LEAVES: &str = "\x1b[?1049l";
 const SMALL: &str = "v3 --database sqlite --buyers 200 --connections 20 --stock 10";
 const LONG: &str = "v3 --database sqlite --rate 100/s --duration 600s";
 
+type Shown = Arc<Mutex<Vec<u8>>>;
+
 /// A load test on a terminal of its own.
 struct OnTerminal {
     keyboard: File,
-    screen: JoinHandle<String>,
+    /// All that it has written so far.
+    shown: Shown,
+    reading: JoinHandle<()>,
     child: Child,
     folder: TempDir,
 }
@@ -38,13 +43,18 @@ impl OnTerminal {
         command.current_dir(folder.path()).env("TERM", "xterm-256color").env_remove("NO_COLOR");
         let child = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
         drop((command, terminal.slave)); // otherwise the reader never sees the end
-        let screen = read(terminal.master.try_clone().unwrap());
-        OnTerminal { keyboard: terminal.master.into(), screen, child, folder }
+        let shown = Shown::default();
+        let reading = read(terminal.master.try_clone().unwrap(), shown.clone());
+        OnTerminal { keyboard: terminal.master.into(), shown, reading, child, folder }
     }
 
-    /// Types a key after a few seconds, when the buyers come.
+    /// Types a key as soon as the screen shows a buyer.
     fn types(&mut self, key: &[u8]) {
-        sleep(Duration::from_secs(4));
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !text(&self.shown).contains("bought") {
+            assert!(Instant::now() < deadline, "{:?}", text(&self.shown));
+            sleep(Duration::from_millis(10));
+        }
         self.keyboard.write_all(key).unwrap();
     }
 
@@ -52,19 +62,23 @@ impl OnTerminal {
     fn end(mut self) -> (Option<i32>, String, Option<Value>) {
         let code = self.child.wait().unwrap().code();
         let json = fs::read(self.folder.path().join("run.json")).ok();
-        (code, self.screen.join().unwrap(), json.map(|json| serde_json::from_slice(&json).unwrap()))
+        self.reading.join().unwrap();
+        (code, text(&self.shown), json.map(|json| serde_json::from_slice(&json).unwrap()))
     }
 }
 
 /// Reads until nobody has the terminal open, which is an error on Linux.
-fn read(master: OwnedFd) -> JoinHandle<String> {
+fn read(master: OwnedFd, shown: Shown) -> JoinHandle<()> {
     thread::spawn(move || {
-        let (mut all, mut some, mut file) = (Vec::new(), [0; 4096], File::from(master));
+        let (mut some, mut file) = ([0; 4096], File::from(master));
         while let Ok(n @ 1..) = file.read(&mut some) {
-            all.extend(&some[..n]);
+            shown.lock().unwrap().extend(&some[..n]);
         }
-        String::from_utf8_lossy(&all).into_owned()
     })
+}
+
+fn text(shown: &Shown) -> String {
+    String::from_utf8_lossy(&shown.lock().unwrap()).into_owned()
 }
 
 #[test]
