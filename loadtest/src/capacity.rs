@@ -19,7 +19,7 @@ use crate::{
 use self::search::Search;
 
 /// Plays rates until the capacity is known. `schedule` makes the load of a rate, `play` carries out a plan, and `show` gets each
-/// trial.
+/// trial. The search ends early if `play` returns `None`.
 ///
 /// # Errors
 /// A trial cannot be played.
@@ -28,13 +28,13 @@ pub async fn find(
     limits: Limits,
     mut search: Search,
     schedule: impl Fn(f64) -> anyhow::Result<Schedule>,
-    mut play: impl AsyncFnMut(&Plan) -> anyhow::Result<Run>,
+    mut play: impl AsyncFnMut(&Plan) -> anyhow::Result<Option<Run>>,
     mut show: impl FnMut(&Trial),
 ) -> anyhow::Result<Capacity> {
     let (mut trials, mut database) = (Vec::new(), None);
     while let Some(rate) = search.next() {
         let plan = plan.clone().under(Load::Open(schedule(rate)?));
-        let run = play(&Plan { stock: plan.buyers as i64, ..plan }).await?;
+        let Some(run) = play(&Plan { stock: plan.buyers as i64, ..plan }).await? else { break };
         database = run.database;
         let trial = Trial::of(&run, rate, limits);
         search.report(trial.is_served());

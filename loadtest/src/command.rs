@@ -2,15 +2,17 @@
 //!
 //! What several commands share: `database` (where the shops keep their rows, and a lab on it), `load` (how buyers come),
 //! `target` (a shop that already runs), `variant`, `output` (where results
-//! go), `rounds` (how often), `thresholds` (what fails a run), `progress` (what is shown meanwhile), and `exit` (the exit codes).
+//! go), `rounds` (how often), `thresholds` (what fails a run), `progress` and `live` (what is shown meanwhile), `ending` (what Ctrl-C does), and `exit` (the exit codes).
 
 pub(crate) mod capacity;
 pub(crate) mod compare;
 mod database;
 pub(crate) mod demo;
+mod ending;
 pub(crate) mod exit;
 pub(crate) mod explore;
 pub(crate) mod faults;
+mod live;
 mod load;
 pub(crate) mod matrix;
 pub(crate) mod mutant;

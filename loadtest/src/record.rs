@@ -9,12 +9,14 @@ pub mod file;
 pub mod interleavings;
 pub mod mutants;
 mod run;
+mod scenarios;
 mod times;
 mod usage;
 
 pub use self::{
     calibration::Calibration,
-    run::{Bystander, Edge, Flood, HonestBuyers, Measure, Record, Reservations, Run, Runs},
+    run::{Edge, Measure, Record, Reservations, Run, Runs},
+    scenarios::{Bystander, Flood, HonestBuyers},
     times::{Latencies, OpenLoop, OutcomeTimes, Times, times_by_outcome},
     usage::{Consumer, Sessions, Usage},
 };

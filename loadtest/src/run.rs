@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
+use tokio::time::timeout;
+
 use crate::{
     buyer::{progress::Progress, schedule::Load},
     lab::{
@@ -38,6 +40,9 @@ const GENERATOR_SHARE: f64 = 0.5;
 const OTHERS_SHARE: f64 = 0.25;
 /// Shorter runs are over before shares of a processor mean anything.
 const LONG_ENOUGH: Duration = Duration::from_millis(500);
+
+/// How long a server may take for each report after the user has ended the run.
+const TO_REPORT: Duration = Duration::from_secs(5);
 
 /// Carries out a plan; `progress` counts the buyers served.
 ///
@@ -87,19 +92,20 @@ async fn watch_play(
         (Load::Open(_), Some(admin)) => Some(Sampler::begin(admin.clone(), database.name().to_owned())),
         (Load::Open(_), None) | (Load::Closed, _) => None,
     };
-    let stage = Stage { shops: &doors, pool, database: &database.url, stores, plan, sale: FIRST_SALE };
+    let stage = Stage { shops: &doors, pool, database: &database.url, stores, plan, sale: FIRST_SALE, progress };
     let baseline = async || Baseline::take(lab, database, stores, &addresses, &pids).await;
     let mut before = baseline().await;
     let at_barrier = async || before = baseline().await;
-    let played = scenario::play(lab, &stage, database, shops, calibration, progress, at_barrier).await?;
+    let played = scenario::play(lab, &stage, database, shops, calibration, at_barrier).await?;
     let processors = Processors::read(&pids);
     let generator_share = before.processors.own_share_until(&processors);
     let sessions = match sampler {
         Some(sampler) => sampler.average_since(&before.processors).await,
         None => None,
     };
+    let was_ended = stage.progress.ending.requested_at().is_some();
     if let Some(stores) = stores {
-        stores.wait_until_quiet(pool, &played.sales).await?;
+        unless_silent(was_ended, stores.wait_until_quiet(pool, &played.sales)).await?;
     }
     let statements = observe::statements(lab.admin(), database.name()).await;
     let redis_commands = before.redis_commands.zip(redis_commands(stores).await).map(|(before, after)| after - before);
@@ -110,16 +116,31 @@ async fn watch_play(
         redis_commands,
     });
     let nginx = match nginx {
-        Some(nginx) => Some(observe::edge(nginx, &addresses).await?),
+        Some(nginx) => unless_silent(was_ended, observe::edge(nginx, &addresses)).await?,
         None => None,
     };
     let counters = match plan.scenario == Scenario::Restart {
         true => BTreeMap::new(), // they died with the process that counted
-        false => since(&before.counters, observe::counters(&addresses).await?),
+        false => {
+            let counters = unless_silent(was_ended, observe::counters(&addresses)).await?;
+            since(&before.counters, counters.unwrap_or_default())
+        }
     };
     let statements = before.statements.zip(statements).map(|(before, after)| after - before);
     let is_bottleneck = !lab.shares_process && generator_share > GENERATOR_SHARE;
     Ok(Watched { played, counters, nginx, statements, generator_share, usage, is_bottleneck })
+}
+
+/// What a server reports after a run; `None` if the user has ended the run and the server does not answer in time. That may be why it
+/// was ended.
+async fn unless_silent<T>(
+    was_ended: bool,
+    report: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<Option<T>> {
+    match was_ended {
+        true => Ok(timeout(TO_REPORT, report).await.ok().and_then(Result::ok)),
+        false => report.await.map(Some),
+    }
 }
 
 /// The audit and the verdict.
@@ -143,7 +164,7 @@ fn judged(plan: &Plan, watched: Watched, audit: Audit, database: Database) -> Ru
     let promised = plan.promised(database);
     let too_slow = plan.scenario.is_a_crowd() && is_bottleneck && elapsed >= LONG_ENOUGH;
     let too_slow = too_slow.then(|| "the generator was the bottleneck".to_owned());
-    let invalid = too_slow.or(played.invalid);
+    let invalid = played.stopped.or(too_slow).or(played.invalid);
     let (seconds, is_a_crowd) = (elapsed.as_secs_f64(), plan.scenario.is_a_crowd());
     let mut run = Run {
         version: plan.version,

@@ -2,7 +2,8 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, atomic::Ordering::Relaxed},
+    pin::pin,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -10,21 +11,25 @@ use tokio::{
     runtime::Builder,
     sync::{oneshot, watch},
     task::JoinSet,
-    time::{sleep, sleep_until},
+    time::sleep_until,
 };
 
 use super::{
     arrivals::{Arrivals, LATE},
-    click::{Next, ask, buy, open_page, open_sale},
-    client::{Connection, Link},
+    click::open_sale,
+    ending::Ending,
     progress::Progress,
     schedule::Schedule,
 };
-use crate::verdict::history::{Answer, Told};
+use crate::verdict::history::Told;
 
 mod tabs;
+mod visitor;
 
-use self::tabs::Tabs;
+use self::{
+    tabs::Tabs,
+    visitor::{Phase, Until, Visit, Visitor},
+};
 
 /// Buyers who come on a schedule: the next one comes whether or not the last one has been served, so that a slow shop
 /// cannot slow the question down. Their latency counts from when they were due.
@@ -102,7 +107,7 @@ impl Visitors {
         Ok(coming)
     }
 
-    /// Lets them come until the schedule ends or `stop` says so; returns what each was told, and who was missed.
+    /// Lets them come until the schedule ends, `stop` says so or the user ends the run; returns what each was told, and who was missed.
     ///
     /// # Errors
     /// The shop does not answer, or does not know a sale.
@@ -114,15 +119,15 @@ impl Visitors {
             links.push((sale, open_sale(&mut first, sale).await?));
         }
         tabs.keep(first);
-        let (leave, leaving) = watch::channel(false);
-        let until = Until { stop: leaving, patience: self.patience };
+        let (leave, leaving) = watch::channel(Phase::Come);
+        let (until, ending) = (Until { phase: leaving, patience: self.patience }, self.progress.ending.clone());
         let (mut coming, mut came) = (JoinSet::new(), Vec::new());
         let start = Instant::now();
         let clicks = start + self.reads;
         let mut due = self.schedule.due(self.seed).zip(self.first_buyer..);
         let mut next = due.next();
         while let Some((opens, buyer_id)) = next {
-            if !reached(start + opens, &mut stop).await {
+            if !reached(start + opens, &mut stop, &ending).await {
                 break;
             }
             while let Some(visit) = coming.try_join_next() {
@@ -138,11 +143,18 @@ impl Visitors {
         }
         if next.is_none() {
             // All have come, and the last of them still reads. Who is sent late is still sent.
-            reached(clicks + self.schedule.lasts() + LATE, &mut stop).await;
+            reached(clicks + self.schedule.lasts() + LATE, &mut stop, &ending).await;
         }
         let ended = Instant::now();
-        leave.send_replace(true);
-        came.extend(coming.join_all().await);
+        leave.send_replace(Phase::NoneCome);
+        let mut left = pin!(coming.join_all());
+        came.extend(tokio::select! {
+            left = &mut left => left,
+            () = ending.given_up() => {
+                leave.send_replace(Phase::GivenUp);
+                left.await
+            }
+        });
         // The generator can be so far behind that it has not even noticed who was due.
         let unnoticed = next.into_iter().chain(due).map(|(opens, _)| clicks + opens);
         let unnoticed = unnoticed.take_while(|due| *due <= ended).count();
@@ -164,133 +176,15 @@ impl Visitors {
     }
 }
 
-/// Waits until then; `false` if `stop` says so before.
-async fn reached(then: Instant, stop: &mut watch::Receiver<bool>) -> bool {
+/// Waits until then; `false` if `stop` says so before, or the user ends the run.
+async fn reached(then: Instant, stop: &mut watch::Receiver<bool>, ending: &Ending) -> bool {
     if then <= Instant::now() {
-        return !*stop.borrow();
+        return !*stop.borrow() && ending.requested_at().is_none();
     }
     tokio::select! {
         biased;
         _ = stop.wait_for(|stop| *stop) => false,
+        () = ending.requested() => false,
         () = sleep_until(then.into()) => true,
-    }
-}
-
-/// When visitors leave: those who still read when no more come, and those who wait for an answer a while after that.
-#[derive(Clone)]
-struct Until {
-    stop: watch::Receiver<bool>,
-    patience: Duration,
-}
-
-impl Until {
-    async fn stopped(&self) {
-        let _ = self.stop.clone().wait_for(|stop| *stop).await;
-    }
-
-    /// The result of `work`; `None` if the visitor has left before.
-    async fn patience_ends<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        let left = async {
-            self.stopped().await;
-            sleep(self.patience).await;
-        };
-        tokio::select! {
-            done = work => Some(done),
-            () = left => None,
-        }
-    }
-}
-
-/// One visitor, before the visit.
-struct Visitor {
-    buyer_id: i64,
-    sale_id: i64,
-    link: Link,
-    from: Option<Ipv4Addr>,
-    opens_the_page: bool,
-}
-
-/// One visitor's way.
-struct Visit {
-    buyer_id: i64,
-    sale_id: i64,
-    due: Instant,
-    sent: Instant,
-    answered: Instant,
-    /// By how much the generator sent it later than was due. Time that the shop takes on the way to the click is not in it: latency
-    /// counts from when the click was due.
-    lag: Duration,
-    requests: u64,
-    /// `None` if there was no connection to ask on.
-    answer: Option<Answer>,
-}
-
-impl Visitor {
-    /// Opens the page at the first of the two moments, clicks at the second, and waits for the answer; `None` if no more may come
-    /// before that. A visitor holds a connection while it asks, and none while it reads.
-    async fn visit(
-        mut self,
-        tabs: Arc<Tabs>,
-        (opens, due): (Instant, Instant),
-        until: Until,
-        progress: Progress,
-    ) -> Option<Visit> {
-        let mut lag = opens.elapsed();
-        let mut read = Ok(());
-        if due > Instant::now() {
-            read = self.read(&tabs, &until).await;
-        }
-        if due > Instant::now() && read.is_ok() {
-            tokio::select! {
-                biased;
-                () = sleep_until(due.into()) => lag = lag.max(due.elapsed()),
-                () = until.stopped() => return None,
-            }
-        }
-        let sent = Instant::now();
-        let (answer, requests) = match read {
-            Ok(()) => self.click(&tabs, &until).await,
-            Err(answer) => (answer, 0),
-        };
-        progress.served.fetch_add(1, Relaxed);
-        let Visitor { buyer_id, sale_id, .. } = self;
-        Some(Visit { buyer_id, sale_id, due, sent, answered: Instant::now(), lag, requests, answer })
-    }
-
-    /// Buys; returns the requests that it took, too.
-    async fn click(&self, tabs: &Tabs, until: &Until) -> (Option<Answer>, u64) {
-        let (mut connection, _place) = match tabs.take(self.from, until).await {
-            Ok(taken) => taken,
-            Err(answer) => return (answer, 0),
-        };
-        let bought = until.patience_ends(buy(&mut connection, &self.link, self.buyer_id)).await;
-        let (answer, requests) = bought.unwrap_or((Answer::Unknown, 1));
-        if !matches!(answer, Answer::Unknown) {
-            tabs.keep(connection);
-        }
-        (Some(answer), requests)
-    }
-
-    /// Takes the steps before the one that takes a unit. The error is the answer of a visit that does not get that far.
-    async fn read(&mut self, tabs: &Tabs, until: &Until) -> Result<(), Option<Answer>> {
-        if self.link.takes_a_unit() && !self.opens_the_page {
-            return Ok(());
-        }
-        let (mut connection, _place) = tabs.take(self.from, until).await?;
-        let steps = until.patience_ends(self.take_steps(&mut connection)).await;
-        tabs.keep(connection);
-        steps.ok_or(Some(Answer::Unknown))
-    }
-
-    async fn take_steps(&mut self, connection: &mut Connection) {
-        if self.opens_the_page {
-            let _ = open_page(connection, self.sale_id, self.buyer_id).await; // what is wrong with it, the click tells
-        }
-        while !self.link.takes_a_unit() {
-            match ask(connection, &self.link, self.buyer_id).await {
-                Next::Follow(next) => self.link = next,
-                Next::Told(_) => break, // it is asked again with the click
-            }
-        }
     }
 }

@@ -138,6 +138,16 @@ impl Schedule {
         Duration::from_secs_f64(self.stages.last().map_or(0.0, |point| point.second))
     }
 
+    /// The rate at this time since the beginning, in buyers a second; 0 after the end.
+    pub fn rate_at(&self, time: Duration) -> f64 {
+        let second = time.as_secs_f64();
+        let stage = self.stages.windows(2).find(|pair| pair[0].second <= second && second < pair[1].second);
+        stage.map_or(0.0, |pair| {
+            let share = (second - pair[0].second) / (pair[1].second - pair[0].second);
+            pair[0].rate + (pair[1].rate - pair[0].rate) * share
+        })
+    }
+
     /// When each buyer is due, counted from the beginning. The seed decides where chance does.
     pub fn due(&self, seed: u64) -> impl Iterator<Item = Duration> + Send + use<> {
         let (stages, arrivals, mut rng) = (self.stages.clone(), self.arrivals, Rng::with_seed(seed));

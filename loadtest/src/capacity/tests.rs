@@ -35,7 +35,7 @@ async fn capacity(spoil: impl Fn(&mut Run)) -> Capacity {
         if plan.buyers > 2000 {
             spoil(&mut run);
         }
-        Ok(run)
+        Ok(Some(run))
     };
     let plan = Plan::stampede(Version::V2, None);
     find(&plan, LIMITS, Search::from(250.0), schedule, play, |_| ()).await.unwrap()
@@ -71,10 +71,19 @@ async fn a_shop_that_serves_nobody_has_no_capacity() {
         let mut run = served(plan);
         run.outcomes = BTreeMap::from([("overloaded".into(), plan.buyers as u64)]);
         run.audit.orders = 0;
-        Ok(run)
+        Ok(Some(run))
     };
     let plan = Plan::stampede(Version::V2, None);
     let capacity = find(&plan, LIMITS, Search::from(8.0), schedule, play, |_| ()).await.unwrap();
     assert_eq!((capacity.per_second, capacity.gives_way_at, capacity.cost), (0.0, Some(1.0), None));
     assert_eq!(capacity.gave_way[0].to_string(), "full queue: 100 % refused");
+}
+
+#[tokio::test]
+async fn a_search_that_is_ended_keeps_what_it_has_found() {
+    let schedule = |rate| Schedule::constant(rate, Duration::from_secs(2), Pattern::Constant);
+    let play = async |plan: &Plan| Ok((plan.buyers <= 1000).then(|| served(plan)));
+    let plan = Plan::stampede(Version::V2, None);
+    let capacity = find(&plan, LIMITS, Search::from(250.0), schedule, play, |_| ()).await.unwrap();
+    assert_eq!((capacity.per_second, capacity.gives_way_at, capacity.trials.len()), (500.0, None, 2));
 }

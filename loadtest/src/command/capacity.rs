@@ -15,10 +15,10 @@ use loadtest::{
 };
 
 use super::{
-    database::{Database, in_lab},
+    database::{Database, in_lab_until_ended},
     exit::Exit,
     output::{Destination, Output},
-    progress::run_with_progress,
+    progress::{Shows, run_with_progress},
     rounds::Rounds,
     variant::Variant,
 };
@@ -90,14 +90,20 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         Limits { p99_ms: args.p99.as_secs_f64() * 1e3, errors: args.errors / 100.0, reached: args.reached / 100.0 };
     let destination = Destination::new(args.output)?;
     open_files::allow(args.connections as usize * args.instances as usize)?;
-    in_lab(&args.database, async |lab| {
+    in_lab_until_ended(&args.database, async |lab, ending| {
         print!("{}", trials("", []).terminal());
         let mut capacities: Vec<Capacity> = Vec::new();
         for plan in args.rounds.of(&plans) {
             let title = plan.title();
-            let play = async |plan: &Plan| Box::pin(run_with_progress(lab, plan, "")).await;
+            let play = async |plan: &Plan| {
+                let run = Box::pin(run_with_progress(lab, plan, "", Shows::Bar, ending)).await?;
+                Ok(run.filter(|_| ending.requested_at().is_none()))
+            };
             let show = |trial: &_| print!("{}", trials(&title, [trial]).lines());
             capacities.push(find(&plan, limits, Search::from(args.from), schedule, play, show).await?);
+            if ending.requested_at().is_some() {
+                break;
+            }
         }
         print!("\n{}\n{}", table(&capacities).terminal(), costs(&capacities).terminal());
         let file = Capacities::new(Found { seed: args.rounds.seed, limits, capacities });

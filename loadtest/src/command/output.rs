@@ -14,7 +14,7 @@ use loadtest::{
     render::{self, page},
 };
 
-use super::exit::Exit;
+use super::{ending::say_nothing_to_report, exit::Exit};
 
 #[derive(clap::Args)]
 pub(crate) struct Output {
@@ -56,8 +56,13 @@ impl Destination {
         Ok(destination)
     }
 
-    /// Writes what was asked for, says where the report is, and judges the runs: the worst of them counts.
+    /// Writes what was asked for, says where the report is, and judges the runs: the worst of them counts. Without any run, because
+    /// the user ended the first one, nothing is written.
     pub(crate) fn conclude(&self, seed: u64, runs: Vec<Run>) -> anyhow::Result<Exit> {
+        if runs.is_empty() {
+            say_nothing_to_report();
+            return Ok(Exit::Invalid);
+        }
         let exit = runs.iter().map(Exit::of).max().unwrap_or(Exit::AsPromised);
         let record = Record::new(Runs { seed, runs });
         if matrix::is_one(&record) {

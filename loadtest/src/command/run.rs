@@ -8,18 +8,23 @@ use loadtest::{
 };
 
 use super::{
-    database::{Database, in_lab},
+    database::{Database, in_lab_until_ended},
     exit::Exit,
     load::LoadArgs,
     output::{Destination, Output},
-    progress::run_with_progress,
+    progress::{Plain, run_with_progress},
     rounds::Rounds,
     target::{self, TargetArgs},
     thresholds::Thresholds,
     variant::Variant,
 };
 
+/// What `--help` says about ending a run.
+const ENDING: &str = "On a terminal, a live screen shows the run, and q ends it. Ctrl-C ends it, too: the buyers who wait are given up, \
+                      and the audit and the report follow. A second Ctrl-C ends at once.";
+
 #[derive(clap::Args)]
+#[command(after_help = ENDING)]
 pub(crate) struct Args {
     /// v1-naive, v2-pessimistic, v3-optimistic, v4-ratelimit, v5-hidden-api, v6-production; v1 … v6 for
     /// short. Several take turns
@@ -84,6 +89,9 @@ pub(crate) struct Args {
     #[command(flatten)]
     output: Output,
 
+    #[command(flatten)]
+    plain: Plain,
+
     /// Further arguments for the shop, after --
     #[arg(last = true)]
     shop_args: Vec<String>,
@@ -91,18 +99,18 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let plans = args.versions.iter().map(|&version| plan(&args, version)).collect::<anyhow::Result<Vec<_>>>()?;
-    let destination = Destination::new(args.output)?;
+    let (destination, shows) = (Destination::new(args.output)?, args.plain.shows());
     open_files::allow(plans.iter().map(Plan::sockets).max().unwrap_or_default())?;
     if args.target.is_named()? {
-        return target::run(args.target, &plans, args.rounds.rounds, &destination).await;
+        return target::run(args.target, &plans, args.rounds.rounds, shows, &destination).await;
     }
-    in_lab(&args.database, async |lab| {
+    in_lab_until_ended(&args.database, async |lab, ending| {
         say_first(&plans[0]);
         let mut runs = Vec::new();
         for plan in args.rounds.of(&plans) {
-            let run = run_with_progress(lab, &plan, "").await?;
+            let Some(run) = run_with_progress(lab, &plan, "", shows, ending).await? else { break };
             print!("{}", runs::table([&run]).lines());
-            let is_over = args.thresholds.end_after(&run);
+            let is_over = args.thresholds.end_after(&run) || ending.requested_at().is_some();
             runs.push(run);
             if is_over {
                 break;

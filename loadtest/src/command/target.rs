@@ -1,12 +1,25 @@
-use std::pin::pin;
-
 use anstream::print;
 use anyhow::{Context, ensure};
-use loadtest::{lab::target::Target, render::runs, run, scenario::plan::Plan};
+use loadtest::{
+    buyer::{
+        ending::Ending,
+        progress::{Counts, Progress},
+    },
+    lab::target::Target,
+    record::Run,
+    render::runs,
+    run,
+    scenario::plan::Plan,
+};
 use url::Url;
-use v1_naive::shop::stop_signal;
 
-use super::{exit::Exit, output::Destination, progress::with_progress, run::say_first};
+use super::{
+    ending::{Interrupts, unless_ended},
+    exit::Exit,
+    output::Destination,
+    progress::{Shows, show},
+    run::say_first,
+};
 
 #[derive(clap::Args)]
 pub(crate) struct TargetArgs {
@@ -44,24 +57,30 @@ pub(super) async fn run(
     args: TargetArgs,
     plans: &[Plan],
     rounds: u32,
+    shows: Shows,
     destination: &Destination,
 ) -> anyhow::Result<Exit> {
     let [plan] = plans else { anyhow::bail!("--url is one shop: name one version, that it is held to") };
     ensure!(rounds == 1, "--url plays one round: after it, the sale is another one");
-    let mut stop = pin!(stop_signal()?);
+    let (mut interrupts, ending) = (Interrupts::listen()?, Ending::default());
     let work = async {
-        let url = args.url.context("--url is missing")?;
-        let target = Target::find(url, args.sale.unwrap_or(1), args.allow_remote).await?;
-        target.sale().await?;
-        say_first(plan);
-        let title = format!("{} at {}", plan.title(), target.url);
-        let play = async |progress| run::against(&target, plan, progress).await;
-        let run = with_progress(&title, &plan.who(), Some(plan.buyers), play).await?;
-        print!("{}", runs::table([&run]).lines());
-        destination.conclude(plan.seed, vec![run])
+        let progress = Counts::ended_by(&ending);
+        let run = unless_ended(&progress, drive(args, plan, shows, &progress)).await?;
+        destination.conclude(plan.seed, run.into_iter().collect())
     };
-    tokio::select! {
-        result = work => result,
-        () = &mut stop => Ok(Exit::Interrupted),
-    }
+    interrupts.end(&ending, work).await
+}
+
+/// Finds the shop, drives it, and prints the row of the run.
+async fn drive(args: TargetArgs, plan: &Plan, shows: Shows, progress: &Progress) -> anyhow::Result<Run> {
+    let url = args.url.context("--url is missing")?;
+    let target = Target::find(url, args.sale.unwrap_or(1), args.allow_remote).await?;
+    let sale = target.sale().await?;
+    say_first(plan);
+    let plan = &Plan { stock: sale.stock - sale.sold, ..plan.clone() };
+    let title = format!("{} at {}", plan.title(), target.url);
+    let play = run::against(&target, plan, progress.clone());
+    let run = show(&title, plan, shows, progress, play).await?;
+    print!("{}", runs::table([&run]).lines());
+    Ok(run)
 }

@@ -9,7 +9,7 @@ use crate::{
     lab::{database::Database, target::Target, usage::Processors},
     record::Run,
     scenario::{Played, plan::Plan, stampede},
-    verdict::outside,
+    verdict::{history::bought, ledger::SaleRow, outside},
 };
 
 /// Plays a stampede of the plan's buyers at a shop that already runs, for the units that it has left. The plan's version says what the
@@ -32,7 +32,15 @@ pub async fn against(target: &Target, plan: &Plan, progress: Progress) -> anyhow
     let at_barrier = async || before_load = Processors::read(&[]);
     let (stampede, open_loop) = stampede::come(plan, &crowd, progress, at_barrier).await?;
     let generator_share = before_load.own_share_until(&Processors::read(&[]));
-    let audit = outside::audit(&stampede.history, before, target.sale().await?);
+    let after = match target.sale().await {
+        Ok(after) => after,
+        // The user may have ended the run because the shop hangs. What buyers were told then stands in for its `sold`.
+        Err(_) if stampede.stopped.is_some() => {
+            SaleRow { sold: before.sold + bought(&stampede.history) as i64, ..before }
+        }
+        Err(why) => return Err(why),
+    };
+    let audit = outside::audit(&stampede.history, before, after);
     let watched = Watched {
         played: Played {
             history: stampede.history,
@@ -40,6 +48,7 @@ pub async fn against(target: &Target, plan: &Plan, progress: Progress) -> anyhow
             requests: stampede.requests,
             elapsed: stampede.elapsed,
             began_at: Some(stampede.began_at),
+            stopped: stampede.stopped,
             invalid: open_loop.as_ref().and_then(|came| came.invalid()),
             open_loop,
             ..Played::default()

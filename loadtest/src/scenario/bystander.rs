@@ -8,7 +8,10 @@ use v1_naive::shop::sales::Sale;
 
 use super::{Stage, calibration::PLENTY, plan::Plan, rules::Rules};
 use crate::{
-    buyer::open_loop::{Coming, Visitors, Visits},
+    buyer::{
+        open_loop::{Coming, Visitors, Visits},
+        progress::Counts,
+    },
     lab::observe,
     record::{Bystander, Measure, Run},
     verdict::{
@@ -63,6 +66,7 @@ impl Beside {
             connections: CONNECTIONS,
             reads: READS,
             patience: PATIENCE,
+            progress: Counts::ended_by(&stage.progress.ending),
             ..Visitors::steady(stage.shops, sale, RATE)
         };
         let coming = visitors.clone().come_apart(stopped)?;

@@ -35,6 +35,31 @@ impl Answer {
     }
 }
 
+/// The kinds of answers that the versions give: the words of [`Answer::kind`].
+pub(crate) const KINDS: [&str; 21] = [
+    "bought",
+    "queued",
+    "unknown",
+    "sold-out",
+    "conflict",
+    "limit-reached",
+    "not-open",
+    "blocked",
+    "closed",
+    "wrong-path",
+    "wrong-answer",
+    "rate-limited",
+    "overloaded",
+    "cross-site",
+    "unauthenticated",
+    "not-found",
+    "invalid-request",
+    "key-reused",
+    "declined",
+    "expired",
+    "failed",
+];
+
 /// One buyer's way, from the click to the answer.
 #[derive(Debug, Clone)]
 pub struct Told {

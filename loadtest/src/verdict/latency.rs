@@ -63,6 +63,15 @@ impl Latency {
         Latency::of_histogram(&histogram(samples)?)
     }
 
+    /// Of samples that were counted by their time in microseconds; `None` if there are none.
+    pub(crate) fn of_counts(counts: impl IntoIterator<Item = (u64, u64)>) -> Option<Latency> {
+        let mut histogram = empty()?;
+        for (us, count) in counts {
+            histogram.saturating_record_n(us, count);
+        }
+        Latency::of_histogram(&histogram)
+    }
+
     fn of_histogram(histogram: &Histogram<u64>) -> Option<Latency> {
         let at = |share: f64| ms(histogram.value_at_quantile(share));
         let count = histogram.len() as usize;
@@ -82,9 +91,14 @@ impl Distribution {
     }
 }
 
-/// Of these, in microseconds; `None` if its size is not one that the library knows, which it is.
+/// A histogram of microseconds; `None` if its size is not one that the library knows, which it is.
+fn empty() -> Option<Histogram<u64>> {
+    Histogram::new_with_bounds(1, LONGEST, DIGITS).ok()
+}
+
+/// Of these, in microseconds.
 fn histogram(samples: impl IntoIterator<Item = Duration>) -> Option<Histogram<u64>> {
-    let mut histogram = Histogram::new_with_bounds(1, LONGEST, DIGITS).ok()?;
+    let mut histogram = empty()?;
     for sample in samples {
         histogram.saturating_record(sample.as_micros() as u64);
     }

@@ -186,14 +186,22 @@ async fn play(before: Before, plan: Plan) -> Played {
         clap::Parser::try_parse_from(["v3", "--database-url", database.url.as_str()]).unwrap();
     let shop = v3_optimistic::app(&config).await.unwrap().layer(from_fn_with_state(before, layer));
     let (shops, pool) = ([serve(shop).await], database.connect().await.unwrap());
-    let stage = Stage { shops: &shops, pool: &pool, database: &database.url, stores: None, plan: &plan, sale: 1001 };
+    let stage = Stage {
+        shops: &shops,
+        pool: &pool,
+        database: &database.url,
+        stores: None,
+        plan: &plan,
+        sale: 1001,
+        progress: Default::default(),
+    };
     let played = match plan.scenario {
         Scenario::Flood => {
             let calibration = Calibration { rounds: vec![100.0], attempts: 1 };
             flood::play(&stage, calibration, plan.lasts).await
         }
         Scenario::Office => office::play(&stage).await,
-        _ => stampede::play(&lab, &stage, &database, &mut [], Default::default(), async || {}).await,
+        _ => stampede::play(&lab, &stage, &database, &mut [], async || {}).await,
     };
     played.unwrap()
 }

@@ -192,12 +192,13 @@ fn a_run_without_servers_writes_its_figures() {
 #[ignore = "needs PostgreSQL: make test"]
 async fn an_aborted_run_leaves_nothing() {
     for (signal, code) in [(Signal::SIGINT, Some(130)), (Signal::SIGKILL, None)] {
-        let folder = temporary();
+        let (folder, results) = (temporary(), temporary());
         let mut command = Command::new(loadtest());
         let args = ["run", "v2", "--database", "postgres", "--buyers", "1000000", "--connections", "50"];
         let mut run = command
             .args(args)
             .env("TMPDIR", folder.path())
+            .current_dir(results.path())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

@@ -1,5 +1,5 @@
-//! The lab itself: its command line, its private servers, its search through interleavings, open and closed loops, a shop that
-//! already runs, capacities, and the figures that it has written.
+//! The lab itself: its command line, its private servers, its search through interleavings, open and closed loops, a shop that already
+//! runs, capacities, the live screen, Ctrl-C, and the figures that it has written.
 
 mod capacity;
 mod command_line;
@@ -9,6 +9,8 @@ mod exit_codes;
 mod explore;
 mod explore_command;
 mod figures;
+mod interrupted;
+mod live;
 mod load;
 mod mutants;
 mod services;

@@ -12,7 +12,7 @@ use std::{
 use nix::errno::Errno;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::Until;
+use super::visitor::Until;
 use crate::{buyer::client::Connection, verdict::history::Answer};
 
 /// So many connections, opened when one is needed, and kept.

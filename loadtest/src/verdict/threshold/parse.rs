@@ -3,35 +3,11 @@
 use std::{error::Error, fmt, str::FromStr};
 
 use super::{Comparison, Figure, Percentile, Threshold, Unit};
+use crate::verdict::history::KINDS;
 
 const FIGURE: &str =
     "a figure: p50, p90, p99, p999 or max, as in p99(bought); or oversold, undersold, errors, dropped, late, rps";
 
-/// The outcomes that a buyer can have. A misspelled one is found before the run and not after it.
-const OUTCOMES: [&str; 22] = [
-    "bought",
-    "refused",
-    "queued",
-    "unknown",
-    "sold-out",
-    "conflict",
-    "limit-reached",
-    "not-open",
-    "blocked",
-    "closed",
-    "wrong-path",
-    "wrong-answer",
-    "rate-limited",
-    "overloaded",
-    "cross-site",
-    "unauthenticated",
-    "not-found",
-    "invalid-request",
-    "key-reused",
-    "declined",
-    "expired",
-    "failed",
-];
 const OUTCOME: &str =
     "an outcome: bought, refused, queued, unknown, or a kind of refusal such as sold-out or rate-limited";
 
@@ -114,7 +90,8 @@ impl<'a> Parser<'a> {
         self.skip_spaces();
         let start = self.at;
         let outcome = self.take(|c| c.is_alphanumeric() || c == '-');
-        if !OUTCOMES.contains(&outcome) {
+        // A misspelled outcome is found before the run and not after it.
+        if outcome != "refused" && !KINDS.contains(&outcome) {
             self.at = start;
             return Err(self.expected(OUTCOME));
         }
