@@ -13,8 +13,8 @@ demo: ## the oversell reproduction over all versions
 	@$(MAKE) --no-print-directory services
 	@cargo loadtest demo
 
-# Most tests wait for a server, so two processors are busy with six of them.
-THREADS = $(shell n=$$(nproc); echo $$((n > 6 ? n : 6)))
+# Most tests wait for a server: ten of them keep two processors half busy.
+THREADS = $(shell echo $$(($$(nproc) * 5)))
 
 test: services test-tools ## every test; a server that is missing is a failure
 	cargo test --workspace -- --include-ignored --test-threads $(THREADS)

@@ -1,14 +1,19 @@
 //! The command line: one file per command, with its arguments and its work.
 //!
-//! What several commands share: `database` (where the shops keep their rows, and a lab on it), `variant`, `output` (where results
-//! go), `rounds` (how often), `thresholds` (what fails a run), `progress` (what is shown meanwhile), and `exit` (the exit codes).
+//! What several commands share: `database` (where the shops keep their rows, and a lab on it), `load` (how buyers come),
+//! `target` (a shop that already runs), `variant`, `output` (where results
+//! go), `rounds` (how often), `thresholds` (what fails a run), `progress` and `live` (what is shown meanwhile), `ending` (what Ctrl-C does), and `exit` (the exit codes).
 
+pub(crate) mod capacity;
 pub(crate) mod compare;
 mod database;
 pub(crate) mod demo;
+mod ending;
 pub(crate) mod exit;
 pub(crate) mod explore;
 pub(crate) mod faults;
+mod live;
+mod load;
 pub(crate) mod matrix;
 pub(crate) mod mutant;
 pub(crate) mod mutants;
@@ -23,6 +28,7 @@ mod rounds;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod services;
+mod target;
 mod thresholds;
 mod variant;
 
@@ -48,7 +54,7 @@ pub(crate) enum Command {
     /// Every version and variant under the same stampede, in one table (what happens without a command)
     Demo(demo::Args),
     /// A version under a stampede or an attack of your own
-    Run(run::Args),
+    Run(Box<run::Args>),
     /// Every version in every scenario: the table of what holds and what breaks
     Matrix(matrix::Args),
     /// Breaks a server, a connection or an instance of chapter 6 in the middle of a sale, again and again
@@ -61,6 +67,8 @@ pub(crate) enum Command {
     Replay(replay::Args),
     /// The HTML report again, from a file of figures
     Report(report::Args),
+    /// The greatest rate that versions can serve, what gives way above it, and what an order costs
+    Capacity(capacity::Args),
     /// Two files of rounds against each other: the ratio of each figure, and whether it is inside the noise
     Compare(compare::Args),
     /// A picture for README and book, from a file of figures

@@ -1,7 +1,7 @@
 //! What the runs need around them: servers, a fresh database for each run, and a folder for logs.
 //!
 //! `servers` are the private ones. `database` and `stores` are a run's own data on them, `shop_process` is one shop, and
-//! `deployment` is all of that for one run. `observe` measures from outside the shop. `machine`, `open_files` and `faketime` deal
+//! `deployment` is all of that for one run. `target` is a shop that already runs. `observe` and `usage` measure from outside the shop. `machine`, `open_files` and `faketime` deal
 //! with the host.
 
 mod backend;
@@ -14,6 +14,8 @@ pub mod open_files;
 pub mod servers;
 pub mod shop_process;
 pub mod stores;
+pub mod target;
+pub(crate) mod usage;
 
 use std::path::PathBuf;
 

@@ -5,8 +5,8 @@ mod command;
 use std::process::ExitCode;
 
 use command::{
-    Cli, Command, compare, demo, exit::Exit, explore, faults, matrix, mutant, mutants, nginx, picture, provider,
-    replay, report, run, serve, services,
+    Cli, Command, capacity, compare, demo, exit::Exit, explore, faults, matrix, mutant, mutants, nginx, picture,
+    provider, replay, report, run, serve, services,
 };
 use loadtest::lab::servers::keeper;
 
@@ -20,8 +20,9 @@ async fn main() -> ExitCode {
     let cli: Cli = v1_naive::shop::parse();
     let result = match cli.command.unwrap_or(Command::Demo(cli.demo)) {
         Command::Demo(args) => demo::run(args).await.map(ExitCode::from),
-        Command::Run(args) => run::run(args).await.map(ExitCode::from),
+        Command::Run(args) => run::run(*args).await.map(ExitCode::from),
         Command::Report(args) => report::run(args).map(ExitCode::from),
+        Command::Capacity(args) => capacity::run(args).await.map(ExitCode::from),
         Command::Compare(args) => compare::run(args).map(ExitCode::from),
         Command::Matrix(args) => matrix::run(args).await.map(ExitCode::from),
         Command::Faults(args) => faults::run(args).await.map(ExitCode::from),

@@ -63,7 +63,8 @@ pub fn is_one(record: &Record) -> bool {
 
 /// Of the rounds of a cell, the first of those that went most wrong.
 fn worst_of(record: &Record, version: Version, scenario: Scenario) -> Option<&Run> {
-    let is_cell = |run: &&Run| run.version == version && run.variant.is_none() && run.scenario == scenario;
+    let is_cell =
+        |run: &&Run| run.version == version && run.variant.is_none() && run.url.is_none() && run.scenario == scenario;
     let wrong = |run: &&Run| (run.verdict == Verdict::NotAsPromised, run.verdict.invalid().is_some());
     record.runs.iter().filter(is_cell).rev().max_by_key(wrong)
 }

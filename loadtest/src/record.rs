@@ -1,15 +1,22 @@
 //! The data that is written to files and read again.
 //!
-//! Every file is a `file::File` of one kind of figures: runs, `faults`, `interleavings` or `mutants`.
+//! Every file is a `file::File` of one kind of figures: runs, `capacity`, `faults`, `interleavings` or `mutants`.
 
 mod calibration;
+pub mod capacity;
 pub mod faults;
 pub mod file;
 pub mod interleavings;
 pub mod mutants;
 mod run;
+mod scenarios;
+mod times;
+mod usage;
 
 pub use self::{
     calibration::Calibration,
-    run::{Bystander, Edge, Flood, HonestBuyers, Latencies, Measure, Record, Reservations, Run, Runs},
+    run::{Edge, Measure, Record, Reservations, Run, Runs},
+    scenarios::{Bystander, Flood, HonestBuyers},
+    times::{Latencies, OpenLoop, OutcomeTimes, Times, times_by_outcome},
+    usage::{Consumer, Sessions, Usage},
 };

@@ -1,9 +1,10 @@
 //! Everything that people see: tables, pictures and the report. The figures are computed elsewhere.
 //!
 //! Begin with [`table`]: every table is built with it and shown in the terminal, as Markdown and in the report. `runs`, `matrix`,
-//! `faults`, `interleavings`, `mutants`, `rounds`, `thresholds` and `compare` fill tables. `says` puts a run into a sentence, `picture` draws an interleaving in the
-//! terminal, `svg` a picture as a file, and `page` the report.
+//! `faults`, `interleavings`, `mutants`, `rounds`, `thresholds`, `compare` and `capacity` fill tables. `says` puts a run into a sentence,
+//! `screen` draws a run while it plays, `picture` an interleaving in the terminal, `svg` a picture as a file, and `page` the report.
 
+pub mod capacity;
 pub mod compare;
 pub mod faults;
 pub mod interleavings;
@@ -14,6 +15,7 @@ pub mod picture;
 pub mod rounds;
 pub mod runs;
 mod says;
+pub mod screen;
 pub mod svg;
 pub mod table;
 pub mod text;

@@ -1,25 +1,26 @@
 //! One run from end to end: a fresh database, the shops, what they are put through, the audit, the verdict.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use nix::sys::resource::{UsageWho, getrusage};
+use tokio::time::timeout;
 
 use crate::{
-    buyer::progress::Progress,
+    buyer::{progress::Progress, schedule::Load},
     lab::{
         FreshDatabase, Lab,
+        database::Database,
         deployment::{Deployment, addresses},
         observe,
+        shop_process::ShopProcess,
+        stores::Stores,
+        usage::{Processors, Sampler},
     },
-    record::{Calibration, Edge, Latencies, Run},
+    record::{Calibration, Consumer, Edge, Latencies, Run, Times, Usage, times_by_outcome},
+    render::text::percent,
     scenario::{self, Played, Scenario, Stage, calibration, plan::Plan, stampede},
     verdict::{
         Verdict,
-        audit::audit_for,
+        audit::{Audit, audit_for},
         history::{Answer, outcomes, oversold_after, timeline},
         judge,
         latency::Latency,
@@ -27,12 +28,21 @@ use crate::{
     },
 };
 
+mod target;
+
+pub use self::target::against;
+
 /// The first sale of a run. The shop's own, which nobody asked for, is below it.
 const FIRST_SALE: i64 = 1001;
 /// A generator that takes more of the machine than this measures itself.
 const GENERATOR_SHARE: f64 = 0.5;
+/// If other programs take more of the machine than this, times are not those of the shop.
+const OTHERS_SHARE: f64 = 0.25;
 /// Shorter runs are over before shares of a processor mean anything.
 const LONG_ENOUGH: Duration = Duration::from_millis(500);
+
+/// How long a server may take for each report after the user has ended the run.
+const TO_REPORT: Duration = Duration::from_secs(5);
 
 /// Carries out a plan; `progress` counts the buyers served.
 ///
@@ -61,6 +71,7 @@ struct Watched {
     nginx: Option<Edge>,
     statements: Option<i64>,
     generator_share: f64,
+    usage: Option<Usage>,
     /// Whether the generator took more of the machine than it may; unknown where others work in its process.
     is_bottleneck: bool,
 }
@@ -75,54 +86,95 @@ async fn watch_play(
     let (doors, nginx) = (deployment.doors(), deployment.nginx.as_ref().map(|nginx| nginx.address));
     let Deployment { database, stores, pool, shops, .. } = deployment;
     let addresses = addresses(shops);
+    let pids: Vec<u32> = shops.iter().filter_map(ShopProcess::pid).collect();
     let stores = stores.as_ref();
-    let stage = Stage { shops: &doors, pool, database: &database.url, stores, plan, sale: FIRST_SALE };
-    let mut before = Baseline::take(lab, database, &addresses).await;
-    let at_barrier = async || before = Baseline::take(lab, database, &addresses).await;
-    let played = scenario::play(lab, &stage, database, shops, calibration, progress, at_barrier).await?;
-    let seconds = before.at.elapsed().as_secs_f64();
-    let generator_share = (processor_seconds() - before.processor) / seconds / cores();
+    let sampler = match (&plan.load, lab.admin()) {
+        (Load::Open(_), Some(admin)) => Some(Sampler::begin(admin.clone(), database.name().to_owned())),
+        (Load::Open(_), None) | (Load::Closed, _) => None,
+    };
+    let stage = Stage { shops: &doors, pool, database: &database.url, stores, plan, sale: FIRST_SALE, progress };
+    let baseline = async || Baseline::take(lab, database, stores, &addresses, &pids).await;
+    let mut before = baseline().await;
+    let at_barrier = async || before = baseline().await;
+    let played = scenario::play(lab, &stage, database, shops, calibration, at_barrier).await?;
+    let processors = Processors::read(&pids);
+    let generator_share = before.processors.own_share_until(&processors);
+    let sessions = match sampler {
+        Some(sampler) => sampler.average_since(&before.processors).await,
+        None => None,
+    };
+    let was_ended = stage.progress.ending.requested_at().is_some();
     if let Some(stores) = stores {
-        stores.wait_until_quiet(pool, &played.sales).await?;
+        unless_silent(was_ended, stores.wait_until_quiet(pool, &played.sales)).await?;
     }
     let statements = observe::statements(lab.admin(), database.name()).await;
+    let redis_commands = before.redis_commands.zip(redis_commands(stores).await).map(|(before, after)| after - before);
+    let usage = before.processors.until(&processors).map(|(processor_seconds, of_seconds)| Usage {
+        processor_seconds,
+        of_seconds,
+        sessions,
+        redis_commands,
+    });
     let nginx = match nginx {
-        Some(nginx) => Some(observe::edge(nginx, &addresses).await?),
+        Some(nginx) => unless_silent(was_ended, observe::edge(nginx, &addresses)).await?,
         None => None,
     };
     let counters = match plan.scenario == Scenario::Restart {
         true => BTreeMap::new(), // they died with the process that counted
-        false => since(&before.counters, observe::counters(&addresses).await?),
+        false => {
+            let counters = unless_silent(was_ended, observe::counters(&addresses)).await?;
+            since(&before.counters, counters.unwrap_or_default())
+        }
     };
     let statements = before.statements.zip(statements).map(|(before, after)| after - before);
     let is_bottleneck = !lab.shares_process && generator_share > GENERATOR_SHARE;
-    Ok(Watched { played, counters, nginx, statements, generator_share, is_bottleneck })
+    Ok(Watched { played, counters, nginx, statements, generator_share, usage, is_bottleneck })
+}
+
+/// What a server reports after a run; `None` if the user has ended the run and the server does not answer in time. That may be why it
+/// was ended.
+async fn unless_silent<T>(
+    was_ended: bool,
+    report: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<Option<T>> {
+    match was_ended {
+        true => Ok(timeout(TO_REPORT, report).await.ok().and_then(Result::ok)),
+        false => report.await.map(Some),
+    }
 }
 
 /// The audit and the verdict.
 async fn conclude(plan: &Plan, deployment: &Deployment, watched: Watched) -> anyhow::Result<Run> {
-    let Watched { played, counters, nginx, statements, generator_share, is_bottleneck } = watched;
-    let Played { history, requests, elapsed, .. } = played;
-    let database = &deployment.database;
+    let played = &watched.played;
     let ledger = Ledger::read(&deployment.pool, deployment.stores.as_ref(), &played.sales).await?;
-    let audit = audit_for(&history, &ledger, &played.demand);
+    let audit = audit_for(&played.history, &ledger, &played.demand);
     let reservations = match deployment.stores {
         Some(_) => observe::reservations(&deployment.pool, &played.sales, played.began_at).await?,
         None => None,
     };
+    let kind = deployment.database.kind;
+    Ok(Run { reservations, database: Some(kind), ..judged(plan, watched, audit, kind) })
+}
+
+/// The run with its verdict.
+fn judged(plan: &Plan, watched: Watched, audit: Audit, database: Database) -> Run {
+    let Watched { played, counters, nginx, statements, generator_share, usage, is_bottleneck } = watched;
+    let Played { history, requests, elapsed, .. } = played;
     let measure = played.measure.or_else(|| plan.scenario.is_a_crowd().then(|| stampede::measure(&audit, &history)));
-    let promised = plan.promised(database.kind);
+    let promised = plan.promised(database);
     let too_slow = plan.scenario.is_a_crowd() && is_bottleneck && elapsed >= LONG_ENOUGH;
     let too_slow = too_slow.then(|| "the generator was the bottleneck".to_owned());
-    let invalid = too_slow.or(played.invalid);
-    let seconds = elapsed.as_secs_f64();
+    let invalid = played.stopped.or(too_slow).or(played.invalid);
+    let (seconds, is_a_crowd) = (elapsed.as_secs_f64(), plan.scenario.is_a_crowd());
     let mut run = Run {
         version: plan.version,
         variant: plan.variant,
         scenario: plan.scenario,
-        database: database.kind,
+        url: None,
+        load: plan.load.clone(),
+        database: None,
         instances: plan.instances,
-        buyers: plan.buyers,
+        buyers: played.open_loop.as_ref().map_or(plan.buyers, |came| came.arrivals.planned),
         stock: plan.stock * plan.sales as i64,
         sales: plan.sales,
         connections: plan.connections.min(plan.buyers),
@@ -137,51 +189,72 @@ async fn conclude(plan: &Plan, deployment: &Deployment, watched: Watched) -> any
             bought: Latency::of(&history, |answer| matches!(answer, Answer::Bought { .. })),
             refused: Latency::of(&history, |answer| matches!(answer, Answer::Refused(_))),
         },
-        timeline: if plan.scenario.is_a_crowd() { timeline(&history) } else { Vec::new() },
+        times_ms: if is_a_crowd { Times::of(&history) } else { None },
+        outcome_ms: times_by_outcome(&history),
+        open_loop: played.open_loop,
+        timeline: if is_a_crowd { timeline(&history) } else { Vec::new() },
         oversold_after_ms: match plan.sales {
-            1 if plan.scenario.is_a_crowd() => {
-                oversold_after(&history, plan.stock).map(|moment| moment.as_secs_f64() * 1e3)
-            }
+            1 if is_a_crowd => oversold_after(&history, plan.stock).map(|moment| moment.as_secs_f64() * 1e3),
             _ => None, // each sale has its own
         },
         statements_per_order: statements
             .filter(|_| audit.orders > 0)
             .map(|statements| statements as f64 / audit.orders as f64),
-        reservations,
+        reservations: None,
         nginx,
         counters,
         bystander: played.bystander,
         flood: played.flood,
         measure,
         generator_share,
+        usage,
         honest: played.honest,
         promised,
         verdict: Verdict::Measured,
         thresholds: Vec::new(),
         audit,
     };
-    run.verdict = judge(promised, &run.evidence(), invalid);
+    run.verdict = judge(promised, &run.evidence(), invalid, disturbance(plan, run.usage.as_ref()));
     run.thresholds = plan.fail_if.iter().map(|threshold| threshold.check(&run)).collect();
-    Ok(run)
+    run
+}
+
+/// Why a time that was measured may be wrong; `None` if other programs took little of the machine.
+fn disturbance(plan: &Plan, usage: Option<&Usage>) -> Option<String> {
+    let others = usage?.share(Consumer::Others);
+    // A mutant is slow by itself.
+    let may_be_wrong = plan.scenario.is_about_time() && plan.mutant.is_none() && others > OTHERS_SHARE;
+    may_be_wrong.then(|| format!("other programs took {} of the processors", percent(others, 1.0)))
 }
 
 /// What was counted before the first request of interest.
 struct Baseline {
     statements: Option<i64>,
+    redis_commands: Option<u64>,
     counters: BTreeMap<String, u64>,
-    processor: f64,
-    at: Instant,
+    processors: Processors,
 }
 
 impl Baseline {
-    async fn take(lab: &Lab, database: &FreshDatabase, shops: &[SocketAddr]) -> Baseline {
+    async fn take(
+        lab: &Lab,
+        database: &FreshDatabase,
+        stores: Option<&Stores>,
+        shops: &[SocketAddr],
+        pids: &[u32],
+    ) -> Baseline {
         Baseline {
             statements: observe::statements(lab.admin(), database.name()).await,
+            redis_commands: redis_commands(stores).await,
             counters: observe::counters(shops).await.unwrap_or_default(),
-            processor: processor_seconds(),
-            at: Instant::now(),
+            processors: Processors::read(pids),
         }
     }
+}
+
+/// `None` if there is no Redis, or it does not answer.
+async fn redis_commands(stores: Option<&Stores>) -> Option<u64> {
+    observe::redis_commands(stores?).await.ok()
 }
 
 fn since(before: &BTreeMap<String, u64>, mut now: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
@@ -190,14 +263,4 @@ fn since(before: &BTreeMap<String, u64>, mut now: BTreeMap<String, u64>) -> BTre
     }
     now.retain(|_, count| *count > 0);
     now
-}
-
-/// Processor time that this process has taken so far, in seconds.
-fn processor_seconds() -> f64 {
-    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return 0.0 };
-    [usage.user_time(), usage.system_time()].iter().map(|t| t.tv_sec() as f64 + t.tv_usec() as f64 / 1e6).sum()
-}
-
-fn cores() -> f64 {
-    std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64)
 }

@@ -25,7 +25,6 @@ pub use self::{
     stage::{Played, Stage},
 };
 use crate::{
-    buyer::progress::Progress,
     lab::{FreshDatabase, Lab, shop_process::ShopProcess},
     record::{Calibration, Run},
     version::Version,
@@ -63,7 +62,6 @@ pub(crate) async fn play(
     database: &FreshDatabase,
     shops: &mut [ShopProcess],
     calibration: Calibration,
-    progress: Progress,
     at_barrier: impl AsyncFnOnce(),
 ) -> anyhow::Result<Played> {
     match stage.plan.scenario {
@@ -73,7 +71,7 @@ pub(crate) async fn play(
         Scenario::Forger => forger::play(stage).await,
         Scenario::Office => office::play(stage).await,
         Scenario::Stampede | Scenario::Bystander | Scenario::TwoInstances | Scenario::Restart => {
-            stampede::play(lab, stage, database, shops, progress, at_barrier).await
+            stampede::play(lab, stage, database, shops, at_barrier).await
         }
     }
 }

@@ -125,7 +125,10 @@ impl Link {
     /// returned only because of `mandatory`.
     pub(crate) async fn publish(&self, queue: &str, message: &Message) -> anyhow::Result<()> {
         match self.confirmed(queue, message).await? {
-            Confirmation::Ack(None) => Ok(()),
+            Confirmation::Ack(None) => {
+                metrics::counter!("published_total").increment(1);
+                Ok(())
+            }
             Confirmation::Ack(Some(returned)) => {
                 metrics::counter!("returned_total").increment(1);
                 bail!("{queue}: sent back: {}", returned.reply_text)

@@ -1,6 +1,6 @@
 //! Whether the visitors of an open loop came as planned.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -49,11 +49,6 @@ impl Arrivals {
             format!("{} of {} visitors found no connection, {} came late", count(dropped), count(planned), count(late))
         })
     }
-}
-
-/// Whether it is later than `due` by more than [`LATE`].
-pub(super) fn is_late(due: Instant) -> bool {
-    due.elapsed() > LATE
 }
 
 #[cfg(test)]

@@ -36,7 +36,9 @@ struct Body {
 /// # Errors
 /// The sale does not exist, it has no valid purchase link, or the shop does not answer.
 pub async fn open_sale(connection: &mut Connection, sale_id: i64) -> anyhow::Result<Link> {
-    link_in(&connection.get(&format!("/sales/{sale_id}"), None).await?, sale_id)
+    let path = format!("/sales/{sale_id}");
+    let sale = timeout(PATIENCE, connection.get(&path, None)).await;
+    link_in(&sale.map_err(|_| anyhow::anyhow!("sale {sale_id}: no answer within {PATIENCE:?}"))??, sale_id)
 }
 
 /// Reads the purchase link from the answer to `GET /sales/{sale_id}`.

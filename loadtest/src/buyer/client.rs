@@ -3,8 +3,13 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
+    pin::pin,
 };
 
+use futures_util::{
+    FutureExt,
+    future::{Either, select},
+};
 use http_body_util::{BodyExt, Full};
 use hyper::{
     Method, Request, StatusCode, Uri,
@@ -28,8 +33,13 @@ pub struct Connection {
     /// The `Idempotency-Key` of every request; `None` if requests carry no key.
     pub key: Option<String>,
     sender: http1::SendRequest<Full<Bytes>>,
+    /// Reads and writes the stream. It runs only while this connection is used, in the task that uses it: in a task of its own, each
+    /// request and each answer would wake another task. `None` once the connection has ended.
+    driver: Option<Driver>,
     host: HeaderValue,
 }
+
+type Driver = http1::Connection<TokioIo<TcpStream>, Full<Bytes>>;
 
 /// The buyer's own client address, in 10.0.0.0/8. It is sent in `X-Forwarded-For`, as a proxy does.
 pub fn home(buyer: i64) -> Ipv4Addr {
@@ -82,13 +92,15 @@ impl Connection {
         let stream = TcpStream::connect(shop).await?;
         stream.set_nodelay(true)?;
         let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-        tokio::spawn(driver);
         let host = HeaderValue::from_str(&shop.to_string()).map_err(io::Error::other)?;
-        Ok(Self { from: None, names_address: true, key: None, sender, host })
+        Ok(Self { from: None, names_address: true, key: None, sender, driver: Some(driver), host })
     }
 
     /// Whether the shop has closed the connection since the last response. No request was in flight, so no result is unknown.
-    pub fn is_closed(&self) -> bool {
+    pub fn is_closed(&mut self) -> bool {
+        if self.driver.as_mut().is_some_and(|driver| driver.now_or_never().is_some()) {
+            self.driver = None;
+        }
         self.sender.is_closed()
     }
 
@@ -118,13 +130,31 @@ impl Connection {
         if json.is_some() {
             request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        self.sender.ready().await?;
-        let (head, body) = self.sender.send_request(request).await?.into_parts();
+        let reply = self.exchange(request).await?;
         if let Some(buyer) = buyer {
-            sessions::keep(buyer, &head.headers);
+            sessions::keep(buyer, &reply.headers);
         }
-        let body = body.collect().await?.to_bytes();
-        Ok(Reply { status: head.status, headers: head.headers, body })
+        Ok(reply)
+    }
+
+    /// Sends a request and reads the whole response, and runs the driver meanwhile.
+    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Reply> {
+        let Connection { sender, driver, .. } = self;
+        let reply = pin!(async {
+            sender.ready().await?;
+            let (head, body) = sender.send_request(request).await?.into_parts();
+            let body = body.collect().await?.to_bytes();
+            Ok(Reply { status: head.status, headers: head.headers, body })
+        });
+        let Some(running) = driver.as_mut() else { return reply.await };
+        match select(reply, running).await {
+            Either::Left((reply, _)) => reply,
+            // The shop has closed the connection. What it has sent before can still be read.
+            Either::Right((_, reply)) => {
+                *driver = None;
+                reply.await
+            }
+        }
     }
 
     /// Fetches `path` with `GET`.

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -12,30 +13,35 @@ use std::{
 use anyhow::{Context, bail};
 use futures_util::stream::{FuturesUnordered, TryStreamExt};
 use tokio::{
-    sync::{Semaphore, mpsc, watch},
+    sync::{Semaphore, oneshot, watch},
     task::JoinSet,
     time::sleep,
 };
 use v1_naive::shop::sales::now_ms;
 
 use super::{
-    click::{Next, ask, click, open_page, open_sale},
-    client::{Connection, Link},
+    click::{Next, ask, open_page, open_sale},
+    client::Link,
     progress::Progress,
-    waiting_room::{Waiting, WaitingRoom},
+    waiting_room::WaitingRoom,
 };
-use crate::verdict::{
-    history::{Answer, Told},
-    threshold::{Threshold, early::Early},
+use crate::{
+    render::text::thousands,
+    verdict::{
+        history::{Answer, Told},
+        threshold::early::Early,
+    },
 };
+
+mod tab;
+
+use self::tab::Tab;
 
 /// Connections that are opened at the same time. The limit keeps the listen queue from overflowing before the sale begins.
 const OPENING: usize = 100;
 /// How long a tab waits after a `429` before the sale begins, and how often it tries again.
 const COMES_BACK: Duration = Duration::from_secs(1);
 const COMES_BACK_TIMES: u32 = 5;
-/// How long buyers try to reconnect before they give up.
-const AWAY: Duration = Duration::from_secs(5);
 
 /// A crowd of buyers, each of whom wants one unit.
 #[derive(Debug, Clone, Default)]
@@ -83,31 +89,50 @@ pub async fn run(crowd: &Crowd, done: Progress, at_barrier: impl AsyncFnOnce()) 
     let mut tabs = open_all(crowd).await?;
     let buyers = line_up(crowd, &mut tabs).await?;
     at_barrier().await;
+    done.begin();
 
     let (gate, early) = (crowd.gate.clone(), crowd.early.clone());
     let queue = Arc::new(Queue { buyers, next: 0.into(), requests: 0.into(), done, gate, early });
     let (barrier, go) = watch::channel(None);
-    let mut going = JoinSet::new();
+    let (mut going, mut stays) = (JoinSet::new(), Vec::new());
     let (start, began_at) = (Instant::now(), now_ms());
     let waiting_room = WaitingRoom::open(&crowd.shops, start.into(), &queue.done);
     for (tab, line) in tabs.into_iter().zip(waiting_room.lines().into_iter().cycle()) {
-        going.spawn(tab.serve(queue.clone(), line, go.clone()));
+        let (stay, leave) = oneshot::channel();
+        stays.push(stay);
+        going.spawn(tab.serve(queue.clone(), line, go.clone(), leave));
     }
     barrier.send_replace(Some(start));
 
     let mut history = Vec::with_capacity(crowd.buyers);
-    while let Some(told) = going.join_next().await {
-        history.extend(told?);
+    let mut given_up = pin!(queue.done.ending.given_up());
+    loop {
+        tokio::select! {
+            told = going.join_next() => match told {
+                Some(told) => history.extend(told?),
+                None => break,
+            },
+            () = &mut given_up, if !stays.is_empty() => stays.clear(),
+        }
     }
     let elapsed = start.elapsed();
     history.extend(waiting_room.empty().await?);
     let missing = crowd.buyers - history.len();
-    let stopped = queue.certain().filter(|_| missing > 0);
+    // A run that was ended when its last buyers still waited has asked everybody, and yet lacks their answers.
+    let stopped = queue.stopped().filter(|_| missing > 0 || queue.done.ended().is_some());
     if missing > 0 && stopped.is_none() {
         bail!("the shop went away: {missing} of {} buyers could not click", crowd.buyers);
     }
-    let stopped = stopped.map(|threshold| format!("stopped early by {threshold}; {missing} buyers did not ask"));
+    let stopped = stopped.map(|why| self::stopped(why, missing));
     Ok(Stampede { history, requests: queue.requests.load(Relaxed), began_at, elapsed, stopped })
+}
+
+/// Why a run was stopped, and how many buyers did not come because of it.
+pub(crate) fn stopped(why: String, missing: usize) -> String {
+    match missing {
+        0 => why,
+        missing => format!("{why}; {} buyers did not ask", thousands(missing as i64)),
+    }
 }
 
 /// Opens the tabs and reads the sale on every connection, as a browser does.
@@ -183,13 +208,16 @@ struct Queue {
 }
 
 impl Queue {
-    /// The threshold that stops the run.
-    fn certain(&self) -> Option<&Threshold> {
-        self.early.certain(self.done.yes.load(Relaxed), self.done.errors.load(Relaxed))
+    /// Why no more buyers may come: the user has ended the run, or a threshold stops it. `None` while they may.
+    fn stopped(&self) -> Option<String> {
+        self.done.ended().or_else(|| {
+            let threshold = self.early.certain(self.done.yes.load(Relaxed), self.done.errors.load(Relaxed))?;
+            Some(format!("stopped early by {threshold}"))
+        })
     }
 
     async fn next(&self) -> Option<&Buyer> {
-        if self.certain().is_some() {
+        if self.stopped().is_some() {
             return None;
         }
         let n = self.next.fetch_add(1, Relaxed);
@@ -197,93 +225,6 @@ impl Queue {
         if let Some(gate) = &self.gate {
             let _ = gate.clone().wait_for(|come| n < *come).await;
         }
-        Some(buyer)
-    }
-}
-
-/// One browser tab, with a connection to each instance.
-struct Tab {
-    shops: Vec<SocketAddr>,
-    connections: Vec<Connection>,
-    turn: usize,
-}
-
-impl Tab {
-    async fn open(shops: Vec<SocketAddr>, turn: usize) -> std::io::Result<Tab> {
-        let mut connections = Vec::new();
-        for &shop in &shops {
-            connections.push(Connection::open(shop).await?);
-        }
-        Ok(Tab { shops, connections, turn })
-    }
-
-    /// The next connection in turn (round robin, like a load balancer).
-    fn next(&mut self) -> &mut Connection {
-        self.turn = (self.turn + 1) % self.connections.len();
-        &mut self.connections[self.turn]
-    }
-
-    /// Reconnects to the same instance, or switches to another one, as a load balancer does. Returns false if no instance is
-    /// reachable in time.
-    async fn mend(&mut self) -> bool {
-        let given_up = Instant::now() + AWAY;
-        while Instant::now() < given_up {
-            if let Ok(connection) = Connection::open(self.shops[self.turn]).await {
-                self.connections[self.turn] = connection;
-                return true;
-            }
-            if !self.next().is_closed() {
-                return true;
-            }
-            sleep(Duration::from_millis(20)).await;
-        }
-        false
-    }
-
-    /// Waits at the barrier, then serves one buyer after the other.
-    async fn serve(
-        mut self,
-        queue: Arc<Queue>,
-        waiting: mpsc::UnboundedSender<Waiting>,
-        mut go: watch::Receiver<Option<Instant>>,
-    ) -> Vec<Told> {
-        let mut history = Vec::new();
-        let Some(start) = go.wait_for(Option::is_some).await.ok().and_then(|start| *start) else {
-            return history; // the run was aborted before the barrier
-        };
-        while let Some(buyer) = queue.next().await {
-            if self.next().is_closed() && !self.mend().await {
-                break;
-            }
-            let done = &queue.done;
-            let after_fault = done.is_struck();
-            done.asking.fetch_add(1, Relaxed);
-            let (answer, requests) = click(&mut self.connections[self.turn], &buyer.link, buyer.id).await;
-            queue.requests.fetch_add(requests, Relaxed);
-            done.served.fetch_add(1, Relaxed);
-            let (queued, confirmed) =
-                (matches!(answer, Answer::Queued { .. }), matches!(answer, Answer::Bought { .. }));
-            done.bought.fetch_add(usize::from(queued || confirmed), Relaxed);
-            done.asking.fetch_sub(1, Relaxed);
-            done.settled.fetch_add(usize::from(confirmed), Relaxed);
-            done.yes.fetch_add(usize::from(confirmed), Relaxed);
-            done.errors.fetch_add(usize::from(answer == Answer::Unknown), Relaxed);
-            if confirmed && after_fault {
-                done.confirm();
-            }
-            let broken = answer == Answer::Unknown;
-            // Every buyer wanted to buy when the sale began, so latency includes the wait for a tab. This avoids coordinated
-            // omission.
-            let (wanted, answered) = (Duration::ZERO, start.elapsed());
-            let told = Told { buyer_id: buyer.id, sale_id: buyer.sale_id, wanted, answered, answer };
-            match queued {
-                true => drop(waiting.send(Waiting { told, after_fault })),
-                false => history.push(told),
-            }
-            if broken && !self.mend().await {
-                break;
-            }
-        }
-        history
+        Some(buyer).filter(|_| self.done.ending.requested_at().is_none())
     }
 }

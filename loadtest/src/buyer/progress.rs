@@ -13,6 +13,9 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+use super::{ending::Ending, tally::Tally};
+use crate::verdict::history::Answer;
+
 /// The counters of a crowd, shared by its buyers and its observers.
 pub type Progress = Arc<Counts>;
 
@@ -31,11 +34,60 @@ pub struct Counts {
     pub yes: AtomicUsize,
     /// Buyers whose click got no answer, or one that is neither yes nor no.
     pub errors: AtomicUsize,
+    /// What buyers were told, and how long they waited for it.
+    pub tally: Tally,
+    /// Ends the run early.
+    pub ending: Ending,
+    began: OnceLock<Instant>,
     fault_in_place: OnceLock<Instant>,
     confirmed: watch::Sender<Option<Instant>>,
 }
 
 impl Counts {
+    /// The counters of a run that this request ends.
+    pub fn ended_by(ending: &Ending) -> Progress {
+        Arc::new(Counts { ending: ending.clone(), ..Counts::default() })
+    }
+
+    /// Records that the buyers come from now on. A run that is ended later still has a result.
+    pub(crate) fn begin(&self) {
+        self.began.get_or_init(Instant::now);
+    }
+
+    /// When the first buyer could come; `None` while the run is prepared.
+    pub fn began_at(&self) -> Option<Instant> {
+        self.began.get().copied()
+    }
+
+    /// How long buyers came until the user ended the run; `None` if that was not requested.
+    pub(crate) fn ended_after(&self) -> Option<Duration> {
+        Some(self.ending.requested_at()?.duration_since(self.began_at()?))
+    }
+
+    /// That the user has ended the run, and when, in words; `None` if that was not requested.
+    pub(crate) fn ended(&self) -> Option<String> {
+        Some(format!("ended by the user after {:.1} s", self.ended_after()?.as_secs_f64()))
+    }
+
+    /// Counts the answer to a click. `asking` is lowered last of the two, so that [`Counts::sold_at_most`] is never too low.
+    pub(crate) fn answered(&self, answer: &Answer, latency: Duration) {
+        let (queued, confirmed) = (matches!(answer, Answer::Queued { .. }), matches!(answer, Answer::Bought { .. }));
+        self.served.fetch_add(1, Relaxed);
+        self.bought.fetch_add(usize::from(queued || confirmed), Relaxed);
+        self.asking.fetch_sub(1, Relaxed);
+        if !queued {
+            self.settled.fetch_add(usize::from(confirmed), Relaxed);
+            self.told(answer, latency);
+        }
+    }
+
+    /// Counts the last answer to a buyer, and how long the buyer waited for it.
+    pub(crate) fn told(&self, answer: &Answer, latency: Duration) {
+        self.tally.count(answer, latency);
+        self.yes.fetch_add(usize::from(matches!(answer, Answer::Bought { .. })), Relaxed);
+        self.errors.fetch_add(usize::from(*answer == Answer::Unknown), Relaxed);
+    }
+
     /// Waits until `sold` units are sold or `served` buyers have an answer.
     pub(crate) async fn reach(&self, sold: i64, served: usize) {
         while (self.bought.load(Relaxed) as i64) < sold && self.served.load(Relaxed) < served {
@@ -49,7 +101,7 @@ impl Counts {
     }
 
     /// Queued orders whose result the buyers do not know yet.
-    pub(crate) fn unconfirmed(&self) -> usize {
+    pub fn unconfirmed(&self) -> usize {
         self.bought.load(Relaxed).saturating_sub(self.settled.load(Relaxed))
     }
 

@@ -61,17 +61,46 @@ impl WaitingRoom {
     }
 }
 
-/// Polls the orders in the order in which they are due. Each buyer's pauses grow.
+/// The queued buyers of one connection, by due time and buyer: the number of polls so far, and the buyer.
+type Line = BTreeMap<(Instant, i64), (u32, Waiting)>;
+
+/// Polls the orders until each buyer has a result. If the run is ended, the results of those who still wait are unknown.
 async fn ask(
     shops: Vec<SocketAddr>,
-    mut turn: usize,
+    turn: usize,
     start: Instant,
     mut arriving: mpsc::UnboundedReceiver<Waiting>,
     progress: Progress,
 ) -> Vec<Told> {
-    // By due time and buyer: the number of polls so far, and the buyer.
-    let (mut line, mut history, mut open) = (BTreeMap::<(Instant, i64), (u32, Waiting)>::new(), Vec::new(), true);
-    let mut connection = None;
+    let (mut line, mut history) = (Line::new(), Vec::new());
+    tokio::select! {
+        () = ask_all(shops, turn, start, &mut arriving, &progress, &mut line, &mut history) => return history,
+        () = progress.ending.given_up() => {}
+    }
+    let mut left: Vec<_> = line.into_values().map(|(_, waiting)| waiting).collect();
+    while let Some(waiting) = arriving.recv().await {
+        left.push(waiting);
+    }
+    for Waiting { told, .. } in left {
+        progress.settled.fetch_add(1, Relaxed);
+        let told = Told { answer: Answer::Unknown, answered: Instant::now() - start, ..told };
+        progress.told(&told.answer, told.latency());
+        history.push(told);
+    }
+    history
+}
+
+/// Polls the orders in the order in which they are due. Each buyer's pauses grow.
+async fn ask_all(
+    shops: Vec<SocketAddr>,
+    mut turn: usize,
+    start: Instant,
+    arriving: &mut mpsc::UnboundedReceiver<Waiting>,
+    progress: &Progress,
+    line: &mut Line,
+    history: &mut Vec<Told>,
+) {
+    let (mut open, mut connection) = (true, None);
     while open || !line.is_empty() {
         let due = line.first_key_value().map_or(start, |((due, _), _)| *due);
         tokio::select! {
@@ -84,17 +113,20 @@ async fn ask(
                 None => open = false,
             },
             () = sleep_until(due), if !line.is_empty() => {
-                let Some(((_, buyer_id), (asked, mut waiting))) = line.pop_first() else { continue };
-                let told = &mut waiting.told;
-                let Answer::Queued { order_id } = told.answer else { continue };
+                // The buyer stays in line while it asks, so that it is not lost if the run is ended meanwhile.
+                let Some((&key, (_, waiting))) = line.first_key_value() else { continue };
+                let (Answer::Queued { order_id }, (_, buyer_id)) = (&waiting.told.answer, key) else { continue };
+                let order_id = *order_id;
                 if connection.is_none() {
                     turn += 1; // try another instance
                     connection = Connection::open(shops[turn % shops.len()]).await.ok();
                 }
                 let answer = match &mut connection {
-                    Some(connection) => result(connection, order_id, told.buyer_id).await,
+                    Some(connection) => result(connection, order_id, buyer_id).await,
                     None => None,
                 };
+                let Some((asked, mut waiting)) = line.remove(&key) else { continue };
+                let told = &mut waiting.told;
                 match answer {
                     Some(Answer::Queued { .. }) => {}
                     Some(answer) => told.answer = answer,
@@ -110,14 +142,12 @@ async fn ask(
                     told.answered = now - start;
                 }
                 progress.settled.fetch_add(1, Relaxed);
-                let confirmed = matches!(told.answer, Answer::Bought { .. });
-                progress.yes.fetch_add(usize::from(confirmed), Relaxed);
-                if waiting.after_fault && confirmed {
+                progress.told(&told.answer, told.latency());
+                if waiting.after_fault && matches!(told.answer, Answer::Bought { .. }) {
                     progress.confirm();
                 }
                 history.push(waiting.told);
             }
         }
     }
-    history
 }

@@ -1,9 +1,14 @@
-use std::{path::PathBuf, pin::pin};
+use std::path::PathBuf;
 
-use loadtest::lab::{Backend, Lab};
-use v1_naive::shop::stop_signal;
+use loadtest::{
+    buyer::ending::Ending,
+    lab::{Backend, Lab},
+};
 
-use super::exit::Exit;
+use super::{
+    ending::{Interrupts, say_nothing_to_report},
+    exit::Exit,
+};
 
 #[derive(clap::Args)]
 pub(crate) struct Database {
@@ -32,21 +37,41 @@ pub(crate) async fn in_lab(
     database: &Database,
     work: impl AsyncFnOnce(&Lab) -> anyhow::Result<Exit>,
 ) -> anyhow::Result<Exit> {
-    let mut stop = pin!(stop_signal()?);
+    let mut interrupts = Interrupts::listen()?;
+    let Some(lab) = open(database, &mut interrupts).await? else { return Ok(Exit::Interrupted) };
+    let result = tokio::select! {
+        result = work(&lab) => result,
+        () = interrupts.next() => Ok(Exit::Interrupted),
+    };
+    lab.close().await;
+    result
+}
+
+/// As [`in_lab`], but the first interrupt only requests the end of the run, so that `work` can report what there is.
+pub(crate) async fn in_lab_until_ended(
+    database: &Database,
+    work: impl AsyncFnOnce(&Lab, &Ending) -> anyhow::Result<Exit>,
+) -> anyhow::Result<Exit> {
+    let (mut interrupts, ending) = (Interrupts::listen()?, Ending::default());
+    let Some(lab) = open(database, &mut interrupts).await? else {
+        say_nothing_to_report();
+        return Ok(Exit::Interrupted);
+    };
+    let result = interrupts.end(&ending, work(&lab, &ending)).await;
+    lab.close().await;
+    result
+}
+
+/// Opens the lab; `None` if that is interrupted.
+async fn open(database: &Database, interrupts: &mut Interrupts) -> anyhow::Result<Option<Lab>> {
     let lab = async {
         match database.backend()? {
             Some(backend) => Lab::open(this_program()?, &backend).await,
             None => Lab::open_best(this_program()?).await,
         }
     };
-    let lab = tokio::select! {
-        lab = lab => lab?,
-        () = &mut stop => return Ok(Exit::Interrupted),
-    };
-    let result = tokio::select! {
-        result = work(&lab) => result,
-        () = &mut stop => Ok(Exit::Interrupted),
-    };
-    lab.close().await;
-    result
+    tokio::select! {
+        lab = lab => lab.map(Some),
+        () = interrupts.next() => Ok(None),
+    }
 }

@@ -8,11 +8,11 @@ use loadtest::{
 };
 
 use super::{
-    database::{Database, in_lab},
+    database::{Database, in_lab_until_ended},
     exit::Exit,
     matrix::play,
     output::{Destination, Output},
-    progress::run_with_progress,
+    progress::{Shows, run_with_progress},
     rounds::Rounds,
 };
 
@@ -32,7 +32,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let destination = Destination::new(args.output)?;
     let attacks: Vec<_> = matrix::plans(true).into_iter().filter(|plan| plan.scenario != Scenario::Stampede).collect();
     open_files::allow(attacks.iter().map(Plan::sockets).max().unwrap_or_default())?;
-    in_lab(&args.database, async |lab| {
+    in_lab_until_ended(&args.database, async |lab, ending| {
         if !lab.has_postgres() {
             let missing = if Server::Postgres.is_installed() {
                 ""
@@ -49,14 +49,20 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         let mut runs = Vec::new();
         let stampedes = args.rounds.of(&plans(lab.has_postgres()));
         for plan in stampedes.into_iter().filter(|plan| lab.lacks_for(plan.version).is_none()) {
-            let run = run_with_progress(lab, &plan, "").await?;
+            let Some(run) = run_with_progress(lab, &plan, "", Shows::Bar, ending).await? else { break };
             print!("{}", runs::table([&run]).lines());
             runs.push(run);
+            if ending.requested_at().is_some() {
+                break;
+            }
+        }
+        if ending.requested_at().is_some() {
+            return destination.conclude(args.rounds.seed, runs);
         }
         println!();
         println!("Why v1 oversells and v2 does not: diff v1-naive/src/purchase.rs v2-pessimistic/src/purchase.rs");
         println!("And what each of them withstands (`cargo loadtest matrix` takes longer and measures more):");
-        runs.extend(play(lab, &args.rounds.of(&attacks)).await?);
+        runs.extend(play(lab, &args.rounds.of(&attacks), ending).await?);
         destination.conclude(args.rounds.seed, runs)
     })
     .await

@@ -4,6 +4,7 @@ use anstream::print;
 use anyhow::Context;
 use clap::ValueEnum;
 use loadtest::{
+    buyer::progress::Progress,
     fault::{Fault, round},
     lab::{
         Lab, open_files,
@@ -144,9 +145,10 @@ impl Grid {
         let plan = Plan { seed, ..self.plan.clone() };
         let again = if repeat == 0 { String::new() } else { format!(", repeat {repeat} of {REPEATS}") };
         let (at, of) = (place * self.rounds + n + 1, self.chosen.len() * self.rounds);
-        let work = async |progress| round(lab, services, fault, &plan, progress, async |shops| shops).await;
+        let progress = Progress::default();
+        let work = round(lab, services, fault, &plan, progress.clone(), async |shops| shops);
         let title = format!("[{at}/{of}] {fault}{again}");
-        let round = with_progress(&title, &plan.who(), Some(plan.buyers), work).await?;
+        let round = with_progress(&title, &plan.who(), Some(plan.buyers), true, &progress, work).await?;
         if let Some(why) = round.why_invalid() {
             println!("{fault}, seed {seed}: invalid: {why}; {}", then(repeat));
         }

@@ -1,6 +1,7 @@
 use std::time::Instant;
 
 use loadtest::{
+    buyer::ending::Ending,
     lab::{Lab, open_files},
     matrix, record,
     scenario::plan::Plan,
@@ -8,10 +9,10 @@ use loadtest::{
 };
 
 use super::{
-    database::{Database, in_lab},
+    database::{Database, in_lab_until_ended},
     exit::Exit,
     output::{Destination, Output},
-    progress::run_with_progress,
+    progress::{Shows, run_with_progress},
     rounds::Rounds,
 };
 
@@ -35,18 +36,19 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let destination = Destination::new(args.output)?;
     let plans = args.rounds.of(&matrix::plans(args.quick));
     open_files::allow(plans.iter().map(Plan::sockets).max().unwrap_or_default())?;
-    in_lab(&args.database, async |lab| {
+    in_lab_until_ended(&args.database, async |lab, ending| {
         if let Some(lacking) = lab.lacks_for(Version::V6) {
             eprintln!("{lacking}.");
         }
-        let runs = play(lab, &plans).await?;
+        let runs = play(lab, &plans, ending).await?;
         destination.conclude(args.rounds.seed, runs)
     })
     .await
 }
 
-/// Plays the cells whose servers are installed, one after the other, and prints an estimate of the time.
-pub(crate) async fn play(lab: &Lab, plans: &[Plan]) -> anyhow::Result<Vec<record::Run>> {
+/// Plays the cells whose servers are installed, one after the other, and prints an estimate of the time. Stops when the user
+/// requests the end.
+pub(crate) async fn play(lab: &Lab, plans: &[Plan], ending: &Ending) -> anyhow::Result<Vec<record::Run>> {
     let start = Instant::now();
     let mut runs = Vec::new();
     let plans: Vec<_> = plans.iter().filter(|plan| lab.lacks_for(plan.version).is_none()).collect();
@@ -55,7 +57,11 @@ pub(crate) async fn play(lab: &Lab, plans: &[Plan]) -> anyhow::Result<Vec<record
             0 => String::new(),
             n => format!(", {} s left", (start.elapsed() / n * (plans.len() - done) as u32).as_secs()),
         };
-        runs.push(run_with_progress(lab, plan, &format!("[{}/{}{left}] ", done + 1, plans.len())).await?);
+        let which = format!("[{}/{}{left}] ", done + 1, plans.len());
+        runs.extend(run_with_progress(lab, plan, &which, Shows::Bar, ending).await?);
+        if ending.requested_at().is_some() {
+            break;
+        }
     }
     Ok(runs)
 }

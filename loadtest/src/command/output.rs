@@ -7,11 +7,14 @@ use std::{
 use anyhow::Context;
 use loadtest::{
     matrix,
-    record::{Record, Run, Runs, file::check_writable},
+    record::{
+        Record, Run, Runs,
+        file::{Figures, File, check_writable},
+    },
     render::{self, page},
 };
 
-use super::exit::Exit;
+use super::{ending::say_nothing_to_report, exit::Exit};
 
 #[derive(clap::Args)]
 pub(crate) struct Output {
@@ -53,8 +56,13 @@ impl Destination {
         Ok(destination)
     }
 
-    /// Writes what was asked for, says where the report is, and judges the runs: the worst of them counts.
+    /// Writes what was asked for, says where the report is, and judges the runs: the worst of them counts. Without any run, because
+    /// the user ended the first one, nothing is written.
     pub(crate) fn conclude(&self, seed: u64, runs: Vec<Run>) -> anyhow::Result<Exit> {
+        if runs.is_empty() {
+            say_nothing_to_report();
+            return Ok(Exit::Invalid);
+        }
         let exit = runs.iter().map(Exit::of).max().unwrap_or(Exit::AsPromised);
         let record = Record::new(Runs { seed, runs });
         if matrix::is_one(&record) {
@@ -67,11 +75,14 @@ impl Destination {
         for table in tables.into_iter().flatten() {
             anstream::print!("\n{}", table.terminal());
         }
-        if let Some(file) = &self.json {
-            record.write(file)?;
-        }
+        self.write(&record)?;
         self.write_report(&page::runs::report(&record))?;
         Ok(exit)
+    }
+
+    /// Writes the figures, if that was asked for.
+    pub(crate) fn write<F: Figures>(&self, file: &File<F>) -> anyhow::Result<()> {
+        self.json.as_ref().map_or(Ok(()), |path| file.write(path))
     }
 
     /// Where the figures go, if they are to be kept.

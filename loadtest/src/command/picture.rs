@@ -6,7 +6,9 @@ use std::{
 use anyhow::{Context, ensure};
 use loadtest::{
     record::{
-        Record, file,
+        Record,
+        capacity::Capacities,
+        file,
         interleavings::{Explorations, Replays},
     },
     render::svg,
@@ -20,7 +22,8 @@ pub(crate) struct Args {
     #[arg(value_enum)]
     kind: Kind,
 
-    /// A file written by `demo --json` or `matrix --json`; for `lanes` by `explore --json` or `replay --json`
+    /// A file written by `demo --json` or `matrix --json`; for `lanes` by `explore --json` or `replay --json`, for
+    /// `capacity` by `capacity --json`
     file: PathBuf,
 
     /// Write the picture to this file
@@ -36,6 +39,8 @@ enum Kind {
     Matrix,
     /// How many requests of a stampede pass each gate
     Funnel,
+    /// The offered rate against orders: a curve for each version
+    Capacity,
     /// One interleaving: a lane for each buyer and one for the row
     Lanes,
 }
@@ -45,6 +50,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         Kind::Ladder => svg::ladder::picture(&runs(&args.file)?),
         Kind::Matrix => svg::matrix::picture(&runs(&args.file)?),
         Kind::Funnel => svg::funnel::picture(&runs(&args.file)?),
+        Kind::Capacity => svg::capacity::picture(&Capacities::read(&args.file)?),
         Kind::Lanes => lanes(&args.file)?,
     };
     fs::write(&args.svg, picture.file()).with_context(|| format!("cannot write {}", args.svg.display()))?;

@@ -1,57 +1,135 @@
 use std::{
-    io::IsTerminal,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    io::{IsTerminal, stderr, stdout},
+    sync::atomic::Ordering::Relaxed,
     time::Duration,
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use loadtest::{buyer::progress::Progress, lab::Lab, record::Run, scenario::plan::Plan};
+use loadtest::{
+    buyer::{
+        ending::Ending,
+        progress::{Counts, Progress},
+    },
+    lab::Lab,
+    record::Run,
+    scenario::{Scenario, plan::Plan},
+};
+use tokio::time::sleep;
 
-/// Runs a plan and shows its progress; `which` is its position among the plans.
-pub(crate) async fn run_with_progress(lab: &Lab, plan: &Plan, which: &str) -> anyhow::Result<Run> {
-    // Only a crowd knows how many buyers have been served.
-    let length = plan.scenario.is_a_crowd().then_some(plan.buyers);
-    let title = format!("{which}{}", plan.title());
-    with_progress(&title, &plan.who(), length, async |progress| loadtest::run::run(lab, plan, progress).await).await
+use super::{
+    ending::unless_ended,
+    live::{Sampler, Screen},
+};
+
+/// What is shown while a run plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shows {
+    /// A live screen, if this is a terminal with room for it. Otherwise a line.
+    Screen,
+    /// A progress bar on a terminal, otherwise a line.
+    Bar,
+    /// One printed line.
+    Line,
 }
 
-/// Works with a progress bar on a terminal, otherwise with one printed line. `length` is the number of buyers, if it is known.
+#[derive(clap::Args)]
+pub(crate) struct Plain {
+    /// Print plain lines also on a terminal: no live screen, no progress bar and no colours
+    #[arg(long)]
+    plain: bool,
+}
+
+impl Plain {
+    /// What a run shows. Without `--plain`, it has a live screen on a terminal.
+    pub(crate) fn shows(&self) -> Shows {
+        if self.plain {
+            anstream::ColorChoice::Never.write_global();
+        }
+        match self.plain {
+            true => Shows::Line,
+            false if stdout().is_terminal() && stderr().is_terminal() => Shows::Screen,
+            false => Shows::Bar,
+        }
+    }
+}
+
+/// Runs a plan and shows its progress; `which` is its position among the plans. `None` if the user has ended it while there was
+/// nothing to report yet.
+pub(crate) async fn run_with_progress(
+    lab: &Lab,
+    plan: &Plan,
+    which: &str,
+    shows: Shows,
+    ending: &Ending,
+) -> anyhow::Result<Option<Run>> {
+    let progress = Counts::ended_by(ending);
+    let title = format!("{which}{}", plan.title());
+    let run = unless_ended(&progress, loadtest::run::run(lab, plan, progress.clone()));
+    show(&title, plan, shows, &progress, run).await
+}
+
+/// Works and shows the progress of the plan's buyers. A scenario that is a script counts no buyers, so it has no live screen.
+pub(crate) async fn show<T>(
+    title: &str,
+    plan: &Plan,
+    shows: Shows,
+    progress: &Progress,
+    work: impl Future<Output = T>,
+) -> T {
+    let is_a_crowd = plan.scenario.is_a_crowd();
+    let shows = match shows {
+        Shows::Screen if is_a_crowd || plan.scenario == Scenario::Flood => {
+            let sampler = Sampler::new(title.to_owned(), plan, progress);
+            if let Some(_screen) = Screen::open(sampler, &progress.ending) {
+                return work.await;
+            }
+            Shows::Line
+        }
+        Shows::Screen => Shows::Bar,
+        Shows::Bar | Shows::Line => shows,
+    };
+    let length = is_a_crowd.then_some(plan.buyers);
+    with_progress(title, &plan.who(), length, shows == Shows::Bar, progress, work).await
+}
+
+/// Works with a progress bar if `has_bar` and this is a terminal, otherwise with one printed line. `length` is the number of buyers, if
+/// it is known.
 pub(crate) async fn with_progress<T>(
     title: &str,
     who: &str,
     length: Option<usize>,
-    work: impl AsyncFnOnce(Progress) -> T,
+    has_bar: bool,
+    progress: &Progress,
+    work: impl Future<Output = T>,
 ) -> T {
-    let progress = Progress::default();
     let template = match length {
         Some(_) => "{prefix:48} {bar:30} {human_pos}/{human_len} buyers {elapsed}",
         None => "{prefix:48} {spinner} {msg} {elapsed}",
     };
-    let bar = bar(template, length, &format!("{title}: {who}"));
+    let bar = bar(template, length, has_bar, &format!("{title}: {who}"));
     let bar = bar.with_message(who.to_owned()).with_prefix(title.to_owned());
-    let shown = {
-        let (bar, progress) = (bar.clone(), Arc::clone(&progress));
-        tokio::spawn(async move {
-            loop {
-                bar.set_position(progress.served.load(Relaxed) as u64);
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        })
+    let shown = async {
+        loop {
+            bar.set_position(progress.served.load(Relaxed) as u64);
+            sleep(Duration::from_millis(100)).await;
+        }
     };
-    let done = work(progress).await;
-    shown.abort();
+    let done = tokio::select! {
+        done = work => done,
+        () = shown => unreachable!("it is shown until the work is done"),
+    };
     bar.finish_and_clear();
     done
 }
 
 /// A progress line; hidden if standard error is not a terminal.
 pub(crate) fn spinner(says: &str) -> ProgressBar {
-    bar("{spinner} {msg} {elapsed}", None, says).with_message(says.to_owned())
+    bar("{spinner} {msg} {elapsed}", None, true, says).with_message(says.to_owned())
 }
 
-/// Shows a message on a terminal, or prints it once.
-fn bar(template: &str, length: Option<usize>, says: &str) -> ProgressBar {
-    let terminal = std::io::stderr().is_terminal();
+/// Shows a message on a terminal if `moves`, or prints it once.
+fn bar(template: &str, length: Option<usize>, moves: bool, says: &str) -> ProgressBar {
+    let terminal = moves && stderr().is_terminal();
     if !terminal {
         eprintln!("{says} …");
     }

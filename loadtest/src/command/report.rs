@@ -5,12 +5,13 @@ use loadtest::{
     matrix,
     record::{
         Record,
+        capacity::Capacities,
         faults::Faults,
         file::Kind,
         interleavings::{Explorations, Replays},
         mutants::Mutants,
     },
-    render::{self, faults, interleavings, mutants, page, runs},
+    render::{self, capacity, faults, interleavings, mutants, page, runs},
     scenario::Scenario,
 };
 
@@ -42,6 +43,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         Kind::Runs => page::runs::report(&Record::read(file)?),
         Kind::Explored => page::interleavings::explored(&Explorations::read(file)?),
         Kind::Replayed => page::interleavings::replayed(&Replays::read(file)?),
+        Kind::Capacities => page::capacity::report(&Capacities::read(file)?),
         Kind::Faults | Kind::Mutants => {
             bail!("{} is of {kind}: --markdown prints their table", file.display())
         }
@@ -65,6 +67,10 @@ fn markdown(file: &Path, kind: Kind) -> anyhow::Result<String> {
         Kind::Faults => faults::table(&Faults::read(file)?.faults).markdown(),
         Kind::Mutants => mutants::table(&Mutants::read(file)?.mutants).markdown(),
         Kind::Explored => interleavings::table(&Explorations::read(file)?.explored).markdown(),
+        Kind::Capacities => {
+            let capacities = Capacities::read(file)?.capacities.clone();
+            format!("{}\n{}", capacity::table(&capacities).markdown(), capacity::costs(&capacities).markdown())
+        }
         Kind::Replayed => bail!("{} is of {kind}, which have no table", file.display()),
     })
 }

@@ -8,7 +8,7 @@ pub(crate) struct Rounds {
 
     /// How many rounds to play; several end with a summary
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    rounds: u32,
+    pub(crate) rounds: u32,
 }
 
 impl Rounds {
@@ -16,6 +16,8 @@ impl Rounds {
     /// them.
     pub(crate) fn of(&self, plans: &[Plan]) -> Vec<Plan> {
         let seeds = (0..u64::from(self.rounds)).map(|round| self.seed.wrapping_add(round));
-        seeds.flat_map(|seed| plans.iter().map(move |plan| Plan { seed, ..plan.clone() })).collect()
+        seeds
+            .flat_map(|seed| plans.iter().map(move |plan| Plan { seed, ..plan.clone() }.under(plan.load.clone())))
+            .collect()
     }
 }

@@ -1,22 +1,30 @@
 use anstream::print;
 use loadtest::{
+    buyer::schedule::Load,
     lab::open_files,
-    render::runs,
+    render::{page::runs::OMISSION, runs},
     scenario::{Scenario, plan::Plan},
     version::Version,
 };
 
 use super::{
-    database::{Database, in_lab},
+    database::{Database, in_lab_until_ended},
     exit::Exit,
+    load::LoadArgs,
     output::{Destination, Output},
-    progress::run_with_progress,
+    progress::{Plain, run_with_progress},
     rounds::Rounds,
+    target::{self, TargetArgs},
     thresholds::Thresholds,
     variant::Variant,
 };
 
+/// What `--help` says about ending a run.
+const ENDING: &str = "On a terminal, a live screen shows the run, and q ends it. Ctrl-C ends it, too: the buyers who wait are given up, \
+                      and the audit and the report follow. A second Ctrl-C ends at once.";
+
 #[derive(clap::Args)]
+#[command(after_help = ENDING)]
 pub(crate) struct Args {
     /// v1-naive, v2-pessimistic, v3-optimistic, v4-ratelimit, v5-hidden-api, v6-production; v1 … v6 for
     /// short. Several take turns
@@ -26,12 +34,19 @@ pub(crate) struct Args {
     #[command(flatten)]
     variant: Variant,
 
+    #[command(flatten)]
+    target: TargetArgs,
+
+    #[command(flatten)]
+    load: LoadArgs,
+
     /// What it is put through
     #[arg(long, value_enum, default_value_t = Scenario::Stampede)]
     scenario: Scenario,
 
-    /// Buyers, each of whom asks once; or tries [default: 10,000 in a crowd, else as the scenario has it]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    /// Buyers, each of whom asks once; or tries [default: 10,000 in a crowd, else as the scenario has it]. In an open loop, the
+    /// rate and the time decide
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000), conflicts_with_all = ["rate", "stages"])]
     buyers: Option<u32>,
 
     /// Units of each sale [default: 100, in a flood plenty]
@@ -42,7 +57,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     sales: u32,
 
-    /// Instances of the shop; each request of a tab goes to the next [default: 1, of two-instances 2]
+    /// Instances of the shop; the requests of a tab are sent to them in turn [default: 1, of two-instances 2]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=16))]
     instances: Option<u32>,
 
@@ -61,7 +76,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     rounds: Rounds,
 
-    /// Make the limits of chapters 4 and 5 so wide that nobody meets them: what do they cost?
+    /// Make the limits of chapters 4 and 5 so wide that no request meets them, to measure what they cost
     #[arg(long)]
     wide_limits: bool,
 
@@ -74,6 +89,9 @@ pub(crate) struct Args {
     #[command(flatten)]
     output: Output,
 
+    #[command(flatten)]
+    plain: Plain,
+
     /// Further arguments for the shop, after --
     #[arg(last = true)]
     shop_args: Vec<String>,
@@ -81,16 +99,18 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let plans = args.versions.iter().map(|&version| plan(&args, version)).collect::<anyhow::Result<Vec<_>>>()?;
-    let destination = Destination::new(args.output)?;
+    let (destination, shows) = (Destination::new(args.output)?, args.plain.shows());
     open_files::allow(plans.iter().map(Plan::sockets).max().unwrap_or_default())?;
-    in_lab(&args.database, async |lab| {
-        println!("{}", plans[0].describe());
-        print!("{}", runs::table([]).terminal());
+    if args.target.is_named()? {
+        return target::run(args.target, &plans, args.rounds.rounds, shows, &destination).await;
+    }
+    in_lab_until_ended(&args.database, async |lab, ending| {
+        say_first(&plans[0]);
         let mut runs = Vec::new();
         for plan in args.rounds.of(&plans) {
-            let run = run_with_progress(lab, &plan, "").await?;
+            let Some(run) = run_with_progress(lab, &plan, "", shows, ending).await? else { break };
             print!("{}", runs::table([&run]).lines());
-            let is_over = args.thresholds.end_after(&run);
+            let is_over = args.thresholds.end_after(&run) || ending.requested_at().is_some();
             runs.push(run);
             if is_over {
                 break;
@@ -99,6 +119,15 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         destination.conclude(args.rounds.seed, runs)
     })
     .await
+}
+
+/// What is about to happen, how an open loop counts, and the heads of the table.
+pub(super) fn say_first(plan: &Plan) {
+    println!("{}", plan.describe());
+    if matches!(plan.load, Load::Open(_)) {
+        println!("{OMISSION}");
+    }
+    print!("{}", runs::table([]).terminal());
 }
 
 fn plan(args: &Args, version: Version) -> anyhow::Result<Plan> {
@@ -117,7 +146,8 @@ fn plan(args: &Args, version: Version) -> anyhow::Result<Plan> {
             .chain(args.shop_args.clone())
             .collect(),
         ..plan
-    };
+    }
+    .under(args.load.load()?);
     plan.check()?;
     Ok(args.thresholds.of(plan))
 }

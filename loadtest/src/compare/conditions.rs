@@ -31,7 +31,7 @@ fn of_machine(machine: &Machine) -> Conditions<4> {
     ]
 }
 
-fn of_run(run: &Run) -> Conditions<9> {
+fn of_run(run: &Run) -> Conditions<11> {
     let count = |n: usize| thousands(n as i64);
     [
         ("buyers", count(run.buyers)),
@@ -40,7 +40,9 @@ fn of_run(run: &Run) -> Conditions<9> {
         ("connections", count(run.connections)),
         ("database connections", run.pool.to_string()),
         ("instances", count(run.instances)),
-        ("database", run.database.to_string()),
+        ("database", run.database.map_or("unknown".into(), |database| database.to_string())),
+        ("load", run.load.to_string()),
+        ("shop", run.url.clone().unwrap_or_else(|| "our own".into())),
         ("nginx", if run.nginx.is_some() { "in front" } else { "none" }.into()),
         ("arguments for the shop", if run.shop_args.is_empty() { "none".into() } else { run.shop_args.join(" ") }),
     ]

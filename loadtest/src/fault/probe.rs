@@ -149,6 +149,6 @@ impl Walk {
     }
 
     fn told(&self, buyer_id: i64, wanted: Duration, answer: Answer) -> Told {
-        Told { buyer_id, sale_id: self.sale, wanted, answered: self.began.elapsed(), answer }
+        Told { buyer_id, sale_id: self.sale, wanted, sent: wanted, answered: self.began.elapsed(), answer }
     }
 }

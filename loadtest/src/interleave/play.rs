@@ -166,6 +166,7 @@ impl Scheduler {
                 buyer_id: n as i64 + 1,
                 sale_id: SALE,
                 wanted: Duration::ZERO,
+                sent: Duration::ZERO,
                 answered: Duration::ZERO,
                 answer: answer.clone(),
             })

@@ -3,11 +3,13 @@
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use anyhow::Context;
+use redis::InfoDict;
 use sqlx::AnyPool;
 use tokio::{sync::watch, time::interval};
 
 use crate::{
     buyer::client::Connection,
+    lab::stores::Stores,
     record::{Edge, Reservations},
     verdict::latency::Latency,
 };
@@ -68,6 +70,15 @@ pub async fn edge(nginx: SocketAddr, shops: &[SocketAddr]) -> anyhow::Result<Edg
     let counted = status.lines().nth(2).and_then(|line| line.split_whitespace().nth(2)?.parse().ok());
     let passed_on = counters(shops).await?.get("http_requests").copied().unwrap_or_default();
     Ok(Edge { requests: counted.context("nginx does not report its number of requests")?, passed_on })
+}
+
+/// The commands that Redis has executed so far, those in scripts included.
+///
+/// # Errors
+/// Redis does not answer.
+pub async fn redis_commands(stores: &Stores) -> anyhow::Result<u64> {
+    let info: InfoDict = redis::cmd("INFO").arg("stats").query_async(&mut stores.connect().await?).await?;
+    info.get("total_commands_processed").context("Redis does not report its number of commands")
 }
 
 /// The shops' counters by name, without `_total` at the end. Each is summed over all instances and labels.

@@ -30,9 +30,11 @@ pub enum Kind {
     Explored,
     /// Schedules that were replayed.
     Replayed,
+    /// The greatest rates that versions can serve.
+    Capacities,
 }
 
-const KINDS: [Kind; 5] = [Kind::Runs, Kind::Faults, Kind::Mutants, Kind::Explored, Kind::Replayed];
+const KINDS: [Kind; 6] = [Kind::Runs, Kind::Faults, Kind::Mutants, Kind::Explored, Kind::Replayed, Kind::Capacities];
 
 impl Kind {
     fn name(self) -> &'static str {
@@ -42,6 +44,7 @@ impl Kind {
             Kind::Mutants => "mutants",
             Kind::Explored => "explored",
             Kind::Replayed => "replayed",
+            Kind::Capacities => "capacities",
         }
     }
 
@@ -62,6 +65,7 @@ impl fmt::Display for Kind {
             Kind::Mutants => "mutants",
             Kind::Explored => "interleavings",
             Kind::Replayed => "schedules",
+            Kind::Capacities => "capacities",
         })
     }
 }

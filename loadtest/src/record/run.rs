@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    calibration::Calibration,
     file::{Figures, File, Kind},
+    scenarios::{Bystander, Flood, HonestBuyers},
+    times::{Latencies, OpenLoop, OutcomeTimes, Times},
+    usage::Usage,
 };
 use crate::{
-    buyer::arrivals::Arrivals,
+    buyer::schedule::Load,
     lab::database::Database,
     render::text::thousands,
     scenario::Scenario,
@@ -45,8 +47,14 @@ pub struct Run {
     pub variant: Option<Variant>,
     /// What it was put through.
     pub scenario: Scenario,
-    /// Where its rows were.
-    pub database: Database,
+    /// The URL of a shop that was already running; `None` of one that was started for the run.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// What decided when the next buyer asks.
+    #[serde(default)]
+    pub load: Load,
+    /// Where its rows were; `None` of a shop that was already running.
+    pub database: Option<Database>,
     /// Instances of the shop.
     pub instances: usize,
     /// Buyers, each of whom asks once; or the tries of whoever is not honest.
@@ -77,6 +85,15 @@ pub struct Run {
     pub requests_per_second: f64,
     /// From the barrier to the answer, in milliseconds, by kind of answer.
     pub latency_ms: Latencies,
+    /// What everybody in a crowd waited, in milliseconds, from wanting and from sending.
+    #[serde(default)]
+    pub times_ms: Option<Times>,
+    /// The same by what buyers were told.
+    #[serde(default)]
+    pub outcome_ms: BTreeMap<String, OutcomeTimes>,
+    /// How an open loop went.
+    #[serde(default)]
+    pub open_loop: Option<OpenLoop>,
     /// How the answers came in: about a hundred points.
     #[serde(default)]
     pub timeline: Vec<Moment>,
@@ -106,7 +123,9 @@ pub struct Run {
     pub measure: Option<Measure>,
     /// The generator's share of the machine's processors.
     pub generator_share: f64,
-
+    /// What the run took of the machine and of the servers; `None` on a system without `/proc`.
+    #[serde(default)]
+    pub usage: Option<Usage>,
     /// What the version promises here.
     pub promised: Promise,
     /// `as promised`, `not as promised`, `measured` (where either is right), or `invalid` with the reason.
@@ -147,15 +166,6 @@ pub struct Edge {
     pub passed_on: u64,
 }
 
-/// Latencies apart: a quick no must not hide a slow yes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Latencies {
-    /// Of buyers who got a unit.
-    pub bought: Option<Latency>,
-    /// Of buyers who were told no.
-    pub refused: Option<Latency>,
-}
-
 /// From Redis to SQL, by their own clocks.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Reservations {
@@ -165,70 +175,11 @@ pub struct Reservations {
     pub last_commit_ms: Option<i64>,
 }
 
-/// Buyers of another sale, first alone, then beside the stampede.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Bystander {
-    /// Milliseconds from wanting to knowing, alone.
-    pub alone: Option<Latency>,
-    /// The same beside the stampede.
-    pub beside: Option<Latency>,
-    /// How those alone came.
-    #[serde(default)]
-    pub arrivals_alone: Arrivals,
-    /// How those beside the stampede came.
-    #[serde(default)]
-    pub arrivals_beside: Arrivals,
-    /// By what the p99 grew.
-    pub p99_ratio: Option<f64>,
-    /// What they were told beside the stampede.
-    pub outcomes: BTreeMap<String, u64>,
-    /// The most database connections that waited for a lock at once (PostgreSQL).
-    pub lock_waiters: Option<i64>,
-    /// What they and the database say when laid side by side.
-    pub audit: Audit,
-}
-
-/// Honest buyers of the sale that is attacked, or of one like it in the same run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HonestBuyers {
-    /// How many asked for a unit.
-    pub asked: usize,
-    /// How many were told that they have one.
-    pub served: usize,
-    /// How many waited longer for their answer than an honest buyer does: ten seconds.
-    pub late: usize,
-}
-
-/// A flood from a few clients, and honest buyers in it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Flood {
-    /// Purchases a second that the shop of chapter 3 answers with so small a pool.
-    pub capacity_per_second: f64,
-    /// The rounds in which that was measured.
-    #[serde(default)]
-    pub calibration: Calibration,
-    /// Purchases a second that the flood asked for.
-    pub offered_per_second: f64,
-    /// Of those, how many found a connection in the whole flood.
-    pub sent: usize,
-    /// How the attackers came.
-    #[serde(default)]
-    pub attackers: Arrivals,
-    /// Honest buyers, those without a connection included.
-    pub honest: usize,
-    /// How the honest buyers came.
-    #[serde(default)]
-    pub visitors: Arrivals,
-    /// Honest buyers who had bought or were truly told sold out within 500 ms.
-    pub decided_in_time: usize,
-    /// Of all honest buyers, whatever they were told.
-    pub latency: Option<Latency>,
-}
-
 impl Runs {
     /// The first run of a version itself in this scenario.
     pub fn run_of(&self, version: Version, scenario: Scenario) -> Option<&Run> {
-        self.runs.iter().find(|run| run.version == version && run.variant.is_none() && run.scenario == scenario)
+        let mut own = self.runs.iter().filter(|run| run.variant.is_none() && run.url.is_none());
+        own.find(|run| run.version == version && run.scenario == scenario)
     }
 }
 
@@ -242,7 +193,8 @@ impl Run {
         };
         let nginx = if self.nginx.is_some() { " nginx" } else { "" };
         let scenario = if self.scenario == Scenario::Stampede { String::new() } else { format!(" {}", self.scenario) };
-        format!("{}{instances}{nginx}{scenario}", title(self.version, self.variant))
+        let url = self.url.as_ref().map_or(String::new(), |url| format!(" at {url}"));
+        format!("{}{instances}{nginx}{scenario}{url}", title(self.version, self.variant))
     }
 
     /// Whether stock or promises were broken, wanted or not.

@@ -1,6 +1,8 @@
 //! The report: one HTML file that makes sense without the terminal's output. No network, light and dark mode, charts as inline
 //! SVG.
 
+/// Capacities.
+pub mod capacity;
 /// Extra runs of chapters 5 and 6: two instances, and a restart.
 mod instances;
 /// All interleavings of a version, and one of them as a picture.

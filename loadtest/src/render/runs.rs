@@ -8,7 +8,7 @@ use crate::{
 
 const COLUMNS: [Shows<Run>; 13] = [
     (left("version", 32), |run| run.title().into()),
-    (left("database", 8).not_in_markdown(), |run| run.database.into()),
+    (left("database", 8).not_in_markdown(), |run| run.database.map_or("–".into(), Cell::from)),
     (right("requests", 8).not_in_markdown(), |run| count(run.requests as i64)),
     (right("told yes", 8), |run| count(run.told_yes())),
     (right("orders", 7), |run| count(run.audit.orders)),

@@ -1,7 +1,10 @@
 //! A run in a sentence.
 
 use super::text::thousands;
-use crate::record::{Bystander, Edge, Flood, HonestBuyers, Reservations, Run};
+use crate::{
+    record::{Bystander, Edge, Flood, HonestBuyers, Reservations, Run},
+    verdict::outside::NOT_AUDITED,
+};
 
 impl Bystander {
     /// In words, how many bystanders the generator missed; empty if none.
@@ -51,6 +54,11 @@ impl Run {
         }
         if let Some(flood) = &self.flood {
             says += &flood.says();
+        }
+        if let (Some(open_loop), Some(times)) = (&self.open_loop, &self.times_ms) {
+            let [latency, service] = [times.latency.latency.p99, times.service.latency.p99];
+            says += &format!("; {}: {}", self.load, open_loop.says());
+            says += &format!("; p99 {latency:.1} ms from when it was due, {service:.1} ms from when it was sent");
         }
         if let Some(Reservations { to_confirmed_ms: took, last_commit_ms }) = &self.reservations {
             says += &format!("; from reserved to confirmed p50 {:.0} ms, p99 {:.0} ms", took.p50, took.p99);
@@ -105,6 +113,9 @@ impl Run {
             }
         }
         says += &self.bystander.as_ref().map_or_else(String::new, Bystander::missed);
+        if self.url.is_some() {
+            says += &format!("; {NOT_AUDITED}");
+        }
         format!("{says}: {}, {}", self.promised, self.verdict)
     }
 }

@@ -1,5 +1,7 @@
 //! The pictures, as SVG files or as parts of the report.
 
+/// Rates against orders: a curve for each version.
+pub mod capacity;
 /// The charts of one run.
 pub(super) mod chart;
 /// How many requests of a stampede pass each gate.
@@ -57,6 +59,21 @@ fn at(n: f64) -> f64 {
     (n * 10.0).round() / 10.0
 }
 
+/// The least distance of two labels that are above each other.
+const APART: f64 = 17.0;
+
+/// The heights of labels, each moved down as far as it would overlap the one above it. The order stays.
+fn apart(heights: impl IntoIterator<Item = f64>) -> Vec<f64> {
+    let mut sorted: Vec<(usize, f64)> = heights.into_iter().enumerate().collect();
+    sorted.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let (mut moved, mut last) = (vec![0.0; sorted.len()], f64::NEG_INFINITY);
+    for (n, height) in sorted {
+        last = height.max(last + APART);
+        moved[n] = last;
+    }
+    moved
+}
+
 /// A text at (`x`, `y`). With `middle` or `end` in its class, `x` is the middle or the end of the text.
 fn text(class: &str, x: f64, y: f64, words: impl Render) -> Markup {
     html! { text class=(class) x=(at(x)) y=(at(y)) { (words) } }
@@ -72,7 +89,18 @@ fn line(class: &str, x1: f64, y1: f64, x2: f64, y2: f64) -> Markup {
 
 /// The machine and the commit of the figures.
 fn source(record: &Record) -> String {
-    let database = record.runs.first().map_or(String::new(), |run| run.database.to_string());
+    let database =
+        record.runs.first().and_then(|run| run.database).map_or(String::new(), |database| database.to_string());
     let commit: String = record.commit.as_deref().unwrap_or("unknown").chars().take(12).collect();
     format!("{database}, commit {commit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::apart;
+
+    #[test]
+    fn labels_do_not_overlap() {
+        assert_eq!(apart([90.0, 10.0, 12.0, 30.0]), [90.0, 10.0, 27.0, 44.0]);
+    }
 }

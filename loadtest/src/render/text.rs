@@ -16,9 +16,20 @@ pub fn significant(n: f64) -> String {
     }
 }
 
+/// The share that `part` is of `whole`: `12 %`, `0.04 %`. A small share is never rounded to 0, nor a large one to 100.
+pub fn percent(part: f64, whole: f64) -> String {
+    let percent = if whole > 0.0 { part / whole * 100.0 } else { 0.0 };
+    // Two digits that count, of the share or of what is missing to the whole.
+    let near = percent.min(100.0 - percent);
+    let decimals = if near <= 0.0 { 0 } else { (1.0 - near.log10().floor()).clamp(0.0, 9.0) as usize };
+    let text = format!("{percent:.decimals$}");
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    format!("{text} %")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{significant, thousands};
+    use super::*;
 
     #[test]
     fn thousands_are_grouped() {
@@ -30,5 +41,14 @@ mod tests {
     fn small_numbers_are_not_rounded_to_0() {
         let written = [0.0, 0.000_012_3, 0.003, 1.0, 12.34, 123.4, 1234.5, 12_345.6].map(significant);
         assert_eq!(written, ["0", "0.00001230", "0.003000", "1.000", "12.34", "123.4", "1,235", "12,346"]);
+    }
+
+    #[test]
+    fn a_small_share_is_not_0_and_a_large_one_is_not_everything() {
+        let written =
+            [(0.0, 5.0), (4.0, 10_000.0), (1.0, 1e6), (1.0, 7.0), (1.0, 3.0), (9_999.0, 10_000.0), (5.0, 5.0)];
+        let written = written.map(|(part, whole)| percent(part, whole));
+        assert_eq!(written, ["0 %", "0.04 %", "0.0001 %", "14 %", "33 %", "99.99 %", "100 %"]);
+        assert_eq!(percent(1.0, 0.0), "0 %");
     }
 }

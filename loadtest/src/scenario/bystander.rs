@@ -8,7 +8,10 @@ use v1_naive::shop::sales::Sale;
 
 use super::{Stage, calibration::PLENTY, plan::Plan, rules::Rules};
 use crate::{
-    buyer::open_loop::{Coming, Visitors, Visits},
+    buyer::{
+        open_loop::{Coming, Visitors, Visits},
+        progress::Counts,
+    },
     lab::observe,
     record::{Bystander, Measure, Run},
     verdict::{
@@ -59,14 +62,12 @@ impl Beside {
         stage.put_up(&[Sale::open(sale, PLENTY)]).await?;
         let (stop, stopped) = watch::channel(false);
         let visitors = Visitors {
-            shops: stage.shops.to_vec(),
-            sale_id: sale,
             first_buyer,
-            rate: RATE,
-            from: Vec::new(),
             connections: CONNECTIONS,
             reads: READS,
             patience: PATIENCE,
+            progress: Counts::ended_by(&stage.progress.ending),
+            ..Visitors::steady(stage.shops, sale, RATE)
         };
         let coming = visitors.clone().come_apart(stopped)?;
         sleep(READS + plan.lasts).await;

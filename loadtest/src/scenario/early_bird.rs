@@ -49,7 +49,7 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
             let (answer, steps) = buy(&mut connection, &links[buyer % 2], buyer_id).await;
             requests += steps;
             let sale_id = [early, late][buyer % 2];
-            history.push(Told { buyer_id, sale_id, wanted, answered: start.elapsed(), answer });
+            history.push(Told { buyer_id, sale_id, wanted, sent: wanted, answered: start.elapsed(), answer });
         }
         anyhow::Ok((history, requests))
     };

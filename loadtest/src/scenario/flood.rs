@@ -12,7 +12,7 @@ use super::{
     rules::Rules,
 };
 use crate::{
-    buyer::open_loop::Visitors,
+    buyer::{open_loop::Visitors, schedule::Schedule},
     record::{Calibration, Flood, Measure, Run},
     verdict::{
         audit::{Demand, Honest},
@@ -59,19 +59,17 @@ pub async fn play(stage: &Stage<'_>, calibration: Calibration, lasts: Duration) 
     let offered = (capacity * TIMES).clamp(1.0, MOST);
     let (stop, stopped) = watch::channel(false);
     let visitors = Visitors {
-        shops: stage.shops.to_vec(),
-        sale_id,
-        first_buyer: 1,
-        rate: HONEST.min(capacity * HONEST_SHARE).max(1.0),
-        from: Vec::new(),
         connections: HONEST_CONNECTIONS,
         reads: READS,
         patience: PATIENCE,
+        progress: stage.progress.clone(),
+        ..Visitors::steady(stage.shops, sale_id, HONEST.min(capacity * HONEST_SHARE).max(1.0))
     };
+    stage.progress.begin();
     let honest = visitors.clone().come_apart(stopped.clone())?;
     let flood = Visitors {
         first_buyer: 1_000_000,
-        rate: offered,
+        schedule: Schedule::steady(offered),
         from: CLIENTS.to_vec(),
         connections: CONNECTIONS,
         reads: Duration::ZERO, // a script
@@ -79,7 +77,10 @@ pub async fn play(stage: &Stage<'_>, calibration: Calibration, lasts: Duration) 
     };
     sleep(READS).await; // from now on the honest buyers click
     let flood = tokio::spawn(flood.come(stopped));
-    sleep(lasts).await;
+    tokio::select! {
+        () = sleep(lasts) => {}
+        () = stage.progress.ending.requested() => {}
+    }
     stop.send_replace(true);
     let (honest, flood) = (honest.await??, flood.await??);
 
@@ -110,10 +111,11 @@ pub async fn play(stage: &Stage<'_>, calibration: Calibration, lasts: Duration) 
         demand,
         sales: vec![sale_id],
         requests,
-        elapsed: lasts,
+        elapsed: stage.progress.ended_after().unwrap_or(lasts),
         measure: Some(Measure::new(what, share, share >= ENOUGH)),
         flood: Some(about),
         history: honest.history.into_iter().chain(flood.history).collect(),
+        stopped: stage.progress.ended(),
         invalid,
         ..Played::default()
     })

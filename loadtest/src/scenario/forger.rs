@@ -224,7 +224,8 @@ impl Forger {
         let wanted = self.start.elapsed();
         let (answer, requests) = buy(self.next(), link, buyer_id).await;
         self.requests += requests;
-        let told = Told { buyer_id, sale_id: self.sale_id, wanted, answered: self.start.elapsed(), answer };
+        let told =
+            Told { buyer_id, sale_id: self.sale_id, wanted, sent: wanted, answered: self.start.elapsed(), answer };
         let answer = told.answer.clone();
         self.tried.push((refusal, told));
         answer
@@ -245,7 +246,7 @@ impl Rules for ForgerRules {
     }
 
     fn check(&self, plan: &Plan) -> anyhow::Result<()> {
-        ensure!(plan.version.hides_the_address(), "{} has no hidden address that could be forged", plan.version);
+        ensure!(plan.version.hides_the_address(), "{} has no hidden URL that could be forged", plan.version);
         Ok(())
     }
 

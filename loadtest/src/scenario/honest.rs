@@ -46,7 +46,10 @@ pub(crate) async fn buy_beside(shops: &[SocketAddr], sale_id: i64, start: Instan
         let link = open_sale(&mut connection, sale_id).await?;
         let (buyer_id, wanted) = (FIRST + n as i64, start.elapsed());
         let (answer, requests) = buy(&mut connection, &link, buyer_id).await;
-        anyhow::Ok((vec![Told { buyer_id, sale_id, wanted, answered: start.elapsed(), answer }], requests + 1))
+        anyhow::Ok((
+            vec![Told { buyer_id, sale_id, wanted, sent: wanted, answered: start.elapsed(), answer }],
+            requests + 1,
+        ))
     };
     let (history, requests) = at_once(BUYERS, one).await?;
     Ok(Beside { history, requests })

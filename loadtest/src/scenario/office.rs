@@ -54,7 +54,7 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
             Err(_) => (Answer::Unknown, 0),
         };
         let (wanted, answered) = (opens - start, start.elapsed());
-        (Told { buyer_id: id, sale_id, wanted, answered, answer }, requests)
+        (Told { buyer_id: id, sale_id, wanted, sent: wanted, answered, answer }, requests)
     });
     let (history, requests): (Vec<Told>, Vec<u64>) = join_all(office).await.into_iter().unzip();
     let in_time = |told: &&Told| matches!(told.answer, Answer::Bought { .. }) && told.latency() <= IN_TIME;

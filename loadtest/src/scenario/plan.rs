@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::name::Scenario;
 use crate::{
+    buyer::schedule::Load,
     mutant::name::Mutant,
     render::text::thousands,
     verdict::threshold::{Threshold, early::Early},
@@ -32,6 +33,8 @@ pub struct Plan {
     pub instances: usize,
     /// Whether nginx is in front of them.
     pub nginx: bool,
+    /// What decides when the next buyer asks.
+    pub load: Load,
     /// Connections the buyers share.
     pub connections: usize,
     /// Database connections of each instance.
@@ -79,8 +82,8 @@ impl Plan {
         self.stock * self.sales as i64
     }
 
-    /// Whether enough buyers come at once for their purchases to overlap.
+    /// Whether enough buyers come at once for their purchases to overlap. In an open loop that is chance.
     pub(crate) fn crowded(&self) -> bool {
-        self.stock > 0 && self.connections.min(self.buyers) >= CROWD
+        self.load == Load::Closed && self.stock > 0 && self.connections.min(self.buyers) >= CROWD
     }
 }

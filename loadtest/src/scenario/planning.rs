@@ -6,6 +6,7 @@ use anyhow::ensure;
 
 use super::{Scenario, plan::Plan};
 use crate::{
+    buyer::schedule::Load,
     lab::{database::Database, servers::nginx},
     render::text::thousands,
     verdict::promise::{Conditions, Promise, promise},
@@ -24,6 +25,7 @@ impl Plan {
             sales: 1,
             instances: 1,
             nginx: false,
+            load: Load::Closed,
             connections: 1000,
             pool: 16,
             lasts: Duration::from_secs(3),
@@ -48,6 +50,8 @@ impl Plan {
         self.scenario.rules().check(self)?;
         let one_sale = self.sales == 1 || self.scenario.is_a_crowd();
         ensure!(one_sale, "{} is about one sale; --sales is for crowds", self.scenario);
+        let no_loop = self.load == Load::Closed || self.scenario == Scenario::Stampede;
+        ensure!(no_loop, "{} has a load of its own; --rate and --stages are for the stampede", self.scenario);
         ensure!(!self.nginx || self.version.needs_stores(), "nginx is part of chapter 6; {} has none", self.version);
         ensure!(!self.nginx || nginx::is_installed(), "nginx is not installed; `make services` installs it");
         Ok(())
@@ -66,12 +70,26 @@ impl Plan {
             true => format!(" {} connections,", count(self.connections.min(self.buyers))),
             false => String::new(),
         };
+        let from = match self.load {
+            Load::Closed => "the start",
+            Load::Open(_) => "when each buyer was due",
+        };
+        let load = if self.scenario.is_a_crowd() { format!("{}; ", self.load) } else { String::new() };
         format!(
-            "{}, {} units{each},{connections} {} database connections per instance; milliseconds from the start",
+            "{}, {} units{each},{connections} {} database connections per instance; {load}milliseconds from {from}",
             self.who(),
             thousands(self.stock),
             self.pool
         )
+    }
+
+    /// With this load. The buyers of an open loop are those that its schedule yields.
+    pub fn under(self, load: Load) -> Plan {
+        let buyers = match &load {
+            Load::Closed => self.buyers,
+            Load::Open(schedule) => schedule.due(self.seed).count(),
+        };
+        Plan { buyers, load, ..self }
     }
 
     /// Sockets that this needs at the same time.

@@ -55,7 +55,14 @@ async fn script(stage: &Stage<'_>, start: Instant) -> anyhow::Result<(Vec<Told>,
         let wanted = start.elapsed();
         let (answer, steps) = buy(connection, &link, SCALPER).await;
         requests += steps;
-        history.push(Told { buyer_id: SCALPER, sale_id: stage.sale, wanted, answered: start.elapsed(), answer });
+        history.push(Told {
+            buyer_id: SCALPER,
+            sale_id: stage.sale,
+            wanted,
+            sent: wanted,
+            answered: start.elapsed(),
+            answer,
+        });
     }
     Ok((history, requests))
 }

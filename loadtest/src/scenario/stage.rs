@@ -9,8 +9,9 @@ use v1_naive::shop::sales::Sale;
 
 use super::plan::Plan;
 use crate::{
+    buyer::progress::Progress,
     lab::stores::Stores,
-    record::{Bystander, Flood, HonestBuyers, Measure},
+    record::{Bystander, Flood, HonestBuyers, Measure, OpenLoop},
     verdict::{audit::Demand, history::Told, ledger::Ledger},
 };
 
@@ -31,6 +32,8 @@ pub struct Stage<'a> {
     pub plan: &'a Plan,
     /// The first sale id that is free.
     pub sale: i64,
+    /// Counts the buyers of a crowd or a flood, and ends the run early.
+    pub progress: Progress,
 }
 
 impl Stage<'_> {
@@ -77,13 +80,17 @@ pub struct Played {
     pub measure: Option<Measure>,
     /// The bystanders' measurements, if there were any.
     pub bystander: Option<Bystander>,
+    /// How an open loop went, if it was one.
+    pub open_loop: Option<OpenLoop>,
     /// The flood's measurements, if there was one.
     pub flood: Option<Flood>,
     /// The buyers who must get a unit.
     pub demand: Demand,
     /// The honest buyers beside an attack, if there were any.
     pub honest: Option<HonestBuyers>,
-    /// Why the run says nothing about the shop; `None` if it is valid.
+    /// Why the run was stopped before its last buyer came; `None` if it was not.
+    pub stopped: Option<String>,
+    /// Why the run says nothing about the shop although it was not stopped; `None` if it is valid.
     pub invalid: Option<String>,
 }
 

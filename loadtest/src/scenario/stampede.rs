@@ -1,8 +1,10 @@
 //! All buyers at once.
 
+use std::time::Duration;
+
 use anyhow::{Context, ensure};
 use tokio::sync::watch;
-use v1_naive::shop::sales::Sale;
+use v1_naive::shop::sales::{Sale, now_ms};
 
 use super::{
     Played, Scenario, Stage,
@@ -13,16 +15,24 @@ use super::{
 };
 use crate::{
     buyer::{
-        crowd::{self, Crowd},
+        crowd::{self, Crowd, Stampede},
+        open_loop::Visitors,
         progress::Progress,
+        schedule::Load,
     },
     lab::{FreshDatabase, Lab, shop_process::ShopProcess},
-    record::Measure,
+    record::{Measure, OpenLoop},
     verdict::{
         audit::{Audit, Demand},
         history::{Told, told},
     },
 };
+
+/// How long before its click a buyer of an open loop opens the page, where there is something to prepare.
+const READS: Duration = Duration::from_secs(1);
+
+/// The shortest time that an open loop is taken to have lasted, if the user ends it before the first click.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 /// The scenarios in which everybody wants a unit at the same moment; `at_barrier` is called before the first of them buys.
 ///
@@ -33,10 +43,9 @@ pub async fn play(
     stage: &Stage<'_>,
     database: &FreshDatabase,
     shops: &mut [ShopProcess],
-    progress: Progress,
     at_barrier: impl AsyncFnOnce(),
 ) -> anyhow::Result<Played> {
-    let plan = stage.plan;
+    let (plan, progress) = (stage.plan, &stage.progress);
     let sales: Vec<i64> = (stage.sale..).take(plan.sales).collect();
     stage.put_up(&sales.iter().map(|&sale| Sale::open(sale, plan.stock)).collect::<Vec<_>>()).await?;
     let stock = plan.stock * plan.sales as i64;
@@ -60,12 +69,15 @@ pub async fn play(
     let strike = async {
         if is_struck {
             let struck = restart::strike(&mut shops[0], stock, progress.clone(), let_in);
-            struck.await.context("the shop does not come back")?;
+            tokio::select! {
+                struck = struck => struck.context("the shop does not come back")?,
+                () = progress.ending.requested() => {}
+            }
         }
         anyhow::Ok(())
     };
     // Whichever fails ends the other, which would wait for it.
-    let (stampede, ()) = tokio::try_join!(crowd::run(&crowd, progress.clone(), at_barrier), strike)?;
+    let ((stampede, open_loop), ()) = tokio::try_join!(come(plan, &crowd, progress.clone(), at_barrier), strike)?;
     let bystander = match watched {
         Some(watched) => Some(watched.end(stage).await?),
         None => None,
@@ -81,10 +93,52 @@ pub async fn play(
         elapsed: stampede.elapsed,
         began_at: Some(stampede.began_at),
         measure: bystander.as_ref().map(|bystander| bystander::Outcome::of(bystander).measure()),
-        invalid: stampede.stopped.or_else(|| bystander.as_ref().and_then(bystander::invalid)),
+        stopped: stampede.stopped,
+        invalid: bystander.as_ref().and_then(bystander::invalid).or_else(|| open_loop.as_ref()?.invalid()),
         bystander,
+        open_loop,
         ..Played::default()
     })
+}
+
+/// Lets the buyers of a crowd come as the plan's load says; returns how an open loop went, too. There each buyer follows the links to
+/// the one that takes a unit shortly before it is due to click.
+///
+/// # Errors
+/// A shop's that does not answer, or goes away.
+pub(crate) async fn come(
+    plan: &Plan,
+    crowd: &Crowd,
+    progress: Progress,
+    at_barrier: impl AsyncFnOnce(),
+) -> anyhow::Result<(Stampede, Option<OpenLoop>)> {
+    let Load::Open(schedule) = &plan.load else {
+        return Ok((crowd::run(crowd, progress, at_barrier).await?, None));
+    };
+    let prepares = plan.version.hides_the_address() || crowd.opens_the_page;
+    let reads = if prepares { READS } else { Duration::ZERO };
+    let visitors = Visitors {
+        sales: crowd.sales.clone(),
+        schedule: schedule.clone(),
+        seed: crowd.seed,
+        connections: crowd.connections,
+        reads,
+        opens_the_page: crowd.opens_the_page,
+        progress: progress.clone(),
+        ..Visitors::steady(&crowd.shops, crowd.sales[0], 1.0)
+    };
+    at_barrier().await;
+    progress.begin();
+    let began_at = now_ms() + reads.as_millis() as i64;
+    let (_stop, stopped) = watch::channel(false);
+    let visits = visitors.come(stopped).await?;
+    let came = progress.ended_after().map(|after| after.saturating_sub(reads).max(SHORTEST));
+    let lasts = came.map_or(schedule.lasts(), |came| came.min(schedule.lasts()));
+    let open_loop = OpenLoop::of(&visits, lasts);
+    let last = visits.history.iter().map(|told| told.answered).max().unwrap_or_default();
+    let missing = plan.buyers.saturating_sub(open_loop.arrivals.planned);
+    let (elapsed, stopped) = (last.max(lasts), progress.ended().map(|why| crowd::stopped(why, missing)));
+    Ok((Stampede { history: visits.history, requests: visits.requests, began_at, elapsed, stopped }, Some(open_loop)))
 }
 
 /// A crowd is served well if nothing is sold twice, nothing is left over, and nobody is turned away from the address that the

@@ -167,7 +167,7 @@ fn undersold(history: &[Told], ledger: &Ledger, demand: &Demand) -> i64 {
 }
 
 /// Whether a buyer with this answer still wants a unit that could be sold.
-fn wants_one(answer: &Answer) -> bool {
+pub(super) fn wants_one(answer: &Answer) -> bool {
     match answer {
         Answer::Refused(kind) => !["limit-reached", "not-open", "closed"].contains(&kind.as_str()),
         Answer::Bought { .. } | Answer::Queued { .. } | Answer::Unknown => true,

@@ -35,6 +35,31 @@ impl Answer {
     }
 }
 
+/// The kinds of answers that the versions give: the words of [`Answer::kind`].
+pub(crate) const KINDS: [&str; 21] = [
+    "bought",
+    "queued",
+    "unknown",
+    "sold-out",
+    "conflict",
+    "limit-reached",
+    "not-open",
+    "blocked",
+    "closed",
+    "wrong-path",
+    "wrong-answer",
+    "rate-limited",
+    "overloaded",
+    "cross-site",
+    "unauthenticated",
+    "not-found",
+    "invalid-request",
+    "key-reused",
+    "declined",
+    "expired",
+    "failed",
+];
+
 /// One buyer's way, from the click to the answer.
 #[derive(Debug, Clone)]
 pub struct Told {
@@ -44,6 +69,8 @@ pub struct Told {
     pub sale_id: i64,
     /// When the buyer wanted to buy: since the barrier.
     pub wanted: Duration,
+    /// When the request really left: since the barrier. The buyer may have waited for a connection before.
+    pub sent: Duration,
     /// When the answer was there: since the barrier.
     pub answered: Duration,
     /// The answer.
@@ -65,6 +92,11 @@ impl Told {
     /// the slow answers would hide themselves (coordinated omission).
     pub fn latency(&self) -> Duration {
         self.answered.saturating_sub(self.wanted)
+    }
+
+    /// From the sending to knowing: what the shop took for this one buyer, without the wait before.
+    pub fn service_time(&self) -> Duration {
+        self.answered.saturating_sub(self.sent)
     }
 }
 
@@ -132,7 +164,8 @@ mod tests {
 
     fn told(ms: u64) -> Told {
         let answer = Answer::Refused("sold-out".into());
-        Told { buyer_id: 1, sale_id: 1, wanted: Duration::ZERO, answered: Duration::from_millis(ms), answer }
+        let (wanted, answered) = (Duration::ZERO, Duration::from_millis(ms));
+        Told { buyer_id: 1, sale_id: 1, wanted, sent: wanted, answered, answer }
     }
 
     #[test]

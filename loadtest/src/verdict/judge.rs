@@ -70,12 +70,15 @@ impl From<String> for Verdict {
     }
 }
 
-/// Judges a run against its promise.
-pub(crate) fn judge(promised: Promise, run: &Evidence, invalid: Option<String>) -> Verdict {
+/// Judges a run against its promise. `invalid` is why the run is invalid, and `disturbed` why its figure may be wrong. A disturbed run is
+/// invalid if its promise would be kept with the opposite figure. An oversold unit counts in any case.
+pub(crate) fn judge(promised: Promise, run: &Evidence, invalid: Option<String>, disturbed: Option<String>) -> Verdict {
+    let opposite = Evidence { figure_holds: !run.figure_holds, ..*run };
     match (invalid, promised) {
         (Some(reason), _) => Verdict::Invalid(reason),
         (None, Promise::MayBreak) => Verdict::Measured,
         (None, promised) if promised.kept(run) => Verdict::AsPromised,
+        (None, promised) if promised.kept(&opposite) => disturbed.map_or(Verdict::NotAsPromised, Verdict::Invalid),
         (None, _) => Verdict::NotAsPromised,
     }
 }
@@ -83,6 +86,24 @@ pub(crate) fn judge(promised: Promise, run: &Evidence, invalid: Option<String>) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verdict::audit::Audit;
+
+    #[test]
+    fn a_disturbed_run_is_invalid_only_if_its_figure_decides() {
+        let (sound, oversold) = (Audit::default(), Audit { oversold: 1, ..Audit::default() });
+        let slow = |audit| Evidence { figure_holds: false, ..Evidence::of(audit) };
+        let why = || Some("other programs took 40 % of the processors".to_owned());
+        for (promised, run, disturbed, verdict) in [
+            (Promise::Holds, slow(&sound), why(), Verdict::Invalid(why().unwrap())),
+            (Promise::Holds, slow(&sound), None, Verdict::NotAsPromised),
+            (Promise::Holds, slow(&oversold), why(), Verdict::NotAsPromised),
+            (Promise::Holds, Evidence::of(&sound), why(), Verdict::AsPromised),
+            (Promise::Starves, Evidence::of(&sound), why(), Verdict::Invalid(why().unwrap())),
+            (Promise::MayBreak, slow(&sound), why(), Verdict::Measured),
+        ] {
+            assert_eq!(judge(promised, &run, None, disturbed), verdict, "{promised:?} {run:?}");
+        }
+    }
 
     #[test]
     fn a_verdict_reads_as_it_was_written() {

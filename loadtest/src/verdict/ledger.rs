@@ -7,7 +7,7 @@ use sqlx::AnyPool;
 use crate::lab::stores::{InStores, Stores};
 
 /// A sale's row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow, serde::Deserialize)]
 pub struct SaleRow {
     /// The sale's id.
     pub id: i64,

@@ -146,14 +146,15 @@ fn latency<'a>(run: &'a Run, outcome: &str) -> Option<&'a Latency> {
     match outcome {
         "bought" => run.latency_ms.bought.as_ref(),
         "refused" => run.latency_ms.refused.as_ref(),
-        _ => None,
+        _ => run.outcome_ms.get(outcome).map(|times| &times.latency),
     }
 }
 
 /// The arrivals of an open loop: the honest visitors of a flood, or the bystanders beside a stampede. `None` for a closed loop.
 fn arrivals(run: &Run) -> Option<Arrivals> {
+    let open_loop = run.open_loop.as_ref().map(|came| came.arrivals);
     let flood = run.flood.as_ref().map(|flood| flood.visitors);
-    flood.or_else(|| run.bystander.as_ref().map(|bystander| bystander.arrivals_beside))
+    open_loop.or(flood).or_else(|| run.bystander.as_ref().map(|bystander| bystander.arrivals_beside))
 }
 
 impl fmt::Display for Threshold {

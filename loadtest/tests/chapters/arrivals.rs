@@ -46,16 +46,7 @@ async fn stub<S: Future<Output = ()> + Send>(purchase: impl Fn() -> S + Clone + 
 }
 
 fn visitors(shop: SocketAddr) -> Visitors {
-    Visitors {
-        shops: vec![shop],
-        sale_id: 1,
-        first_buyer: 1,
-        rate: 200.0,
-        from: Vec::new(),
-        connections: 1000,
-        reads: Duration::ZERO,
-        patience: Duration::from_millis(100),
-    }
+    Visitors { patience: Duration::from_millis(100), ..Visitors::steady(&[shop], 1, 200.0) }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,8 +101,7 @@ async fn a_stalled_generator_is_detected() {
 async fn a_slow_shop_makes_nobody_late() {
     let shop = stub(|| sleep(Duration::from_millis(300))).await;
     let (stop, stopped) = watch::channel(false);
-    let slow =
-        Visitors { rate: 20.0, reads: Duration::from_millis(50), patience: Duration::from_secs(60), ..visitors(shop) };
+    let slow = Visitors { reads: Duration::from_millis(50), ..Visitors::steady(&[shop], 1, 20.0) };
     let coming = tokio::spawn(slow.come(stopped));
     sleep(Duration::from_secs(1)).await;
     stop.send_replace(true);
@@ -196,14 +186,22 @@ async fn play(before: Before, plan: Plan) -> Played {
         clap::Parser::try_parse_from(["v3", "--database-url", database.url.as_str()]).unwrap();
     let shop = v3_optimistic::app(&config).await.unwrap().layer(from_fn_with_state(before, layer));
     let (shops, pool) = ([serve(shop).await], database.connect().await.unwrap());
-    let stage = Stage { shops: &shops, pool: &pool, database: &database.url, stores: None, plan: &plan, sale: 1001 };
+    let stage = Stage {
+        shops: &shops,
+        pool: &pool,
+        database: &database.url,
+        stores: None,
+        plan: &plan,
+        sale: 1001,
+        progress: Default::default(),
+    };
     let played = match plan.scenario {
         Scenario::Flood => {
             let calibration = Calibration { rounds: vec![100.0], attempts: 1 };
             flood::play(&stage, calibration, plan.lasts).await
         }
         Scenario::Office => office::play(&stage).await,
-        _ => stampede::play(&lab, &stage, &database, &mut [], Default::default(), async || {}).await,
+        _ => stampede::play(&lab, &stage, &database, &mut [], async || {}).await,
     };
     played.unwrap()
 }

@@ -64,7 +64,8 @@ async fn without(missing: &str, scenario: Scenario) -> Measure {
     let pool = database.connect().await.unwrap();
     let plan = Plan { buyers: 200, ..Plan::new(V5, None, scenario) };
     let (shops, database) = (&[shop], &database.url);
-    let stage = Stage { shops, pool: &pool, database, stores: None, plan: &plan, sale: 1001 };
+    let stage =
+        Stage { shops, pool: &pool, database, stores: None, plan: &plan, sale: 1001, progress: Default::default() };
     let played = match scenario {
         Scenario::Scalper => scalper::play(&stage).await,
         Scenario::EarlyBird => early_bird::play(&stage).await,

@@ -88,7 +88,7 @@ async fn no_forgery_is_taken() {
     assert_eq!((value(&run), run.outcomes["wrong-path"]), (0.0, 400), "{run:?}");
     let plan = Plan::new(V4, None, Forger);
     let refused = loadtest::run::run(&lab("sqlite").await, &plan, Default::default()).await.unwrap_err();
-    assert!(refused.to_string().contains("no hidden address"), "{refused}");
+    assert!(refused.to_string().contains("no hidden URL"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,15 +143,12 @@ async fn every_scenario_is_played_on_two_instances() {
 #[tokio::test(flavor = "multi_thread")]
 async fn visitors_come_to_all_instances() {
     let shops = [Shop::start(V3, "sqlite", 10_000, &[]).await, Shop::start(V3, "sqlite", 10_000, &[]).await];
+    let addresses = shops.each_ref().map(Shop::address);
     let visitors = Visitors {
-        shops: shops.iter().map(Shop::address).collect(),
-        sale_id: SALE,
-        first_buyer: 1,
-        rate: 100.0,
-        from: Vec::new(),
         connections: 100,
         reads: Duration::from_millis(200),
         patience: Duration::from_secs(5),
+        ..Visitors::steady(&addresses, SALE, 100.0)
     };
     let (stop, stopped) = watch::channel(false);
     let coming = tokio::spawn(visitors.come(stopped));

@@ -30,7 +30,7 @@ fn wrong_values_are_refused_by_name() {
     assert_refused(&said(&["run", "v1", "--database", "mysql://x"]), "sqlite, postgres");
     assert_refused(&said(&["run", "v2", "--variant", "insert-first", "--database", "sqlite"]), "PostgreSQL");
     assert_refused(&said(&["serve", "v1", "--pool-size", "0"]), "POOL_SIZE");
-    assert_refused(&said(&["run", "v4", "--scenario", "forger"]), "no hidden address");
+    assert_refused(&said(&["run", "v4", "--scenario", "forger"]), "no hidden URL");
     assert_refused(&said(&["run", "v5", "--scenario", "two-instances", "--instances", "1"]), "--instances 2");
     for key in ["GLOBAL_RATE", "GLOBAL_BURST", "CLIENT_RATE", "CLIENT_BURST", "CLIENT_BUCKETS", "FREQUENCY_LIMIT"] {
         let flag = format!("--{}", key.to_lowercase().replace('_', "-"));
@@ -192,12 +192,13 @@ fn a_run_without_servers_writes_its_figures() {
 #[ignore = "needs PostgreSQL: make test"]
 async fn an_aborted_run_leaves_nothing() {
     for (signal, code) in [(Signal::SIGINT, Some(130)), (Signal::SIGKILL, None)] {
-        let folder = temporary();
+        let (folder, results) = (temporary(), temporary());
         let mut command = Command::new(loadtest());
         let args = ["run", "v2", "--database", "postgres", "--buyers", "1000000", "--connections", "50"];
         let mut run = command
             .args(args)
             .env("TMPDIR", folder.path())
+            .current_dir(results.path())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

@@ -1,6 +1,7 @@
-//! The lab itself: its command line, its private servers, its search through interleavings, the figures that it has
-//! written, and what other databases do.
+//! The lab itself: its command line, its private servers, its search through interleavings, open and closed loops, a shop that already
+//! runs, capacities, the live screen, Ctrl-C, the figures that it has written, and what other databases do.
 
+mod capacity;
 mod command_line;
 mod compare;
 mod edges;
@@ -8,9 +9,13 @@ mod exit_codes;
 mod explore;
 mod explore_command;
 mod figures;
+mod interrupted;
+mod live;
+mod load;
 mod mutants;
 mod other_databases;
 mod services;
 #[path = "../support/mod.rs"]
 mod support;
 mod thresholds;
+mod url;

@@ -173,9 +173,11 @@ async fn an_order_can_be_followed_through_the_logs() {
         eventually("the trail is whole", async || trail().len() >= stations.len()).await;
         let trail = trail();
         assert_eq!(trail.len(), stations.len(), "{trail:#?}");
-        for (line, station) in trail.iter().zip(stations) {
-            assert!(line.contains(station), "{station}: {trail:#?}");
+        // The worker may have confirmed an order before the relay notes that it has sent it.
+        for station in stations {
+            assert_eq!(trail.iter().filter(|line| line.contains(station)).count(), 1, "{station}: {trail:#?}");
         }
+        assert!(trail[0].contains("reserved"), "{trail:#?}");
         // And nginx's own log has the request.
         let request_id =
             trail[0].split("request_id=\"").nth(1).and_then(|id| id.split('"').next()).expect("a request's id");

@@ -36,6 +36,7 @@ struct Liar {
     shop: SocketAddr,
     lie: Lie,
     progress: Progress,
+    /// Purchases after the fault that are queued or under way.
     queued: Arc<AtomicUsize>,
 }
 
@@ -52,11 +53,15 @@ async fn answer(State(liar): State<Liar>, request: Request) -> Response {
     match liar.lie {
         Lie::SoldOut if lies && buys => sold_out(),
         Lie::SoldOutAfter(most) if lies && buys => {
-            if liar.queued.load(SeqCst) >= most {
+            // Counted before it is passed on: many buyers ask at the same time.
+            if liar.queued.fetch_add(1, SeqCst) >= most {
+                liar.queued.fetch_sub(1, SeqCst);
                 return sold_out();
             }
             let answer = pass_on(liar.shop, request).await;
-            liar.queued.fetch_add(usize::from(answer.status() == StatusCode::ACCEPTED), SeqCst);
+            if answer.status() != StatusCode::ACCEPTED {
+                liar.queued.fetch_sub(1, SeqCst);
+            }
             answer
         }
         Lie::NeverConfirms if lies && path.starts_with("/orders/") => {

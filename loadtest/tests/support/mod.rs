@@ -22,6 +22,8 @@ pub mod production;
 pub mod proxy;
 /// Requests to chapter 6.
 pub mod requests;
+/// A shop without a database.
+pub mod stub;
 /// Raw bytes on a socket.
 pub mod wire;
 

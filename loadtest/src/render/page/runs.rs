@@ -9,12 +9,16 @@ use crate::{
         runs::{mark, table},
         svg::{self, Picture, chart},
         table::{Cell, Row, Table, count, left, right},
-        text::thousands,
+        text::{percent, thousands},
         thresholds,
     },
     scenario::Scenario,
-    verdict::Verdict,
+    verdict::{Verdict, latency::Latency},
 };
+
+/// What the two curves of an open loop say.
+pub const OMISSION: &str = "Latency counts from when a buyer was due, service time from when the request left. A generator that waits for a \
+                            stalled shop asks less while it stalls, and service time alone hides that: coordinated omission.";
 
 /// The report of runs.
 pub fn report(record: &Record) -> String {
@@ -48,7 +52,8 @@ fn pictures(record: &Record) -> Markup {
         html! { section class=(class) { h2 { (title) } p { (about) } .wide { (picture) } } }
     };
     let matrix = "Rows are versions, columns are what they were put through. Green held, red broke; as promised, unless it says not.";
-    let funnel = "Of the requests of a stampede, how many were left after each gate. Asking for the hidden address comes before.";
+    let funnel =
+        "Of the requests of a stampede, how many were left after each gate. Asking for the hidden URL comes before.";
     html! {
         (section("matrix", "What holds, what breaks", matrix, svg::matrix::picture(record)))
         (section("funnel", "How far a request gets", funnel, svg::funnel::picture(record)))
@@ -105,6 +110,10 @@ fn details(run: &Run) -> Markup {
             (chart::told_and_held(run))
         }
         (chart::latency(run))
+        @if let (Some(open_loop), Some(times)) = (&run.open_loop, &run.times_ms) {
+            p { (OMISSION) }
+            (chart::omission(times, open_loop.lag.as_ref()))
+        }
         details { summary { "Every answer" } (answers(run).html()) }
         @if let Some(bystander) = &run.bystander {
             h3 { "Buyers of another sale" }
@@ -118,7 +127,9 @@ fn conditions(run: &Run) -> Markup {
         (thousands(run.buyers as i64)) " " (if run.is_a_crowd() { "buyers" } else { "tries" }) ", "
         (thousands(run.stock)) " units, " (thousands(run.connections as i64)) " connections, "
         (run.instances) (if run.instances == 1 { " instance, " } else { " instances, " })
-        (run.pool) " database connections each, " (run.database)
+        (run.pool) " database connections each"
+        @if let Some(database) = run.database { ", " (database) }
+        @if run.is_a_crowd() { ", " (run.load) }
         @if !run.shop_args.is_empty() { ", " code { (run.shop_args.join(" ")) } }
         "."
     }
@@ -126,12 +137,27 @@ fn conditions(run: &Run) -> Markup {
 
 /// What buyers were told, in numbers.
 fn answers(run: &Run) -> Table {
-    let told = run.outcomes.iter().map(|(kind, n)| (kind.clone(), *n));
-    let counted = run.counters.iter().map(|(counter, n)| (counter.replace('_', " ") + " in the shop", *n));
-    let rows = told.chain(counted).map(|(what, n)| Row::new([what.into(), count(n as i64)]));
+    let all: u64 = run.outcomes.values().sum();
+    let told = run.outcomes.iter().map(|(kind, n)| {
+        let times = run.outcome_ms.get(kind);
+        let of = |times: Option<Latency>| {
+            times.map_or([(); 4].map(|()| Cell::from("")), |Latency { p50, p99, p999, max, .. }| {
+                [p50, p99, p999, max].map(|ms| format!("{ms:.1}").into())
+            })
+        };
+        let [p50, p99, p999, max] = of(times.map(|times| times.latency));
+        let [_, service, ..] = of(times.map(|times| times.service));
+        let share = percent(*n as f64, all as f64).into();
+        Row::new([kind.into(), count(*n as i64), share, p50, p99, p999, max, service])
+    });
+    let counted =
+        run.counters.iter().map(|(counter, n)| (counter.replace('_', " ") + " in the shop", count(*n as i64)));
     let statements =
-        run.statements_per_order.map(|n| Row::new(["SQL statements per order".into(), format!("{n:.1}").into()]));
-    Table::new([left("told", 0), right("buyers", 0)], rows.chain(statements))
+        run.statements_per_order.map(|n| ("SQL statements per order".to_owned(), format!("{n:.1}").into()));
+    let counted = counted.chain(statements).map(|(what, n)| Row::new([what.into(), n]));
+    let columns =
+        ["buyers", "share", "p50 ms", "p99 ms", "p99.9 ms", "slowest ms", "service p99 ms"].map(|head| right(head, 0));
+    Table::new([left("told", 0)].into_iter().chain(columns), told.chain(counted))
 }
 
 fn bystanders(bystander: &Bystander) -> Table {

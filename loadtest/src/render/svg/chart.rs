@@ -1,7 +1,11 @@
 use maud::{Markup, html};
 
-use super::{Picture, at, line, rect, text};
-use crate::{record::Run, render::text::thousands, verdict::latency::Latency};
+use super::{Picture, apart, at, line, rect, text};
+use crate::{
+    record::{Run, Times},
+    render::text::thousands,
+    verdict::latency::{Distribution, Latency},
+};
 
 /// The drawing area, in the picture's units.
 const WIDTH: f64 = 720.0;
@@ -84,6 +88,53 @@ pub(crate) fn latency(run: &Run) -> Markup {
     };
     let caption = "From the opening to the answer: from the median to the 99th percentile";
     figure("latency", caption.into(), rows.len() as f64 * 44.0 + 4.0, body)
+}
+
+/// For each share of the buyers, the longest time among them: latency, service time, and the generator's own lag. The further to the
+/// right, the fewer buyers are left. Both axes are logarithmic.
+pub(crate) fn omission(times: &Times, lag: Option<&Distribution>) -> Markup {
+    let (top, bottom) = (16.0, 200.0);
+    let curves = [("latency", "orders", Some(&times.latency)), ("service time", "wait", Some(&times.service))];
+    let curves = curves.into_iter().chain([("generator's lag", "lag", lag)]);
+    let curves: Vec<_> = curves.filter_map(|(name, class, times)| Some((name, class, times?))).collect();
+    let (latency, service) = (&times.latency, &times.service);
+    let [shortest, longest] =
+        [service.buckets.first(), latency.buckets.last()].map(|end| end.map_or(1.0, |end| end.up_to_ms));
+    let (low, high) = (shortest.log10().floor(), longest.log10().ceil().max(shortest.log10().floor() + 1.0));
+    // The lag may be shorter than all that is shown.
+    let y = |ms: f64| bottom - (ms.log10().max(low) - low) / (high - low) * (bottom - top);
+    let nines = (latency.latency.count as f64).log10().max(1.0);
+    // 0 for none of the buyers, 1 for 90 %, 2 for 99 % …; the slowest buyer is the end.
+    let x = |share: f64| LEFT + (-(1.0 - share).max(1e-9).log10()).min(nines) / nines * (RIGHT - LEFT);
+    let path = |times: &Distribution| {
+        let mut seen = 0;
+        let mut path = String::new();
+        for bucket in &times.buckets {
+            let from = x(seen as f64 / times.latency.count as f64);
+            seen += bucket.count;
+            let (to, height) = (x(seen as f64 / times.latency.count as f64), at(y(bucket.up_to_ms)));
+            path += &format!("{}{} {height}L{} {height}", if path.is_empty() { 'M' } else { 'L' }, at(from), at(to));
+        }
+        path
+    };
+    let ends = curves.iter().map(|(.., times)| y(times.buckets.last().map_or(1.0, |bucket| bucket.up_to_ms)));
+    let labels = apart(ends);
+    let body = html! {
+        (line("axis", LEFT, bottom, RIGHT, bottom))
+        @for exponent in low as i32..=high as i32 {
+            (text("soft end", LEFT - 8.0, y(10_f64.powi(exponent)) + 4.0, format_args!("{} ms", 10_f64.powi(exponent))))
+        }
+        @for (share, name) in [(0.0, "0"), (0.9, "90 %"), (0.99, "99 %"), (0.999, "99.9 %"), (0.9999, "99.99 %")] {
+            @if -(1.0_f64 - share).log10() <= nines { (text("soft middle", x(share), bottom + 18.0, name)) }
+        }
+        @for ((name, class, times), label) in curves.iter().zip(labels) {
+            path class=(class) fill="none" d=(path(times)) {}
+            (text("soft", RIGHT + 8.0, label + 4.0, name))
+        }
+    };
+    let caption = "Latency, from when a buyer was due; service time (dashed), from when the request left; and the generator's own lag (dotted). \
+                   This share of the buyers was faster";
+    figure("omission", caption.into(), 226.0, body)
 }
 
 fn figure(class: &str, caption: String, height: f64, body: Markup) -> Markup {

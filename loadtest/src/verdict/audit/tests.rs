@@ -17,7 +17,8 @@ fn found(sale: (i64, i64), orders: &[(i64, i64)], history: &[(i64, Answer)]) -> 
 }
 
 fn told(buyer_id: i64, answer: Answer) -> Told {
-    Told { buyer_id, sale_id: 1, wanted: Duration::ZERO, answered: Duration::from_millis(1), answer }
+    let (wanted, answered) = (Duration::ZERO, Duration::from_millis(1));
+    Told { buyer_id, sale_id: 1, wanted, sent: wanted, answered, answer }
 }
 
 fn bought(order_id: i64) -> Answer {

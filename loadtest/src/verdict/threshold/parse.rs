@@ -3,12 +3,13 @@
 use std::{error::Error, fmt, str::FromStr};
 
 use super::{Comparison, Figure, Percentile, Threshold, Unit};
+use crate::verdict::history::KINDS;
 
 const FIGURE: &str =
     "a figure: p50, p90, p99, p999 or max, as in p99(bought); or oversold, undersold, errors, dropped, late, rps";
 
-/// The outcomes whose latencies a run records.
-const OUTCOMES: [&str; 2] = ["bought", "refused"];
+const OUTCOME: &str =
+    "an outcome: bought, refused, queued, unknown, or a kind of refusal such as sold-out or rate-limited";
 
 /// A text that is not a threshold. It is shown with a caret under the wrong place and what is expected there.
 #[derive(Debug, PartialEq, Eq)]
@@ -84,14 +85,15 @@ impl<'a> Parser<'a> {
             }
         };
         if !self.skip("(") {
-            return Err(self.expected("(bought) or (refused), as in p99(bought)"));
+            return Err(self.expected("(bought), (refused) or another outcome, as in p99(bought)"));
         }
         self.skip_spaces();
         let start = self.at;
         let outcome = self.take(|c| c.is_alphanumeric() || c == '-');
-        if !OUTCOMES.contains(&outcome) {
+        // A misspelled outcome is found before the run and not after it.
+        if outcome != "refused" && !KINDS.contains(&outcome) {
             self.at = start;
-            return Err(self.expected("an outcome: bought or refused"));
+            return Err(self.expected(OUTCOME));
         }
         if !self.skip(")") {
             return Err(self.expected("a closing bracket"));

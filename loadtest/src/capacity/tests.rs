@@ -1,0 +1,89 @@
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use super::*;
+use crate::{
+    buyer::schedule::Pattern,
+    record::{Record, Times},
+    verdict::{Verdict, latency::Distribution},
+    version::Version,
+};
+
+const LIMITS: Limits = Limits { p99_ms: 500.0, errors: 0.01, reached: 0.9 };
+
+/// The run of a plan in which every buyer got a unit after 5 ms.
+fn served(plan: &Plan) -> Run {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/results/v2-x1.json");
+    let mut run = Record::read(&file).unwrap().runs.remove(0);
+    (run.buyers, run.stock, run.seconds, run.verdict) = (plan.buyers, plan.stock, 2.0, Verdict::Measured);
+    run.outcomes = BTreeMap::from([("bought".into(), plan.buyers as u64)]);
+    (run.audit.orders, run.audit.oversold) = (plan.buyers as i64, 0);
+    run.times_ms = Some(times(5));
+    run
+}
+
+fn times(ms: u64) -> Times {
+    let of = || Distribution::of_samples([Duration::from_millis(ms)]).unwrap();
+    Times { latency: of(), service: of() }
+}
+
+/// The capacity of a shop that spoils the runs of more than 1,000 buyers a second.
+async fn capacity(spoil: impl Fn(&mut Run)) -> Capacity {
+    let schedule = |rate| Schedule::constant(rate, Duration::from_secs(2), Pattern::Constant);
+    let play = async |plan: &Plan| {
+        assert_eq!(plan.stock, plan.buyers as i64, "a unit for each buyer");
+        let mut run = served(plan);
+        if plan.buyers > 2000 {
+            spoil(&mut run);
+        }
+        Ok(Some(run))
+    };
+    let plan = Plan::stampede(Version::V2, None);
+    find(&plan, LIMITS, Search::from(250.0), schedule, play, |_| ()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_rate_fails_for_each_of_four_reasons() {
+    type Spoil = fn(&mut Run);
+    let reasons: [(Spoil, &str); 5] = [
+        (|run| run.times_ms = Some(times(501)), "p99 501"),
+        (
+            |run| run.outcomes.extend([("bought".into(), run.buyers as u64 * 98 / 100)]),
+            "2 % of the buyers without a unit",
+        ),
+        (|run| run.seconds = 9.0, " orders a second"),
+        (|run| run.audit.oversold = run.audit.orders / 2, " orders a second"),
+        (|run| run.verdict = Verdict::Invalid("the generator was the bottleneck".into()), "the generator"),
+    ];
+    for (spoil, why) in reasons {
+        let capacity = capacity(spoil).await;
+        assert!((900.0..=1000.0).contains(&capacity.per_second), "{why}: {capacity:?}");
+        assert!(capacity.gives_way_at.is_some_and(|rate| rate > 1000.0 && rate <= capacity.per_second * 1.1));
+        let failed: Vec<_> = capacity.trials.iter().filter(|trial| !trial.is_served()).collect();
+        assert!(failed.iter().all(|trial| trial.why.len() == 1 && trial.why[0].contains(why)), "{why}: {failed:?}");
+        assert!(failed.len().is_multiple_of(2), "a rate fails twice");
+    }
+}
+
+#[tokio::test]
+async fn a_shop_that_serves_nobody_has_no_capacity() {
+    let schedule = |rate| Schedule::constant(rate, Duration::from_secs(2), Pattern::Constant);
+    let play = async |plan: &Plan| {
+        let mut run = served(plan);
+        run.outcomes = BTreeMap::from([("overloaded".into(), plan.buyers as u64)]);
+        run.audit.orders = 0;
+        Ok(Some(run))
+    };
+    let plan = Plan::stampede(Version::V2, None);
+    let capacity = find(&plan, LIMITS, Search::from(8.0), schedule, play, |_| ()).await.unwrap();
+    assert_eq!((capacity.per_second, capacity.gives_way_at, capacity.cost), (0.0, Some(1.0), None));
+    assert_eq!(capacity.gave_way[0].to_string(), "full queue: 100 % refused");
+}
+
+#[tokio::test]
+async fn a_search_that_is_ended_keeps_what_it_has_found() {
+    let schedule = |rate| Schedule::constant(rate, Duration::from_secs(2), Pattern::Constant);
+    let play = async |plan: &Plan| Ok((plan.buyers <= 1000).then(|| served(plan)));
+    let plan = Plan::stampede(Version::V2, None);
+    let capacity = find(&plan, LIMITS, Search::from(250.0), schedule, play, |_| ()).await.unwrap();
+    assert_eq!((capacity.per_second, capacity.gives_way_at, capacity.trials.len()), (500.0, None, 2));
+}

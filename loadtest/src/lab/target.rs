@@ -1,0 +1,71 @@
+//! A shop that already runs: where it is, and what its sale says. Everything is asked with a time-out, so that a shop that hangs does
+//! not hang the load test.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::{Context, ensure};
+use tokio::time::timeout;
+use url::Url;
+
+use crate::{
+    buyer::{click::link_in, client::Connection},
+    verdict::ledger::SaleRow,
+};
+
+/// How long the sale's page may take before the load begins, and after it has ended.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A shop that is somebody's.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// As it was written.
+    pub url: Url,
+    /// Where that is.
+    pub address: SocketAddr,
+    /// The sale to buy from.
+    pub sale: i64,
+}
+
+impl Target {
+    /// Finds it.
+    ///
+    /// # Errors
+    /// The URL is not that of a shop, its host is unknown, or is another machine although that is not allowed.
+    pub async fn find(url: Url, sale: i64, allow_remote: bool) -> anyhow::Result<Target> {
+        let is_plain = url.scheme() == "http" && url.path() == "/" && url.query().is_none();
+        let host = url.host_str().filter(|_| is_plain);
+        let host = host.with_context(|| format!("--url {url}: write for example http://127.0.0.1:3000"))?;
+        let port = url.port_or_known_default().unwrap_or(80);
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let found = timeout(PATIENCE, tokio::net::lookup_host((host.as_str(), port))).await;
+        let found = found.with_context(|| format!("--url {url}: the name server gives no answer"))?;
+        let mut addresses = found.with_context(|| format!("--url {url}: no such host"))?;
+        let address = addresses.next().with_context(|| format!("--url {url}: the host has no address"))?;
+        let is_allowed = allow_remote || address.ip().is_loopback();
+        ensure!(is_allowed, "--url {url} is not this machine: add --allow-remote if the shop is yours to load");
+        Ok(Target { url, address, sale })
+    }
+
+    /// What its sale says of stock and sold units.
+    ///
+    /// # Errors
+    /// Nobody listens, no whole answer comes in time, or it is not that of a sale that one can buy from.
+    pub async fn sale(&self) -> anyhow::Result<SaleRow> {
+        let (url, path) = (&self.url, format!("/sales/{}", self.sale));
+        let ask = async {
+            let mut connection = Connection::open(self.address).await.context("cannot connect")?;
+            connection.get(&path, None).await.context("no whole HTTP answer comes")
+        };
+        let reply = timeout(PATIENCE, ask).await.with_context(|| format!("{url}: no answer within {PATIENCE:?}"))?;
+        let reply = reply.with_context(|| url.to_string())?;
+        ensure!(
+            reply.status.is_success(),
+            "{url} has no sale {}, it says {}: --sale names another",
+            self.sale,
+            reply.status
+        );
+        let what = || format!("{url}: what it says at {path} is no sale");
+        link_in(&reply, self.sale).with_context(what)?;
+        serde_json::from_slice(&reply.body).with_context(what)
+    }
+}

@@ -1,0 +1,65 @@
+//! A run against a shop that already runs. Its database is not ours, so the verdict rests on what buyers were told and on what the
+//! sale says.
+
+use std::collections::BTreeMap;
+
+use super::{GENERATOR_SHARE, Watched, judged};
+use crate::{
+    buyer::{crowd::Crowd, progress::Progress},
+    lab::{database::Database, target::Target, usage::Processors},
+    record::Run,
+    scenario::{Played, plan::Plan, stampede},
+    verdict::{history::bought, ledger::SaleRow, outside},
+};
+
+/// Plays a stampede of the plan's buyers at a shop that already runs, for the units that it has left. The plan's version says what the
+/// shop promises.
+///
+/// # Errors
+/// The shop does not answer before, during or after the load as the contract says.
+pub async fn against(target: &Target, plan: &Plan, progress: Progress) -> anyhow::Result<Run> {
+    let before = target.sale().await?;
+    let plan = &Plan { stock: (before.stock - before.sold).max(0), ..plan.clone() };
+    let crowd = Crowd {
+        shops: vec![target.address],
+        sales: vec![target.sale],
+        buyers: plan.buyers,
+        connections: plan.connections,
+        seed: plan.seed,
+        ..Crowd::default()
+    };
+    let mut before_load = Processors::read(&[]);
+    let at_barrier = async || before_load = Processors::read(&[]);
+    let (stampede, open_loop) = stampede::come(plan, &crowd, progress, at_barrier).await?;
+    let generator_share = before_load.own_share_until(&Processors::read(&[]));
+    let after = match target.sale().await {
+        Ok(after) => after,
+        // The user may have ended the run because the shop hangs. What buyers were told then stands in for its `sold`.
+        Err(_) if stampede.stopped.is_some() => {
+            SaleRow { sold: before.sold + bought(&stampede.history) as i64, ..before }
+        }
+        Err(why) => return Err(why),
+    };
+    let audit = outside::audit(&stampede.history, before, after);
+    let watched = Watched {
+        played: Played {
+            history: stampede.history,
+            sales: crowd.sales,
+            requests: stampede.requests,
+            elapsed: stampede.elapsed,
+            began_at: Some(stampede.began_at),
+            stopped: stampede.stopped,
+            invalid: open_loop.as_ref().and_then(|came| came.invalid()),
+            open_loop,
+            ..Played::default()
+        },
+        counters: BTreeMap::new(),
+        nginx: None,
+        statements: None,
+        generator_share,
+        usage: None,
+        is_bottleneck: generator_share > GENERATOR_SHARE,
+    };
+    // Without a variant, no promise depends on the database.
+    Ok(Run { url: Some(target.url.to_string()), ..judged(plan, watched, audit, Database::Postgres) })
+}

@@ -1,0 +1,250 @@
+//! Ctrl-C during a run: the report is kept, the exit code is 130, and nothing stays behind.
+
+use std::{
+    fs,
+    future::pending,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::support::{eventually, is_empty, loadtest, serve, temporary};
+use axum::{
+    Json, Router,
+    http::StatusCode,
+    routing::{get, post},
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, process::Child, time::sleep};
+
+/// A load test that runs, and where it writes.
+struct Running {
+    /// Its temporary files: empty when it has ended.
+    temporary: TempDir,
+    results: TempDir,
+    child: Child,
+}
+
+/// How it ended.
+struct Ended {
+    code: Option<i32>,
+    out: String,
+    err: String,
+    /// The runs of its file; `None` if it wrote none.
+    runs: Option<Vec<Value>>,
+    took: Duration,
+}
+
+impl Running {
+    fn start(args: &str) -> Running {
+        let (temporary, results) = (temporary(), tempfile::tempdir().unwrap());
+        let mut command = tokio::process::Command::new(loadtest());
+        command.args(args.split(' ')).args(["--json", "run.json", "--html", "run.html"]);
+        command.env("TMPDIR", temporary.path()).current_dir(results.path());
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Running { temporary, results, child }
+    }
+
+    fn interrupt(&self) {
+        kill(Pid::from_raw(self.child.id().unwrap() as i32), Signal::SIGINT).unwrap();
+    }
+
+    /// Waits until a shop of it has an order in its database.
+    async fn has_sold(&self) {
+        sqlx::any::install_default_drivers();
+        let sold = async || {
+            let Some(file) = database(self.temporary.path()) else { return false };
+            let Ok(pool) = sqlx::AnyPool::connect(&format!("sqlite://{}", file.display())).await else { return false };
+            let orders = sqlx::query_scalar::<_, i64>("select count(*) from orders").fetch_one(&pool).await;
+            pool.close().await;
+            orders.is_ok_and(|orders| orders > 0)
+        };
+        eventually("an order", sold).await;
+    }
+
+    /// Waits until it has ended, and asserts that no process and no file of it is left.
+    async fn end(self) -> Ended {
+        let since = Instant::now();
+        let output = self.child.wait_with_output().await.unwrap();
+        let took = since.elapsed();
+        let folder = self.temporary.path().to_str().unwrap();
+        let processes = Command::new("ps").args(["-eo", "args"]).output().unwrap();
+        assert!(!String::from_utf8_lossy(&processes.stdout).contains(folder), "a process is left");
+        assert!(is_empty(self.temporary.path()), "and so is a file");
+        let json = fs::read(self.results.path().join("run.json")).ok();
+        let json: Option<Value> = json.map(|json| serde_json::from_slice(&json).unwrap());
+        assert_eq!(json.is_some(), self.results.path().join("run.html").exists());
+        Ended {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+            runs: json.map(|json| json["runs"].as_array().unwrap().clone()),
+            took,
+        }
+    }
+}
+
+/// The SQLite file of the run.
+fn database(temporary: &Path) -> Option<PathBuf> {
+    let run = fs::read_dir(temporary).ok()?.flatten().next()?.path();
+    let mut files = fs::read_dir(run).ok()?.flatten().map(|file| file.path());
+    files.find(|file| file.extension().is_some_and(|extension| extension == "db"))
+}
+
+/// Buyers who had some result.
+fn asked(run: &Value) -> u64 {
+    run["outcomes"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum()
+}
+
+#[track_caller]
+fn assert_ended_by_the_user(run: &Value) {
+    let verdict = run["verdict"].as_str().unwrap();
+    assert!(verdict.starts_with("invalid: ended by the user after "), "{verdict}");
+    assert!(run["seconds"].as_f64().unwrap() > 0.0 && run["requests_per_second"].is_f64(), "{run}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_and_an_open_loop_keep_their_report() {
+    for load in ["--buyers 1000000 --connections 50", "--rate 200/s --duration 600s"] {
+        let run = Running::start(&format!("run v1 --database sqlite {load}"));
+        run.has_sold().await;
+        run.interrupt();
+        let ended = run.end().await;
+        assert_eq!(ended.code, Some(130), "{}", ended.err);
+        assert!(ended.err.contains("ending the run") && !ended.err.contains("error"), "{}", ended.err);
+        assert!(ended.out.contains("ended by the user after") && ended.out.contains("report: "), "{}", ended.out);
+        let [run] = &ended.runs.expect("a file")[..] else { panic!("{}", ended.out) };
+        assert_ended_by_the_user(run);
+        assert!((1..120_000).contains(&asked(run)) && run["orders"].as_i64().unwrap() > 0, "{run}");
+        assert_eq!(run["lost_promises"], 0, "{run}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn earlier_rounds_stay_and_no_further_one_is_played() {
+    let run = Running::start("run v3 --database sqlite --buyers 100 --connections 20 --stock 10 --rounds 1000");
+    run.has_sold().await;
+    sleep(Duration::from_secs(2)).await;
+    run.interrupt();
+    let ended = run.end().await;
+    assert_eq!(ended.code, Some(130), "{}", ended.err);
+    let runs = ended.runs.expect("a file");
+    assert!((1..1000).contains(&runs.len()));
+    for run in &runs[..runs.len() - 1] {
+        assert_eq!((asked(run), run["verdict"].as_str()), (100, Some("as promised")), "{run}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_matrix_and_a_demo_report_the_cells_that_were_played() {
+    for command in ["matrix --quick", "demo"] {
+        let run = Running::start(&format!("{command} --database sqlite"));
+        run.has_sold().await;
+        sleep(Duration::from_secs(3)).await;
+        run.interrupt();
+        let ended = run.end().await;
+        assert_eq!(ended.code, Some(130), "{}", ended.err);
+        let runs = ended.runs.expect("a file");
+        assert!((1..30).contains(&runs.len()) && runs[0]["version"] == "v1-naive", "{}", ended.out);
+        let ended_early = |run: &Value| run["verdict"].as_str().unwrap().contains("ended by the user");
+        assert!(!runs[..runs.len() - 1].iter().any(ended_early), "only the last one can be");
+    }
+}
+
+/// Its process is frozen, and holds whatever locks it has.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_that_hangs_does_not_keep_the_report_back() {
+    let run = Running::start("run v2 --database sqlite --rate 100/s --duration 600s --stock 100000");
+    run.has_sold().await;
+    let folder = run.temporary.path().to_str().unwrap();
+    let processes = Command::new("ps").args(["-eo", "pid,args"]).output().unwrap();
+    let processes = String::from_utf8_lossy(&processes.stdout).into_owned();
+    let shop = processes.lines().find(|line| line.contains(" serve ") && line.contains(folder)).expect("the shop");
+    let shop = shop.split_whitespace().next().unwrap().parse().unwrap();
+    kill(Pid::from_raw(shop), Signal::SIGSTOP).unwrap();
+    sleep(Duration::from_secs(1)).await;
+    run.interrupt();
+    let ended = run.end().await;
+    assert_eq!(ended.code, Some(130), "{}", ended.err);
+    let run = &ended.runs.expect("a file")[0];
+    assert_ended_by_the_user(run);
+    assert!(run["outcomes"]["unknown"].as_u64().unwrap() > 10, "{run}");
+}
+
+/// A shop that sells ten units and then answers no more, whatever it is asked. Also returns how many buyers have asked it.
+async fn falls_silent() -> (String, Arc<AtomicI64>) {
+    let asked = Arc::new(AtomicI64::new(0));
+    let (sold, count) = (asked.clone(), asked.clone());
+    let sale = move || async move {
+        let buy = json!({ "method": "POST", "href": "/sales/1/purchase" });
+        let sold = count.load(SeqCst);
+        if sold > 10 {
+            pending::<()>().await;
+        }
+        Json(json!({ "id": 1, "stock": 100, "sold": sold, "buy": buy }))
+    };
+    let purchase = move || async move {
+        let order_id = 1 + sold.fetch_add(1, SeqCst);
+        if order_id > 10 {
+            pending::<()>().await;
+        }
+        (StatusCode::CREATED, Json(json!({ "order_id": order_id })))
+    };
+    let app = Router::new().route("/sales/1", get(sale)).route("/sales/1/purchase", post(purchase));
+    (format!("http://{}", serve(app).await), asked)
+}
+
+/// A run against such a shop, whose buyers wait.
+async fn of_a_silent_shop(load: &str) -> Running {
+    let (url, asked) = falls_silent().await;
+    let run = Running::start(&format!("run v3 --url {url} {load}"));
+    eventually("30 buyers", async || asked.load(SeqCst) >= 30).await;
+    run
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn buyers_who_wait_are_given_up_and_their_result_is_unknown() {
+    for load in ["--buyers 1000 --connections 40", "--rate 50/s --duration 600s"] {
+        let run = of_a_silent_shop(load).await;
+        run.interrupt();
+        let ended = run.end().await;
+        assert_eq!(ended.code, Some(130), "{}", ended.err);
+        assert!(ended.took < Duration::from_secs(20), "{:?}", ended.took);
+        let [run] = &ended.runs.expect("a file")[..] else { panic!("{}", ended.out) };
+        assert_ended_by_the_user(run);
+        let unknown = run["outcomes"]["unknown"].as_u64().unwrap();
+        assert!(unknown >= 20 && asked(run) - unknown <= 10, "{run}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_ctrl_c_ends_at_once() {
+    let run = of_a_silent_shop("--buyers 1000 --connections 40").await;
+    run.interrupt();
+    sleep(Duration::from_millis(100)).await;
+    run.interrupt();
+    let ended = run.end().await;
+    assert_eq!(ended.code, Some(130), "{}", ended.err);
+    assert!(ended.runs.is_none() && !ended.out.contains("report"), "{}", ended.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_the_first_buyer_there_is_nothing_to_report() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let run = Running::start(&format!("run v3 --url http://{}", silent.local_addr().unwrap()));
+    let _asks = silent.accept().await.unwrap();
+    run.interrupt();
+    let ended = run.end().await;
+    assert_eq!(ended.code, Some(130), "{}", ended.err);
+    assert!(ended.err.contains("ended by the user before a buyer came: there is nothing to report"), "{}", ended.err);
+    assert!(ended.runs.is_none());
+}

@@ -1,0 +1,138 @@
+//! `run --url`: a shop that already runs, targets that are none, and loads that cannot be.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpListener,
+    process::{Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::support::{assert_refused, loadtest, stub};
+use serde_json::Value;
+use tokio::process::Command;
+
+/// Runs chapter 3's load in a folder of its own.
+async fn said(args: &str) -> (Output, Option<Value>) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(loadtest());
+    let command = command.args(["run", "v3", "--json", "run.json", "--html", "run.html"]).args(args.split(' '));
+    let output = command.current_dir(folder.path()).stdin(Stdio::null()).output().await.unwrap();
+    let json = fs::read(folder.path().join("run.json")).ok();
+    let report = fs::read_to_string(folder.path().join("run.html")).unwrap_or_default();
+    assert!(json.is_none() || report.contains("coordinated omission") == args.contains("--rate"), "{report}");
+    (output, json.map(|json| serde_json::from_slice(&json).unwrap()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_that_runs_is_driven_and_the_file_has_it_all() {
+    let url = format!("http://{}", stub::start(None).await);
+    let (output, json) = said(&format!("--url {url} --rate 200/s --duration 1s --arrivals poisson --seed 3")).await;
+    let (text, json) = (String::from_utf8_lossy(&output.stdout), json.expect("a file"));
+    // A busy machine can make the run invalid, and then that is its code.
+    assert!([Some(0), Some(3)].contains(&output.status.code()), "{output:?}");
+    assert!(
+        text.contains("open loop, 200/s for 1 s, Poisson arrivals") && text.contains("coordinated omission"),
+        "{text}"
+    );
+    assert!(text.contains("was not audited"), "{text}");
+    let run = &json["runs"][0];
+    assert_eq!((&run["url"], &run["database"]), (&format!("{url}/").into(), &Value::Null));
+    assert_eq!((&run["load"]["loop"], &run["load"]["arrivals"]), (&"open".into(), &"poisson".into()));
+    assert_eq!(run["load"]["stages"][1], serde_json::json!({ "second": 1.0, "rate": 200.0 }));
+    let came = &run["open_loop"];
+    assert_eq!(run["buyers"], came["arrivals"]["planned"]);
+    for field in ["offered_per_second", "reached_per_second"] {
+        assert!(came[field].as_f64().unwrap() > 0.0, "{came}");
+    }
+    assert!(came["late_answers"].is_u64() && !came["lag"]["buckets"].as_array().unwrap().is_empty(), "{came}");
+    for (times, side) in [("times_ms", "latency"), ("times_ms", "service")] {
+        assert!(run[times][side]["p99"].as_f64().unwrap() > 0.0 && run[times][side]["buckets"].is_array(), "{run}");
+    }
+    for side in ["latency", "service"] {
+        assert_eq!(run["outcome_ms"]["bought"][side]["count"], run["outcomes"]["bought"], "{run}");
+    }
+
+    let (output, json) = said(&format!("--url {url} --buyers 50 --connections 5")).await;
+    assert!(String::from_utf8_lossy(&output.stdout).contains("closed loop"), "{output:?}");
+    let run = &json.expect("a file")["runs"][0];
+    assert_eq!(
+        (&run["load"]["loop"], &run["open_loop"], &run["told_yes"]),
+        (&"closed".into(), &Value::Null, &Value::Null)
+    );
+    assert_eq!(run["outcomes"]["bought"], 50);
+}
+
+/// What a target does with each connection. Standing still ends when the test does.
+fn target(answer: &'static [u8], then_waits: bool) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut held = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            if !answer.is_empty() {
+                let _ = stream.read(&mut [0; 1024]);
+                let _ = stream.write_all(answer);
+            }
+            if then_waits {
+                held.push(stream);
+            }
+        }
+    });
+    format!("http://{address}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_is_no_shop_is_said_in_one_line_and_does_not_hang() {
+    let half = b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{\"stock\":";
+    let page = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n<html>";
+    let missing = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
+    let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (url, why) in [
+        (format!("http://{nowhere}"), "cannot connect"),
+        (target(b"", true), "no answer within 5s"),
+        (target(b"", false), "no whole HTTP answer"),
+        (target(b"\0garbage\r\n\r\n", false), "no whole HTTP answer"),
+        (target(half, false), "no whole HTTP answer"),
+        (target(half, true), "no answer within 5s"),
+        (target(page, true), "is no sale"),
+        (target(missing, true), "--sale names another"),
+    ] {
+        let (began, (output, json)) = (Instant::now(), said(&format!("--url {url}")).await);
+        assert_refused(&output, why);
+        assert!(json.is_none() && began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_is_refused_with_what_to_write() {
+    for (args, why) in [
+        ("--url https://127.0.0.1:1", "http://127.0.0.1:3000"),
+        ("--url http://127.0.0.1:1/shop", "http://127.0.0.1:3000"),
+        ("--url nonsense", "--url"),
+        ("--url http://192.0.2.1:1", "--allow-remote"),
+        ("--url http://127.0.0.1:1 --stock 5", "--stock"),
+        ("--url http://127.0.0.1:1 --scenario flood", "--scenario"),
+        ("--url http://127.0.0.1:1 --rounds 2", "one round"),
+        ("--sale 2", "--url"),
+        ("--rate 0 --database sqlite", "100/s"),
+        ("--rate 2000000/s --database sqlite", "1,000,000/s"),
+        ("--rate 1000000/s --database sqlite", "a lower rate or a shorter time"),
+        ("--rate fast", "2000/s"),
+        ("--rate 10 --duration 0s", "--duration"),
+        ("--rate 10 --duration soon", "10s, 500ms or 2m"),
+        ("--duration 10s", "--rate"),
+        ("--rate 10 --buyers 10", "--buyers"),
+        ("--rate 10 --stages 0:1,1s:1", "--stages"),
+        ("--stages 0:0,5s:9,3s:1", "goes backwards"),
+        ("--stages 0:0,5s", "0:0,5s:1000,30s:5000"),
+        ("--arrivals burst", "--rate 2000/s"),
+        ("--rate 10 --scenario flood", "for the stampede"),
+    ] {
+        assert_refused(&said(args).await.0, why);
+    }
+    let (output, _) = said("--rate 10 --arrivals sometimes").await;
+    assert_eq!(output.status.code(), Some(4));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("constant, poisson, burst"), "{output:?}");
+}
