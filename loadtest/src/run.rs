@@ -1,4 +1,4 @@
-//! One run from end to end: a fresh database, the shops, what they are put through, the audit, the verdict.
+//! One run from start to end: a fresh database, the shops, the scenario, the audit, the verdict.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -32,22 +32,22 @@ mod target;
 
 pub use self::target::against;
 
-/// The first sale of a run. The shop's own, which nobody asked for, is below it.
+/// The id of the first sale of a run. The shop's own sale has a lower id.
 const FIRST_SALE: i64 = 1001;
-/// A generator that takes more of the machine than this measures itself.
+/// If the generator takes a greater share of the machine than this, it is the bottleneck.
 const GENERATOR_SHARE: f64 = 0.5;
 /// If other programs take more of the machine than this, times are not those of the shop.
 const OTHERS_SHARE: f64 = 0.25;
-/// Shorter runs are over before shares of a processor mean anything.
+/// In a shorter run, the share of a processor means nothing.
 const LONG_ENOUGH: Duration = Duration::from_millis(500);
 
 /// How long a server may take for each report after the user has ended the run.
 const TO_REPORT: Duration = Duration::from_secs(5);
 
-/// Carries out a plan; `progress` counts the buyers served.
+/// Runs a plan. `progress` counts the buyers who are served.
 ///
 /// # Errors
-/// The shop does not start or goes away, a server fails, or the version has nothing that the scenario could attack.
+/// The shop does not start or goes away, a server fails, or the version lacks what the scenario attacks.
 pub async fn run(lab: &Lab, plan: &Plan, progress: Progress) -> anyhow::Result<Run> {
     plan.check()?;
     let is_flood = plan.scenario == Scenario::Flood;
@@ -64,7 +64,7 @@ pub async fn run(lab: &Lab, plan: &Plan, progress: Progress) -> anyhow::Result<R
     run
 }
 
-/// What was played, and what was seen meanwhile.
+/// The result of a scenario, and what was measured from outside meanwhile.
 struct Watched {
     played: Played,
     counters: BTreeMap<String, u64>,
@@ -72,7 +72,7 @@ struct Watched {
     statements: Option<i64>,
     generator_share: f64,
     usage: Option<Usage>,
-    /// Whether the generator took more of the machine than it may; unknown where others work in its process.
+    /// Whether the generator was the bottleneck. False if other work runs in its process, because then this is unknown.
     is_bottleneck: bool,
 }
 
@@ -131,8 +131,8 @@ async fn watch_play(
     Ok(Watched { played, counters, nginx, statements, generator_share, usage, is_bottleneck })
 }
 
-/// What a server reports after a run; `None` if the user has ended the run and the server does not answer in time. That may be why it
-/// was ended.
+/// A server's report after a run. It is `None` if the user has ended the run and the server does not answer in time, which may be why the
+/// user ended it.
 async fn unless_silent<T>(
     was_ended: bool,
     report: impl Future<Output = anyhow::Result<T>>,

@@ -13,13 +13,12 @@ pub const LATE: Duration = Duration::from_millis(100);
 /// move them and more than that decides them.
 const TOLERATED: f64 = 0.01;
 
-/// What the generator of an open loop did with the visitors it had planned. The latencies do not show this: who never asked
-/// has none.
+/// How the visitors of an open loop came. The latencies do not show this, because a visitor who never asked has none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arrivals {
-    /// Visitors whose moment to click came before the loop ended.
+    /// Visitors who were due before the loop ended.
     pub planned: usize,
-    /// Of the planned, those who never asked: no connection was free, or the generator was too far behind.
+    /// Of the planned, those who never asked, because no connection was free or the generator was too late.
     pub dropped: usize,
     /// Of the planned, those who asked more than [`LATE`] after they were due, because of the generator and not of the shop.
     pub late: usize,
@@ -31,7 +30,7 @@ impl Arrivals {
         self.planned - self.dropped
     }
 
-    /// Why no figure of these visitors counts; `None` if there were any, and nearly all of them came when they were due.
+    /// Why the figures of these visitors are invalid; `None` if nearly all of them came on time.
     pub fn invalid(&self) -> Option<String> {
         if self.planned == 0 {
             return Some("the run ended before the first visitor was due".into());
@@ -41,7 +40,7 @@ impl Arrivals {
             .then(|| format!("{:.1} % of the visitors came late or found no connection", missed * 100.0))
     }
 
-    /// How many were missed, in words; `None` if none was.
+    /// The dropped and late visitors in words; `None` if there are none.
     pub fn missed(&self) -> Option<String> {
         let Arrivals { planned, dropped, late } = self;
         let count = |n: &usize| thousands(*n as i64);

@@ -1,4 +1,4 @@
-//! Buyers who come when a schedule says so, whether or not the last one was served.
+//! The open-loop generator: buyers come when a schedule says so, whether or not the last one was served.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -35,44 +35,44 @@ use self::{
 /// cannot slow the question down. Their latency counts from when they were due.
 #[derive(Debug, Clone)]
 pub struct Visitors {
-    /// The instances of the shop. Each connection is to the next.
+    /// The instances of the shop. New connections are opened to them in turn.
     pub shops: Vec<SocketAddr>,
-    /// What they want; they go to the sales in turn.
+    /// The sales. Visitors are assigned to them in turn.
     pub sales: Vec<i64>,
-    /// The first one's id; the others count on from there.
+    /// The id of the first visitor. The others follow it.
     pub first_buyer: i64,
     /// When they open the page.
     pub schedule: Schedule,
-    /// Decides where the schedule leaves it to chance.
+    /// The seed of random arrivals.
     pub seed: u64,
-    /// The addresses they come from, in turn; each from its own if there are none.
+    /// The client addresses, in turn. If empty, each visitor has its own.
     pub from: Vec<Ipv4Addr>,
-    /// Connections they may have open. A visitor who finds none free is dropped, and counted as such.
+    /// The most connections. A visitor who finds none free is dropped and counted as dropped.
     pub connections: usize,
-    /// How long each has the sale's page open before it clicks: time to log in, or to ask for the address to buy at.
+    /// How long before the click a visitor opens the page. In this time it logs in and gets its purchase URL.
     pub reads: Duration,
-    /// Whether each of them opens the page with all that it refers to, as a browser does.
+    /// Whether each visitor loads the page with its static files, as a browser does.
     pub opens_the_page: bool,
-    /// How long they wait once no more come. Who has no answer then does not know.
+    /// How long visitors wait after the last arrival. Without an answer by then, their result is unknown.
     pub patience: Duration,
-    /// Counts who has an answer.
+    /// The counters of the crowd.
     pub progress: Progress,
 }
 
-/// What came of an open loop.
+/// The result of an open loop.
 #[derive(Debug, Default)]
 pub struct Visits {
-    /// What each visitor was told who asked. Times count from the first click.
+    /// The answers of the visitors who asked. Times count from the first click.
     pub history: Vec<Told>,
-    /// How many were planned, and how many of them the generator missed.
+    /// How many visitors were planned, and how many of them the generator dropped or sent late.
     pub arrivals: Arrivals,
-    /// By how much the generator sent each of them later than was due.
+    /// How much later than due the generator sent each visitor.
     pub lags: Vec<Duration>,
-    /// Requests sent from the click on.
+    /// The number of requests from the click on.
     pub requests: u64,
 }
 
-/// The visits of those who come on a thread of their own.
+/// The result of visitors on a thread of their own.
 pub type Coming = oneshot::Receiver<anyhow::Result<Visits>>;
 
 impl Visitors {
@@ -93,8 +93,7 @@ impl Visitors {
         }
     }
 
-    /// As [`Visitors::come`], on a thread of their own: whoever is measured must not stand in line with the crowd on our side
-    /// of the wire.
+    /// As [`Visitors::come`], on a thread of its own. The crowd on the other threads then cannot delay the visitors who are measured.
     ///
     /// # Errors
     /// No thread can be started.
@@ -107,7 +106,7 @@ impl Visitors {
         Ok(coming)
     }
 
-    /// Lets them come until the schedule ends, `stop` says so or the user ends the run; returns what each was told, and who was missed.
+    /// Sends visitors until the schedule ends, `stop` is true or the user ends the run. Returns the answers and the arrivals.
     ///
     /// # Errors
     /// The shop does not answer, or does not know a sale.
@@ -176,7 +175,7 @@ impl Visitors {
     }
 }
 
-/// Waits until then; `false` if `stop` says so before, or the user ends the run.
+/// Waits until `then`. Returns false if `stop` becomes true or the user ends the run before that.
 async fn reached(then: Instant, stop: &mut watch::Receiver<bool>, ending: &Ending) -> bool {
     if then <= Instant::now() {
         return !*stop.borrow() && ending.requested_at().is_none();

@@ -5,10 +5,10 @@ use loadtest::{
     verdict::Verdict,
 };
 
-/// How a program of ours ends.
+/// The exit codes.
 ///
-/// In order of weight, the least first: of several runs, and of all that is wrong with one, the greatest counts. A missed threshold
-/// counts more than an invalid run, because whoever sets one wants to know. A broken promise counts more than both.
+/// They are in order of weight, the least first. Of several runs, and of several problems of one run, the greatest counts. A missed
+/// threshold outweighs an invalid run, because the user has asked for it. A broken promise outweighs both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     AsPromised,
@@ -33,7 +33,7 @@ impl From<Exit> for ExitCode {
 }
 
 impl Exit {
-    /// Of a run; the worst of several is the greatest.
+    /// The exit code of a run.
     pub(crate) fn of(run: &Run) -> Exit {
         let judged = match run.verdict {
             Verdict::AsPromised | Verdict::Measured => Exit::AsPromised,

@@ -37,7 +37,7 @@ pub(crate) struct Report {
     open: bool,
 }
 
-/// Where the results of a run go; known to be writable before the run begins.
+/// The files for the results. They are checked to be writable before the run begins.
 pub(crate) struct Destination {
     json: Option<PathBuf>,
     html: PathBuf,
@@ -85,12 +85,12 @@ impl Destination {
         self.json.as_ref().map_or(Ok(()), |path| file.write(path))
     }
 
-    /// Where the figures go, if they are to be kept.
+    /// The file for the figures; `None` if none was named.
     pub(crate) fn json(&self) -> Option<&Path> {
         self.json.as_deref()
     }
 
-    /// Writes a report that is ready, says where it is, and shows it if that was asked for.
+    /// Writes the report, prints its path, and opens it if the user has asked for that.
     pub(crate) fn write_report(&self, html: &str) -> anyhow::Result<()> {
         let file = &self.html;
         fs::write(file, html).with_context(|| format!("cannot write {}", file.display()))?;

@@ -1,5 +1,5 @@
-//! A shop that already runs: where it is, and what its sale says. Everything is asked with a time-out, so that a shop that hangs does
-//! not hang the load test.
+//! A shop that already runs: its address and its sale. Each request has a time-out, so that a shop that hangs does not hang the load
+//! test.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -12,22 +12,22 @@ use crate::{
     verdict::ledger::SaleRow,
 };
 
-/// How long the sale's page may take before the load begins, and after it has ended.
+/// The time-out of a request for the sale, before and after the load.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A shop that is somebody's.
+/// A shop that was not started by the load test.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// As it was written.
+    /// The URL as the user wrote it.
     pub url: Url,
-    /// Where that is.
+    /// The address of its host.
     pub address: SocketAddr,
     /// The sale to buy from.
     pub sale: i64,
 }
 
 impl Target {
-    /// Finds it.
+    /// Resolves the URL's host.
     ///
     /// # Errors
     /// The URL is not that of a shop, its host is unknown, or is another machine although that is not allowed.
@@ -46,10 +46,10 @@ impl Target {
         Ok(Target { url, address, sale })
     }
 
-    /// What its sale says of stock and sold units.
+    /// The stock and the sold units that the shop reports for the sale.
     ///
     /// # Errors
-    /// Nobody listens, no whole answer comes in time, or it is not that of a sale that one can buy from.
+    /// The host does not accept connections, no complete answer comes in time, or it is not a sale with a purchase link.
     pub async fn sale(&self) -> anyhow::Result<SaleRow> {
         let (url, path) = (&self.url, format!("/sales/{}", self.sale));
         let ask = async {

@@ -1,4 +1,4 @@
-//! The record of runs: what was run, and what came of it.
+//! The record of runs: their plans and their results.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub type Record = File<Runs>;
 /// Runs, one per stampede.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Runs {
-    /// What the order of the buyers was drawn from.
+    /// The seed of the first run.
     pub seed: u64,
     /// In the order in which they were played.
     pub runs: Vec<Run>,
@@ -45,19 +45,19 @@ pub struct Run {
     pub version: Version,
     /// Its variant.
     pub variant: Option<Variant>,
-    /// What it was put through.
+    /// The scenario.
     pub scenario: Scenario,
     /// The URL of a shop that was already running; `None` of one that was started for the run.
     #[serde(default)]
     pub url: Option<String>,
-    /// What decided when the next buyer asks.
+    /// Closed loop, or the schedule of an open one.
     #[serde(default)]
     pub load: Load,
-    /// Where its rows were; `None` of a shop that was already running.
+    /// The database; `None` of a shop that was already running.
     pub database: Option<Database>,
     /// Instances of the shop.
     pub instances: usize,
-    /// Buyers, each of whom asks once; or the tries of whoever is not honest.
+    /// The number of buyers, each of whom asks once. In an attack, the number of tries.
     pub buyers: usize,
     /// Units in all sales together.
     pub stock: i64,
@@ -69,48 +69,48 @@ pub struct Run {
     pub pool: u32,
     /// Further arguments the shop was started with.
     pub shop_args: Vec<String>,
-    /// Order of the buyers.
+    /// The seed that shuffled the buyers.
     pub seed: u64,
 
-    /// What buyers and database say when laid side by side.
+    /// The audit: the buyers' answers against the database.
     #[serde(flatten)]
     pub audit: Audit,
-    /// Buyers of the stampede by what they were told.
+    /// The number of buyers by answer.
     pub outcomes: BTreeMap<String, u64>,
     /// Requests of the stampede since the barrier.
     pub requests: u64,
     /// From the barrier to the last answer.
     pub seconds: f64,
-    /// The two above, divided.
+    /// Requests divided by seconds.
     pub requests_per_second: f64,
     /// From the barrier to the answer, in milliseconds, by kind of answer.
     pub latency_ms: Latencies,
-    /// What everybody in a crowd waited, in milliseconds, from wanting and from sending.
+    /// Latency and service time of all buyers in a crowd, in milliseconds.
     #[serde(default)]
     pub times_ms: Option<Times>,
-    /// The same by what buyers were told.
+    /// Latency and service time by answer, in milliseconds.
     #[serde(default)]
     pub outcome_ms: BTreeMap<String, OutcomeTimes>,
-    /// How an open loop went.
+    /// The rates and arrivals of an open loop.
     #[serde(default)]
     pub open_loop: Option<OpenLoop>,
-    /// How the answers came in: about a hundred points.
+    /// The answers over time, about a hundred points.
     #[serde(default)]
     pub timeline: Vec<Moment>,
-    /// When the first buyer was told yes for whom there was no unit, in milliseconds since the barrier.
+    /// When the first buyer beyond the stock was told yes, in milliseconds since the barrier.
     pub oversold_after_ms: Option<f64>,
     /// SQL statements per order, as the database server counted them.
     pub statements_per_order: Option<f64>,
-    /// How reservations became orders, where a version has both.
+    /// How long reservations took to become orders, if the version has both.
     #[serde(default)]
     pub reservations: Option<Reservations>,
-    /// What nginx kept away from the shops, if it was there.
+    /// The requests to nginx and those that it passed on; `None` without nginx.
     #[serde(default)]
     pub nginx: Option<Edge>,
-    /// What the shops counted: `conflicts` (of compare-and-swaps), `give_ups`, `lock_timeouts`, `deadlocks`,
-    /// `serialization_failures`, `database_busy`. A counter that never counted is not there.
+    /// The shops' counters that are above 0: `conflicts` (lost compare-and-swaps), `give_ups`, `lock_timeouts`, `deadlocks`,
+    /// `serialization_failures`, `database_busy` and others.
     pub counters: BTreeMap<String, u64>,
-    /// The other sale's buyers.
+    /// The buyers of another sale.
     pub bystander: Option<Bystander>,
     /// The honest buyers beside an attack.
     #[serde(default)]
@@ -126,11 +126,11 @@ pub struct Run {
     /// What the run took of the machine and of the servers; `None` on a system without `/proc`.
     #[serde(default)]
     pub usage: Option<Usage>,
-    /// What the version promises here.
+    /// The version's promise in this scenario.
     pub promised: Promise,
     /// `as promised`, `not as promised`, `measured` (where either is right), or `invalid` with the reason.
     pub verdict: Verdict,
-    /// What else was asked of the run, and what came of it.
+    /// The user's thresholds with the measured values.
     #[serde(default)]
     pub thresholds: Vec<Checked>,
 }
@@ -138,11 +138,11 @@ pub struct Run {
 /// The one figure that a scenario is about.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measure {
-    /// What was counted.
+    /// The name of the figure.
     pub what: String,
-    /// How many; of a flood, a share.
+    /// The value: a count, or a share in a flood.
     pub value: f64,
-    /// Whether that is what a version has to reach to hold.
+    /// Whether a version with this value holds.
     pub holds: bool,
 }
 
@@ -151,22 +151,22 @@ impl Measure {
         Measure { what: what.into(), value, holds }
     }
 
-    /// Something of which there must not be any.
+    /// A count that has to be 0.
     pub(crate) fn none_of(what: &str, count: usize) -> Measure {
         Measure::new(what, count as f64, count == 0)
     }
 }
 
-/// Requests of a whole run, from opening the page to hearing what came of it.
+/// The requests of a whole run, from opening the page to the last answer.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Edge {
-    /// That came to nginx.
+    /// Requests to nginx.
     pub requests: u64,
-    /// That it passed on to an instance.
+    /// Requests that nginx passed on to an instance.
     pub passed_on: u64,
 }
 
-/// From Redis to SQL, by their own clocks.
+/// The time from Redis to SQL, by their own clocks.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Reservations {
     /// Milliseconds from the reservation to the transaction that made it an order.
@@ -197,7 +197,7 @@ impl Run {
         format!("{}{instances}{nginx}{scenario}{url}", title(self.version, self.variant))
     }
 
-    /// Whether stock or promises were broken, wanted or not.
+    /// Whether stock or promises were broken, even if the table expects it.
     pub fn is_broken(&self) -> bool {
         let sound = self.audit.is_sound() && self.audit.undersold == 0;
         !sound
@@ -205,7 +205,7 @@ impl Run {
             || self.honest.is_some_and(|honest| honest.late > 0)
     }
 
-    /// What a promise is held against.
+    /// The results that the promise is checked against.
     pub fn evidence(&self) -> Evidence<'_> {
         Evidence {
             audit: &self.audit,
@@ -216,7 +216,7 @@ impl Run {
         }
     }
 
-    /// What is most wrong with a crowd's sale, or how much was sold.
+    /// The worst finding of a crowd's sale, or the number of units sold.
     pub(crate) fn figure_of_a_crowd(&self) -> String {
         let (audit, turned_away) = (&self.audit, self.told("wrong-path"));
         match () {
@@ -243,7 +243,7 @@ impl Run {
         self.scenario.is_a_crowd()
     }
 
-    /// Whether it failed a threshold of its own.
+    /// Whether it failed one of the user's thresholds.
     pub fn missed_threshold(&self) -> bool {
         self.thresholds.iter().any(|checked| checked.failed)
     }

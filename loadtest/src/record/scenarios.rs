@@ -13,23 +13,23 @@ use crate::{
 /// Buyers of another sale, first alone, then beside the stampede.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Bystander {
-    /// Milliseconds from wanting to knowing, alone.
+    /// The latency of bystanders alone, in milliseconds.
     pub alone: Option<Latency>,
-    /// The same beside the stampede.
+    /// The latency of bystanders beside the stampede, in milliseconds.
     pub beside: Option<Latency>,
-    /// How those alone came.
+    /// The arrivals of bystanders alone.
     #[serde(default)]
     pub arrivals_alone: Arrivals,
-    /// How those beside the stampede came.
+    /// The arrivals of bystanders beside the stampede.
     #[serde(default)]
     pub arrivals_beside: Arrivals,
-    /// By what the p99 grew.
+    /// The factor by which the p99 grew.
     pub p99_ratio: Option<f64>,
-    /// What they were told beside the stampede.
+    /// The number of bystanders beside the stampede by answer.
     pub outcomes: BTreeMap<String, u64>,
     /// The most database connections that waited for a lock at once (PostgreSQL).
     pub lock_waiters: Option<i64>,
-    /// What they and the database say when laid side by side.
+    /// The audit of the bystanders' sale.
     pub audit: Audit,
 }
 
@@ -38,34 +38,34 @@ pub struct Bystander {
 pub struct HonestBuyers {
     /// How many asked for a unit.
     pub asked: usize,
-    /// How many were told that they have one.
+    /// How many got a unit.
     pub served: usize,
-    /// How many waited longer for their answer than an honest buyer does: ten seconds.
+    /// How many waited more than ten seconds for their answer.
     pub late: usize,
 }
 
 /// A flood from a few clients, and honest buyers in it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Flood {
-    /// Purchases a second that the shop of chapter 3 answers with so small a pool.
+    /// The purchases per second of chapter 3's shop with one database connection.
     pub capacity_per_second: f64,
-    /// The rounds in which that was measured.
+    /// The rounds in which the capacity was measured.
     #[serde(default)]
     pub calibration: Calibration,
-    /// Purchases a second that the flood asked for.
+    /// The purchases per second that the flood offered.
     pub offered_per_second: f64,
-    /// Of those, how many found a connection in the whole flood.
+    /// The number of the flood's purchases that found a connection.
     pub sent: usize,
-    /// How the attackers came.
+    /// The arrivals of the attackers.
     #[serde(default)]
     pub attackers: Arrivals,
     /// Honest buyers, those without a connection included.
     pub honest: usize,
-    /// How the honest buyers came.
+    /// The arrivals of the honest buyers.
     #[serde(default)]
     pub visitors: Arrivals,
     /// Honest buyers who had bought or were truly told sold out within 500 ms.
     pub decided_in_time: usize,
-    /// Of all honest buyers, whatever they were told.
+    /// The latency of all honest buyers, whatever their answer.
     pub latency: Option<Latency>,
 }

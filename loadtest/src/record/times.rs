@@ -1,4 +1,4 @@
-//! How long a crowd waited, and how the generator of an open loop did.
+//! Latencies and service times of a crowd, and the arrivals of an open loop.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -16,50 +16,50 @@ use crate::{
     },
 };
 
-/// What everybody waited. Latency counts from when a buyer wanted to buy, service time from when the request left.
+/// The times of all buyers. Latency counts from when a buyer wanted to buy, service time from when the request was sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Times {
-    /// From wanting to knowing.
+    /// From when a buyer wanted to buy to the answer.
     pub latency: Distribution,
-    /// From sending to knowing.
+    /// From when the request was sent to the answer.
     pub service: Distribution,
 }
 
-/// The same of those who were told one thing.
+/// The times of the buyers with one kind of answer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct OutcomeTimes {
-    /// From wanting to knowing.
+    /// From when a buyer wanted to buy to the answer.
     pub latency: Latency,
-    /// From sending to knowing.
+    /// From when the request was sent to the answer.
     pub service: Latency,
 }
 
-/// Latencies apart: a quick no must not hide a slow yes.
+/// Separate latencies, because a quick no would hide a slow yes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Latencies {
     /// Of buyers who got a unit.
     pub bought: Option<Latency>,
-    /// Of buyers who were told no.
+    /// Of buyers who were refused.
     pub refused: Option<Latency>,
 }
 
-/// How an open loop went.
+/// The rates and arrivals of an open loop.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenLoop {
-    /// Buyers a second that the schedule asked for, on average.
+    /// The average rate of the schedule, in buyers per second.
     pub offered_per_second: f64,
-    /// Buyers a second that were sent, on average until the last of them was.
+    /// The average rate until the last buyer was sent, in buyers per second.
     pub reached_per_second: f64,
-    /// How many were planned, and how many of them the generator missed.
+    /// How many buyers were planned, and how many of them the generator dropped or sent late.
     pub arrivals: Arrivals,
     /// Answers that came more than 100 ms after their buyer was due.
     pub late_answers: usize,
-    /// The generator's own lag: by how much it sent each buyer later than was due. `None` if none was sent.
+    /// The generator's own lag: how much later than due it sent each buyer. `None` if none was sent.
     pub lag: Option<Distribution>,
 }
 
 impl Times {
-    /// Of everybody; `None` if nobody asked.
+    /// The times of all buyers; `None` if there are none.
     pub fn of(history: &[Told]) -> Option<Times> {
         Some(Times {
             latency: Distribution::of_samples(history.iter().map(Told::latency))?,
@@ -68,7 +68,7 @@ impl Times {
     }
 }
 
-/// The times of those who were told the same, by what that was.
+/// The times of the buyers by kind of answer.
 pub fn times_by_outcome(history: &[Told]) -> BTreeMap<String, OutcomeTimes> {
     let mut by_outcome: BTreeMap<&str, Vec<&Told>> = BTreeMap::new();
     for told in history {
@@ -84,7 +84,7 @@ pub fn times_by_outcome(history: &[Told]) -> BTreeMap<String, OutcomeTimes> {
 }
 
 impl OpenLoop {
-    /// Of these visits, which were planned to take so long.
+    /// The rates and arrivals of these visits; `lasts` is the length of the schedule.
     pub(crate) fn of(visits: &Visits, lasts: Duration) -> OpenLoop {
         let last = visits.history.iter().map(|told| told.sent).max().unwrap_or_default();
         OpenLoop {
@@ -96,7 +96,7 @@ impl OpenLoop {
         }
     }
 
-    /// Why no figure of it counts; `None` if nearly everybody came when they were due.
+    /// Why the figures are invalid; `None` if nearly all buyers came on time.
     pub(crate) fn invalid(&self) -> Option<String> {
         let why = self.arrivals.invalid()?;
         Some(format!("{why}: write a lower rate, or more --connections"))

@@ -7,7 +7,7 @@ use crate::{
 };
 
 impl Bystander {
-    /// In words, how many bystanders the generator missed; empty if none.
+    /// The dropped and late bystanders in words; empty if there are none.
     fn missed(&self) -> String {
         let sides = [("alone", self.arrivals_alone), ("beside the stampede", self.arrivals_beside)];
         let missed = sides.into_iter().filter_map(|(side, arrivals)| Some(format!("; {side}, {}", arrivals.missed()?)));

@@ -1,5 +1,5 @@
-//! A run against a shop that already runs. Its database is not ours, so the verdict rests on what buyers were told and on what the
-//! sale says.
+//! A run against a shop that already runs. Its database cannot be read, so the verdict uses the buyers' answers and what the shop says of the
+//! sale.
 
 use std::collections::BTreeMap;
 

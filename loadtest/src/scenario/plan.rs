@@ -1,4 +1,4 @@
-//! What is to be run: a version, what it is put through, and how large.
+//! The plan of a run: the version, the scenario and the numbers.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use crate::{
     version::{Variant, Version, title},
 };
 
-/// Fewer buyers at once are no crowd: whether they meet is chance.
+/// With fewer buyers at once it is chance whether their purchases overlap.
 const CROWD: usize = 10;
 
-/// What is to be run.
+/// The plan of a run.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The version.
     pub version: Version,
     /// Its variant.
     pub variant: Option<Variant>,
-    /// What it is put through.
+    /// The scenario.
     pub scenario: Scenario,
-    /// Buyers, each of whom asks once; or the tries of whoever is not honest.
+    /// The number of buyers, each of whom asks once. In an attack, the number of tries.
     pub buyers: usize,
     /// Units of each sale.
     pub stock: i64,
@@ -33,7 +33,7 @@ pub struct Plan {
     pub instances: usize,
     /// Whether nginx is in front of them.
     pub nginx: bool,
-    /// What decides when the next buyer asks.
+    /// Closed loop, or the schedule of an open one.
     pub load: Load,
     /// Connections the buyers share.
     pub connections: usize,
@@ -45,11 +45,11 @@ pub struct Plan {
     pub seed: u64,
     /// Further arguments for the shop.
     pub shop_args: Vec<String>,
-    /// A shop that is wrong in this way, in the place of the version.
+    /// The mutant that runs instead of the version; `None` in most runs.
     pub mutant: Option<Mutant>,
-    /// What fails the run, whatever the version promises.
+    /// The user's thresholds.
     pub fail_if: Vec<Threshold>,
-    /// Whether the run stops as soon as it is certain to fail one of these.
+    /// Whether the run stops as soon as it is certain to fail a threshold.
     pub abort_early: bool,
 }
 
@@ -60,7 +60,7 @@ impl Plan {
         format!("{}{scenario}", title(self.version, self.variant))
     }
 
-    /// As many as the plan has of these: `10,000 buyers`, `1 buyer`.
+    /// The number of buyers with the right word: `10,000 buyers`, `1 buyer`.
     pub(crate) fn counted(&self, one: &str, many: &str) -> String {
         format!("{} {}", thousands(self.buyers as i64), if self.buyers == 1 { one } else { many })
     }
@@ -70,7 +70,7 @@ impl Plan {
         self.connections.min(self.buyers) * doors
     }
 
-    /// What stops a crowd early. After a restart it is not stopped: the strike waits for the buyers.
+    /// The conditions that stop a crowd early. A restart has none, because its strike waits for the buyers.
     pub(crate) fn early(&self) -> Early {
         let may_stop = self.abort_early && self.scenario != Scenario::Restart;
         let thresholds = if may_stop { self.fail_if.clone() } else { Vec::new() };

@@ -1,4 +1,4 @@
-//! Plans as the book has them: what a scenario makes of a stampede, whether it can be carried out, and what is promised of it.
+//! The default plan of each scenario, the checks before a run, and the promise.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Plan {
-    /// A scenario as the book has it: of a stampede, 10,000 buyers, 100 units, 1,000 connections.
+    /// The default plan of a scenario. A stampede has 10,000 buyers, 100 units and 1,000 connections.
     pub fn new(version: Version, variant: Option<Variant>, scenario: Scenario) -> Plan {
         scenario.rules().plan(Plan {
             version,
@@ -42,10 +42,10 @@ impl Plan {
         Plan::new(version, variant, Scenario::Stampede)
     }
 
-    /// Whether it can be carried out at all.
+    /// Checks that the plan can run.
     ///
     /// # Errors
-    /// The version has nothing that the scenario could attack, or the scenario has no second instance.
+    /// The version lacks what the scenario attacks, or the numbers do not fit the scenario.
     pub fn check(&self) -> anyhow::Result<()> {
         self.scenario.rules().check(self)?;
         let one_sale = self.sales == 1 || self.scenario.is_a_crowd();
@@ -57,12 +57,12 @@ impl Plan {
         Ok(())
     }
 
-    /// `10,000 buyers`, or whoever it is.
+    /// The buyers in words: `10,000 buyers`.
     pub fn who(&self) -> String {
         self.scenario.rules().who(self)
     }
 
-    /// What happens, in a sentence.
+    /// The plan in a sentence.
     pub fn describe(&self) -> String {
         let count = |n: usize| thousands(n as i64);
         let each = if self.sales > 1 { format!(" in each of {} sales", self.sales) } else { String::new() };
@@ -83,7 +83,7 @@ impl Plan {
         )
     }
 
-    /// With this load. The buyers of an open loop are those that its schedule yields.
+    /// The plan with this load. The schedule of an open loop decides the number of buyers.
     pub fn under(self, load: Load) -> Plan {
         let buyers = match &load {
             Load::Closed => self.buyers,
@@ -92,12 +92,12 @@ impl Plan {
         Plan { buyers, load, ..self }
     }
 
-    /// Sockets that this needs at the same time.
+    /// The most sockets that are open at the same time.
     pub fn sockets(&self) -> usize {
         self.scenario.rules().sockets(self)
     }
 
-    /// What the scenario tells the shop, unless somebody has asked for something else.
+    /// The shop's arguments: those of the scenario, and the user's own, which replace them.
     pub(crate) fn further_args(&self) -> Vec<String> {
         let flag = |arg: &str| arg.split('=').next().map(str::to_owned);
         let asked_for = |arg: &&str| self.shop_args.iter().any(|own| flag(own) == flag(arg));
@@ -105,7 +105,7 @@ impl Plan {
         scenarios.map(str::to_owned).chain(self.shop_args.clone()).collect()
     }
 
-    /// What is to come out. A mutant is held to what a shop has to do that is right.
+    /// The promise for this plan. A mutant is judged like a correct shop.
     pub(crate) fn promised(&self, database: Database) -> Promise {
         if self.mutant.is_some() {
             return Promise::Holds;

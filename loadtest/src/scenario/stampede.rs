@@ -28,16 +28,16 @@ use crate::{
     },
 };
 
-/// How long before its click a buyer of an open loop opens the page, where there is something to prepare.
+/// How long before the click a buyer of an open loop opens the page, if the version needs steps before the purchase.
 const READS: Duration = Duration::from_secs(1);
 
 /// The shortest time that an open loop is taken to have lasted, if the user ends it before the first click.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// The scenarios in which everybody wants a unit at the same moment; `at_barrier` is called before the first of them buys.
+/// Plays a scenario with a crowd. `at_barrier` is called before the first buyer clicks.
 ///
 /// # Errors
-/// A server's, or a shop's that goes away or does not come back.
+/// A server fails, or a shop goes away or does not come back.
 pub async fn play(
     lab: &Lab,
     stage: &Stage<'_>,
@@ -101,11 +101,11 @@ pub async fn play(
     })
 }
 
-/// Lets the buyers of a crowd come as the plan's load says; returns how an open loop went, too. There each buyer follows the links to
-/// the one that takes a unit shortly before it is due to click.
+/// Lets the buyers of a crowd come as the plan's load says, and returns the arrivals of an open loop, too. In an open loop, a buyer follows
+/// the links up to the one that takes a unit shortly before the click is due.
 ///
 /// # Errors
-/// A shop's that does not answer, or goes away.
+/// A shop does not answer, or goes away.
 pub(crate) async fn come(
     plan: &Plan,
     crowd: &Crowd,
@@ -141,8 +141,8 @@ pub(crate) async fn come(
     Ok((Stampede { history: visits.history, requests: visits.requests, began_at, elapsed, stopped }, Some(open_loop)))
 }
 
-/// A crowd is served well if nothing is sold twice, nothing is left over, and nobody is turned away from the address that the
-/// shop itself has given.
+/// Counts the units that are oversold, left over or lost, and the buyers who were refused at a URL that the shop itself had given them. A
+/// crowd is served well if the sum is 0.
 pub(crate) fn measure(audit: &Audit, history: &[Told]) -> Measure {
     let wrong = audit.oversold + audit.undersold + audit.lost_promises;
     let turned_away = told(history, "wrong-path");
@@ -154,7 +154,7 @@ pub(crate) struct StampedeRules;
 
 impl Rules for StampedeRules {}
 
-/// The same on two processes.
+/// All buyers at once, on two instances.
 pub(crate) struct TwoInstancesRules;
 
 impl Rules for TwoInstancesRules {

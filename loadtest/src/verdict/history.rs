@@ -1,25 +1,25 @@
-//! What the buyers were told: one half of the truth. The other half is in [`crate::verdict::ledger`].
+//! The answers that buyers got. The audit compares them with [`crate::verdict::ledger`].
 
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-/// What one buyer was told.
+/// The last answer to one buyer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// Yes: this order is yours.
+    /// The buyer has this order.
     Bought {
         /// The order's id.
         order_id: i64,
     },
-    /// No, with the `type` of the problem document; `expired` or `failed` of an order that was queued.
+    /// The buyer was refused, with the `type` of the problem document, or `expired` or `failed` of an order that was queued.
     Refused(String),
-    /// Wait: this will be an order, or you will be told that it is none. As a last word, a promise that was not kept.
+    /// The order is queued. As the last answer, it is a promise that was not kept.
     Queued {
         /// The order's id.
         order_id: i64,
     },
-    /// Nothing that is a yes or a no: no answer, a broken one, or a fault in the shop. Either may be true.
+    /// No answer, a broken one, or an internal error. The order may or may not exist.
     Unknown,
 }
 
@@ -60,26 +60,25 @@ pub(crate) const KINDS: [&str; 21] = [
     "failed",
 ];
 
-/// One buyer's way, from the click to the answer.
+/// One buyer, from the click to the answer.
 #[derive(Debug, Clone)]
 pub struct Told {
-    /// Who.
+    /// The buyer.
     pub buyer_id: i64,
-    /// Of which sale.
+    /// The sale.
     pub sale_id: i64,
-    /// When the buyer wanted to buy: since the barrier.
+    /// When the buyer wanted to buy, since the barrier.
     pub wanted: Duration,
-    /// When the request really left: since the barrier. The buyer may have waited for a connection before.
+    /// When the request was sent, since the barrier. The buyer may have waited for a connection before that.
     pub sent: Duration,
-    /// When the answer was there: since the barrier.
+    /// When the answer came, since the barrier.
     pub answered: Duration,
     /// The answer.
     pub answer: Answer,
 }
 
 impl Told {
-    /// Whether the shop has done for the buyer what it can: sold a unit, or said `sold-out` of a sale that really is. A shop that has
-    /// units and says that it has none has served nobody.
+    /// Whether the buyer was served: it got a unit, or was told `sold-out` when the sale was really sold out. A false `sold-out` does not count.
     pub fn is_served(&self, sold_out: bool) -> bool {
         match &self.answer {
             Answer::Bought { .. } => true,
@@ -88,19 +87,19 @@ impl Told {
         }
     }
 
-    /// From wanting to knowing. A buyer who waits for a free connection is waiting, too: measured from the sending,
-    /// the slow answers would hide themselves (coordinated omission).
+    /// From when the buyer wanted to buy to the answer. The wait for a free connection counts. Without it, slow answers would delay and
+    /// hide later requests (coordinated omission).
     pub fn latency(&self) -> Duration {
         self.answered.saturating_sub(self.wanted)
     }
 
-    /// From the sending to knowing: what the shop took for this one buyer, without the wait before.
+    /// From when the request was sent to the answer: the shop's time for this buyer, without the wait before.
     pub fn service_time(&self) -> Duration {
         self.answered.saturating_sub(self.sent)
     }
 }
 
-/// How many were told what.
+/// The number of buyers by kind of answer.
 pub fn outcomes(history: &[Told]) -> BTreeMap<String, u64> {
     let mut outcomes = BTreeMap::new();
     for told in history {
@@ -109,12 +108,12 @@ pub fn outcomes(history: &[Told]) -> BTreeMap<String, u64> {
     outcomes
 }
 
-/// How many of these were told this.
+/// The number of buyers with this kind of answer.
 pub(crate) fn told(history: &[Told], kind: &str) -> usize {
     history.iter().filter(|told| told.answer.kind() == kind).count()
 }
 
-/// How many of these were told yes.
+/// The number of buyers who got a unit.
 pub(crate) fn bought(history: &[Told]) -> usize {
     history.iter().filter(|told| matches!(told.answer, Answer::Bought { .. })).count()
 }
@@ -124,9 +123,9 @@ pub(crate) fn bought(history: &[Told]) -> usize {
 pub struct Moment {
     /// Milliseconds since the barrier.
     pub ms: f64,
-    /// Buyers who were told yes.
+    /// Buyers who got a unit.
     pub bought: i64,
-    /// Buyers who were told no.
+    /// Buyers who were refused.
     pub refused: i64,
 }
 

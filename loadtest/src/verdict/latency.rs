@@ -7,35 +7,35 @@ use serde::{Deserialize, Serialize};
 
 use super::history::{Answer, Told};
 
-/// The longest time that is told apart, in microseconds: an hour.
+/// The longest time of a histogram, in microseconds: an hour. Longer times count as an hour.
 const LONGEST: u64 = 3_600_000_000;
-/// Digits that count: a percentile is off by a thousandth at most.
+/// The significant digits of a histogram: a percentile is off by at most a thousandth.
 const DIGITS: u8 = 3;
-/// The end of a distribution's first bucket in microseconds, and by what each bucket is longer than the one before it.
+/// The end of a distribution's first bucket in microseconds, and the ratio of each bucket's end to the one before it.
 const FIRST_BUCKET: u64 = 50;
 const WIDER: f64 = 1.25;
 
-/// Latencies in milliseconds, to a thousandth of each.
+/// Percentiles in milliseconds, each exact to a thousandth.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
-    /// Samples.
+    /// The number of samples.
     pub count: usize,
-    /// Half were faster.
+    /// Half of the samples are shorter.
     pub p50: f64,
-    /// 90 of 100 were faster.
+    /// 90 of 100 samples are shorter.
     pub p90: f64,
-    /// 99 of 100 were faster.
+    /// 99 of 100 samples are shorter.
     pub p99: f64,
-    /// 999 of 1,000 were faster.
+    /// 999 of 1,000 samples are shorter.
     pub p999: f64,
-    /// The slowest.
+    /// The longest sample.
     pub max: f64,
 }
 
-/// Latencies, and how they are distributed.
+/// Percentiles and a histogram.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Distribution {
-    /// Its percentiles.
+    /// The percentiles.
     #[serde(flatten)]
     pub latency: Latency,
     /// The histogram, from the shortest time on. Empty buckets are left out.
@@ -47,18 +47,18 @@ pub struct Distribution {
 pub struct Bucket {
     /// The longest time in it, in milliseconds.
     pub up_to_ms: f64,
-    /// Samples in it.
+    /// The number of samples in it.
     pub count: u64,
 }
 
 impl Latency {
-    /// Of those for which `which` holds; `None` if there are none.
+    /// The latency of the answers for which `which` holds; `None` if there are none.
     pub fn of<'a>(history: impl IntoIterator<Item = &'a Told>, which: impl Fn(&Answer) -> bool) -> Option<Latency> {
         let chosen = history.into_iter().filter(|told| which(&told.answer));
         Latency::of_samples(chosen.map(Told::latency))
     }
 
-    /// Of these; `None` if there are none.
+    /// Of these samples; `None` if there are none.
     pub fn of_samples(samples: impl IntoIterator<Item = Duration>) -> Option<Latency> {
         Latency::of_histogram(&histogram(samples)?)
     }
@@ -80,7 +80,7 @@ impl Latency {
 }
 
 impl Distribution {
-    /// Of these; `None` if there are none.
+    /// Of these samples; `None` if there are none.
     pub fn of_samples(samples: impl IntoIterator<Item = Duration>) -> Option<Distribution> {
         let histogram = histogram(samples)?;
         let steps = histogram.iter_log(FIRST_BUCKET, WIDER);
@@ -91,12 +91,12 @@ impl Distribution {
     }
 }
 
-/// A histogram of microseconds; `None` if its size is not one that the library knows, which it is.
+/// An empty histogram of microseconds. It is `None` only if the library does not accept the bounds, which are fixed here.
 fn empty() -> Option<Histogram<u64>> {
     Histogram::new_with_bounds(1, LONGEST, DIGITS).ok()
 }
 
-/// Of these, in microseconds.
+/// The histogram of these samples, in microseconds.
 fn histogram(samples: impl IntoIterator<Item = Duration>) -> Option<Histogram<u64>> {
     let mut histogram = empty()?;
     for sample in samples {

@@ -1,4 +1,4 @@
-//! What can be judged of a shop whose database is not ours: what buyers were told, beside what the sale says of itself.
+//! The audit of a shop whose database cannot be read: the buyers' answers against what the shop says of the sale.
 
 use super::{
     audit::{Audit, wants_one},
@@ -6,7 +6,7 @@ use super::{
     ledger::SaleRow,
 };
 
-/// What this audit cannot see, in a sentence.
+/// What this audit cannot check, in a sentence.
 pub const NOT_AUDITED: &str = "the database of this shop was not audited: orders of buyers who were refused, units bought twice and orders \
                                that do not exist cannot be seen";
 

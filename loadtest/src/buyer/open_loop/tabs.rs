@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::visitor::Until;
 use crate::{buyer::client::Connection, verdict::history::Answer};
 
-/// So many connections, opened when one is needed, and kept.
+/// A pool of connections. They are opened when needed and kept.
 pub(super) struct Tabs {
     idle: Mutex<Vec<Connection>>,
     places: Semaphore,
@@ -28,13 +28,13 @@ impl Tabs {
         Tabs { idle: Mutex::default(), places: Semaphore::new(connections), shops, turn: 0.into() }
     }
 
-    /// A connection to the instance whose turn it is.
+    /// Opens a connection to the next instance in turn.
     pub(super) async fn open(&self) -> io::Result<Connection> {
         Connection::open(self.shops[self.turn.fetch_add(1, Relaxed) % self.shops.len()]).await
     }
 
-    /// A connection that is free, or a new one, for requests from this address; and the place that it takes up. The error is the
-    /// answer of a visitor who gets none: `None` if it cannot ask, unknown if the shop refuses or its patience ends.
+    /// Takes a free connection or opens a new one, for requests from this client address. Also returns its permit. The error is the answer
+    /// of a visitor without a connection: `None` if it cannot ask, unknown if the shop refuses the connection or does not answer in time.
     pub(super) async fn take(
         &self,
         from: Option<Ipv4Addr>,
@@ -63,7 +63,7 @@ impl Tabs {
     }
 }
 
-/// Whether this machine has no connection left to give. A shop that refuses one is another matter.
+/// Whether this machine is out of sockets, ports or memory. A shop that refuses the connection is a different case.
 fn is_out_of_connections(error: &io::Error) -> bool {
     let ours = [Errno::EMFILE, Errno::ENFILE, Errno::EADDRNOTAVAIL, Errno::ENOBUFS, Errno::ENOMEM];
     error.raw_os_error().is_some_and(|code| ours.contains(&Errno::from_raw(code)))

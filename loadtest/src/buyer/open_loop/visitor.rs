@@ -21,7 +21,7 @@ use crate::{
     verdict::history::Answer,
 };
 
-/// How far an open loop is.
+/// The phase of an open loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
     /// Visitors come.
@@ -32,7 +32,7 @@ pub(super) enum Phase {
     GivenUp,
 }
 
-/// When visitors leave: those who still read when no more come, and those who wait for an answer a while after that.
+/// When visitors leave. Those who have not clicked leave when no more come, and those who wait for an answer leave later.
 #[derive(Clone)]
 pub(super) struct Until {
     pub(super) phase: watch::Receiver<Phase>,
@@ -66,15 +66,14 @@ pub(super) struct Visitor {
     pub(super) opens_the_page: bool,
 }
 
-/// One visitor's way.
+/// One visitor, after the visit.
 pub(super) struct Visit {
     pub(super) buyer_id: i64,
     pub(super) sale_id: i64,
     pub(super) due: Instant,
     pub(super) sent: Instant,
     pub(super) answered: Instant,
-    /// By how much the generator sent it later than was due. Time that the shop takes on the way to the click is not in it: latency
-    /// counts from when the click was due.
+    /// How much later than due the generator sent the visitor. The shop's time before the click is not included: latency counts it.
     pub(super) lag: Duration,
     pub(super) requests: u64,
     /// `None` if there was no connection to ask on.
@@ -115,7 +114,7 @@ impl Visitor {
         Some(Visit { buyer_id, sale_id, due, sent, answered, lag, requests, answer })
     }
 
-    /// Buys; returns the requests that it took, too.
+    /// Buys. Also returns the number of requests.
     async fn click(&self, tabs: &Tabs, until: &Until) -> (Option<Answer>, u64) {
         let (mut connection, _place) = match tabs.take(self.from, until).await {
             Ok(taken) => taken,

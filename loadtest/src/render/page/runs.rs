@@ -16,7 +16,7 @@ use crate::{
     verdict::{Verdict, latency::Latency},
 };
 
-/// What the two curves of an open loop say.
+/// Explains the curves of an open loop.
 pub const OMISSION: &str = "Latency counts from when a buyer was due, service time from when the request left. A generator that waits for a \
                             stalled shop asks less while it stalls, and service time alone hides that: coordinated omission.";
 
@@ -46,7 +46,7 @@ pub fn report(record: &Record) -> String {
     page(record, "What came out", &body, &about)
 }
 
-/// What shows several versions at a glance.
+/// The pictures that show several versions.
 fn pictures(record: &Record) -> Markup {
     let section = |class, title, about, picture: Picture| {
         html! { section class=(class) { h2 { (title) } p { (about) } .wide { (picture) } } }
@@ -60,7 +60,7 @@ fn pictures(record: &Record) -> Markup {
     }
 }
 
-/// The news first, in words.
+/// The most important results, in words.
 fn lead(record: &Record) -> Markup {
     let count = |which: fn(&Verdict) -> bool| record.runs.iter().filter(|run| which(&run.verdict)).count();
     let kept = count(|verdict| *verdict == Verdict::AsPromised);
@@ -81,7 +81,7 @@ fn lead(record: &Record) -> Markup {
     }
 }
 
-/// A run from near. Among many, only the stampedes lie open.
+/// One run. Among many runs, only the stampedes are unfolded.
 fn section(n: usize, run: &Run, is_open: bool) -> Markup {
     html! {
         section id={ "run-" (n) } {
@@ -98,7 +98,7 @@ fn section(n: usize, run: &Run, is_open: bool) -> Markup {
     }
 }
 
-/// Green for what held, red for what broke; whether that was to be; and everything else that is known.
+/// The verdict and all figures of a run. Green means that the version held, red that it broke.
 fn details(run: &Run) -> Markup {
     let class = mark(&run.verdict, run.is_broken()).look().2.unwrap_or_default();
     html! {
@@ -135,7 +135,7 @@ fn conditions(run: &Run) -> Markup {
     }
 }
 
-/// What buyers were told, in numbers.
+/// The number of buyers and their times by answer, and the shops' counters.
 fn answers(run: &Run) -> Table {
     let all: u64 = run.outcomes.values().sum();
     let told = run.outcomes.iter().map(|(kind, n)| {
