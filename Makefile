@@ -44,6 +44,7 @@ pictures: ## the pictures of README and book, from docs/results
 	cargo loadtest picture matrix docs/results/matrix.json --svg docs/src/matrix.svg
 	cargo loadtest picture funnel docs/results/matrix.json --svg docs/src/funnel.svg
 	cargo loadtest picture funnel docs/results/v6-nginx.json --svg docs/src/funnel-nginx.svg
+	cargo loadtest picture capacity docs/results/capacity.json --svg docs/src/capacity.svg
 	for version in v1 v2 v3; do \
 		cargo loadtest picture lanes docs/results/replay-$$version.json --svg docs/src/lanes-$$version.svg || exit; \
 	done
