@@ -31,10 +31,13 @@ pub async fn find(
     mut play: impl AsyncFnMut(&Plan) -> anyhow::Result<Option<Run>>,
     mut show: impl FnMut(&Trial),
 ) -> anyhow::Result<Capacity> {
-    let (mut trials, mut database) = (Vec::new(), None);
+    let (mut trials, mut database, mut was_ended) = (Vec::new(), None, false);
     while let Some(rate) = search.next() {
         let plan = plan.clone().under(Load::Open(schedule(rate)?));
-        let Some(run) = play(&Plan { stock: plan.buyers as i64, ..plan }).await? else { break };
+        let Some(run) = play(&Plan { stock: plan.buyers as i64, ..plan }).await? else {
+            was_ended = true;
+            break;
+        };
         database = run.database;
         let trial = Trial::of(&run, rate, limits);
         search.report(trial.is_served());
@@ -48,16 +51,18 @@ pub async fn find(
         database,
         instances: plan.instances,
         per_second: search.served().unwrap_or_default(),
+        was_ended,
         gives_way_at: search.failed(),
-        gave_way: gave_way(&trials),
+        gave_way: search.failed().map_or_else(Vec::new, |rate| gave_way(&trials, rate)),
         cost: best.and_then(|trial| trial.cost),
         trials,
     })
 }
 
-/// What gave way at the least rate whose failure shows it.
-fn gave_way(trials: &[Trial]) -> Vec<Bottleneck> {
-    let shown = trials.iter().filter(|trial| !trial.is_served() && !trial.bottlenecks.is_empty());
+/// What gave way at the least rate from this one on whose failure shows it.
+fn gave_way(trials: &[Trial], rate: f64) -> Vec<Bottleneck> {
+    let failed = trials.iter().filter(|trial| trial.offered >= rate && !trial.is_served());
+    let shown = failed.filter(|trial| !trial.bottlenecks.is_empty());
     let least = shown.min_by(|a, b| a.offered.total_cmp(&b.offered));
     least.map(|trial| trial.bottlenecks.clone()).unwrap_or_default()
 }

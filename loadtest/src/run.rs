@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use tokio::time::timeout;
+use anyhow::Context;
+use tokio::time::{sleep, timeout};
 
 use crate::{
-    buyer::{progress::Progress, schedule::Load},
+    buyer::{ending::Ending, progress::Progress, schedule::Load},
     lab::{
         FreshDatabase, Lab,
         database::Database,
@@ -43,6 +44,8 @@ const LONG_ENOUGH: Duration = Duration::from_millis(500);
 
 /// How long a server may take for each report after the user has ended the run.
 const TO_REPORT: Duration = Duration::from_secs(5);
+/// How long a server may take for each report in any case. Reservations may take a minute to become orders.
+const LONGEST_REPORT: Duration = Duration::from_secs(90);
 
 /// Runs a plan. `progress` counts the buyers who are served.
 ///
@@ -103,9 +106,9 @@ async fn watch_play(
         Some(sampler) => sampler.average_since(&before.processors).await,
         None => None,
     };
-    let was_ended = stage.progress.ending.requested_at().is_some();
+    let ending = &stage.progress.ending;
     if let Some(stores) = stores {
-        unless_silent(was_ended, stores.wait_until_quiet(pool, &played.sales)).await?;
+        unless_silent(ending, stores.wait_until_quiet(pool, &played.sales)).await?;
     }
     let statements = observe::statements(lab.admin(), database.name()).await;
     let redis_commands = before.redis_commands.zip(redis_commands(stores).await).map(|(before, after)| after - before);
@@ -116,13 +119,13 @@ async fn watch_play(
         redis_commands,
     });
     let nginx = match nginx {
-        Some(nginx) => unless_silent(was_ended, observe::edge(nginx, &addresses)).await?,
+        Some(nginx) => unless_silent(ending, observe::edge(nginx, &addresses)).await?,
         None => None,
     };
     let counters = match plan.scenario == Scenario::Restart {
         true => BTreeMap::new(), // they died with the process that counted
         false => {
-            let counters = unless_silent(was_ended, observe::counters(&addresses)).await?;
+            let counters = unless_silent(ending, observe::counters(&addresses)).await?;
             since(&before.counters, counters.unwrap_or_default())
         }
     };
@@ -131,15 +134,23 @@ async fn watch_play(
     Ok(Watched { played, counters, nginx, statements, generator_share, usage, is_bottleneck })
 }
 
-/// A server's report after a run. It is `None` if the user has ended the run and the server does not answer in time, which may be why the
-/// user ended it.
+/// A server's report after a run. It is `None` if the user ends the run and the server does not answer in time, which may be why the user
+/// ends it.
 async fn unless_silent<T>(
-    was_ended: bool,
+    ending: &Ending,
     report: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<Option<T>> {
-    match was_ended {
-        true => Ok(timeout(TO_REPORT, report).await.ok().and_then(Result::ok)),
-        false => report.await.map(Some),
+    let given_up = async {
+        ending.requested().await;
+        sleep(TO_REPORT).await;
+    };
+    let reported = tokio::select! {
+        reported = timeout(LONGEST_REPORT, report) => reported.context("the shop does not answer after the load")?,
+        () = given_up => return Ok(None),
+    };
+    match reported {
+        Err(_) if ending.requested_at().is_some() => Ok(None),
+        reported => reported.map(Some),
     }
 }
 

@@ -17,7 +17,7 @@ const FASTEST: f64 = 1_000_000.0;
 /// A sale of a run is open for an hour. A schedule that takes longer would end at a closed door.
 const LONGEST: f64 = 3600.0;
 /// No run has more buyers: each has an answer that is kept.
-const MOST: f64 = 1_000_000.0;
+pub const MOST: f64 = 1_000_000.0;
 /// The buyers of each span of this length come together, in seconds.
 const BURST: f64 = 0.1;
 /// An example of `--stages`.

@@ -2,13 +2,14 @@
 
 /// The search ends when the least rate that failed is at most this many times the greatest that was served.
 const PRECISION: f64 = 1.1;
-/// The least and the greatest rate, in buyers per second.
-const RATES: (f64, f64) = (1.0, 200_000.0);
+/// The least rate, in buyers per second.
+const LEAST: f64 = 1.0;
 
 /// A search for the greatest rate that is served.
 #[derive(Debug, Clone)]
 pub struct Search {
     next: f64,
+    greatest: f64,
     served: Option<f64>,
     failed: Option<f64>,
     /// Whether the next rate has failed once. A stall of the machine fails a rate, too, so a rate fails only twice in a row.
@@ -16,17 +17,17 @@ pub struct Search {
 }
 
 impl Search {
-    /// Begins with this rate, in buyers per second.
-    pub fn from(rate: f64) -> Search {
-        Search { next: rate.clamp(RATES.0, RATES.1), served: None, failed: None, has_failed: false }
+    /// Begins with `rate` and never exceeds `greatest`, both in buyers per second.
+    pub fn new(rate: f64, greatest: f64) -> Search {
+        Search { next: rate.max(LEAST).min(greatest), greatest, served: None, failed: None, has_failed: false }
     }
 
     /// The next rate to play; `None` if the capacity is known.
     pub fn next(&self) -> Option<f64> {
         let is_known = match (self.served, self.failed) {
             (Some(served), Some(failed)) => failed <= served * PRECISION,
-            (Some(served), None) => served >= RATES.1,
-            (None, Some(failed)) => failed <= RATES.0,
+            (Some(served), None) => served >= self.greatest,
+            (None, Some(failed)) => failed <= LEAST,
             (None, None) => false,
         };
         (!is_known).then_some(self.next)
@@ -41,8 +42,8 @@ impl Search {
         *if is_served { &mut self.served } else { &mut self.failed } = Some(self.next);
         self.next = match (self.served, self.failed) {
             (Some(served), Some(failed)) => (served * failed).sqrt(),
-            (Some(served), None) => (served * 2.0).min(RATES.1),
-            (None, Some(failed)) => (failed / 2.0).max(RATES.0),
+            (Some(served), None) => (served * 2.0).min(self.greatest),
+            (None, Some(failed)) => (failed / 2.0).max(LEAST),
             (None, None) => self.next,
         };
     }
@@ -64,7 +65,7 @@ mod tests {
 
     /// Searches a shop that serves up to `capacity`, and returns the search and the rates that it has tried.
     fn search(first: f64, mut is_served: impl FnMut(f64) -> bool) -> (Search, Vec<f64>) {
-        let (mut search, mut rates) = (Search::from(first), Vec::new());
+        let (mut search, mut rates) = (Search::new(first, 200_000.0), Vec::new());
         while let Some(rate) = search.next() {
             assert!(rates.len() < 60, "it does not end: {rates:?}");
             rates.push(rate);

@@ -16,7 +16,7 @@ fn served(plan: &Plan) -> Run {
     let mut run = Record::read(&file).unwrap().runs.remove(0);
     (run.buyers, run.stock, run.seconds, run.verdict) = (plan.buyers, plan.stock, 2.0, Verdict::Measured);
     run.outcomes = BTreeMap::from([("bought".into(), plan.buyers as u64)]);
-    (run.audit.orders, run.audit.oversold) = (plan.buyers as i64, 0);
+    (run.audit.orders, run.audit.sold, run.audit.oversold) = (plan.buyers as i64, plan.buyers as i64, 0);
     run.times_ms = Some(times(5));
     run
 }
@@ -38,13 +38,13 @@ async fn capacity(spoil: impl Fn(&mut Run)) -> Capacity {
         Ok(Some(run))
     };
     let plan = Plan::stampede(Version::V2, None);
-    find(&plan, LIMITS, Search::from(250.0), schedule, play, |_| ()).await.unwrap()
+    find(&plan, LIMITS, Search::new(250.0, 1e5), schedule, play, |_| ()).await.unwrap()
 }
 
 #[tokio::test]
-async fn a_rate_fails_for_each_of_four_reasons() {
+async fn a_rate_fails_for_each_reason() {
     type Spoil = fn(&mut Run);
-    let reasons: [(Spoil, &str); 5] = [
+    let reasons: [(Spoil, &str); 6] = [
         (|run| run.times_ms = Some(times(501)), "p99 501"),
         (
             |run| run.outcomes.extend([("bought".into(), run.buyers as u64 * 98 / 100)]),
@@ -52,6 +52,7 @@ async fn a_rate_fails_for_each_of_four_reasons() {
         ),
         (|run| run.seconds = 9.0, " orders a second"),
         (|run| run.audit.oversold = run.audit.orders / 2, " orders a second"),
+        (|run| run.audit.sold = run.audit.orders / 2, " orders a second"),
         (|run| run.verdict = Verdict::Invalid("the generator was the bottleneck".into()), "the generator"),
     ];
     for (spoil, why) in reasons {
@@ -74,7 +75,7 @@ async fn a_shop_that_serves_nobody_has_no_capacity() {
         Ok(Some(run))
     };
     let plan = Plan::stampede(Version::V2, None);
-    let capacity = find(&plan, LIMITS, Search::from(8.0), schedule, play, |_| ()).await.unwrap();
+    let capacity = find(&plan, LIMITS, Search::new(8.0, 1e5), schedule, play, |_| ()).await.unwrap();
     assert_eq!((capacity.per_second, capacity.gives_way_at, capacity.cost), (0.0, Some(1.0), None));
     assert_eq!(capacity.gave_way[0].to_string(), "full queue: 100 % refused");
 }
@@ -84,6 +85,7 @@ async fn a_search_that_is_ended_keeps_what_it_has_found() {
     let schedule = |rate| Schedule::constant(rate, Duration::from_secs(2), Pattern::Constant);
     let play = async |plan: &Plan| Ok((plan.buyers <= 1000).then(|| served(plan)));
     let plan = Plan::stampede(Version::V2, None);
-    let capacity = find(&plan, LIMITS, Search::from(250.0), schedule, play, |_| ()).await.unwrap();
-    assert_eq!((capacity.per_second, capacity.gives_way_at, capacity.trials.len()), (500.0, None, 2));
+    let capacity = find(&plan, LIMITS, Search::new(250.0, 1e5), schedule, play, |_| ()).await.unwrap();
+    assert!(capacity.was_ended && capacity.gives_way_at.is_none(), "{capacity:?}");
+    assert_eq!((capacity.per_second, capacity.trials.len()), (500.0, 2));
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     record::{
-        Run,
+        Consumer, Run, Usage,
         capacity::{Cost, Limits, SERVERS, Trial},
     },
     render::text::{percent, significant, thousands},
@@ -12,7 +12,7 @@ use crate::{
 impl Trial {
     /// Judges the run of a rate. Every buyer is to get a unit.
     pub(super) fn of(run: &Run, offered: f64, limits: Limits) -> Trial {
-        let useful = (run.audit.orders - run.audit.oversold) as f64 / run.seconds;
+        let useful = useful_orders(run) as f64 / run.seconds;
         let p99_ms = run.times_ms.as_ref().map(|times| times.latency.latency.p99);
         let without = run.buyers as f64 - run.told("bought") as f64;
         let errors = without / run.buyers.max(1) as f64;
@@ -29,11 +29,17 @@ impl Trial {
             offered,
             useful,
             p99_ms,
+            others: run.usage.as_ref().map(|usage| usage.share(Consumer::Others)),
             why: why.into_iter().flatten().collect(),
             bottlenecks: Bottleneck::of(run),
             cost: Cost::of(run),
         }
     }
+}
+
+/// The orders for which a unit was taken: not oversold, and counted in `sold`. An order of a lost update took none.
+pub(super) fn useful_orders(run: &Run) -> i64 {
+    (run.audit.orders - run.audit.oversold).min(run.audit.sold)
 }
 
 impl Cost {
@@ -42,7 +48,7 @@ impl Cost {
         let orders = run.audit.orders as f64;
         let usage = run.usage.as_ref();
         let counted = |name| run.counters.get(name).copied().unwrap_or_default() as f64 / orders;
-        let processor = |usage: &crate::record::Usage| {
+        let processor = |usage: &Usage| {
             let seconds = |consumer| usage.processor_seconds.get(consumer).copied().unwrap_or_default();
             SERVERS.iter().map(seconds).sum::<f64>() * 1e6 / orders
         };

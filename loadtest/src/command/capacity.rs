@@ -1,13 +1,14 @@
 use std::time::Duration;
 
 use anstream::print;
+use anyhow::ensure;
 use loadtest::{
-    buyer::schedule::{Pattern, Schedule, per_second, seconds},
+    buyer::schedule::{MOST, Pattern, Schedule, per_second, seconds},
     capacity::{find, search::Search},
     lab::open_files,
     record::capacity::{Capacities, Capacity, Found, Limits},
     render::{
-        capacity::{costs, table, trials},
+        capacity::{costs, disturbance, table, trials},
         page,
     },
     scenario::plan::Plan,
@@ -49,11 +50,11 @@ pub(crate) struct Args {
     p99: Duration,
 
     /// A rate is served if at most this share of the buyers gets no unit, in percent
-    #[arg(long, default_value_t = 1.0, value_name = "PERCENT")]
+    #[arg(long, default_value = "1", value_name = "PERCENT", value_parser = percent)]
     errors: f64,
 
     /// A rate is served if orders are made at this share of it or more, in percent
-    #[arg(long, default_value_t = 90.0, value_name = "PERCENT")]
+    #[arg(long, default_value = "90", value_name = "PERCENT", value_parser = percent)]
     reached: f64,
 
     /// Instances of the shop
@@ -84,15 +85,18 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let plans = args.versions.iter().map(|&version| plan(&args, version)).collect::<anyhow::Result<Vec<_>>>()?;
+    ensure!(args.duration >= Duration::from_secs(1), "--duration is too short for a rate: write 1s or more");
+    ensure!(args.p99 > Duration::ZERO, "no shop answers in no time: write for example --p99 500ms");
     let schedule = |rate| Schedule::constant(rate, args.duration, args.arrivals);
     schedule(args.from)?;
+    let search = Search::new(args.from, MOST / args.duration.as_secs_f64());
     let limits =
         Limits { p99_ms: args.p99.as_secs_f64() * 1e3, errors: args.errors / 100.0, reached: args.reached / 100.0 };
     let destination = Destination::new(args.output)?;
     open_files::allow(args.connections as usize * args.instances as usize)?;
     in_lab_until_ended(&args.database, async |lab, ending| {
         print!("{}", trials("", []).terminal());
-        let mut capacities: Vec<Capacity> = Vec::new();
+        let (mut capacities, mut failed): (Vec<Capacity>, _) = (Vec::new(), None);
         for plan in args.rounds.of(&plans) {
             let title = plan.title();
             let play = async |plan: &Plan| {
@@ -100,18 +104,32 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
                 Ok(run.filter(|_| ending.requested_at().is_none()))
             };
             let show = |trial: &_| print!("{}", trials(&title, [trial]).lines());
-            capacities.push(find(&plan, limits, Search::from(args.from), schedule, play, show).await?);
+            match find(&plan, limits, search.clone(), schedule, play, show).await {
+                Ok(capacity) => capacities.extend(Some(capacity).filter(|capacity| !capacity.trials.is_empty())),
+                Err(why) => {
+                    failed = Some(why.context(title));
+                    break;
+                }
+            }
             if ending.requested_at().is_some() {
                 break;
             }
         }
-        print!("\n{}\n{}", table(&capacities).terminal(), costs(&capacities).terminal());
-        let file = Capacities::new(Found { seed: args.rounds.seed, limits, capacities });
-        destination.write(&file)?;
-        destination.write_report(&page::capacity::report(&file))?;
-        Ok(Exit::AsPromised)
+        if !capacities.is_empty() {
+            print!("\n{}\n{}", table(&capacities).terminal(), costs(&capacities).terminal());
+            disturbance(&capacities).into_iter().for_each(|line| println!("{line}"));
+            let file = Capacities::new(Found { seed: args.rounds.seed, limits, capacities });
+            destination.write_both(&file, &page::capacity::report(&file))?;
+        }
+        failed.map_or(Ok(Exit::AsPromised), Err)
     })
     .await
+}
+
+/// Reads a share in percent, from 0 to 100.
+fn percent(text: &str) -> Result<f64, String> {
+    let share = text.strip_suffix('%').unwrap_or(text).trim().parse().ok();
+    share.filter(|share| (0.0..=100.0).contains(share)).ok_or_else(|| "write a number from 0 to 100".into())
 }
 
 fn plan(args: &Args, version: Version) -> anyhow::Result<Plan> {

@@ -4,7 +4,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use loadtest::{
     matrix,
     record::{
@@ -50,6 +50,8 @@ impl Destination {
         let target = Path::new("target");
         let default = || if target.is_dir() { target } else { Path::new("") }.join("oversold-report.html");
         let destination = Destination { json, html: html.unwrap_or_else(default), open };
+        let is_same = destination.json.as_ref() == Some(&destination.html);
+        ensure!(!is_same, "--json and --html name the same file: {}", destination.html.display());
         for file in destination.json.iter().chain([&destination.html]) {
             check_writable(file)?;
         }
@@ -75,14 +77,14 @@ impl Destination {
         for table in tables.into_iter().flatten() {
             anstream::print!("\n{}", table.terminal());
         }
-        self.write(&record)?;
-        self.write_report(&page::runs::report(&record))?;
+        self.write_both(&record, &page::runs::report(&record))?;
         Ok(exit)
     }
 
-    /// Writes the figures, if that was asked for.
-    pub(crate) fn write<F: Figures>(&self, file: &File<F>) -> anyhow::Result<()> {
-        self.json.as_ref().map_or(Ok(()), |path| file.write(path))
+    /// Writes the figures, if the user has asked for them, and the report. An error of one does not stop the other.
+    pub(crate) fn write_both<F: Figures>(&self, file: &File<F>, html: &str) -> anyhow::Result<()> {
+        let written = self.json.as_ref().map_or(Ok(()), |path| file.write(path));
+        self.write_report(html).and(written)
     }
 
     /// The file for the figures; `None` if none was named.

@@ -106,9 +106,16 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     }
     in_lab_until_ended(&args.database, async |lab, ending| {
         say_first(&plans[0]);
-        let mut runs = Vec::new();
+        let (mut runs, mut failed) = (Vec::new(), None);
         for plan in args.rounds.of(&plans) {
-            let Some(run) = run_with_progress(lab, &plan, "", shows, ending).await? else { break };
+            let run = match run_with_progress(lab, &plan, "", shows, ending).await {
+                Ok(Some(run)) => run,
+                Ok(None) => break,
+                Err(why) => {
+                    failed = Some(why.context(plan.title()));
+                    break;
+                }
+            };
             print!("{}", runs::table([&run]).lines());
             let is_over = args.thresholds.end_after(&run) || ending.requested_at().is_some();
             runs.push(run);
@@ -116,7 +123,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
                 break;
             }
         }
-        destination.conclude(args.rounds.seed, runs)
+        // A run that fails does not lose those before it.
+        match failed {
+            None => destination.conclude(args.rounds.seed, runs),
+            Some(why) if runs.is_empty() => Err(why),
+            Some(why) => destination.conclude(args.rounds.seed, runs).and(Err(why)),
+        }
     })
     .await
 }

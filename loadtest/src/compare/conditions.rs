@@ -1,5 +1,6 @@
 use super::Rounds;
 use crate::{
+    buyer::schedule::Load,
     lab::machine::Machine,
     record::{Record, Run},
     render::text::thousands,
@@ -33,15 +34,24 @@ fn of_machine(machine: &Machine) -> Conditions<4> {
 
 fn of_run(run: &Run) -> Conditions<11> {
     let count = |n: usize| thousands(n as i64);
+    // Random arrivals yield another number of buyers for each seed. The schedule says more exactly what was offered.
+    let of_closed_loop = |n: String| if run.load == Load::Closed { n } else { "by the schedule".into() };
+    let load = match &run.load {
+        Load::Closed => run.load.to_string(),
+        Load::Open(schedule) => {
+            let points = schedule.stages.iter().map(|at| format!("{}/s at {} s", at.rate, at.second));
+            format!("{} {:?}", points.collect::<Vec<_>>().join(", "), schedule.arrivals)
+        }
+    };
     [
-        ("buyers", count(run.buyers)),
+        ("buyers", of_closed_loop(count(run.buyers))),
         ("stock", thousands(run.stock)),
         ("sales", count(run.sales)),
-        ("connections", count(run.connections)),
+        ("connections", of_closed_loop(count(run.connections))),
         ("database connections", run.pool.to_string()),
         ("instances", count(run.instances)),
         ("database", run.database.map_or("unknown".into(), |database| database.to_string())),
-        ("load", run.load.to_string()),
+        ("load", load),
         ("shop", run.url.clone().unwrap_or_else(|| "our own".into())),
         ("nginx", if run.nginx.is_some() { "in front" } else { "none" }.into()),
         ("arguments for the shop", if run.shop_args.is_empty() { "none".into() } else { run.shop_args.join(" ") }),

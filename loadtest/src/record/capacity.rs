@@ -54,6 +54,8 @@ pub struct Capacity {
     pub instances: usize,
     /// The greatest rate that was served, in buyers per second; 0 if none was.
     pub per_second: f64,
+    /// Whether the user ended the search. The rates are then only what was found by then.
+    pub was_ended: bool,
     /// The least rate above it that was not served; `None` if all were.
     pub gives_way_at: Option<f64>,
     /// What gave way at the least rate whose failure shows it.
@@ -69,10 +71,12 @@ pub struct Capacity {
 pub struct Trial {
     /// Buyers per second.
     pub offered: f64,
-    /// Orders per second that hold, from the first buyer to the last answer.
+    /// Orders per second for which a unit was taken, from the first click to the last answer.
     pub useful: f64,
     /// The p99 of all answers, in milliseconds; `None` without an answer.
     pub p99_ms: Option<f64>,
+    /// The share of the processors that other programs took, from 0 to 1; `None` without `/proc`.
+    pub others: Option<f64>,
     /// Why the rate does not count as served; empty if it does.
     pub why: Vec<String>,
     /// What was used up.

@@ -2,12 +2,15 @@
 
 use super::{
     table::{Cell, Mark, Row, Shows, Table, left, right},
-    text::thousands,
+    text::{percent, thousands},
 };
 use crate::{
     compare::Spread,
     record::capacity::{Capacity, Cost, Trial},
 };
+
+/// The share of the processors that other programs may take.
+const MUCH: f64 = 0.25;
 
 /// The rounds of one version.
 pub(super) struct Rounds<'a>(pub(super) Vec<&'a Capacity>);
@@ -56,7 +59,9 @@ pub fn table(capacities: &[Capacity]) -> Table {
         left("and", 0),
     ];
     let row = |rounds: &Rounds| {
+        let is_whole = !rounds.0.iter().any(|one| one.was_ended);
         let served = rounds.spread(|one| Some(one.per_second.round()));
+        let served = if is_whole { served } else { format!("{served}, ended early") };
         let failed = rounds.spread(|one| one.gives_way_at.map(f64::round));
         let gave_way = rounds.gave_way();
         let (first, others) = gave_way.split_first().map_or(("–", &[][..]), |(first, others)| (first, others));
@@ -64,6 +69,15 @@ pub fn table(capacities: &[Capacity]) -> Table {
         Row { notes: others.to_vec(), ..Row::new(cells) }
     };
     Table::new(columns, Rounds::of(capacities).iter().map(row))
+}
+
+/// Says how much of the machine other programs took, if that was much; `None` otherwise.
+pub fn disturbance(capacities: &[Capacity]) -> Option<String> {
+    let shares = capacities.iter().flat_map(|one| &one.trials).filter_map(|trial| trial.others);
+    let most = shares.fold(0.0, f64::max).min(1.0);
+    let says =
+        || format!("Other programs took up to {} of the processors: these rates are too low.", percent(most, 1.0));
+    (most > MUCH).then(says)
 }
 
 /// What an order costs at the greatest rate of each version.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::sleep};
 use v1_naive::shop::sales::{Sale, now_ms};
 
 use super::{
@@ -127,11 +127,21 @@ pub(crate) async fn come(
         progress: progress.clone(),
         ..Visitors::steady(&crowd.shops, crowd.sales[0], 1.0)
     };
-    at_barrier().await;
     progress.begin();
     let began_at = now_ms() + reads.as_millis() as i64;
     let (_stop, stopped) = watch::channel(false);
-    let visits = visitors.come(stopped).await?;
+    // What is measured begins with the first click.
+    let visits = if reads.is_zero() {
+        at_barrier().await;
+        visitors.come(stopped).await?
+    } else {
+        let first_click = async {
+            sleep(reads).await;
+            at_barrier().await;
+            Ok(())
+        };
+        tokio::try_join!(visitors.come(stopped), first_click)?.0
+    };
     let came = progress.ended_after().map(|after| after.saturating_sub(reads).max(SHORTEST));
     let lasts = came.map_or(schedule.lasts(), |came| came.min(schedule.lasts()));
     let open_loop = OpenLoop::of(&visits, lasts);

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    buyer::schedule::Load,
+    buyer::{arrivals::Arrivals, schedule::Load},
     record::{Consumer, Run},
     render::text::{percent, thousands},
 };
@@ -14,6 +14,8 @@ use crate::{
 const WAITING: f64 = 1.0;
 /// The share of buyers who are refused from which a limit or a full queue is a bottleneck.
 const REFUSED: f64 = 0.01;
+/// The share of buyers who are dropped or late, or of orders without a unit, from which it counts.
+const MISSED: f64 = 0.01;
 /// The number of lost compare-and-swaps per order from which retries are a bottleneck.
 const RETRIES: f64 = 1.0;
 /// The share of the database connections, or of the processors, in use from which they are a bottleneck.
@@ -25,10 +27,20 @@ const BACKLOG_MS: f64 = 1000.0;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "what")]
 pub enum Bottleneck {
-    /// The generator sent buyers too late or not at all. It shares the machine with the shop.
+    /// Two buyers read the same number and wrote the same number back: their orders took one unit together.
+    LostUpdates {
+        /// The share of the orders that took no unit, from 0 to 1.
+        orders: f64,
+    },
+    /// The generator sent buyers too late. It shares the machine with the shop.
     Generator {
         /// The share of the buyers, from 0 to 1.
-        missed: f64,
+        late: f64,
+    },
+    /// All connections waited for answers, so buyers found none.
+    Connections {
+        /// The share of the buyers, from 0 to 1.
+        dropped: f64,
     },
     /// A rate limit of the shop refused buyers.
     Limiter {
@@ -86,7 +98,13 @@ impl Bottleneck {
         let sessions = usage.and_then(|usage| usage.sessions);
         let backlog = run.reservations.as_ref().and_then(|reserved| reserved.last_commit_ms);
         let backlog = backlog.map_or(0.0, |last| last as f64 - load_ms(run));
+        let planned = |arrivals: &Arrivals, n: usize| n as f64 / arrivals.planned.max(1) as f64;
+        let arrivals = run.open_loop.as_ref().map(|came| &came.arrivals);
+        let (late, dropped) =
+            arrivals.map_or((0.0, 0.0), |came| (planned(came, came.late), planned(came, came.dropped)));
+        let lost = (run.audit.orders - run.audit.sold).max(0) as f64 / run.audit.orders.max(1) as f64;
         let found = [
+            (lost > MISSED).then_some(Bottleneck::LostUpdates { orders: lost }),
             (limited > REFUSED).then_some(Bottleneck::Limiter { refused: limited }),
             (overloaded > REFUSED).then_some(Bottleneck::FullQueue { refused: overloaded }),
             sessions.filter(|sessions| sessions.waiting >= WAITING).map(|s| Bottleneck::Locks { waiting: s.waiting }),
@@ -99,10 +117,8 @@ impl Bottleneck {
                 let most = usage.greatest()?;
                 Some(Bottleneck::Processor { busy: usage.busy(), most, took: usage.share(most) })
             }),
-            run.open_loop.as_ref().filter(|came| came.arrivals.invalid().is_some()).map(|came| {
-                let missed = came.arrivals.dropped + came.arrivals.late;
-                Bottleneck::Generator { missed: missed as f64 / came.arrivals.planned.max(1) as f64 }
-            }),
+            (dropped > MISSED).then_some(Bottleneck::Connections { dropped }),
+            (late > MISSED).then_some(Bottleneck::Generator { late }),
         ];
         found.into_iter().flatten().collect()
     }
@@ -120,7 +136,9 @@ impl fmt::Display for Bottleneck {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let share = |n: f64| percent(n, 1.0);
         f.pad(&match *self {
-            Bottleneck::Generator { missed } => format!("generator: {} of the buyers dropped or late", share(missed)),
+            Bottleneck::LostUpdates { orders } => format!("lost updates: {} of the orders took no unit", share(orders)),
+            Bottleneck::Connections { dropped } => format!("connections: {} of the buyers found none", share(dropped)),
+            Bottleneck::Generator { late } => format!("generator: {} of the buyers sent late", share(late)),
             Bottleneck::Limiter { refused } => format!("rate limit: {} refused", share(refused)),
             Bottleneck::FullQueue { refused } => format!("full queue: {} refused", share(refused)),
             Bottleneck::Locks { waiting } => format!("lock waits: {waiting:.1} sessions on average"),

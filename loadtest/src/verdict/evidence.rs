@@ -62,6 +62,14 @@ impl<'a> Evidence<'a> {
 }
 
 impl Promise {
+    /// Whether there are orders that the promise rules out: a unit was sold twice, or a buyer got two. No invalid run excuses them.
+    pub(super) fn is_broken_by_orders(self, run: &Evidence) -> bool {
+        match self {
+            Holds | Undersells | Deadlocks | Starves => run.audit.oversold > 0 || run.audit.double_bought > 0,
+            Oversells | Breaks | MayBreak | NoGate => false,
+        }
+    }
+
     /// Whether the run did what was promised. A shop that refuses everyone does not hold.
     pub fn kept(self, run: &Evidence) -> bool {
         let sound = run.is_sound();

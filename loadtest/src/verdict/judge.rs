@@ -71,10 +71,11 @@ impl From<String> for Verdict {
 }
 
 /// Judges a run against its promise. `invalid` is why the run is invalid, and `disturbed` why its figure may be wrong. A disturbed run is
-/// invalid if its promise would be kept with the opposite figure. An oversold unit counts in any case.
+/// invalid if its promise would be kept with the opposite figure. A unit that was sold twice counts in an invalid run, too.
 pub(crate) fn judge(promised: Promise, run: &Evidence, invalid: Option<String>, disturbed: Option<String>) -> Verdict {
     let opposite = Evidence { figure_holds: !run.figure_holds, ..*run };
     match (invalid, promised) {
+        (Some(_), promised) if promised.is_broken_by_orders(run) => Verdict::NotAsPromised,
         (Some(reason), _) => Verdict::Invalid(reason),
         (None, Promise::MayBreak) => Verdict::Measured,
         (None, promised) if promised.kept(run) => Verdict::AsPromised,
@@ -102,6 +103,22 @@ mod tests {
             (Promise::MayBreak, slow(&sound), why(), Verdict::Measured),
         ] {
             assert_eq!(judge(promised, &run, None, disturbed), verdict, "{promised:?} {run:?}");
+        }
+    }
+
+    #[test]
+    fn a_unit_that_was_sold_twice_counts_in_an_invalid_run() {
+        let (sound, oversold) = (Audit::default(), Audit { oversold: 1, ..Audit::default() });
+        let invalid = || Verdict::Invalid("ended by the user".into());
+        for (promised, audit, verdict) in [
+            (Promise::Holds, &oversold, Verdict::NotAsPromised),
+            (Promise::Starves, &oversold, Verdict::NotAsPromised),
+            (Promise::Holds, &sound, invalid()),
+            (Promise::Oversells, &oversold, invalid()),
+            (Promise::MayBreak, &oversold, invalid()),
+        ] {
+            let judged = judge(promised, &Evidence::of(audit), invalid().invalid().map(str::to_owned), None);
+            assert_eq!(judged, verdict, "{promised:?}");
         }
     }
 

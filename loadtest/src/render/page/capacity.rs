@@ -4,7 +4,7 @@ use super::page;
 use crate::{
     record::capacity::Capacities,
     render::{
-        capacity::{costs, table, trials},
+        capacity::{costs, disturbance, table, trials},
         svg::capacity,
         text::percent,
     },
@@ -20,6 +20,7 @@ pub fn report(file: &Capacities) -> String {
              orders are made at " (percent(limits.reached, 1.0)) " of the offered rate or more. A rate fails if it fails twice in a row."
         }
         section.capacity { .wide { (capacity::picture(file)) } }
+        @if let Some(disturbance) = disturbance(&file.capacities) { p { strong.invalid { (disturbance) } } }
         (table(&file.capacities).html())
         section { h2 { "What an order costs there" } (costs(&file.capacities).html()) }
         section {

@@ -83,7 +83,7 @@ mod tests {
 
     fn trial(offered: f64, useful: f64, why: &[&str]) -> Trial {
         let why = why.iter().map(|why| (*why).to_owned()).collect();
-        Trial { offered, useful, p99_ms: Some(1.0), why, bottlenecks: Vec::new(), cost: None }
+        Trial { offered, useful, p99_ms: Some(1.0), others: None, why, bottlenecks: Vec::new(), cost: None }
     }
 
     #[test]
@@ -95,6 +95,7 @@ mod tests {
             database: None,
             instances: 1,
             per_second: 200.0,
+            was_ended: false,
             gives_way_at: None,
             gave_way: Vec::new(),
             cost: None,

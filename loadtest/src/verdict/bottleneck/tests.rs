@@ -17,7 +17,7 @@ fn run() -> Run {
     run.load = Load::Open(Schedule::constant(100.0, Duration::from_secs(10), Pattern::Constant).unwrap());
     (run.buyers, run.pool, run.instances, run.seconds) = (1000, 16, 1, 10.0);
     run.outcomes = BTreeMap::from([("bought".into(), 1000)]);
-    (run.audit.orders, run.audit.oversold) = (1000, 0);
+    (run.audit.orders, run.audit.sold, run.audit.oversold) = (1000, 1000, 0);
     run.counters.clear();
     run.usage = Some(Usage {
         processor_seconds: BTreeMap::from([(Consumer::Shop, 9.0), (Consumer::Generator, 6.0)]),
@@ -54,7 +54,8 @@ fn each_bottleneck_is_named_by_its_own_figure() {
     fn usage(run: &mut Run) -> &mut Usage {
         run.usage.as_mut().unwrap()
     }
-    let cases: [(Change, &str); 8] = [
+    let cases: [(Change, &str); 10] = [
+        (|run| run.audit.sold = 90, "lost updates: 91 % of the orders took no unit"),
         (|run| run.outcomes.extend([("rate-limited".into(), 20)]), "rate limit: 2 % refused"),
         (|run| run.outcomes.extend([("overloaded".into(), 300)]), "full queue: 30 % refused"),
         (
@@ -66,8 +67,12 @@ fn each_bottleneck_is_named_by_its_own_figure() {
         (|run| run.reservations = Some(confirmed_after(11_234)), "queue: the last order 1,234 ms after the load"),
         (|run| usage(run).processor_seconds.extend([(Consumer::Shop, 13.0)]), "processor: 95 % in use, 65 % by shop"),
         (
-            |run| run.open_loop.as_mut().unwrap().arrivals = Arrivals { planned: 1000, dropped: 10, late: 5 },
-            "generator: 1.5 % of the buyers dropped or late",
+            |run| run.open_loop.as_mut().unwrap().arrivals = Arrivals { planned: 1000, dropped: 10, late: 15 },
+            "generator: 1.5 % of the buyers sent late",
+        ),
+        (
+            |run| run.open_loop.as_mut().unwrap().arrivals = Arrivals { planned: 1000, dropped: 20, late: 5 },
+            "connections: 2 % of the buyers found none",
         ),
     ];
     for (change, expected) in cases {
