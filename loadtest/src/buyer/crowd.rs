@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use futures_util::stream::{FuturesUnordered, TryStreamExt};
 use tokio::{
     sync::{Semaphore, oneshot, watch},
@@ -20,7 +20,7 @@ use tokio::{
 use v1_naive::shop::sales::now_ms;
 
 use super::{
-    click::{Next, ask, open_page, open_sale},
+    click::{Next, STEPS, ask, open_page, open_sale},
     client::Link,
     progress::Progress,
     waiting_room::WaitingRoom,
@@ -179,9 +179,11 @@ async fn line_up(crowd: &Crowd, tabs: &mut [Tab]) -> anyhow::Result<Vec<Buyer>> 
             if crowd.opens_the_page {
                 open_page(tab.next(), buyer.sale_id, buyer.id).await?;
             }
+            let mut steps = 0;
             while !buyer.link.takes_a_unit() {
+                ensure!(steps < STEPS, "buyer {} gets no purchase URL after {STEPS} steps", buyer.id);
                 match ask(tab.next(), &buyer.link, buyer.id).await {
-                    Next::Follow(link) => buyer.link = link,
+                    Next::Follow(link) => (buyer.link, steps) = (link, steps + 1),
                     // Before the sale begins there is time to respect `Retry-After`.
                     Next::Told(Answer::Refused(kind)) if kind == "rate-limited" && patience > 0 => {
                         patience -= 1;
