@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::client::{Asked, Connection, Link, LinkText, Reply};
-use crate::verdict::history::Answer;
+use crate::verdict::history::{Answer, refusal};
 
 /// The most steps that a buyer follows before it gives up.
 pub(crate) const STEPS: usize = 8;
@@ -177,13 +177,46 @@ pub(crate) fn understand(reply: &Reply) -> Next {
             Ok(link) => return Next::Follow(link),
             Err(_) => Answer::Unknown,
         },
-        (_, Some(Body { problem: Some(kind), .. })) if is_no(&kind) => Answer::Refused(kind),
+        (status, Some(Body { problem: Some(kind), .. })) if is_no(status, &kind) => {
+            Answer::Refused(refusal(&kind).into())
+        }
         _ => Answer::Unknown,
     };
     Next::Told(answer)
 }
 
-/// Whether the problem is a definite refusal. After an internal error or a timeout, the order may or may not exist.
-fn is_no(kind: &str) -> bool {
-    kind != "internal" && kind != "timed-out"
+/// Whether the problem is a definite refusal. After an internal error or a timeout, the order may or may not exist. Of the 5xx answers only
+/// `overloaded` says that nothing was changed.
+fn is_no(status: StatusCode, kind: &str) -> bool {
+    kind == "overloaded" || !(status.is_server_error() || ["internal", "timed-out"].contains(&kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::HeaderMap;
+
+    use super::*;
+
+    #[test]
+    fn only_a_known_problem_that_is_no_failure_of_the_shop_keeps_its_name() {
+        for (status, kind, expected) in [
+            (409, "sold-out", "sold-out"),
+            (503, "overloaded", "overloaded"),
+            (503, "timed-out", "unknown"),
+            (500, "internal", "unknown"),
+            (500, "about:blank", "unknown"),
+            (502, "sold-out", "unknown"),
+            (400, "about:blank", "other"),
+            (409, "bought", "other"),
+            (409, "queued", "other"),
+            (409, "unknown", "other"),
+            (409, "\u{1b}[31mred", "other"),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let body = serde_json::json!({ "type": kind }).to_string().into();
+            let Next::Told(answer) = understand(&Reply { status, headers: HeaderMap::new(), body }) else { panic!() };
+            assert_eq!(answer.kind(), expected, "{status} {kind:?}");
+            assert!(!matches!(answer, Answer::Bought { .. } | Answer::Queued { .. }));
+        }
+    }
 }

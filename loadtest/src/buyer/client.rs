@@ -6,11 +6,12 @@ use std::{
     pin::pin,
 };
 
+use anyhow::anyhow;
 use futures_util::{
     FutureExt,
     future::{Either, select},
 };
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     Method, Request, StatusCode, Uri,
     body::Bytes,
@@ -22,6 +23,9 @@ use serde::Deserialize;
 use tokio::net::TcpStream;
 
 use super::sessions;
+
+/// The longest body that is read, in bytes. A longer one is a broken answer, so that a shop cannot fill the memory.
+const LONGEST: usize = 1 << 20;
 
 /// An open connection to a shop.
 pub struct Connection {
@@ -107,8 +111,8 @@ impl Connection {
     /// Sends one request as `buyer` and reads the response.
     ///
     /// # Errors
-    /// The connection broke. It is then unknown what the shop did with the request.
-    pub async fn send(&mut self, link: &Link, buyer: Option<i64>, json: Option<String>) -> hyper::Result<Reply> {
+    /// The connection broke, or the body of the response is longer than 1 MiB. It is then unknown what the shop did with the request.
+    pub async fn send(&mut self, link: &Link, buyer: Option<i64>, json: Option<String>) -> anyhow::Result<Reply> {
         let mut request = Request::new(Full::from(json.clone().unwrap_or_default()));
         *request.method_mut() = link.method.clone();
         *request.uri_mut() = link.uri.clone();
@@ -138,17 +142,22 @@ impl Connection {
     }
 
     /// Sends a request and reads the whole response, and runs the driver meanwhile.
-    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Reply> {
+    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> anyhow::Result<Reply> {
         let Connection { sender, driver, .. } = self;
         let reply = pin!(async {
             sender.ready().await?;
             let (head, body) = sender.send_request(request).await?.into_parts();
-            let body = body.collect().await?.to_bytes();
+            let body = Limited::new(body, LONGEST).collect().await.map_err(|error| anyhow!(error))?.to_bytes();
             Ok(Reply { status: head.status, headers: head.headers, body })
         });
         let Some(running) = driver.as_mut() else { return reply.await };
         match select(reply, running).await {
-            Either::Left((reply, _)) => reply,
+            Either::Left((Ok(reply), _)) => Ok(reply),
+            // The rest of the answer may still come, so the next request cannot use this connection.
+            Either::Left((Err(error), _)) => {
+                *driver = None;
+                Err(error)
+            }
             // The shop has closed the connection. What it has sent before can still be read.
             Either::Right((_, reply)) => {
                 *driver = None;
@@ -160,9 +169,9 @@ impl Connection {
     /// Fetches `path` with `GET`.
     ///
     /// # Errors
-    /// `path` is not a valid URI, or the connection broke.
+    /// `path` is not a valid URI, or as [`Connection::send`].
     pub async fn get(&mut self, path: &str, buyer: Option<i64>) -> anyhow::Result<Reply> {
-        Ok(self.send(&Link::new(Method::GET, path)?, buyer, None).await?)
+        self.send(&Link::new(Method::GET, path)?, buyer, None).await
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use futures_util::stream::{FuturesUnordered, TryStreamExt};
 use tokio::{
     sync::{Semaphore, oneshot, watch},
@@ -20,9 +20,9 @@ use tokio::{
 use v1_naive::shop::sales::now_ms;
 
 use super::{
-    click::{Next, ask, open_page, open_sale},
+    click::{Next, STEPS, ask, open_page, open_sale},
     client::Link,
-    progress::Progress,
+    progress::{Counts, Progress},
     waiting_room::WaitingRoom,
 };
 use crate::{
@@ -135,6 +135,12 @@ pub(crate) fn stopped(why: String, missing: usize) -> String {
     }
 }
 
+/// The threshold that stops a run with these counters, in words; `None` if none does.
+pub(super) fn stopped_early(early: &Early, done: &Counts) -> Option<String> {
+    let threshold = early.certain(done.yes.load(Relaxed), done.errors.load(Relaxed))?;
+    Some(format!("stopped early by {threshold}"))
+}
+
 /// Opens the tabs and reads the sale on every connection, as a browser does.
 async fn open_all(crowd: &Crowd) -> anyhow::Result<Vec<Tab>> {
     let opening = Arc::new(Semaphore::new(OPENING));
@@ -179,9 +185,11 @@ async fn line_up(crowd: &Crowd, tabs: &mut [Tab]) -> anyhow::Result<Vec<Buyer>> 
             if crowd.opens_the_page {
                 open_page(tab.next(), buyer.sale_id, buyer.id).await?;
             }
+            let mut steps = 0;
             while !buyer.link.takes_a_unit() {
+                ensure!(steps < STEPS, "buyer {} gets no purchase URL after {STEPS} steps", buyer.id);
                 match ask(tab.next(), &buyer.link, buyer.id).await {
-                    Next::Follow(link) => buyer.link = link,
+                    Next::Follow(link) => (buyer.link, steps) = (link, steps + 1),
                     // Before the sale begins there is time to respect `Retry-After`.
                     Next::Told(Answer::Refused(kind)) if kind == "rate-limited" && patience > 0 => {
                         patience -= 1;
@@ -210,10 +218,7 @@ struct Queue {
 impl Queue {
     /// Why no more buyers may come: the user has ended the run, or a threshold stops it. `None` while they may.
     fn stopped(&self) -> Option<String> {
-        self.done.ended().or_else(|| {
-            let threshold = self.early.certain(self.done.yes.load(Relaxed), self.done.errors.load(Relaxed))?;
-            Some(format!("stopped early by {threshold}"))
-        })
+        self.done.ended().or_else(|| stopped_early(&self.early, &self.done))
     }
 
     async fn next(&self) -> Option<&Buyer> {

@@ -17,11 +17,13 @@ use tokio::{
 use super::{
     arrivals::{Arrivals, LATE},
     click::open_sale,
+    client::Link,
+    crowd::stopped_early,
     ending::Ending,
     progress::Progress,
     schedule::Schedule,
 };
-use crate::verdict::history::Told;
+use crate::verdict::{history::Told, threshold::early::Early};
 
 mod tabs;
 mod visitor;
@@ -57,6 +59,8 @@ pub struct Visitors {
     pub patience: Duration,
     /// The counters of the crowd.
     pub progress: Progress,
+    /// What sends the visitors home who have not come yet.
+    pub early: Early,
 }
 
 /// The result of an open loop.
@@ -70,6 +74,10 @@ pub struct Visits {
     pub lags: Vec<Duration>,
     /// The number of requests from the click on.
     pub requests: u64,
+    /// From the first click until no more visitors came.
+    pub lasted: Duration,
+    /// The threshold that kept the last visitors from coming, in words; `None` if there is none.
+    pub stopped: Option<String>,
 }
 
 /// The result of visitors on a thread of their own.
@@ -90,6 +98,7 @@ impl Visitors {
             opens_the_page: false,
             patience: Duration::from_secs(60),
             progress: Progress::default(),
+            early: Early::default(),
         }
     }
 
@@ -106,31 +115,34 @@ impl Visitors {
         Ok(coming)
     }
 
-    /// Sends visitors until the schedule ends, `stop` is true or the user ends the run. Returns the answers and the arrivals.
+    /// Sends visitors until the schedule ends, `stop` is true, a threshold is certain to fail or the user ends the run. Returns the answers
+    /// and the arrivals.
     ///
     /// # Errors
     /// The shop does not answer, or does not know a sale.
     pub async fn come(self, mut stop: watch::Receiver<bool>) -> anyhow::Result<Visits> {
-        let tabs = Arc::new(Tabs::new(self.shops, self.connections));
-        let mut first = tabs.open().await?;
-        let mut links = Vec::new();
-        for &sale in &self.sales {
-            links.push((sale, open_sale(&mut first, sale).await?));
-        }
-        tabs.keep(first);
+        let (tabs, ending) = (Arc::new(Tabs::new(self.shops, self.connections)), self.progress.ending.clone());
+        let links = tokio::select! {
+            links = open_sales(&tabs, &self.sales) => links?,
+            () = ending.requested() => return Ok(Visits::default()),
+        };
         let (leave, leaving) = watch::channel(Phase::Come);
-        let (until, ending) = (Until { phase: leaving, patience: self.patience }, self.progress.ending.clone());
+        let until = Until { phase: leaving, patience: self.patience };
         let (mut coming, mut came) = (JoinSet::new(), Vec::new());
         let start = Instant::now();
         let clicks = start + self.reads;
         let mut due = self.schedule.due(self.seed).zip(self.first_buyer..);
-        let mut next = due.next();
+        let (mut next, mut stopped) = (due.next(), None);
         while let Some((opens, buyer_id)) = next {
             if !reached(start + opens, &mut stop, &ending).await {
                 break;
             }
             while let Some(visit) = coming.try_join_next() {
                 came.push(visit?);
+            }
+            stopped = stopped_early(&self.early, &self.progress);
+            if stopped.is_some() {
+                break;
             }
             let n = (buyer_id - self.first_buyer) as usize;
             let (sale_id, link) = links[n % links.len()].clone();
@@ -154,7 +166,8 @@ impl Visitors {
                 left.await
             }
         });
-        // The generator can be so far behind that it has not even noticed who was due.
+        // The generator can be so far behind that it has not even noticed who was due. Whom a threshold keeps from coming, it does not miss.
+        let next = next.filter(|_| stopped.is_none());
         let unnoticed = next.into_iter().chain(due).map(|(opens, _)| clicks + opens);
         let unnoticed = unnoticed.take_while(|due| *due <= ended).count();
         let (came, left): (Vec<_>, Vec<_>) = came.into_iter().flatten().partition(|visit| visit.answer.is_some());
@@ -169,10 +182,23 @@ impl Visitors {
         Ok(Visits {
             arrivals: Arrivals { planned: came.len() + dropped, dropped, late },
             lags,
+            lasted: since(ended),
+            stopped,
             requests: came.iter().map(|visit| visit.requests).sum(),
             history: came.into_iter().filter_map(told).collect(),
         })
     }
+}
+
+/// Reads the sales on the first connection, and returns them with their purchase links.
+async fn open_sales(tabs: &Tabs, sales: &[i64]) -> anyhow::Result<Vec<(i64, Link)>> {
+    let mut first = tabs.open().await?;
+    let mut links = Vec::new();
+    for &sale in sales {
+        links.push((sale, open_sale(&mut first, sale).await?));
+    }
+    tabs.keep(first);
+    Ok(links)
 }
 
 /// Waits until `then`. Returns false if `stop` becomes true or the user ends the run before that.

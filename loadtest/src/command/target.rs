@@ -77,7 +77,7 @@ async fn drive(args: TargetArgs, plan: &Plan, shows: Shows, progress: &Progress)
     let target = Target::find(url, args.sale.unwrap_or(1), args.allow_remote).await?;
     let sale = target.sale().await?;
     say_first(plan);
-    let plan = &Plan { stock: sale.stock - sale.sold, ..plan.clone() };
+    let plan = &Plan { stock: (sale.stock - sale.sold).max(0), ..plan.clone() };
     let title = format!("{} at {}", plan.title(), target.url);
     let play = run::against(&target, plan, progress.clone());
     let run = show(&title, plan, shows, progress, play).await?;

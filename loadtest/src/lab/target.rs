@@ -4,6 +4,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, ensure};
+use hyper::StatusCode;
 use tokio::time::timeout;
 use url::Url;
 
@@ -11,6 +12,9 @@ use crate::{
     buyer::{click::link_in, client::Connection},
     verdict::ledger::SaleRow,
 };
+
+/// More units than any shop has. Sums of such numbers do not overflow.
+const MOST: i64 = 1_000_000_000_000;
 
 /// The time-out of a request for the sale, before and after the load.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -32,9 +36,12 @@ impl Target {
     /// # Errors
     /// The URL is not that of a shop, its host is unknown, or is another machine although that is not allowed.
     pub async fn find(url: Url, sale: i64, allow_remote: bool) -> anyhow::Result<Target> {
-        let is_plain = url.scheme() == "http" && url.path() == "/" && url.query().is_none();
-        let host = url.host_str().filter(|_| is_plain);
-        let host = host.with_context(|| format!("--url {url}: write for example http://127.0.0.1:3000"))?;
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        let is_plain = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        let host = url.host_str().filter(|_| url.scheme() == "http" && is_plain && !has_user);
+        // The URL is not repeated: it may contain a password.
+        let host = host
+            .context("--url takes http, a host and a port and nothing else: write for example http://127.0.0.1:3000")?;
         let port = url.port_or_known_default().unwrap_or(80);
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let found = timeout(PATIENCE, tokio::net::lookup_host((host.as_str(), port))).await;
@@ -49,7 +56,8 @@ impl Target {
     /// The stock and the sold units that the shop reports for the sale.
     ///
     /// # Errors
-    /// The host does not accept connections, no complete answer comes in time, or it is not a sale with a purchase link.
+    /// The host does not accept connections, no complete answer comes in time, or it is not a sale with a purchase
+    /// link and possible numbers of units.
     pub async fn sale(&self) -> anyhow::Result<SaleRow> {
         let (url, path) = (&self.url, format!("/sales/{}", self.sale));
         let ask = async {
@@ -58,14 +66,14 @@ impl Target {
         };
         let reply = timeout(PATIENCE, ask).await.with_context(|| format!("{url}: no answer within {PATIENCE:?}"))?;
         let reply = reply.with_context(|| url.to_string())?;
-        ensure!(
-            reply.status.is_success(),
-            "{url} has no sale {}, it says {}: --sale names another",
-            self.sale,
-            reply.status
-        );
+        let (sale, status) = (self.sale, reply.status);
+        ensure!(status != StatusCode::NOT_FOUND, "{url} has no sale {sale}: --sale names another");
+        ensure!(status.is_success(), "{url} answers {status} at {path}");
         let what = || format!("{url}: what it says at {path} is no sale");
-        link_in(&reply, self.sale).with_context(what)?;
-        serde_json::from_slice(&reply.body).with_context(what)
+        link_in(&reply, sale).with_context(what)?;
+        let row: SaleRow = serde_json::from_slice(&reply.body).with_context(what)?;
+        let is_possible = [row.stock, row.sold].iter().all(|units| (0..=MOST).contains(units));
+        ensure!(is_possible, "{}: stock {}, sold {}", what(), row.stock, row.sold);
+        Ok(row)
     }
 }

@@ -26,6 +26,7 @@ pub async fn against(target: &Target, plan: &Plan, progress: Progress) -> anyhow
         buyers: plan.buyers,
         connections: plan.connections,
         seed: plan.seed,
+        early: plan.early(),
         ..Crowd::default()
     };
     let mut before_load = Processors::read(&[]);

@@ -31,7 +31,7 @@ use crate::{
 /// How long before the click a buyer of an open loop opens the page, if the version needs steps before the purchase.
 const READS: Duration = Duration::from_secs(1);
 
-/// The shortest time that an open loop is taken to have lasted, if the user ends it before the first click.
+/// The shortest time that an open loop is taken to have lasted, if it ends before the first click.
 const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Plays a scenario with a crowd. `at_barrier` is called before the first buyer clicks.
@@ -125,6 +125,7 @@ pub(crate) async fn come(
         reads,
         opens_the_page: crowd.opens_the_page,
         progress: progress.clone(),
+        early: crowd.early.clone(),
         ..Visitors::steady(&crowd.shops, crowd.sales[0], 1.0)
     };
     progress.begin();
@@ -142,12 +143,12 @@ pub(crate) async fn come(
         };
         tokio::try_join!(visitors.come(stopped), first_click)?.0
     };
-    let came = progress.ended_after().map(|after| after.saturating_sub(reads).max(SHORTEST));
-    let lasts = came.map_or(schedule.lasts(), |came| came.min(schedule.lasts()));
+    let lasts = visits.lasted.max(SHORTEST).min(schedule.lasts());
     let open_loop = OpenLoop::of(&visits, lasts);
     let last = visits.history.iter().map(|told| told.answered).max().unwrap_or_default();
     let missing = plan.buyers.saturating_sub(open_loop.arrivals.planned);
-    let (elapsed, stopped) = (last.max(lasts), progress.ended().map(|why| crowd::stopped(why, missing)));
+    let stopped = progress.ended().or(visits.stopped).map(|why| crowd::stopped(why, missing));
+    let elapsed = last.max(lasts);
     Ok((Stampede { history: visits.history, requests: visits.requests, began_at, elapsed, stopped }, Some(open_loop)))
 }
 

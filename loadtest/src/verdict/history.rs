@@ -12,7 +12,8 @@ pub enum Answer {
         /// The order's id.
         order_id: i64,
     },
-    /// The buyer was refused, with the `type` of the problem document, or `expired` or `failed` of an order that was queued.
+    /// The buyer was refused, with the `type` of the problem document (`other` if no version gives this type), or `expired` or `failed` of
+    /// an order that was queued.
     Refused(String),
     /// The order is queued. As the last answer, it is a promise that was not kept.
     Queued {
@@ -35,8 +36,8 @@ impl Answer {
     }
 }
 
-/// The kinds of answers that the versions give: the words of [`Answer::kind`].
-pub(crate) const KINDS: [&str; 21] = [
+/// The kinds of answers: the words of [`Answer::kind`]. All but the last are those that the versions give.
+pub(crate) const KINDS: [&str; 22] = [
     "bought",
     "queued",
     "unknown",
@@ -58,7 +59,21 @@ pub(crate) const KINDS: [&str; 21] = [
     "declined",
     "expired",
     "failed",
+    OTHER,
 ];
+
+/// The kind of a refusal whose problem type no version gives.
+const OTHER: &str = "other";
+
+/// The kinds that are not the `type` of a problem document.
+const NOT_PROBLEMS: [&str; 6] = ["bought", "queued", "unknown", "expired", "failed", OTHER];
+
+/// The kind of a refusal with this problem type. An unknown type is `other`, because text of a foreign shop must reach neither the
+/// terminal nor the counts of other kinds.
+pub(crate) fn refusal(problem: &str) -> &'static str {
+    let known = KINDS.into_iter().find(|kind| *kind == problem && !NOT_PROBLEMS.contains(kind));
+    known.unwrap_or(OTHER)
+}
 
 /// One buyer, from the click to the answer.
 #[derive(Debug, Clone)]

@@ -15,9 +15,13 @@ pub const NOT_AUDITED: &str = "the database of this shop was not audited: orders
 pub fn audit(history: &[Told], before: SaleRow, after: SaleRow) -> Audit {
     let (orders, unknown, queued) =
         (bought(history) as i64, told(history, "unknown") as i64, told(history, "queued") as i64);
-    let (left, sold) = (before.stock - before.sold, after.sold - before.sold);
+    // What was oversold before is not this run's.
+    let (left, sold) = ((before.stock - before.sold).max(0), after.sold - before.sold);
     let gone = orders.max(sold);
-    let without = |told: &&Told| !matches!(told.answer, Answer::Bought { .. }) && wants_one(&told.answer);
+    let without = |told: &&Told| match &told.answer {
+        Answer::Refused(_) | Answer::Queued { .. } => wants_one(&told.answer),
+        Answer::Bought { .. } | Answer::Unknown => false, // a buyer without an answer was not refused
+    };
     let without = history.iter().filter(without).count() as i64;
     Audit {
         orders,
@@ -62,5 +66,14 @@ mod tests {
         assert_eq!(of(&history(70, &[]), 90).undersold, 0, "nobody wanted the rest");
         let unknown = of(&history(78, &[("unknown", 2)]), 100);
         assert_eq!((unknown.unknown, unknown.not_conserved, unknown.oversold), (2, 0, 0));
+        assert_eq!(of(&history(0, &[("unknown", 50)]), 20).undersold, 0, "none of them was refused");
+    }
+
+    #[test]
+    fn what_was_oversold_before_is_not_blamed_on_this_run() {
+        let row = |sold| SaleRow { id: 1, stock: 5, sold };
+        let nothing = audit(&history(0, &[("sold-out", 50)]), row(10), row(10));
+        assert!(nothing.is_sound() && nothing.undersold == 0, "{nothing:?}");
+        assert_eq!(audit(&history(3, &[("sold-out", 50)]), row(10), row(13)).oversold, 3);
     }
 }

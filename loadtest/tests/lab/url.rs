@@ -9,8 +9,13 @@ use std::{
 };
 
 use crate::support::{assert_refused, loadtest, stub};
-use serde_json::Value;
-use tokio::process::Command;
+use axum::http::StatusCode;
+use loadtest::{
+    buyer::{client::Connection, open_loop::Visitors},
+    verdict::history::Answer,
+};
+use serde_json::{Value, json};
+use tokio::{net, process::Command, sync::watch, time::timeout};
 
 /// Runs chapter 3's load in a folder of its own.
 async fn said(args: &str) -> (Output, Option<Value>) {
@@ -88,6 +93,7 @@ async fn a_target_that_is_no_shop_is_said_in_one_line_and_does_not_hang() {
     let half = b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{\"stock\":";
     let page = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n<html>";
     let missing = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
+    let failing = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n";
     let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for (url, why) in [
         (format!("http://{nowhere}"), "cannot connect"),
@@ -98,6 +104,11 @@ async fn a_target_that_is_no_shop_is_said_in_one_line_and_does_not_hang() {
         (target(half, true), "no answer within 5s"),
         (target(page, true), "is no sale"),
         (target(missing, true), "--sale names another"),
+        (target(failing, true), "answers 500 Internal Server Error at /sales/1"),
+        (sells(i64::MAX, -1).await, "is no sale"),
+        (sells(5, -1).await, "is no sale"),
+        (sells(-5, 0).await, "is no sale"),
+        (sells(i64::MAX, 0).await, "is no sale"),
     ] {
         let (began, (output, json)) = (Instant::now(), said(&format!("--url {url}")).await);
         assert_refused(&output, why);
@@ -110,6 +121,7 @@ async fn what_cannot_be_is_refused_with_what_to_write() {
     for (args, why) in [
         ("--url https://127.0.0.1:1", "http://127.0.0.1:3000"),
         ("--url http://127.0.0.1:1/shop", "http://127.0.0.1:3000"),
+        ("--url http://127.0.0.1:1/#sale", "http://127.0.0.1:3000"),
         ("--url nonsense", "--url"),
         ("--url http://192.0.2.1:1", "--allow-remote"),
         ("--url http://127.0.0.1:1 --stock 5", "--stock"),
@@ -132,7 +144,92 @@ async fn what_cannot_be_is_refused_with_what_to_write() {
     ] {
         assert_refused(&said(args).await.0, why);
     }
+    for url in ["http://anna:secret@127.0.0.1:1", "http://:secret@127.0.0.1:1"] {
+        let (output, _) = said(&format!("--url {url}")).await;
+        assert_refused(&output, "http://127.0.0.1:3000");
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("secret"), "{output:?}");
+    }
     let (output, _) = said("--rate 10 --arrivals sometimes").await;
     assert_eq!(output.status.code(), Some(4));
     assert!(String::from_utf8_lossy(&output.stderr).contains("constant, poisson, burst"), "{output:?}");
+}
+
+const PURCHASE: &str = "/sales/1/purchase";
+
+/// The URL of a shop with these numbers, which sells out at once.
+async fn sells(stock: i64, sold: i64) -> String {
+    let sold_out = (StatusCode::CONFLICT, json!({ "type": "sold-out" }));
+    format!("http://{}", stub::answers(stock, sold, PURCHASE, sold_out).await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_whose_links_lead_nowhere_is_left_after_eight_steps() {
+    let shop = stub::answers(5, 0, "/step", (StatusCode::OK, stub::buy("/step"))).await;
+    let (output, _) = said(&format!("--url http://{shop} --buyers 10 --connections 2")).await;
+    assert_refused(&output, "gets no purchase URL after 8 steps");
+
+    let visitors = Visitors { reads: Duration::from_secs(1), ..Visitors::steady(&[shop], 1, 20.0) };
+    let (stop, stopped) = watch::channel(false);
+    let coming = tokio::spawn(visitors.come(stopped));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    stop.send_replace(true);
+    let visits = coming.await.unwrap().unwrap();
+    assert!(!visits.history.is_empty() && visits.requests == 8 * visits.history.len() as u64, "{visits:?}");
+    assert!(visits.history.iter().all(|told| told.answer == Answer::Unknown), "{visits:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_threshold_that_is_certain_to_fail_ends_both_loops() {
+    let broken = (StatusCode::INTERNAL_SERVER_ERROR, json!({ "type": "about:blank" }));
+    let url = format!("http://{}", stub::answers(5, 0, PURCHASE, broken).await);
+    for load in ["--buyers 20000 --connections 5", "--rate 100/s --duration 60s"] {
+        let began = Instant::now();
+        let (output, json) = said(&format!("--url {url} {load} --fail-if errors>0 --abort-early")).await;
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let run = &json.expect("a file")["runs"][0];
+        let verdict = run["verdict"].as_str().unwrap();
+        assert!(
+            verdict.starts_with("invalid: stopped early by errors>0; ") && verdict.ends_with("did not ask"),
+            "{run}"
+        );
+        assert!(run["seconds"].as_f64().unwrap() < 30.0 && began.elapsed() < Duration::from_secs(40), "{run}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_problem_that_no_version_has_is_another_one() {
+    let colored = (StatusCode::CONFLICT, json!({ "type": "\u{1b}[31mred" }));
+    let url = format!("http://{}", stub::answers(5, 0, PURCHASE, colored).await);
+    let (_, json) = said(&format!("--url {url} --buyers 10 --connections 2")).await;
+    assert_eq!(json.expect("a file")["runs"][0]["outcomes"], json!({ "other": 10 }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_shop_oversold_before_is_not_blamed_on_the_run() {
+    let (output, json) = said(&format!("--url {} --buyers 10 --connections 2", sells(5, 10).await)).await;
+    let run = &json.unwrap_or_else(|| panic!("{output:?}"))["runs"][0];
+    assert_eq!((&run["oversold"], &run["undersold"]), (&0.into(), &0.into()), "{run}");
+}
+
+/// The listener accepts connections and never answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_loop_is_ended_while_it_opens_the_sale() {
+    let silent = net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let visitors = Visitors::steady(&[silent.local_addr().unwrap()], 1, 20.0);
+    let (ending, (_stop, stopped)) = (visitors.progress.ending.clone(), watch::channel(false));
+    let coming = tokio::spawn(visitors.come(stopped));
+    let _asks = silent.accept().await.unwrap();
+    ending.request();
+    let visits = timeout(Duration::from_secs(20), coming).await.expect("an end").unwrap().unwrap();
+    assert!(visits.history.is_empty(), "{visits:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_without_end_is_a_broken_one() {
+    let answer = |bytes| (StatusCode::OK, "x".repeat(bytes).into());
+    let [whole, endless] = [1000, 1 << 20].map(|bytes| stub::answers(5, 0, PURCHASE, answer(bytes)));
+    let mut connection = Connection::open(whole.await).await.unwrap();
+    assert_eq!(connection.get("/", None).await.unwrap().body.len(), 1002);
+    let mut connection = Connection::open(endless.await).await.unwrap();
+    assert!(connection.get("/", None).await.is_err() && connection.is_closed());
 }

@@ -12,9 +12,9 @@ use std::{
 use axum::{
     Json, Router,
     http::StatusCode,
-    routing::{get, post},
+    routing::{any, get, post},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
 /// Units of the sale.
@@ -40,4 +40,20 @@ pub async fn start(stalls: Option<Duration>) -> SocketAddr {
         (StatusCode::CREATED, Json(json!({ "order_id": sold.fetch_add(1, SeqCst) + 1 })))
     };
     super::serve(Router::new().route("/sales/1", get(sale)).route("/sales/1/purchase", post(purchase))).await
+}
+
+/// A link to `path` in the contract's JSON.
+pub fn buy(path: &str) -> Value {
+    json!({ "buy": { "method": "POST", "href": path } })
+}
+
+/// Starts one that gives always the same two answers: `sale` with these numbers and a link to `path`, and `answer` to any other request.
+pub async fn answers(stock: i64, sold: i64, path: &'static str, answer: (StatusCode, Value)) -> SocketAddr {
+    let mut sale = buy(path);
+    sale["id"] = 1.into();
+    sale["stock"] = stock.into();
+    sale["sold"] = sold.into();
+    let sale = move || std::future::ready(Json(sale.clone()));
+    let other = move || std::future::ready((answer.0, Json(answer.1.clone())));
+    super::serve(Router::new().route("/sales/1", get(sale)).fallback(any(other))).await
 }

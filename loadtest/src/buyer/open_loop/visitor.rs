@@ -14,7 +14,7 @@ use tokio::{
 use super::tabs::Tabs;
 use crate::{
     buyer::{
-        click::{Next, ask, buy, open_page},
+        click::{Next, STEPS, ask, buy, open_page},
         client::{Connection, Link},
         progress::Progress,
     },
@@ -105,7 +105,7 @@ impl Visitor {
         let sent = Instant::now();
         let (answer, requests) = match read {
             Ok(()) => self.click(&tabs, &until).await,
-            Err(answer) => (answer, 0),
+            Err(early) => early,
         };
         progress.served.fetch_add(1, Relaxed);
         let answered = Instant::now();
@@ -128,26 +128,36 @@ impl Visitor {
         (Some(answer), requests)
     }
 
-    /// Takes the steps before the one that takes a unit. The error is the answer of a visit that does not get that far.
-    async fn read(&mut self, tabs: &Tabs, until: &Until) -> Result<(), Option<Answer>> {
+    /// Takes the steps before the one that takes a unit. The error is the answer of a visit that does not get that far, and the number of
+    /// its requests.
+    async fn read(&mut self, tabs: &Tabs, until: &Until) -> Result<(), (Option<Answer>, u64)> {
         if self.link.takes_a_unit() && !self.opens_the_page {
             return Ok(());
         }
-        let (mut connection, _place) = tabs.take(self.from, until).await?;
+        let (mut connection, _place) = tabs.take(self.from, until).await.map_err(|answer| (answer, 0))?;
         let steps = until.patience_ends(self.take_steps(&mut connection)).await;
         tabs.keep(connection);
-        steps.ok_or(Some(Answer::Unknown))
+        match steps {
+            Some(true) => Ok(()),
+            Some(false) => Err((Some(Answer::Unknown), STEPS as u64)),
+            None => Err((Some(Answer::Unknown), 0)),
+        }
     }
 
-    async fn take_steps(&mut self, connection: &mut Connection) {
+    /// Returns false if the shop asks for more than [`STEPS`].
+    async fn take_steps(&mut self, connection: &mut Connection) -> bool {
         if self.opens_the_page {
             let _ = open_page(connection, self.sale_id, self.buyer_id).await; // what is wrong with it, the click tells
         }
-        while !self.link.takes_a_unit() {
+        for _ in 0..STEPS {
+            if self.link.takes_a_unit() {
+                return true;
+            }
             match ask(connection, &self.link, self.buyer_id).await {
                 Next::Follow(next) => self.link = next,
-                Next::Told(_) => break, // it is asked again with the click
+                Next::Told(_) => return true, // it is asked again with the click
             }
         }
+        self.link.takes_a_unit()
     }
 }
