@@ -24,6 +24,10 @@ use loadtest::{
 use serde_json::json;
 use v1_naive::shop::{self, Placed};
 
+/// The same as in the load test.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const ROUNDS: u64 = 5;
 const CONNECTIONS: usize = 1000;
 const BUYERS: usize = 300_000;
