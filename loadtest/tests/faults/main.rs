@@ -2,6 +2,7 @@
 //!
 //! A test that kills a server starts its own set of servers; the others share one.
 
+mod each_fault;
 mod grid;
 mod lost_hosts;
 mod nothing_is_lost;
