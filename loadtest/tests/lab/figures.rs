@@ -8,6 +8,7 @@ use loadtest::{
     fault::Fault,
     record::{
         Record,
+        capacity::Capacities,
         faults::{Faults, Verdict},
         interleavings::{Explorations, Replays},
     },
@@ -53,6 +54,7 @@ fn the_pictures_are_made_from_the_figures() {
         ("matrix", "matrix.json", "matrix"),
         ("funnel", "matrix.json", "funnel"),
         ("funnel", "v6-nginx.json", "funnel-nginx"),
+        ("capacity", "capacity.json", "capacity"),
     ];
     let of_runs = of_runs.map(|(kind, file, name)| (kind, file.to_owned(), name.to_owned()));
     for (kind, file, name) in of_runs.into_iter().chain(lanes) {
@@ -101,6 +103,23 @@ fn the_orders_of_events_are_those_of_the_figures() {
             replayed.notes.iter().for_each(|note| says(note.clone()));
         }
     }
+}
+
+/// The capacities: the book has the files' tables, and three searches agree within 15 %.
+#[test]
+fn the_capacities_are_those_of_the_figures() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = fs::read_to_string(root.join("docs/src/capacity.md")).unwrap();
+    for file in ["capacity", "capacity-v2"] {
+        for table in tables(&format!("docs/results/{file}.json")) {
+            assert!(page.contains(&table), "docs/src/capacity.md: the table should be:\n{table}");
+        }
+    }
+    let three = Capacities::read(&root.join("docs/results/capacity-v2.json")).unwrap();
+    let rates: Vec<f64> = three.capacities.iter().map(|one| one.per_second).collect();
+    let (least, most) =
+        rates.iter().fold((f64::INFINITY, 0.0_f64), |(least, most), rate| (least.min(*rate), most.max(*rate)));
+    assert!(rates.len() == 3 && most <= 1.15 * least, "{rates:?}");
 }
 
 /// Chapter 6 reports four crowds: sold exactly in twenty of twenty runs, with nothing left in any store.
