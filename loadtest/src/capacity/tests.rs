@@ -89,3 +89,23 @@ async fn a_search_that_is_ended_keeps_what_it_has_found() {
     assert!(capacity.was_ended && capacity.gives_way_at.is_none(), "{capacity:?}");
     assert_eq!((capacity.per_second, capacity.trials.len()), (500.0, 2));
 }
+
+#[tokio::test]
+async fn a_rate_that_was_served_in_the_end_does_not_say_what_gives_way() {
+    let schedule = |rate| Schedule::constant(rate, Duration::from_secs(2), Pattern::Constant);
+    let mut played = 0;
+    let play = async |plan: &Plan| {
+        played += 1;
+        let mut run = served(plan);
+        if played == 1 {
+            run.outcomes = BTreeMap::from([("overloaded".into(), plan.buyers as u64)]);
+        } else if plan.buyers > 2000 {
+            run.outcomes = BTreeMap::from([("rate-limited".into(), plan.buyers as u64)]);
+        }
+        Ok(Some(run))
+    };
+    let plan = Plan::stampede(Version::V2, None);
+    let capacity = find(&plan, LIMITS, Search::new(250.0, 1e5), schedule, play, |_| ()).await.unwrap();
+    assert!(capacity.trials[0].bottlenecks[0].to_string().starts_with("full queue"), "{capacity:?}");
+    assert_eq!(capacity.gave_way[0].to_string(), "rate limit: 100 % refused");
+}

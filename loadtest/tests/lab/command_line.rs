@@ -32,6 +32,16 @@ fn wrong_values_are_refused_by_name() {
     assert_refused(&said(&["serve", "v1", "--pool-size", "0"]), "POOL_SIZE");
     assert_refused(&said(&["run", "v4", "--scenario", "forger"]), "no hidden URL");
     assert_refused(&said(&["run", "v5", "--scenario", "two-instances", "--instances", "1"]), "--instances 2");
+    assert_refused(&said(&["run", "v1", "--json", "same", "--html", "same"]), "the same file: same");
+    for (flag, says) in [
+        ("--errors=200", "from 0 to 100"),
+        ("--errors=NaN", "from 0 to 100"),
+        ("--reached=-1", "from 0 to 100"),
+        ("--p99=0s", "--p99 500ms"),
+        ("--duration=100ms", "1s or more"),
+    ] {
+        assert_refused(&said(&["capacity", "v1", flag]), says);
+    }
     for key in ["GLOBAL_RATE", "GLOBAL_BURST", "CLIENT_RATE", "CLIENT_BURST", "CLIENT_BUCKETS", "FREQUENCY_LIMIT"] {
         let flag = format!("--{}", key.to_lowercase().replace('_', "-"));
         for value in ["0", "-1", "99999999999999", "many", "1.5", ""] {

@@ -129,3 +129,28 @@ fn what_cannot_be_compared_is_refused_in_a_line() {
     fs::write(folder.path().join("other.json"), other.to_string()).unwrap();
     assert_refused(&compare("other.json"), "no version in common");
 }
+
+/// Each round of random arrivals has another number of buyers. The schedule is the same.
+#[test]
+fn rounds_of_random_arrivals_are_compared_by_their_schedule() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = "run v3 --database sqlite --rate 100/s --duration 1s --arrivals poisson --rounds 2 --json a.json";
+    said(folder.path(), args);
+    assert_eq!(said(folder.path(), "compare a.json a.json").status.code(), Some(0));
+    let mut record = read(folder.path());
+    each_run(&mut record, |run| run["load"]["stages"][0]["rate"] = 100.5.into());
+    fs::write(folder.path().join("b.json"), record.to_string()).unwrap();
+    assert_refused(&said(folder.path(), "compare a.json b.json"), "load 100/s at 0 s");
+}
+
+/// Chapter 6 has no servers here.
+#[test]
+fn a_run_that_fails_does_not_lose_the_one_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = "run v3 v6 --database sqlite --buyers 100 --connections 50 --stock 20 --json a.json";
+    let output = said(folder.path(), args);
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("error: v6-production: "), "{output:?}");
+    let record = read(folder.path());
+    assert_eq!((&record["runs"][0]["version"], &record["runs"][1]), (&"v3-optimistic".into(), &Value::Null));
+}

@@ -17,7 +17,8 @@ pub fn report(file: &Capacities) -> String {
         p.lead {
             "The greatest rate of buyers that each version serves, when there is a unit for each of them. A rate is served if the p99 is at \
              most " (limits.p99_ms) " ms from when a buyer was due, at most " (percent(limits.errors, 1.0)) " of the buyers get no unit, and \
-             orders are made at " (percent(limits.reached, 1.0)) " of the offered rate or more. A rate fails if it fails twice in a row."
+             useful orders are made at " (percent(limits.reached, 1.0)) " of the offered rate or more. An order is useful if a unit was taken for it. \
+             A rate fails if it fails twice in a row."
         }
         section.capacity { .wide { (capacity::picture(file)) } }
         @if let Some(disturbance) = disturbance(&file.capacities) { p { strong.invalid { (disturbance) } } }

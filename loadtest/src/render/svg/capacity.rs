@@ -42,7 +42,7 @@ pub fn picture(file: &Capacities) -> Picture {
         }
         (line("wait", x(10_f64.powf(low)), y(10_f64.powf(low)), x(10_f64.powf(high)), y(10_f64.powf(high))))
         (text("soft middle", (LEFT + RIGHT) / 2.0, BOTTOM + 38.0, "buyers offered per second; dashed: an order for each"))
-        (text("soft", 8.0, 16.0, "orders per second"))
+        (text("soft", 8.0, 16.0, "useful orders per second"))
         @for (n, one) in curves.iter().enumerate() {
             @let class = format!("curve c{}", n % STYLES);
             @let trials = in_order(one);
