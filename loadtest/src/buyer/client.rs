@@ -1,31 +1,23 @@
 //! One HTTP/1.1 keep-alive connection that carries one request at a time, like a browser tab.
 
 use std::{
-    io,
+    io::{self, Write as _},
     net::{Ipv4Addr, SocketAddr},
-    pin::pin,
 };
 
-use anyhow::anyhow;
-use futures_util::{
-    FutureExt,
-    future::{Either, select},
-};
-use http_body_util::{BodyExt, Full, Limited};
+use bytes::Bytes;
 use hyper::{
-    Method, Request, StatusCode, Uri,
-    body::Bytes,
-    client::conn::http1,
-    header::{CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderValue},
+    Method, StatusCode, Uri,
+    header::{HeaderMap, HeaderValue},
 };
-use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::net::TcpStream;
 
 use super::sessions;
 
-/// The longest body that is read, in bytes. A longer one is a broken answer, so that a shop cannot fill the memory.
-const LONGEST: usize = 1 << 20;
+mod http1;
+
+use self::http1::Http1;
 
 /// An open connection to a shop.
 pub struct Connection {
@@ -36,14 +28,11 @@ pub struct Connection {
     pub names_address: bool,
     /// The `Idempotency-Key` of every request; `None` if requests carry no key.
     pub key: Option<String>,
-    sender: http1::SendRequest<Full<Bytes>>,
-    /// Reads and writes the stream. It runs only while this connection is used, in the task that uses it: in a task of its own, each
-    /// request and each answer would wake another task. `None` once the connection has ended.
-    driver: Option<Driver>,
-    host: HeaderValue,
+    http: Http1,
+    host: String,
+    /// The bytes of the last request, kept for the memory that they take.
+    request: Vec<u8>,
 }
-
-type Driver = http1::Connection<TokioIo<TcpStream>, Full<Bytes>>;
 
 /// The buyer's own client address, in 10.0.0.0/8. It is sent in `X-Forwarded-For`, as a proxy does.
 pub fn home(buyer: i64) -> Ipv4Addr {
@@ -95,75 +84,59 @@ impl Connection {
     pub async fn open(shop: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(shop).await?;
         stream.set_nodelay(true)?;
-        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-        let host = HeaderValue::from_str(&shop.to_string()).map_err(io::Error::other)?;
-        Ok(Self { from: None, names_address: true, key: None, sender, driver: Some(driver), host })
+        Ok(Self {
+            from: None,
+            names_address: true,
+            key: None,
+            http: Http1::new(stream),
+            host: shop.to_string(),
+            request: Vec::new(),
+        })
     }
 
     /// Whether the shop has closed the connection since the last response. No request was in flight, so no result is unknown.
-    pub fn is_closed(&mut self) -> bool {
-        if self.driver.as_mut().is_some_and(|driver| driver.now_or_never().is_some()) {
-            self.driver = None;
-        }
-        self.sender.is_closed()
+    pub fn is_closed(&self) -> bool {
+        self.http.is_closed()
     }
 
     /// Sends one request as `buyer` and reads the response.
     ///
     /// # Errors
-    /// The connection broke, or the body of the response is longer than 1 MiB. It is then unknown what the shop did with the request.
+    /// The connection broke, or the response is broken or longer than 1 MiB. It is then unknown what the shop did with the request.
     pub async fn send(&mut self, link: &Link, buyer: Option<i64>, json: Option<String>) -> anyhow::Result<Reply> {
-        let mut request = Request::new(Full::from(json.clone().unwrap_or_default()));
-        *request.method_mut() = link.method.clone();
-        *request.uri_mut() = link.uri.clone();
-        request.headers_mut().insert(HOST, self.host.clone());
-        if let Some(buyer) = buyer {
-            request.headers_mut().insert("x-buyer-id", HeaderValue::from(buyer));
-            if self.names_address {
-                let from = self.from.unwrap_or_else(|| home(buyer));
-                let from = HeaderValue::from_str(&from.to_string()).expect("an address is plain text");
-                request.headers_mut().insert("x-forwarded-for", from);
-            }
-            if let Some(session) = sessions::of(buyer) {
-                request.headers_mut().insert(COOKIE, session);
-            }
-        }
-        if let Some(key) = self.key.as_deref().and_then(|key| HeaderValue::from_str(key).ok()) {
-            request.headers_mut().insert("idempotency-key", key);
-        }
-        if json.is_some() {
-            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
-        let reply = self.exchange(request).await?;
+        self.write(link, buyer, json.as_deref())?;
+        let reply = self.http.exchange(&self.request).await?;
         if let Some(buyer) = buyer {
             sessions::keep(buyer, &reply.headers);
         }
         Ok(reply)
     }
 
-    /// Sends a request and reads the whole response, and runs the driver meanwhile.
-    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> anyhow::Result<Reply> {
-        let Connection { sender, driver, .. } = self;
-        let reply = pin!(async {
-            sender.ready().await?;
-            let (head, body) = sender.send_request(request).await?.into_parts();
-            let body = Limited::new(body, LONGEST).collect().await.map_err(|error| anyhow!(error))?.to_bytes();
-            Ok(Reply { status: head.status, headers: head.headers, body })
-        });
-        let Some(running) = driver.as_mut() else { return reply.await };
-        match select(reply, running).await {
-            Either::Left((Ok(reply), _)) => Ok(reply),
-            // The rest of the answer may still come, so the next request cannot use this connection.
-            Either::Left((Err(error), _)) => {
-                *driver = None;
-                Err(error)
+    /// Writes the request into the buffer.
+    fn write(&mut self, link: &Link, buyer: Option<i64>, json: Option<&str>) -> io::Result<()> {
+        let request = &mut self.request;
+        request.clear();
+        let path = link.uri.path_and_query().map_or("/", |path| path.as_str());
+        write!(request, "{} {path} HTTP/1.1\r\nhost: {}\r\n", link.method, self.host)?;
+        if let Some(buyer) = buyer {
+            write!(request, "x-buyer-id: {buyer}\r\n")?;
+            if self.names_address {
+                write!(request, "x-forwarded-for: {}\r\n", self.from.unwrap_or_else(|| home(buyer)))?;
             }
-            // The shop has closed the connection. What it has sent before can still be read.
-            Either::Right((_, reply)) => {
-                *driver = None;
-                reply.await
+            if let Some(session) = sessions::of(buyer) {
+                field(request, "cookie", &session);
             }
         }
+        if let Some(key) = self.key.as_deref().and_then(|key| HeaderValue::from_str(key).ok()) {
+            field(request, "idempotency-key", &key);
+        }
+        if json.is_some() {
+            request.extend_from_slice(b"content-type: application/json\r\n");
+        }
+        if json.is_some() || link.method != Method::GET {
+            write!(request, "content-length: {}\r\n", json.unwrap_or_default().len())?;
+        }
+        write!(request, "\r\n{}", json.unwrap_or_default())
     }
 
     /// Fetches `path` with `GET`.
@@ -172,6 +145,13 @@ impl Connection {
     /// `path` is not a valid URI, or as [`Connection::send`].
     pub async fn get(&mut self, path: &str, buyer: Option<i64>) -> anyhow::Result<Reply> {
         self.send(&Link::new(Method::GET, path)?, buyer, None).await
+    }
+}
+
+/// Adds a header whose value may have any bytes that HTTP allows.
+fn field(request: &mut Vec<u8>, name: &str, value: &HeaderValue) {
+    for part in [name.as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+        request.extend_from_slice(part);
     }
 }
 

@@ -55,7 +55,7 @@ impl Tabs {
 
     fn idle(&self) -> Option<Connection> {
         let mut idle = self.idle.lock().ok()?;
-        std::iter::from_fn(|| idle.pop()).find_map(|mut connection| (!connection.is_closed()).then_some(connection))
+        std::iter::from_fn(|| idle.pop()).find_map(|connection| (!connection.is_closed()).then_some(connection))
     }
 
     pub(super) fn keep(&self, connection: Connection) {
