@@ -41,7 +41,7 @@ const SILENT: Duration = Duration::from_secs(45);
 /// How long a buyer may take to read a message.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// `WS /orders/{order_id}/watch`: sends the order as JSON now and after every change of its status, and closes when the status is final.
+/// `WS /orders/{order_id}/watch`: sends the order as JSON now and after every change, and closes when the status is final.
 ///
 /// # Errors
 /// 404 `not-found`: there is no such order, or it is another buyer's; 503 `overloaded`: too many clients wait, poll instead.

@@ -92,6 +92,17 @@ pub async fn heard(socket: &mut Socket) -> String {
     }
 }
 
+/// The next status that is not `confirmed`. A watcher also hears of a confirmed order whose payment begins, or whose time to pay is
+/// changed.
+pub async fn ended(socket: &mut Socket) -> String {
+    loop {
+        let told = heard(socket).await;
+        if told != "confirmed" {
+            return told;
+        }
+    }
+}
+
 /// The number of payments that were begun, whatever their result.
 pub async fn payments(sale: &Production) -> i64 {
     sqlx::query_scalar("select count(*) from payments").fetch_one(&sale.pool).await.unwrap()
