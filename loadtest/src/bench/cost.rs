@@ -11,6 +11,11 @@ use crate::{
     record::{Consumer, bench::Cost},
 };
 
+/// The consumers of chapter 6's processor time. An idle server is no cost of chapters 1 to 5.
+const CONSUMERS: [Consumer; 5] =
+    [Consumer::Generator, Consumer::Shop, Consumer::Postgres, Consumer::Redis, Consumer::RabbitMq];
+const WITHOUT_STORES: [Consumer; 3] = [Consumer::Generator, Consumer::Shop, Consumer::Postgres];
+
 /// All counters at one moment.
 pub(super) struct Meter {
     processors: Processors,
@@ -50,7 +55,8 @@ impl Meter {
 
     /// The cost of each of `n` answers or orders since then; `None` if there are none.
     pub(super) async fn end(&self, lab: &Lab, deployment: &Deployment, n: u64) -> Option<Cost> {
-        let cost = cost(&self.processors, &pids(&deployment.shops), n)?;
+        let consumers = if deployment.stores.is_some() { &CONSUMERS[..] } else { &WITHOUT_STORES };
+        let cost = cost(&self.processors, &pids(&deployment.shops), n, consumers)?;
         let (before, now, n) = (&self.servers, Counters::read(lab, deployment).await, n as f64);
         let redis = before.redis.zip(now.redis);
         Some(Cost {
@@ -63,10 +69,11 @@ impl Meter {
     }
 }
 
-/// The processor time of each of `n` answers since `before`, without other counters; `None` if there are none.
-pub(super) fn cost(before: &Processors, shops: &[u32], n: u64) -> Option<Cost> {
+/// The processor time of these consumers for each of `n` answers since `before`, without other counters; `None` if there are no
+/// answers.
+pub(super) fn cost(before: &Processors, shops: &[u32], n: u64, consumers: &[Consumer]) -> Option<Cost> {
     let (mut seconds, _) = before.until(&Processors::read(shops))?;
-    seconds.remove(&Consumer::Others);
+    seconds.retain(|who, _| consumers.contains(who));
     let processor_us = seconds.into_iter().map(|(who, seconds)| (who, seconds * 1e6 / n as f64)).collect();
     (n > 0).then(|| Cost { processor_us, ..Cost::default() })
 }

@@ -57,10 +57,12 @@ pub enum Wanted {
 pub struct Loaded {
     /// When the first request was sent, in milliseconds since 1970.
     pub began_at: i64,
-    /// From the first request to the last answer.
+    /// From the first request to the last answer, or to the end of the load if that came first.
     pub elapsed: Duration,
     /// How many answers count.
     pub counted: u64,
+    /// Those that came in this time. After the end of a load only the slowest answers come, which have the shop for themselves.
+    pub in_time: u64,
     /// All other answers by kind.
     pub others: BTreeMap<String, u64>,
     /// The latency of the answers that count, from when a request was due in an open loop and from when it was sent in a closed one;
@@ -69,9 +71,9 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// Counted answers per second.
+    /// Counted answers per second until the end of the load.
     pub fn per_second(&self) -> f64 {
-        self.counted as f64 / self.elapsed.as_secs_f64().max(f64::MIN_POSITIVE)
+        self.in_time as f64 / self.elapsed.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 
     /// All answers in words: `3 as wanted, 7 sold-out`.
@@ -114,6 +116,7 @@ pub async fn run(load: Load) -> anyhow::Result<Loaded> {
     while let Some(asked) = asking.join_next().await {
         let (one, times) = asked?;
         loaded.counted += one.counted;
+        loaded.in_time += one.in_time;
         loaded.elapsed = loaded.elapsed.max(one.elapsed);
         latencies.extend(times);
         for (kind, n) in one.others {
@@ -145,10 +148,12 @@ async fn ask_all(
             break;
         }
         let answer = ask(&mut connection, &buyer.link, buyer.id).await;
-        loaded.elapsed = start.elapsed();
+        let is_in_time = start.elapsed() <= load.lasts;
+        loaded.elapsed = start.elapsed().min(load.lasts);
         match &answer {
             wanted if load.wanted.is(wanted) => {
                 loaded.counted += 1;
+                loaded.in_time += u64::from(is_in_time);
                 latencies.push(due.unwrap_or(sent).elapsed());
             }
             Next::Told(other) => loaded.other(other.kind()),

@@ -26,6 +26,10 @@ use crate::{
     version::Version,
 };
 
+/// Buyers who come before those who are measured. They open the shop's connections to the database and prepare its statements.
+pub const WARM_UP: usize = 200;
+/// No buyer of the warm-up asks after this time.
+const WARM_UP_LASTS: Duration = Duration::from_secs(1);
 /// How long reservations may take to become orders after the last answer.
 const TO_BE_CONFIRMED: Duration = Duration::from_secs(60);
 /// Connections on which the buyers get their purchase URLs before the load.
@@ -55,8 +59,8 @@ pub struct Sold {
     pub loaded: Loaded,
     /// Orders for which a unit was taken: rows, but no more than `sold` grew by. An order of a lost update took none.
     pub orders: u64,
-    /// From the first request to the last row.
-    pub until_last_row: Duration,
+    /// Orders per second. Chapter 6's count until the last row, the others' until the end of the load.
+    pub per_second: f64,
     /// From the reservation to the row; `None` without reservations. Earlier orders of the sale are included.
     pub to_confirmed: Option<Latency>,
     /// What an order cost; `None` without orders.
@@ -75,13 +79,18 @@ pub fn plan(version: Version, buyers: usize, seed: u64) -> Plan {
     Plan { buyers, stock: buyers as i64, seed, shop_args, ..Plan::stampede(version, None) }
 }
 
-/// Puts up the sale of a plan, gives each buyer a purchase URL, and sells.
+/// Puts up the sale of a plan, gives each buyer a purchase URL, and sells. The first [`WARM_UP`] buyers come before the others and do
+/// not count.
 ///
 /// # Errors
 /// The shop does not start or stops answering, or a server fails.
 pub async fn sell(lab: &Lab, plan: &Plan, asking: Asking) -> anyhow::Result<Sold> {
     let market = Market::open(lab, plan).await?;
-    let sold = market.sell(lab, market.buyers.clone(), asking).await;
+    let (first, others) = market.buyers.split_at(WARM_UP.min(market.buyers.len()));
+    let sold = match market.sell(lab, first.into(), Asking { rate: None, lasts: WARM_UP_LASTS, ..asking }).await {
+        Ok(_) => market.sell(lab, others.into(), asking).await,
+        Err(error) => Err(error),
+    };
     market.close(lab).await?;
     sold
 }
@@ -121,10 +130,13 @@ impl Market {
             false => None,
         };
         let last = times.as_ref().and_then(|times| times.last_commit_ms);
-        let until_last_row = last.map_or(loaded.elapsed, |ms| Duration::from_millis(ms.max(1) as u64));
+        let per_second = match last {
+            Some(ms) => orders as f64 * 1e3 / ms.max(1) as f64,
+            None => loaded.per_second() * orders as f64 / loaded.counted.max(1) as f64,
+        };
         let wrong = wrong(&loaded, rows);
         let to_confirmed = times.map(|times| times.to_confirmed_ms);
-        Ok(Sold { orders, until_last_row, to_confirmed, cost, wrong, loaded })
+        Ok(Sold { orders, per_second, to_confirmed, cost, wrong, loaded })
     }
 
     pub(super) async fn close(mut self, lab: &Lab) -> anyhow::Result<()> {

@@ -9,14 +9,17 @@ use super::{
     CONNECTIONS, FREQUENCY_WINDOW, LONGEST, PACED, Size, WHILE_HELD,
     cost::cost,
     layers::{CALLS, cached, reserve},
-    load::{self, Load, Loaded, Wanted},
+    load::{self, Load, Wanted},
     refusals::{Refused, SoldOut, mixed},
-    sales::{Asking, Market, Sold, plan, sell},
+    sales::{Asking, Market, Sold, WARM_UP, plan, sell},
     wrk,
 };
 use crate::{
     lab::{Lab, observe, shop_process::ShopProcess, usage::Processors},
-    record::bench::{Sample, Subject},
+    record::{
+        Consumer,
+        bench::{Sample, Subject},
+    },
     version::{VERSIONS, Version},
 };
 
@@ -52,7 +55,7 @@ impl<S: FnMut(&Sample)> Sampler<'_, S> {
         let before = Processors::read(&pids);
         let (shop, wanted) = (shop.address, Wanted::Unit);
         let loaded = load::run(Load { shop, connections, buyers, repeats: true, lasts, rate: None, wanted }).await?;
-        let cost = cost(&before, &pids, loaded.counted);
+        let cost = cost(&before, &pids, loaded.counted, &[Consumer::Shop, Consumer::Generator]);
         self.refused(subject, connections, Refused { cost, wrong: mixed(&loaded), loaded });
         Ok(())
     }
@@ -97,11 +100,11 @@ impl<S: FnMut(&Sample)> Sampler<'_, S> {
                 }
             };
             let asking = Asking { connections, lasts, rate: None };
-            let sold = sell(self.lab, &plan(version, buyers, seed), asking).await?;
+            let mut sold = sell(self.lab, &plan(version, WARM_UP + buyers, seed), asking).await?;
             if version == Version::V6 {
-                let Loaded { latency, .. } = sold.loaded;
-                let (cost, wrong) = (sold.cost.clone(), sold.wrong.clone());
-                let more = |sample| Sample { latency_ms: latency, cost, wrong, ..sample };
+                // The answers and their cost are `sell`, the rows `confirmed`.
+                let (latency_ms, cost, wrong) = (sold.loaded.latency.take(), sold.cost.take(), sold.wrong.clone());
+                let more = |sample| Sample { latency_ms, cost, wrong, ..sample };
                 self.add(Subject::Sell, connections, sold.loaded.per_second(), more);
             }
             self.sold(Subject::Orders(version), connections, sold);
@@ -110,8 +113,7 @@ impl<S: FnMut(&Sample)> Sampler<'_, S> {
     }
 
     fn sold(&mut self, subject: Subject, connections: usize, sold: Sold) {
-        let Sold { loaded, orders, until_last_row, to_confirmed, cost, wrong } = sold;
-        let per_second = orders as f64 / until_last_row.as_secs_f64();
+        let Sold { loaded, per_second, to_confirmed, cost, wrong, .. } = sold;
         let (latency_ms, to_confirmed_ms) = (loaded.latency, to_confirmed);
         let more = |sample| Sample { latency_ms, to_confirmed_ms, cost, wrong, ..sample };
         self.add(subject, connections, per_second, more);
@@ -124,7 +126,7 @@ impl<S: FnMut(&Sample)> Sampler<'_, S> {
         let Some(rate) = last.map(|one| one.per_second / 2.0) else { return Ok(()) };
         let buyers = (rate * self.size.paced.as_secs_f64()).ceil() as usize;
         let asking = Asking { connections: PACED, lasts: LONGEST, rate: Some(rate) };
-        let sold = sell(self.lab, &plan(Version::V6, buyers, self.seed), asking).await?;
+        let sold = sell(self.lab, &plan(Version::V6, WARM_UP + buyers, self.seed), asking).await?;
         self.sold(Subject::Paced, PACED, sold);
         Ok(())
     }

@@ -113,6 +113,15 @@ impl Samples {
         samples.filter_map(|one| Some(one.per_second / rate_of(to, one.round)?)).collect()
     }
 
+    /// The rate as a ratio to the no-op, in each round; empty for an open loop and for a load after the rounds, which have no no-op to
+    /// compare with.
+    pub fn to_no_op(&self, subject: Subject, connections: usize) -> Vec<f64> {
+        match matches!(subject, Subject::Paced | Subject::Held) {
+            true => Vec::new(),
+            false => self.ratios((subject, connections), (Subject::NoOp, connections)),
+        }
+    }
+
     /// The subjects with their numbers of connections, in the order in which they were measured first.
     pub fn subjects(&self) -> Vec<(Subject, usize)> {
         let mut subjects = Vec::new();

@@ -9,10 +9,9 @@ use crate::{
     compare::Spread,
     record::{
         Consumer,
-        bench::{Cost, Sample, Samples, Subject},
+        bench::{Cost, Sample, Samples},
     },
     verdict::latency::Latency,
-    version::Version,
 };
 
 /// The consumers of processor time, each with a column.
@@ -46,7 +45,7 @@ fn rates(samples: &Samples) -> Table {
     let rows = samples.subjects().into_iter().map(|(subject, connections)| {
         let all: Vec<&Sample> = samples.of(subject, connections).collect();
         let rates: Vec<f64> = all.iter().map(|one| one.per_second.round()).collect();
-        let ratios = samples.ratios((subject, connections), (Subject::NoOp, connections));
+        let ratios = samples.to_no_op(subject, connections);
         let latency = |of: fn(&Latency) -> f64| {
             let values: Vec<f64> = all.iter().filter_map(|one| one.latency_ms.as_ref()).map(of).collect();
             Spread::of(&values).map_or("–".into(), |spread| significant(spread.median))
@@ -81,10 +80,7 @@ fn costs(samples: &Samples) -> Table {
         right("statements", 10),
         right("messages", 10),
     ];
-    // The cost of `confirmed` is that of `sell`.
-    let is_shown = |subject| !matches!(subject, Subject::Orders(Version::V6));
-    let subjects = samples.subjects().into_iter().filter(|(subject, _)| is_shown(*subject));
-    let rows = subjects.filter_map(|(subject, connections)| {
+    let rows = samples.subjects().into_iter().filter_map(|(subject, connections)| {
         let all: Vec<&Cost> = samples.of(subject, connections).filter_map(|one| one.cost.as_ref()).collect();
         let median = |of: &dyn Fn(&Cost) -> Option<f64>| {
             let values: Vec<f64> = all.iter().filter_map(|cost| of(cost)).collect();

@@ -15,7 +15,7 @@ use loadtest::{
         CONNECTIONS,
         goals::{GOALS, Reached, invalid},
         load::{self, Load, Loaded, Wanted},
-        sales::{Asking, Sold, plan, sell},
+        sales::{Asking, Sold, WARM_UP, plan, sell},
     },
     buyer::crowd::Buyer,
     lab::shop_process::ShopProcess,
@@ -88,7 +88,7 @@ async fn a_slow_no_op_makes_the_run_invalid() {
 /// A sale on SQLite by a mutant, with a unit for each of 150 buyers.
 async fn sold_by(mutant: Mutant) -> Sold {
     let lab = lab("sqlite").await;
-    let plan = Plan { mutant: Some(mutant), ..plan(Version::V5, 150, 1) };
+    let plan = Plan { mutant: Some(mutant), ..plan(Version::V5, WARM_UP + 150, 1) };
     let asking = Asking { connections: 8, lasts: Duration::from_secs(60), rate: None };
     sell(&lab, &plan, asking).await.unwrap()
 }
@@ -112,7 +112,8 @@ async fn what_counts_as_sold_is_sold() {
 async fn an_open_loop_asks_at_its_rate() {
     let lab = lab("sqlite").await;
     let asking = Asking { connections: 8, lasts: Duration::from_secs(60), rate: Some(100.0) };
-    let sold = sell(&lab, &Plan { mutant: Some(Mutant::Right), ..plan(Version::V5, 100, 1) }, asking).await.unwrap();
+    let sold =
+        sell(&lab, &Plan { mutant: Some(Mutant::Right), ..plan(Version::V5, WARM_UP + 100, 1) }, asking).await.unwrap();
     let (elapsed, last_is_due) = (sold.loaded.elapsed, Duration::from_millis(990));
     assert!(sold.orders == 100 && elapsed >= last_is_due, "{} orders in {elapsed:?}", sold.orders);
 }
@@ -131,7 +132,8 @@ fn a_quick_benchmark_measures_everything() {
     for connections in CONNECTIONS {
         for subject in of_shops.into_iter().chain(VERSIONS.map(Subject::Orders)) {
             let sample = file.of(subject, connections).next().unwrap_or_else(|| panic!("{subject}, {connections}"));
-            assert!(sample.per_second > 0.0 && sample.cost.is_some(), "{sample:?}");
+            let is_of_rows = subject == Subject::Orders(Version::V6); // their cost is that of `sell`
+            assert!(sample.per_second > 0.0 && sample.cost.is_some() != is_of_rows, "{sample:?}");
         }
         let sell = file.of(Subject::Sell, connections).next().unwrap();
         let cost = sell.cost.as_ref().unwrap();

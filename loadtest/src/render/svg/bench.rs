@@ -17,11 +17,11 @@ const WIDTH: f64 = 760.0;
 
 /// The rates as ratios to the no-op: a bar for each subject and number of connections, and a line at each bar that has to be reached.
 pub fn picture(file: &Bench) -> Picture {
-    let subjects = file.subjects().into_iter().filter(|(subject, _)| !matches!(subject, Subject::NoOp | Subject::Wrk));
+    let is_shop = |subject| !matches!(subject, Subject::NoOp | Subject::BareHyper | Subject::Wrk);
+    let subjects = file.subjects().into_iter().filter(|(subject, _)| is_shop(*subject));
     let rows: Vec<_> = subjects
         .filter_map(|(subject, connections)| {
-            let ratios = file.ratios((subject, connections), (Subject::NoOp, connections));
-            Some((subject, connections, Spread::of(&ratios)?))
+            Some((subject, connections, Spread::of(&file.to_no_op(subject, connections))?))
         })
         .collect();
     let most = rows.iter().map(|row| row.2.max).fold(1.0, f64::max);
@@ -41,8 +41,9 @@ pub fn picture(file: &Bench) -> Picture {
             (text("end", LEFT - 8.0, y + 13.0, format_args!("{subject}, {connections}")))
             (rect(class, LEFT, y, (x(spread.median) - LEFT).max(1.0), BAR, 0.0))
             (line("lane", x(spread.min), y + BAR / 2.0, x(spread.max), y + BAR / 2.0))
-            @if let Some((bar, _)) = goal.and_then(|goal| goal.bar_and_aim) { (line("stock", x(bar), y - 3.0, x(bar), y + BAR + 3.0)) }
-            (text("", x(spread.max) + 8.0, y + 13.0, significant(spread.median)))
+            @let bar = goal.and_then(|goal| goal.bar_and_aim).map(|(bar, _)| bar);
+            @if let Some(bar) = bar { (line("stock", x(bar), y - 3.0, x(bar), y + BAR + 3.0)) }
+            (text("", x(bar.unwrap_or_default().max(spread.max)) + 8.0, y + 13.0, significant(spread.median)))
         }
     };
     let label = "Rates of refusing, of selling and of each version as ratios to a handler that does nothing".into();
