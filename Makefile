@@ -3,7 +3,7 @@
 #   make demo    chapter 1 oversells; then breaks every version and prints the table
 #   make test    every test: unit, contract, real services, browser
 #
-.PHONY: help demo test lint book services test-tools results pictures deny clean
+.PHONY: help demo test bench lint book services test-tools results pictures deny clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,6 +18,9 @@ THREADS = $(shell echo $$(($$(nproc) * 5)))
 
 test: services test-tools ## every test; a server that is missing is a failure
 	cargo test --workspace -- --include-ignored --test-threads $(THREADS)
+
+bench: services ## chapter 6 against a shop that does nothing, and against chapters 1 to 5 (six minutes)
+	@cargo loadtest bench
 
 lint: ## prose, format, clippy and docs, warnings refused
 	@.ci/prose
@@ -50,6 +53,7 @@ pictures: ## the pictures of README and book, from docs/results
 	done
 	cargo run --quiet -p v4-ratelimit --example buckets >docs/src/buckets.svg.new
 	mv docs/src/buckets.svg.new docs/src/buckets.svg
+	cargo loadtest picture bench docs/results/bench.json --svg docs/src/bench.svg
 
 deny: ## licenses, sources and advisories of the dependencies (needs cargo-deny)
 	cargo deny check

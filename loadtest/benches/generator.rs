@@ -4,8 +4,6 @@
 //! cargo bench -p loadtest --bench generator     # needs wrk (Debian's package of that name)
 //! ```
 
-mod wrk;
-
 use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
@@ -18,6 +16,7 @@ use axum::{
     routing::{get, post},
 };
 use loadtest::{
+    bench::wrk::wrk,
     buyer::crowd::{self, Crowd},
     lab::machine::{Machine, commit},
 };
@@ -69,13 +68,13 @@ async fn compare(server: SocketAddr) -> anyhow::Result<()> {
     println!("{CONNECTIONS} connections; wrk for 3 s, then {BUYERS} buyers, by turns");
     let mut ratios = Vec::new();
     for round in 1..=ROUNDS {
-        let wrk = wrk::wrk(2, CONNECTIONS, SCRIPT, &format!("http://{server}/sales/1/purchase"))?;
+        let by_wrk = wrk(2, CONNECTIONS, 3, SCRIPT, &format!("http://{server}/sales/1/purchase")).await?;
         let (buyers, connections) = (BUYERS, CONNECTIONS);
         let crowd = Crowd { shops: vec![server], sales: vec![1], buyers, connections, seed: round, ..Crowd::default() };
         let ours = crowd::run(&crowd, Default::default(), async || {}).await?;
         let ours = ours.requests as f64 / ours.elapsed.as_secs_f64();
-        println!("round {round}: wrk {wrk:>7.0} requests/s, stampede {ours:>7.0}, ratio {:.2}", ours / wrk);
-        ratios.push(ours / wrk);
+        println!("round {round}: wrk {by_wrk:>7.0} requests/s, stampede {ours:>7.0}, ratio {:.2}", ours / by_wrk);
+        ratios.push(ours / by_wrk);
     }
     ratios.sort_by(f64::total_cmp);
     println!("median ratio {:.2} ({:.2} to {:.2})", ratios[ratios.len() / 2], ratios[0], ratios[ratios.len() - 1]);

@@ -4,6 +4,7 @@
 //! `target` (a shop that already runs), `variant`, `output` (where results
 //! go), `rounds` (how often), `thresholds` (what fails a run), `progress` and `live` (what is shown meanwhile), `ending` (what Ctrl-C does), and `exit` (the exit codes).
 
+pub(crate) mod bench;
 pub(crate) mod capacity;
 pub(crate) mod compare;
 mod database;
@@ -18,6 +19,7 @@ pub(crate) mod matrix;
 pub(crate) mod mutant;
 pub(crate) mod mutants;
 pub(crate) mod nginx;
+pub(crate) mod no_op;
 mod output;
 pub(crate) mod picture;
 mod progress;
@@ -69,6 +71,8 @@ pub(crate) enum Command {
     Report(report::Args),
     /// The greatest rate that versions can serve, what gives way above it, and what an order costs
     Capacity(capacity::Args),
+    /// Chapter 6 against a shop that does nothing, and against chapters 1 to 5: rates, latencies, costs and goals
+    Bench(bench::Args),
     /// Two files of rounds against each other: the ratio of each figure, and whether it is inside the noise
     Compare(compare::Args),
     /// A picture for README and book, from a file of figures
@@ -82,6 +86,9 @@ pub(crate) enum Command {
     /// nginx in front of instances of chapter 6
     #[command(hide = true)]
     Nginx(nginx::Args),
+    /// A shop that does nothing
+    #[command(hide = true)]
+    NoOp(no_op::Args),
     /// A shop that is wrong in one way
     #[command(hide = true)]
     Mutant(mutant::Args),

@@ -9,8 +9,10 @@
 //! 5. [`fault`]: fault injection for chapter 6. [`interleave`]: all interleavings of a few buyers. [`mutant`]: shops with seeded
 //!    bugs, which test the checks. [`provider`]: chapter 6's payment provider.
 //! 6. [`render`]: tables, pictures and the report. [`matrix`]: versions against scenarios. [`compare`]: rounds
-//!    and files against each other. [`capacity`]: the greatest rate that a version can serve.
+//!    and files against each other. [`capacity`]: the greatest rate that a version can serve. [`mod@bench`]: chapter 6 against a shop that
+//!    does nothing.
 
+pub mod bench;
 pub mod buyer;
 pub mod capacity;
 pub mod compare;

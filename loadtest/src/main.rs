@@ -5,8 +5,8 @@ mod command;
 use std::process::ExitCode;
 
 use command::{
-    Cli, Command, capacity, compare, demo, exit::Exit, explore, faults, matrix, mutant, mutants, nginx, picture,
-    provider, replay, report, run, serve, services,
+    Cli, Command, bench, capacity, compare, demo, exit::Exit, explore, faults, matrix, mutant, mutants, nginx, no_op,
+    picture, provider, replay, report, run, serve, services,
 };
 use loadtest::lab::servers::keeper;
 
@@ -22,12 +22,14 @@ async fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args).await.map(ExitCode::from),
         Command::Run(args) => run::run(*args).await.map(ExitCode::from),
         Command::Report(args) => report::run(args).map(ExitCode::from),
+        Command::Bench(args) => bench::run(args).await.map(ExitCode::from),
         Command::Capacity(args) => capacity::run(args).await.map(ExitCode::from),
         Command::Compare(args) => compare::run(args).map(ExitCode::from),
         Command::Matrix(args) => matrix::run(args).await.map(ExitCode::from),
         Command::Faults(args) => faults::run(args).await.map(ExitCode::from),
         Command::Mutants(args) => mutants::run(args).await.map(ExitCode::from),
         Command::Mutant(args) => mutant::run(args).await,
+        Command::NoOp(args) => no_op::run(args).await,
         Command::Explore(args) => explore::run(args).await.map(ExitCode::from),
         Command::Replay(args) => replay::run(args).await.map(ExitCode::from),
         Command::Picture(args) => picture::run(&args).map(ExitCode::from),

@@ -265,7 +265,7 @@ impl Baseline {
 
 /// `None` if there is no Redis, or it does not answer.
 async fn redis_commands(stores: Option<&Stores>) -> Option<u64> {
-    observe::redis_commands(stores?).await.ok()
+    Some(observe::redis(stores?).await.ok()?.commands)
 }
 
 fn since(before: &BTreeMap<String, u64>, mut now: BTreeMap<String, u64>) -> BTreeMap<String, u64> {

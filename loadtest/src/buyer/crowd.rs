@@ -162,10 +162,22 @@ async fn open_all(crowd: &Crowd) -> anyhow::Result<Vec<Tab>> {
 }
 
 /// A buyer with its next link.
-struct Buyer {
-    id: i64,
-    sale_id: i64,
-    link: Link,
+#[derive(Debug, Clone)]
+pub struct Buyer {
+    /// The buyer's number.
+    pub id: i64,
+    /// The sale of the link.
+    pub sale_id: i64,
+    /// The next request.
+    pub link: Link,
+}
+
+/// Follows the links of all buyers up to the one that takes a unit, and returns the buyers with that link.
+///
+/// # Errors
+/// As [`run`].
+pub async fn prepare(crowd: &Crowd) -> anyhow::Result<Vec<Buyer>> {
+    line_up(crowd, &mut open_all(crowd).await?).await
 }
 
 /// Shuffles the buyers, assigns them to the sales in turn, and follows their links up to the one that takes a unit.

@@ -7,6 +7,7 @@ use anyhow::{Context, ensure};
 use loadtest::{
     record::{
         Record,
+        bench::Bench,
         capacity::Capacities,
         file,
         interleavings::{Explorations, Replays},
@@ -23,7 +24,7 @@ pub(crate) struct Args {
     kind: Kind,
 
     /// A file written by `demo --json` or `matrix --json`; for `lanes` by `explore --json` or `replay --json`, for
-    /// `capacity` by `capacity --json`
+    /// `capacity` by `capacity --json`, for `bench` by `bench --json`
     file: PathBuf,
 
     /// Write the picture to this file
@@ -41,6 +42,8 @@ enum Kind {
     Funnel,
     /// The offered rate against orders: a curve for each version
     Capacity,
+    /// Rates as ratios to a shop that does nothing
+    Bench,
     /// One interleaving: a lane for each buyer and one for the row
     Lanes,
 }
@@ -51,6 +54,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         Kind::Matrix => svg::matrix::picture(&runs(&args.file)?),
         Kind::Funnel => svg::funnel::picture(&runs(&args.file)?),
         Kind::Capacity => svg::capacity::picture(&Capacities::read(&args.file)?),
+        Kind::Bench => svg::bench::picture(&Bench::read(&args.file)?),
         Kind::Lanes => lanes(&args.file)?,
     };
     fs::write(&args.svg, picture.file()).with_context(|| format!("cannot write {}", args.svg.display()))?;

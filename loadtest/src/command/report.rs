@@ -5,6 +5,7 @@ use loadtest::{
     matrix,
     record::{
         Record,
+        bench::Bench,
         capacity::Capacities,
         faults::Faults,
         file::Kind,
@@ -44,7 +45,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         Kind::Explored => page::interleavings::explored(&Explorations::read(file)?),
         Kind::Replayed => page::interleavings::replayed(&Replays::read(file)?),
         Kind::Capacities => page::capacity::report(&Capacities::read(file)?),
-        Kind::Faults | Kind::Mutants => {
+        Kind::Faults | Kind::Mutants | Kind::Bench => {
             bail!("{} is of {kind}: --markdown prints their table", file.display())
         }
     };
@@ -71,6 +72,7 @@ fn markdown(file: &Path, kind: Kind) -> anyhow::Result<String> {
             let capacities = Capacities::read(file)?.capacities.clone();
             format!("{}\n{}", capacity::table(&capacities).markdown(), capacity::costs(&capacities).markdown())
         }
+        Kind::Bench => render::bench::tables(&Bench::read(file)?.figures).map(|table| table.markdown()).join("\n"),
         Kind::Replayed => bail!("{} is of {kind}, which have no table", file.display()),
     })
 }

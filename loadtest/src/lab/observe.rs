@@ -72,13 +72,29 @@ pub async fn edge(nginx: SocketAddr, shops: &[SocketAddr]) -> anyhow::Result<Edg
     Ok(Edge { requests: counted.context("nginx does not report its number of requests")?, passed_on })
 }
 
-/// The commands that Redis has executed so far, those in scripts included.
+/// What Redis reports about itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RedisStats {
+    /// Commands that it has executed so far, those in scripts included.
+    pub commands: u64,
+    /// Bytes that it has received and sent so far.
+    pub bytes: u64,
+    /// Bytes of memory in use.
+    pub memory: u64,
+}
+
+/// What Redis reports about itself now.
 ///
 /// # Errors
 /// Redis does not answer.
-pub async fn redis_commands(stores: &Stores) -> anyhow::Result<u64> {
-    let info: InfoDict = redis::cmd("INFO").arg("stats").query_async(&mut stores.connect().await?).await?;
-    info.get("total_commands_processed").context("Redis does not report its number of commands")
+pub async fn redis(stores: &Stores) -> anyhow::Result<RedisStats> {
+    let info: InfoDict = redis::cmd("INFO").query_async(&mut stores.connect().await?).await?;
+    let number = |name: &str| info.get::<u64>(name).with_context(|| format!("Redis does not report {name}"));
+    Ok(RedisStats {
+        commands: number("total_commands_processed")?,
+        bytes: number("total_net_input_bytes")? + number("total_net_output_bytes")?,
+        memory: number("used_memory")?,
+    })
 }
 
 /// The shops' counters by name, without `_total` at the end. Each is summed over all instances and labels.

@@ -77,6 +77,15 @@ impl ShopProcess {
         ShopProcess::run(Start::new(loadtest, "mutant", args, log)).await
     }
 
+    /// Starts the shop that does nothing, or the bare server that it is checked against.
+    ///
+    /// # Errors
+    /// As for [`ShopProcess::start`].
+    pub async fn no_op(loadtest: &Path, is_bare: bool, log: PathBuf) -> anyhow::Result<Self> {
+        let args = ["no-op", "--while-stdin-is-open"].into_iter().chain(is_bare.then_some("--bare"));
+        ShopProcess::run(Start::new(loadtest, "no-op", args.map(str::to_owned).collect(), log)).await
+    }
+
     /// Starts it on a claimed port. If another program takes that port in between, tries other ports.
     pub(super) async fn run(start: Start) -> anyhow::Result<Self> {
         for attempt in 1.. {

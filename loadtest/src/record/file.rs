@@ -32,9 +32,12 @@ pub enum Kind {
     Replayed,
     /// The greatest rates that versions can serve.
     Capacities,
+    /// Samples of the benchmark.
+    Bench,
 }
 
-const KINDS: [Kind; 6] = [Kind::Runs, Kind::Faults, Kind::Mutants, Kind::Explored, Kind::Replayed, Kind::Capacities];
+const KINDS: [Kind; 7] =
+    [Kind::Runs, Kind::Faults, Kind::Mutants, Kind::Explored, Kind::Replayed, Kind::Capacities, Kind::Bench];
 
 impl Kind {
     fn name(self) -> &'static str {
@@ -45,6 +48,7 @@ impl Kind {
             Kind::Explored => "explored",
             Kind::Replayed => "replayed",
             Kind::Capacities => "capacities",
+            Kind::Bench => "bench",
         }
     }
 
@@ -66,6 +70,7 @@ impl fmt::Display for Kind {
             Kind::Explored => "interleavings",
             Kind::Replayed => "schedules",
             Kind::Capacities => "capacities",
+            Kind::Bench => "the benchmark",
         })
     }
 }

@@ -1,5 +1,7 @@
 //! The pictures, as SVG files or as parts of the report.
 
+/// Rates of the benchmark, as ratios to the no-op.
+pub mod bench;
 /// Rates against orders: a curve for each version.
 pub mod capacity;
 /// The charts of one run.

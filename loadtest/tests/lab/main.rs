@@ -1,6 +1,7 @@
 //! The lab itself: its command line, its private servers, its search through interleavings, open and closed loops, a shop that already
-//! runs, capacities, the live screen, Ctrl-C, the figures that it has written, and what other databases do.
+//! runs, capacities, the benchmark, the live screen, Ctrl-C, the figures that it has written, and what other databases do.
 
+mod bench;
 mod capacity;
 mod command_line;
 mod compare;

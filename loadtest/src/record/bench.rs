@@ -1,0 +1,170 @@
+//! The samples of the benchmark.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    file::{Figures, File, Kind},
+    usage::Consumer,
+};
+use crate::{verdict::latency::Latency, version::Version};
+
+/// A file of samples.
+pub type Bench = File<Samples>;
+
+/// The samples of all rounds.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Samples {
+    /// The seed of the first round.
+    pub seed: u64,
+    /// Whether the rounds were few and short.
+    pub quick: bool,
+    /// The samples, in the order in which they were taken.
+    pub bench: Vec<Sample>,
+}
+
+impl Figures for Samples {
+    const KIND: Kind = Kind::Bench;
+}
+
+/// What a sample measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Subject {
+    /// A hyper server without axum.
+    BareHyper,
+    /// An axum handler that does nothing, driven by this program's load generator.
+    NoOp,
+    /// The same handler, driven by `wrk`.
+    Wrk,
+    /// Chapter 6 refuses purchases of a sold-out sale.
+    Refuse,
+    /// Chapter 6 refuses purchase URLs of a sold-out sale.
+    Path,
+    /// Chapter 6 reserves a unit for each buyer.
+    Sell,
+    /// Orders in the database. Chapter 6's are those of [`Subject::Sell`].
+    Orders(Version),
+    /// Chapter 6 sells at half of the rate that it confirmed in the same round, in an open loop.
+    Paced,
+    /// Chapter 6 sells while many reservations are held.
+    Held,
+    /// nginx answers from its cache.
+    EdgeCache,
+    /// `reserve.lua`, one attempt per call.
+    ReserveSingly,
+    /// `reserve.lua`, 32 attempts per call.
+    ReserveInBatches,
+}
+
+/// One measurement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// The round, from 1.
+    pub round: u32,
+    /// What was measured.
+    pub subject: Subject,
+    /// Connections; for `reserve.lua`, calls under way.
+    pub connections: usize,
+    /// Answers per second of the kind that the subject names. For orders: rows for which a unit was taken.
+    pub per_second: f64,
+    /// The latency of these answers; `None` if it was not measured.
+    pub latency_ms: Option<Latency>,
+    /// From the reservation to the row; `None` without reservations.
+    pub to_confirmed_ms: Option<Latency>,
+    /// What one answer or order cost; `None` if it was not measured.
+    pub cost: Option<Cost>,
+    /// Bytes of Redis that one reservation took; `None` if it was not measured.
+    pub reservation_bytes: Option<f64>,
+    /// Why this is no sample of its subject, for example a sale that sold nothing; `None` if it is one.
+    pub wrong: Option<String>,
+}
+
+/// What one answer or order cost.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Processor time by consumer, in microseconds. Other programs are left out.
+    pub processor_us: BTreeMap<Consumer, f64>,
+    /// SQL statements; `None` without PostgreSQL.
+    pub statements: Option<f64>,
+    /// Commands that Redis executed, those in scripts included; `None` without Redis.
+    pub redis_commands: Option<f64>,
+    /// Bytes to and from Redis; `None` without Redis.
+    pub redis_bytes: Option<f64>,
+    /// RabbitMQ messages; `None` without RabbitMQ.
+    pub messages: Option<f64>,
+}
+
+impl Samples {
+    /// The valid samples of this subject, in the order of the rounds.
+    pub fn of(&self, subject: Subject, connections: usize) -> impl Iterator<Item = &Sample> {
+        let is_one = move |one: &&Sample| one.subject == subject && one.connections == connections;
+        self.bench.iter().filter(is_one).filter(|one| one.wrong.is_none())
+    }
+
+    /// The rate of `subject` as a ratio to the rate of `to`, in each round that has both.
+    pub fn ratios(&self, subject: (Subject, usize), to: (Subject, usize)) -> Vec<f64> {
+        let rate_of = |(subject, connections), round| {
+            let rate = self.of(subject, connections).find(|one| one.round == round)?.per_second;
+            Some(rate).filter(|rate| *rate > 0.0)
+        };
+        let samples = self.of(subject.0, subject.1);
+        samples.filter_map(|one| Some(one.per_second / rate_of(to, one.round)?)).collect()
+    }
+
+    /// The rate as a ratio to the no-op, in each round; empty for an open loop and for a load after the rounds, which have no no-op to
+    /// compare with.
+    pub fn to_no_op(&self, subject: Subject, connections: usize) -> Vec<f64> {
+        match matches!(subject, Subject::Paced | Subject::Held) {
+            true => Vec::new(),
+            false => self.ratios((subject, connections), (Subject::NoOp, connections)),
+        }
+    }
+
+    /// The subjects with their numbers of connections, in the order in which they were measured first.
+    pub fn subjects(&self) -> Vec<(Subject, usize)> {
+        let mut subjects = Vec::new();
+        for one in &self.bench {
+            if !subjects.contains(&(one.subject, one.connections)) {
+                subjects.push((one.subject, one.connections));
+            }
+        }
+        subjects
+    }
+}
+
+impl Sample {
+    /// A rate without further measurements.
+    pub fn new(round: u32, subject: Subject, connections: usize, per_second: f64) -> Sample {
+        let (latency_ms, to_confirmed_ms, cost, reservation_bytes, wrong) = Default::default();
+        Sample { round, subject, connections, per_second, latency_ms, to_confirmed_ms, cost, reservation_bytes, wrong }
+    }
+}
+
+impl Cost {
+    /// The processor time of all servers and of the generator, in microseconds.
+    pub fn total_us(&self) -> f64 {
+        self.processor_us.values().sum()
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.pad(match self {
+            Subject::BareHyper => "bare hyper",
+            Subject::NoOp => "no-op",
+            Subject::Wrk => "no-op, by wrk",
+            Subject::Refuse => "refuse",
+            Subject::Path => "path",
+            Subject::Sell => "sell",
+            Subject::Orders(Version::V6) => "confirmed",
+            Subject::Orders(version) => version.name(),
+            Subject::Paced => "sell at half of the rate",
+            Subject::Held => "sell, many held",
+            Subject::EdgeCache => "nginx's cache",
+            Subject::ReserveSingly => "reserve.lua, 1 per call",
+            Subject::ReserveInBatches => "reserve.lua, 32 per call",
+        })
+    }
+}
