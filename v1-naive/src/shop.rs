@@ -90,11 +90,23 @@ impl Shop {
     }
 }
 
-/// Completes a router: adds health and metrics routes, problem documents for unknown routes and methods, and the limits of every
-/// request. `gauges` is called before the metrics are rendered.
+/// Completes a router: adds the routes of [`complete`], and the limits of every request. `gauges` is called before the metrics are
+/// rendered.
 pub fn close<S: Clone + Send + Sync + 'static>(
     routes: Router<S>,
     limits: Limits,
+    gauges: impl Fn() + Clone + Send + Sync + 'static,
+) -> Router<S> {
+    complete(routes, gauges)
+        .layer(middleware::from_fn_with_state(limits, limits::limit))
+        // Without a log line for each 5xx answer: an overloaded shop must not also log every refusal.
+        .layer(tower_http::trace::TraceLayer::new_for_http().make_span_with(span).on_failure(()))
+}
+
+/// Adds health and metrics routes, and problem documents for unknown routes and methods. `gauges` is called before the metrics are
+/// rendered.
+pub fn complete<S: Clone + Send + Sync + 'static>(
+    routes: Router<S>,
     gauges: impl Fn() + Clone + Send + Sync + 'static,
 ) -> Router<S> {
     let metrics = recorder();
@@ -107,13 +119,10 @@ pub fn close<S: Clone + Send + Sync + 'static>(
         .route("/metrics", get(expose))
         .fallback(async || Error::NotFound)
         .method_not_allowed_fallback(async || Error::method_not_allowed())
-        .layer(middleware::from_fn_with_state(limits, limits::limit))
-        // Without a log line for each 5xx answer: an overloaded shop must not also log every refusal.
-        .layer(tower_http::trace::TraceLayer::new_for_http().make_span_with(span).on_failure(()))
 }
 
-/// The log contains the route and not the URL, because a URL can contain a secret.
-fn span(request: &Request) -> tracing::Span {
+/// A request in the log. It contains the route and not the URL, because a URL can contain a secret.
+pub fn span(request: &Request) -> tracing::Span {
     let route = request.extensions().get().map_or("none", MatchedPath::as_str);
     tracing::debug_span!("request", method = %request.method(), route)
 }

@@ -12,6 +12,8 @@
 //! 8. the path again: it has not expired, and no unit was bought with it
 //! 9. one unit per buyer
 
+/// Sold-out sales.
+pub(crate) mod filter;
 /// Rate limits by IP address and by session.
 pub(crate) mod limits;
 /// Cross-site requests.
@@ -29,60 +31,33 @@ pub(crate) mod ticket;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use axum::{
-    extract::{ConnectInfo, Request, State},
-    http::Method,
-    middleware::Next,
-    response::{IntoResponse, Response},
-};
+use axum::extract::Request;
 
 use self::limits::Limits;
-use crate::{app::App, error::Error, headers, idempotency, links, observe};
-
-/// Gate 0: refuses a purchase of a sale that is known to be sold out, before routing and before anything that costs more. In a
-/// stampede this is nearly every answer, and all other requests, also those for other sales, wait behind it.
-///
-/// A request with an `Idempotency-Key` passes: it may repeat one whose answer was lost, and only Redis knows that answer.
-pub(crate) async fn filter(State(app): State<App>, request: Request, next: Next) -> Response {
-    let is_post = request.method() == Method::POST;
-    let sale_id = if is_post { links::sale_of_purchase(request.uri().path()) } else { None };
-    let may_be_repeated = request.headers().contains_key(idempotency::HEADER);
-    let Some(sale_id) = sale_id.filter(|&sale_id| !may_be_repeated && app.sold_out.is(sale_id)) else {
-        return next.run(request).await;
-    };
-    metrics::counter!("filtered_total").increment(1);
-    let mut response = Error::SoldOut { units_may_return: app.catalogue.units_may_return(sale_id) }.into_response();
-    observe::count(links::PURCHASE, response.status());
-    headers::add(response.headers_mut(), app.over_tls);
-    response
-}
+use crate::{app::App, error::Error};
 
 /// What gates 1 to 3 need.
 pub(crate) struct Gates {
-    pub(crate) app: App,
     /// Other origins whose pages may use this shop, as `https://shop.example`.
     pub(crate) origins: Arc<[String]>,
     /// `None`: these routes have no rate limit.
     pub(crate) limits: Option<Arc<Limits>>,
 }
 
-/// Gates 1 to 3, in one layer. Handlers find the [`Buyer`](crate::shop::Buyer) in the request's extensions.
-///
-/// # Errors
-/// 403 `cross-site`, 403 `blocked`, 429 `rate-limited`.
-pub(crate) async fn layer(
-    State(gates): State<Arc<Gates>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    mut request: Request,
-    next: Next,
-) -> Result<Response, Error> {
-    origin::check(&gates.origins, request.method(), request.headers())?;
-    let buyer = session::buyer(&gates.app, request.headers());
-    if let Some(buyer) = buyer {
-        request.extensions_mut().insert(buyer);
+impl Gates {
+    /// Gates 1 to 3. Handlers find the [`Buyer`](crate::shop::Buyer) in the request's extensions.
+    ///
+    /// # Errors
+    /// 403 `cross-site`, 403 `blocked`, 429 `rate-limited`.
+    pub(crate) fn check(&self, app: &App, peer: SocketAddr, request: &mut Request) -> Result<(), Error> {
+        origin::check(&self.origins, request.method(), request.headers())?;
+        let buyer = session::buyer(app, request.headers());
+        if let Some(buyer) = buyer {
+            request.extensions_mut().insert(buyer);
+        }
+        if let Some(limits) = &self.limits {
+            limits.admit(peer, request.headers(), buyer)?;
+        }
+        Ok(())
     }
-    if let Some(limits) = &gates.limits {
-        limits.admit(peer, request.headers(), buyer)?;
-    }
-    Ok(next.run(request).await)
 }

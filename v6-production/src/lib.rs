@@ -21,8 +21,8 @@
 //! 5. `release` puts units of unpaid orders on sale again.
 //!
 //! Then what supports them: `gate` decides who may buy, `payment` charges the card, `page` is the web page, and `upkeep` keeps
-//! Redis consistent with SQL. `sql`, `redis_store` and `transport` connect to the three servers. `routes` is the router with its
-//! layers in order, `links` has every address, and `run` starts all of it.
+//! Redis consistent with SQL. `sql`, `redis_store` and `transport` connect to the three servers. `routes` is the router, and what a
+//! request passes in order, `links` has every address, and `run` starts all of it.
 
 /// Step 1 of an order: reserves a unit in Redis.
 mod reserve;
@@ -84,6 +84,8 @@ mod headers;
 mod health;
 /// Every address, as a route pattern and as a link.
 mod links;
+/// What every request passes between routing and its handler.
+mod middleware;
 /// The metric of requests, and readiness.
 mod observe;
 /// The operator's commands.

@@ -1,5 +1,7 @@
 //! Links: the route pattern of every address that an answer points to, and the function that fills it in.
 
+use std::fmt::Display;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -36,6 +38,12 @@ pub(crate) struct OrderPath {
     pub(crate) order_id: OrderId,
 }
 
+/// Replaces the first `{name}` of a pattern.
+fn fill(pattern: &str, value: impl Display) -> String {
+    let ends = pattern.split_once('{').zip(pattern.split_once('}'));
+    ends.map_or_else(|| pattern.into(), |((before, _), (_, after))| format!("{before}{value}{after}"))
+}
+
 /// The login. After it, the buyer is sent to this sale, if there is one.
 pub(crate) fn session(sale_id: Option<i64>) -> String {
     sale_id.map_or_else(|| SESSION.into(), |sale_id| format!("{SESSION}?sale={sale_id}"))
@@ -43,7 +51,7 @@ pub(crate) fn session(sale_id: Option<i64>) -> String {
 
 /// Where a buyer asks for the hidden purchase path of a sale.
 pub(crate) fn path(sale_id: i64) -> String {
-    PATH.replace("{sale_id}", &sale_id.to_string())
+    fill(PATH, sale_id)
 }
 
 /// Where a buyer sends the answer to a puzzle.
@@ -53,28 +61,33 @@ pub(crate) fn puzzle(sale_id: i64, puzzle: &str) -> String {
 
 /// The hidden purchase URL of one buyer.
 pub(crate) fn purchase(sale_id: i64, path: &str) -> String {
-    PURCHASE.replace("{sale_id}", &sale_id.to_string()).replace("{path}", path)
+    fill(&fill(PURCHASE, sale_id), path)
 }
 
-/// The sale of a purchase URL; `None` if `path` is another URL.
-pub(crate) fn sale_of_purchase(path: &str) -> Option<i64> {
-    let (sale_id, _) = path.strip_prefix("/sales/")?.split_once("/purchase/")?;
-    sale_id.parse().ok()
+/// The sale, and the route pattern, of a URL that leads to a unit: [`PATH`] or [`PURCHASE`]. `None` if `path` is another URL.
+pub(crate) fn way_to_unit(path: &str) -> Option<(i64, &'static str)> {
+    let (sale_id, step) = path.strip_prefix("/sales/")?.split_once('/')?;
+    let route = match step {
+        "path" => PATH,
+        step if step.starts_with("purchase/") => PURCHASE,
+        _ => return None,
+    };
+    Some((sale_id.parse().ok()?, route))
 }
 
 /// An order's URL from one of the patterns that name only the order.
 pub(crate) fn order(pattern: &str, OrderId(id): OrderId) -> String {
-    pattern.replace("{order_id}", &id.to_string())
+    fill(pattern, id)
 }
 
 /// Where the payment provider reports a change of one authorisation.
 pub(crate) fn callback(reference: &str) -> String {
-    CALLBACK.replace("{reference}", reference)
+    fill(CALLBACK, reference)
 }
 
 /// The short address of a sale.
 pub(crate) fn short(sale_id: i64) -> String {
-    SHORT.replace("{code}", &short_link::code(sale_id))
+    fill(SHORT, short_link::code(sale_id))
 }
 
 /// The page of a sale.
@@ -90,4 +103,28 @@ pub(crate) fn post(href: &str) -> Value {
 /// A link that is followed with `POST` and one field of input, which `prompt` asks for.
 pub(crate) fn ask(href: &str, name: &str, prompt: &str) -> Value {
     json!({ "method": "POST", "href": href, "ask": [{ "name": name, "prompt": prompt }] })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_leads_where_its_pattern_says() {
+        assert_eq!(path(7), "/sales/7/path");
+        assert_eq!(purchase(7, "0a"), "/sales/7/purchase/0a");
+        assert_eq!(order(WATCH, OrderId(9)), "/orders/9/watch");
+        assert_eq!(callback("r"), "/payments/r/callback");
+    }
+
+    #[test]
+    fn two_steps_lead_to_a_unit() {
+        assert_eq!(way_to_unit(&path(7)), Some((7, PATH)));
+        assert_eq!(way_to_unit(&purchase(7, "0a")), Some((7, PURCHASE)));
+        for other in
+            ["/sales/7", "/sales/x/path", "/sales/7/paths", "/sales/7/purchase", "/sales//path", "/orders/7/path"]
+        {
+            assert_eq!(way_to_unit(other), None, "{other}");
+        }
+    }
 }

@@ -1,7 +1,10 @@
 //! What operators see: the metric of requests, and `/readyz`. Everything is known before somebody asks, so that frequent requests
 //! cost nothing.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, RwLock},
+};
 
 use axum::{
     Json,
@@ -9,6 +12,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use metrics::Counter;
 use serde_json::json;
 
 use crate::{config::Role, health::Health, shop, supervise::not_running};
@@ -16,11 +20,27 @@ use crate::{config::Role, health::Health, shop, supervise::not_running};
 /// Routes that are not counted, because machines request them all the time.
 const OPERATORS: [&str; 3] = ["/metrics", "/healthz", "/readyz"];
 
+/// The counters of each route, by status. Looking one up by its labels would cost three allocations per answer.
+type Answers = RwLock<HashMap<String, Vec<(StatusCode, Counter)>>>;
+
+static ANSWERS: LazyLock<Answers> = LazyLock::new(RwLock::default);
+
 /// Counts an answer by its route and status. The URL is not a label: it can contain a secret, and there are too many of them.
 pub(crate) fn count(route: &str, status: StatusCode) {
-    if !OPERATORS.contains(&route) {
-        let labels = [("route", route.to_owned()), ("status", status.as_u16().to_string())];
-        metrics::counter!("http_requests_total", &labels).increment(1);
+    if OPERATORS.contains(&route) {
+        return;
+    }
+    if let Ok(answers) = ANSWERS.read()
+        && let Some(counters) = answers.get(route)
+        && let Some((_, counter)) = counters.iter().find(|(known, _)| *known == status)
+    {
+        return counter.increment(1);
+    }
+    let labels = [("route", route.to_owned()), ("status", status.as_u16().to_string())];
+    let counter = metrics::counter!("http_requests_total", &labels);
+    counter.increment(1);
+    if let Ok(mut answers) = ANSWERS.write() {
+        answers.entry(route.to_owned()).or_default().push((status, counter));
     }
 }
 

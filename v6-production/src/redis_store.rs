@@ -70,8 +70,9 @@ pub(crate) struct InRedis {
     pub(crate) epoch: i64,
     /// When the sale opens and closes, in milliseconds since 1970.
     pub(crate) window: [Option<i64>; 2],
-    /// Units in total.
+    /// Units in total, and units left.
     pub(crate) units: Option<i64>,
+    pub(crate) left: Option<i64>,
 }
 
 impl SaleKeys {
@@ -162,16 +163,17 @@ impl RedisStore {
         let replid = self.replid().await?;
         let mut read = redis::pipe();
         for &sale in sales {
-            read.hmget(self.keys(sale).sale, &["epoch", "number", "opens_at", "closes_at", "units"]);
+            read.hmget(self.keys(sale).sale, &["epoch", "number", "opens_at", "closes_at", "units", "stock"]);
             read.hget(self.keys(sale).sale, "replid");
         }
         let found: Vec<redis::Value> = read.query_async(&mut self.shared.clone()).await?;
         let made = |sale: &[redis::Value]| {
-            let [epoch, number, opens_at, closes_at, units]: [Option<i64>; 5] = redis::from_redis_value_ref(&sale[0])?;
+            let [epoch, number, opens_at, closes_at, units, left]: [Option<i64>; 6] =
+                redis::from_redis_value_ref(&sale[0])?;
             let made_for: Option<String> = redis::from_redis_value_ref(&sale[1])?;
             let can_sell = made_for.as_ref() == Some(&replid) && number.is_some_and(|number| number < MOST_NUMBERS);
             let epoch = if can_sell { epoch.unwrap_or_default() } else { 0 };
-            anyhow::Ok(InRedis { epoch, window: [opens_at, closes_at], units })
+            anyhow::Ok(InRedis { epoch, window: [opens_at, closes_at], units, left })
         };
         found.chunks_exact(2).map(made).collect()
     }

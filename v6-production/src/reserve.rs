@@ -6,8 +6,10 @@
 pub(crate) mod attempt;
 /// Sends attempts to Redis, many in one call.
 pub(crate) mod batches;
+/// The log line of the reservations of one call.
+mod reserved;
 
-use std::time::Instant;
+use std::{sync::LazyLock, time::Instant};
 
 use axum::{
     Json,
@@ -15,11 +17,14 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::Deserialize;
-use serde_json::json;
+use metrics::Histogram;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use self::attempt::{Attempt, Outcome};
+use self::{
+    attempt::{Attempt, Outcome},
+    reserved::RequestId,
+};
 use crate::{
     app::App,
     error::Error,
@@ -29,6 +34,8 @@ use crate::{
     orders::record,
     shop::{self, Buyer, Path},
 };
+
+static SECONDS: LazyLock<Histogram> = LazyLock::new(|| metrics::histogram!("reserve_seconds"));
 
 /// The sale and the hidden path in a purchase URL.
 #[derive(Deserialize)]
@@ -53,14 +60,12 @@ pub(crate) async fn handler(
     let key = idempotency::key(&headers)?;
     let request = key.map_or_else(|| fastrand::i64(..), |key| hash(buyer, key));
     let began = Instant::now();
-    let outcome = app.batches.ask(Attempt { sale_id, buyer, request, path, again: key.is_some() }).await;
-    metrics::histogram!("reserve_seconds").record(began.elapsed());
+    let attempt = Attempt { sale_id, buyer, request, path, again: key.is_some() };
+    let outcome = app.batches.ask(attempt, RequestId::of(&headers)).await;
+    SECONDS.record(began.elapsed());
     metrics::counter!("attempts_total", "outcome" => outcome.word()).increment(1);
     match outcome {
-        Outcome::Held(order_id) => {
-            tracing::info!(order = order_id.0, buyer = buyer.id, request_id = request_id(&headers), "reserved");
-            Ok(queued(order_id))
-        }
+        Outcome::Held(order_id) => Ok(queued(order_id)),
         Outcome::SoldOut => Err(Error::SoldOut { units_may_return: app.catalogue.units_may_return(sale_id) }),
         Outcome::LimitReached => {
             Err(Error::LimitReached(record::held(&app.redis, sale_id, buyer).await.unwrap_or(None)))
@@ -77,16 +82,18 @@ pub(crate) async fn handler(
     }
 }
 
-/// The answer 202: the reservation will become an order. Its status is sent at `watch`.
-fn queued(order_id: OrderId) -> Response {
-    let location = links::order(links::ORDER, order_id);
-    let body = json!({ "status": "queued", "order_id": order_id, "watch": links::order(links::WATCH, order_id) });
-    (StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(body)).into_response()
+/// The body of the answer 202: the reservation will become an order. Its status is sent at `watch`.
+#[derive(Serialize)]
+struct Queued {
+    status: &'static str,
+    order_id: OrderId,
+    watch: String,
 }
 
-/// The request's id in the log of the edge; `None` if it is missing or longer than 64 bytes.
-fn request_id(headers: &HeaderMap) -> Option<&str> {
-    headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(|id| id.len() <= 64)
+fn queued(order_id: OrderId) -> Response {
+    let [location, watch] = [links::ORDER, links::WATCH].map(|pattern| links::order(pattern, order_id));
+    let body = Queued { status: "queued", order_id, watch };
+    (StatusCode::ACCEPTED, [(header::LOCATION, location)], Json(body)).into_response()
 }
 
 /// The request id of an idempotency key.

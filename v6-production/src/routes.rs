@@ -1,42 +1,54 @@
-//! The router: every route, and the layers that a request passes, from the outside in.
+//! The router: every route, and what a request passes, from the outside in.
 //!
 //! 1. CORS, if other origins are allowed
-//! 2. `gate::filter`: refuses purchases of a sold-out sale, before routing
-//! 3. `on_the_way_out`: counts the answer and adds headers to it
-//! 4. chapter 1's trace, and its limits on body and time (`shop::close`)
-//! 5. `gate::layer`: the gates, in order
-//! 6. the handler
+//! 2. `gate::filter`: refuses requests for units of a sold-out sale, before routing
+//! 3. routing, by axum
+//! 4. `middleware`: body limit, gates, time limit, metric and headers
+//! 5. the handler
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     Router,
-    extract::{MatchedPath, Request, State},
+    extract::Request,
     http::header,
-    middleware::{Next, from_fn_with_state},
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use tower::{Layer, Service, util::option_layer};
 
 use crate::{
     app::App,
     config::Config,
-    gate::{self, Gates, limits::Limits, origin, path, session},
-    headers,
+    gate::{Gates, filter::Filter, limits::Limits, origin, path, session},
     health::Health,
-    links, notify, observe, orders, page, payment, reserve, sale, shop,
+    links,
+    middleware::{self, Middleware},
+    notify, observe, orders, page, payment, reserve, sale, shop,
 };
 
 /// The router of one process. A process that takes no buyers' requests has only the operators' routes.
-pub(crate) fn routes(app: App, health: Arc<Health>, limits: Arc<Limits>, config: &Config) -> Router {
+pub(crate) fn routes(
+    app: App,
+    health: Arc<Health>,
+    limits: Arc<Limits>,
+    config: &Config,
+) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static {
     let origins: Arc<[String]> = config.origins.clone().into();
-    let gates = |limits| Arc::new(Gates { app: app.clone(), origins: origins.clone(), limits });
+    let through = |gates, routes: Router<App>| {
+        let middleware = Middleware { app: app.clone(), limits: (&config.shop).into(), gates };
+        routes.layer(from_fn_with_state(Arc::new(middleware), middleware::handle))
+    };
+    let guarded = |limits, routes: Router<App>| {
+        let routes = routes.method_not_allowed_fallback(async || shop::Error::method_not_allowed());
+        through(Some(Gates { origins: origins.clone(), limits }), routes)
+    };
     let limited = Router::new()
         .route(links::SESSION, post(session::log_in))
         .route(links::PATH, post(path::handler))
         .route(links::PURCHASE, post(reserve::handler))
-        .route("/orders", get(orders::list))
-        .layer(from_fn_with_state(gates(Some(limits)), gate::layer));
+        .route("/orders", get(orders::list));
     let unlimited = Router::new()
         .route("/", get(page::show))
         .route(page::FILE, get(page::any_file))
@@ -47,29 +59,15 @@ pub(crate) fn routes(app: App, health: Arc<Health>, limits: Arc<Limits>, config:
         .route(links::WATCH, get(notify::watch))
         .route(links::PAYMENT, post(payment::handler))
         .route(links::CANCEL, post(payment::cancel))
-        .route(links::CALLBACK, post(payment::callback))
-        .layer(from_fn_with_state(gates(None), gate::layer));
-    let routes = if config.role.takes_requests() { limited.merge(unlimited) } else { Router::new() };
+        .route(links::CALLBACK, post(payment::callback));
     let ready = get(observe::ready).with_state((health, config.role));
-    let last = from_fn_with_state(app.over_tls, on_the_way_out);
-    let inner =
-        shop::close(routes.route("/readyz", ready), (&config.shop).into(), || ()).layer(last).with_state(app.clone());
-    // A layer of `inner` would run after routing. As the fallback of an outer router, `inner` runs after the filter.
-    let outer = Router::new().fallback_service(inner).layer(from_fn_with_state(app, gate::filter));
-    match origins.is_empty() {
-        true => outer,
-        false => outer.layer(origin::cors(&origins)),
+    let mut routes = through(None, shop::complete(Router::new().route("/readyz", ready), || ()));
+    if config.role.takes_requests() {
+        routes = routes.merge(guarded(Some(limits), limited)).merge(guarded(None, unlimited));
     }
-}
-
-/// Counts the answer by route and status, and adds the headers that every answer has. One layer for both, because each layer
-/// costs every request a few allocations.
-async fn on_the_way_out(State(over_tls): State<bool>, request: Request, next: Next) -> Response {
-    let route: Option<MatchedPath> = request.extensions().get().cloned();
-    let mut response = next.run(request).await;
-    observe::count(route.as_ref().map_or("none", MatchedPath::as_str), response.status());
-    headers::add(response.headers_mut(), over_tls);
-    response
+    // A layer of the router would run after routing, and the filter has to come before it.
+    let filter = Filter::new(app.clone(), routes.with_state(app));
+    option_layer((!origins.is_empty()).then(|| origin::cors(&origins))).layer(filter)
 }
 
 /// `GET /openapi.json`: the API as an OpenAPI document. It is written by hand, and tests compare it with real answers.

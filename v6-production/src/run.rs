@@ -181,6 +181,8 @@ fn open(
     let of = app.clone();
     background.spawn(async move { of.sold_out.listen(&of.redis, &of.stop).await });
     let of = app.clone();
+    background.spawn(async move { of.sold_out.keep_fresh(&of).await });
+    let of = app.clone();
     background.spawn(async move { of.watchers.listen(&of.redis, &of.sql, &of.stop).await });
     let of = app.clone();
     background.spawn(async move { of.watchers.look_up(&of.sql, &of.stop).await });

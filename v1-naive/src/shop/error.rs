@@ -31,7 +31,8 @@ impl Error {
         Error::InvalidRequest(StatusCode::BAD_REQUEST, detail.into())
     }
 
-    pub(super) fn method_not_allowed() -> Self {
+    /// 405 `invalid-request`: the route exists, and takes another method.
+    pub fn method_not_allowed() -> Self {
         Error::InvalidRequest(StatusCode::METHOD_NOT_ALLOWED, "this address takes another method".into())
     }
 }

@@ -8,7 +8,12 @@ use std::{
 };
 
 use anyhow::Context;
-use axum::{Router, body::Body, extract::ConnectInfo};
+use axum::{
+    Router,
+    body::Body,
+    extract::{ConnectInfo, Request},
+    response::Response,
+};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -19,7 +24,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     time::{sleep, timeout},
 };
-use tower::ServiceExt;
+use tower::{Service, ServiceExt};
 use tracing_subscriber::EnvFilter;
 
 use super::Config;
@@ -74,7 +79,10 @@ pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// Serves HTTP/1.1 on `listener` until `shutdown` is ready, then lets the requests under way finish.
-pub async fn serve(listener: TcpListener, app: Router, shutdown: impl Future<Output = ()>) {
+pub async fn serve<S>(listener: TcpListener, app: S, shutdown: impl Future<Output = ()>)
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
+{
     let graceful = GracefulShutdown::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -96,7 +104,10 @@ pub async fn serve(listener: TcpListener, app: Router, shutdown: impl Future<Out
     }
 }
 
-fn connection(stream: TcpStream, app: Router, graceful: &GracefulShutdown) {
+fn connection<S>(stream: TcpStream, app: S, graceful: &GracefulShutdown)
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
+{
     let (Ok(peer), Ok(())) = (stream.peer_addr(), stream.set_nodelay(true)) else {
         return; // the client has disconnected
     };

@@ -37,11 +37,11 @@ pub(crate) fn issue(signer: &Signer, purpose: &str, id: TicketId, sale_id: i64, 
 
 /// The id of a ticket; `None` if it was not issued for this purpose, buyer and sale. It may be expired or used.
 pub(crate) fn check(signer: &Signer, purpose: &str, ticket: &str, sale_id: i64, buyer: Buyer) -> Option<TicketId> {
-    let bytes = hex::decode(ticket).ok()?;
-    let (id, signature) = bytes.split_at_checked(8)?;
-    let id = i64::from_be_bytes(id.try_into().ok()?);
-    let ours = signature.len() == SIGNATURE && signer.verify(purpose, &[id, sale_id, buyer.id], signature);
-    ours.then_some(TicketId(id))
+    let mut bytes = [0; 8 + SIGNATURE];
+    hex::decode_to_slice(ticket, &mut bytes).ok()?;
+    let (id, signature) = bytes.split_first_chunk()?;
+    let id = i64::from_be_bytes(*id);
+    signer.verify(purpose, &[id, sale_id, buyer.id], signature).then_some(TicketId(id))
 }
 
 #[cfg(test)]

@@ -5,11 +5,15 @@ use std::{
 };
 
 use anyhow::ensure;
+use metrics::Gauge;
 use redis::{RedisResult, Script};
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::attempt::{Attempt, Outcome};
+use super::{
+    attempt::{Attempt, Outcome},
+    reserved::{RequestId, Reserved},
+};
 use crate::{
     catalogue::{Catalogue, SaleRow},
     config::Rules,
@@ -31,6 +35,8 @@ const REFUSED_FOR: Duration = Duration::from_secs(1);
 /// Above this share of the queue's capacity, a growing random share of attempts is refused (random early detection).
 const NEARLY_FULL: f64 = 0.5;
 
+static WAITING: LazyLock<Gauge> = LazyLock::new(|| metrics::gauge!("attempts_waiting"));
+static UNDER_WAY: LazyLock<Gauge> = LazyLock::new(|| metrics::gauge!("reserve_calls_under_way"));
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../reserve.lua")));
 
 /// The queue of attempts for Redis. An attempt that was sent goes on if its client disconnects.
@@ -40,6 +46,7 @@ pub(crate) struct Batches {
 
 struct Waiting {
     attempt: Attempt,
+    request_id: RequestId,
     answer: oneshot::Sender<Outcome>,
 }
 
@@ -50,18 +57,18 @@ impl Waiting {
 }
 
 /// Adds one to a gauge as long as it lives.
-struct Counted(&'static str);
+struct Counted(&'static Gauge);
 
 impl Counted {
-    fn in_gauge(name: &'static str) -> Counted {
-        metrics::gauge!(name).increment(1.0);
-        Counted(name)
+    fn in_gauge(gauge: &'static Gauge) -> Counted {
+        gauge.increment(1.0);
+        Counted(gauge)
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        metrics::gauge!(self.0).decrement(1.0);
+        self.0.decrement(1.0);
     }
 }
 
@@ -91,16 +98,16 @@ impl Batches {
         (Batches { queue }, work)
     }
 
-    /// Tries to reserve a unit. A repeated request id reserves one unit in total.
-    pub(crate) async fn ask(&self, attempt: Attempt) -> Outcome {
+    /// Tries to reserve a unit. A repeated request reserves one unit in total. `request_id` is for the log.
+    pub(crate) async fn ask(&self, attempt: Attempt, request_id: RequestId) -> Outcome {
         let free = self.queue.capacity() as f64 / self.queue.max_capacity() as f64;
         if refuses(1.0 - free, fastrand::f64()) {
             metrics::counter!("early_refusals_total").increment(1);
             return Outcome::Overloaded;
         }
-        let _waits = Counted::in_gauge("attempts_waiting");
+        let _waits = Counted::in_gauge(&WAITING);
         let (answer, answered) = oneshot::channel();
-        match self.queue.try_send(Waiting { attempt, answer }) {
+        match self.queue.try_send(Waiting { attempt, request_id, answer }) {
             Ok(()) => answered.await.unwrap_or(Outcome::Unanswered),
             Err(_) => Outcome::Overloaded,
         }
@@ -122,7 +129,7 @@ async fn serve(attempts: &mut mpsc::Receiver<Waiting>, caller: &Arc<Caller>) -> 
         ensure!(attempts.recv_many(&mut batch, BATCH).await > 0, "there is nobody to ask for");
         let caller = caller.clone();
         tokio::spawn(async move {
-            let _under_way = Counted::in_gauge("reserve_calls_under_way");
+            let _under_way = Counted::in_gauge(&UNDER_WAY);
             let mut sales: HashMap<i64, Vec<Waiting>> = HashMap::new();
             // Attempts whose clients have disconnected are dropped, so that their units go to other buyers.
             for waiting in batch.into_iter().filter(|waiting| !waiting.answer.is_closed()) {
@@ -179,12 +186,16 @@ impl Caller {
         };
         metrics::counter!("reserve_calls_total").increment(1);
         metrics::counter!("passed_filter_total").increment(waiting.len() as u64);
+        let mut reserved = Reserved::default();
         for (waiting, outcome) in waiting.into_iter().zip(outcomes) {
-            if outcome == Outcome::SoldOut {
-                self.sold_out.set(sale_id);
+            match outcome {
+                Outcome::SoldOut => self.sold_out.set(sale_id),
+                Outcome::Held(order_id) => reserved.add(order_id, waiting.attempt.buyer, &waiting.request_id),
+                _ => {}
             }
             waiting.answer(outcome);
         }
+        reserved.log();
     }
 
     async fn reserve(&self, sale: &SaleRow, waiting: &[Waiting], again: bool) -> RedisResult<Vec<i64>> {
