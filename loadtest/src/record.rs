@@ -1,7 +1,8 @@
 //! The data that is written to files and read again.
 //!
-//! Every file is a `file::File` of one kind of figures: runs, `capacity`, `faults`, `interleavings` or `mutants`.
+//! Every file is a `file::File` of one kind of figures: runs, `benches`, `capacity`, `faults`, `interleavings` or `mutants`.
 
+pub mod benches;
 mod calibration;
 pub mod capacity;
 pub mod faults;

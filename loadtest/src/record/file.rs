@@ -32,12 +32,26 @@ pub enum Kind {
     Replayed,
     /// The greatest rates that versions can serve.
     Capacities,
+    /// The load generator's rate against `wrk`'s.
+    Generator,
+    /// How long buyers waited for the message about their order.
+    Watchers,
 }
 
-const KINDS: [Kind; 6] = [Kind::Runs, Kind::Faults, Kind::Mutants, Kind::Explored, Kind::Replayed, Kind::Capacities];
+pub(crate) const KINDS: [Kind; 8] = [
+    Kind::Runs,
+    Kind::Faults,
+    Kind::Mutants,
+    Kind::Explored,
+    Kind::Replayed,
+    Kind::Capacities,
+    Kind::Generator,
+    Kind::Watchers,
+];
 
 impl Kind {
-    fn name(self) -> &'static str {
+    /// The kind's name in a file, and the field that has its figures.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Runs => "runs",
             Kind::Faults => "faults",
@@ -45,6 +59,8 @@ impl Kind {
             Kind::Explored => "explored",
             Kind::Replayed => "replayed",
             Kind::Capacities => "capacities",
+            Kind::Generator => "generator",
+            Kind::Watchers => "watchers",
         }
     }
 
@@ -66,6 +82,8 @@ impl fmt::Display for Kind {
             Kind::Explored => "interleavings",
             Kind::Replayed => "schedules",
             Kind::Capacities => "capacities",
+            Kind::Generator => "rates of the generator",
+            Kind::Watchers => "waiting buyers",
         })
     }
 }
