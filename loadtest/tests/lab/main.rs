@@ -15,6 +15,7 @@ mod load;
 mod mutants;
 mod other_databases;
 mod services;
+mod stale;
 #[path = "../support/mod.rs"]
 mod support;
 mod thresholds;
