@@ -14,6 +14,7 @@ mod live;
 mod load;
 mod mutants;
 mod other_databases;
+mod pictures;
 mod services;
 mod stale;
 #[path = "../support/mod.rs"]
