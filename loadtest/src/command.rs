@@ -12,6 +12,7 @@ mod ending;
 pub(crate) mod exit;
 pub(crate) mod explore;
 pub(crate) mod faults;
+pub(crate) mod figures;
 mod live;
 mod load;
 pub(crate) mod matrix;
@@ -82,6 +83,9 @@ pub(crate) enum Command {
     /// nginx in front of instances of chapter 6
     #[command(hide = true)]
     Nginx(nginx::Args),
+    /// Checks that README and book quote the records in docs/results
+    #[command(hide = true)]
+    Figures(figures::Args),
     /// A shop that is wrong in one way
     #[command(hide = true)]
     Mutant(mutant::Args),

@@ -9,12 +9,14 @@
 //! 5. [`fault`]: fault injection for chapter 6. [`interleave`]: all interleavings of a few buyers. [`mutant`]: shops with seeded
 //!    bugs, which test the checks. [`provider`]: chapter 6's payment provider.
 //! 6. [`render`]: tables, pictures and the report. [`matrix`]: versions against scenarios. [`compare`]: rounds
-//!    and files against each other. [`capacity`]: the greatest rate that a version can serve.
+//!    and files against each other. [`capacity`]: the greatest rate that a version can serve. [`figures`]: whether README and
+//!    book quote the records.
 
 pub mod buyer;
 pub mod capacity;
 pub mod compare;
 pub mod fault;
+pub mod figures;
 pub mod interleave;
 pub mod lab;
 pub mod matrix;

@@ -5,8 +5,8 @@ mod command;
 use std::process::ExitCode;
 
 use command::{
-    Cli, Command, capacity, compare, demo, exit::Exit, explore, faults, matrix, mutant, mutants, nginx, picture,
-    provider, replay, report, run, serve, services,
+    Cli, Command, capacity, compare, demo, exit::Exit, explore, faults, figures, matrix, mutant, mutants, nginx,
+    picture, provider, replay, report, run, serve, services,
 };
 use loadtest::lab::servers::keeper;
 
@@ -26,6 +26,7 @@ async fn main() -> ExitCode {
         Command::Compare(args) => compare::run(args).map(ExitCode::from),
         Command::Matrix(args) => matrix::run(args).await.map(ExitCode::from),
         Command::Faults(args) => faults::run(args).await.map(ExitCode::from),
+        Command::Figures(args) => figures::run(&args),
         Command::Mutants(args) => mutants::run(args).await.map(ExitCode::from),
         Command::Mutant(args) => mutant::run(args).await,
         Command::Explore(args) => explore::run(args).await.map(ExitCode::from),

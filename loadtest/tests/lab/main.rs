@@ -15,6 +15,7 @@ mod load;
 mod mutants;
 mod other_databases;
 mod pictures;
+mod quoted;
 mod services;
 mod stale;
 #[path = "../support/mod.rs"]
