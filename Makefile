@@ -3,7 +3,7 @@
 #   make demo    chapter 1 oversells; then breaks every version and prints the table
 #   make test    every test: unit, contract, real services, browser
 #
-.PHONY: help demo test bench lint book services test-tools results pictures deny clean
+.PHONY: help demo test bench lint book services test-tools results figures figures-check pictures deny clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,12 @@ test-tools: ## installs what only tests need: a browser, a clock that is wrong, 
 results: services ## measures the figures of README and book again, into docs/results (half an hour)
 	@.ci/install faketime
 	@docs/results/measure
+
+figures: ## README and book quote the records in docs/results, and these are clean
+	@cargo --quiet loadtest figures
+
+figures-check: ## the records whose sources have changed since they were measured; no gate
+	@.ci/stale
 
 pictures: ## the pictures of README and book, from docs/results
 	cargo loadtest picture ladder docs/results/demo.json --svg docs/src/ladder.svg

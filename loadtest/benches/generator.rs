@@ -1,8 +1,10 @@
 //! Is the load generator fast enough? Compares it with `wrk` in turns, against a handler that does nothing.
 //!
 //! ```text
-//! cargo bench -p loadtest --bench generator     # needs wrk (Debian's package of that name)
+//! cargo bench -p loadtest --bench generator -- --json FILE     # needs wrk (Debian's package of that name)
 //! ```
+
+mod json;
 
 use std::{
     io::{BufRead, BufReader},
@@ -18,7 +20,7 @@ use axum::{
 use loadtest::{
     bench::wrk::wrk,
     buyer::crowd::{self, Crowd},
-    lab::machine::{Machine, commit},
+    record::benches::{Generator, Rates},
 };
 use serde_json::json;
 use v1_naive::shop::{self, Placed};
@@ -57,16 +59,8 @@ async fn no_op_shop() -> anyhow::Result<()> {
 }
 
 async fn compare(server: SocketAddr) -> anyhow::Result<()> {
-    let machine = Machine::this();
-    println!(
-        "{}, {} processors, {}; commit {}",
-        machine.model,
-        machine.cores,
-        machine.system,
-        commit().unwrap_or_default()
-    );
     println!("{CONNECTIONS} connections; wrk for 3 s, then {BUYERS} buyers, by turns");
-    let mut ratios = Vec::new();
+    let mut rounds = Vec::new();
     for round in 1..=ROUNDS {
         let by_wrk = wrk(2, CONNECTIONS, 3, SCRIPT, &format!("http://{server}/sales/1/purchase")).await?;
         let (buyers, connections) = (BUYERS, CONNECTIONS);
@@ -74,9 +68,10 @@ async fn compare(server: SocketAddr) -> anyhow::Result<()> {
         let ours = crowd::run(&crowd, Default::default(), async || {}).await?;
         let ours = ours.requests as f64 / ours.elapsed.as_secs_f64();
         println!("round {round}: wrk {by_wrk:>7.0} requests/s, stampede {ours:>7.0}, ratio {:.2}", ours / by_wrk);
-        ratios.push(ours / by_wrk);
+        rounds.push(Rates { wrk: by_wrk, ours });
     }
+    let mut ratios: Vec<f64> = rounds.iter().map(|round| round.ours / round.wrk).collect();
     ratios.sort_by(f64::total_cmp);
     println!("median ratio {:.2} ({:.2} to {:.2})", ratios[ratios.len() / 2], ratios[0], ratios[ratios.len() - 1]);
-    Ok(())
+    json::write("generator", Generator { seed: 1, connections: CONNECTIONS, buyers: BUYERS, generator: rounds })
 }

@@ -2,8 +2,10 @@
 //! worker starts when all of them wait. Measures from the commit in SQL to the message.
 //!
 //! ```text
-//! cargo bench -p loadtest --bench watchers -- FILE     # writes the figures there, too
+//! cargo bench -p loadtest --bench watchers -- --json FILE
 //! ```
+
+mod json;
 
 use std::{collections::HashMap, net::SocketAddr, path::Path, time::Duration};
 
@@ -15,17 +17,12 @@ use loadtest::{
         client::{Connection, home},
         sessions,
     },
-    lab::{
-        Backend, Lab,
-        machine::{Machine, commit},
-        open_files,
-        servers::nginx,
-        shop_process::ShopProcess,
-    },
+    lab::{Backend, Lab, open_files, servers::nginx, shop_process::ShopProcess},
+    record::benches::{Waits, Watchers},
     verdict::{history::Answer, latency::Latency},
     version::Version::V6,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 use tokio_tungstenite::{
     connect_async,
@@ -35,6 +32,7 @@ use v1_naive::shop::sales::{Sale, now_ms};
 
 const BUYERS: i64 = 5000;
 const ROUNDS: usize = 5;
+const INSTANCES: usize = 2;
 const SALE: i64 = 1001;
 /// Buyers who log in and connect at the same time.
 const AT_ONCE: i64 = 50;
@@ -52,25 +50,9 @@ async fn main() -> anyhow::Result<()> {
         rounds.push(latency);
     }
     lab.close().await;
-    let worst = |of: fn(&Latency) -> f64| rounds.iter().map(of).fold(0.0, f64::max);
-    ensure!(worst(|latency| latency.max) < 2000.0, "a buyer waited for more than 2 s");
-    let figures = json!({
-        "schema": 1,
-        "machine": Machine::this(),
-        "commit": commit(),
-        "command": "cargo bench -p loadtest --bench watchers",
-        "waiting": BUYERS,
-        "instances": 2,
-        "commit_to_message_ms": rounds,
-        "worst_p99_ms": worst(|latency| latency.p99),
-        "worst_ms": worst(|latency| latency.max),
-    });
-    if let Some(file) = std::env::args().skip(1).find(|arg| !arg.starts_with("--")) {
-        // cargo runs a benchmark in its package's folder.
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
-        std::fs::write(file, serde_json::to_string_pretty(&figures)? + "\n")?;
-    }
-    Ok(())
+    ensure!(rounds.iter().all(|latency| latency.max < 2000.0), "a buyer waited for more than 2 s");
+    let watchers = rounds.into_iter().map(|commit_to_message_ms| Waits { commit_to_message_ms }).collect();
+    json::write("watchers", Watchers { seed: None, waiting: BUYERS as usize, instances: INSTANCES, watchers })
 }
 
 async fn round(lab: &Lab) -> anyhow::Result<Latency> {
@@ -88,8 +70,11 @@ async fn round(lab: &Lab) -> anyhow::Result<Latency> {
         let log = lab.folder.path().join(format!("{role}-{n}.log"));
         ShopProcess::start(&lab.loadtest, V6, &args(role), log).await
     };
-    let shops = [start("api", 1).await?, start("api", 2).await?];
-    let instances = shops.each_ref().map(|shop| shop.address);
+    let mut shops = Vec::new();
+    for n in 1..=INSTANCES {
+        shops.push(start("api", n).await?);
+    }
+    let instances: Vec<_> = shops.iter().map(|shop| shop.address).collect();
     let nginx = nginx::in_front_of(&lab.loadtest, &instances, lab.folder.path().join("nginx.log")).await?;
 
     let (ready, mut waiting) = mpsc::channel(64);

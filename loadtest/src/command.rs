@@ -13,6 +13,7 @@ mod ending;
 pub(crate) mod exit;
 pub(crate) mod explore;
 pub(crate) mod faults;
+pub(crate) mod figures;
 mod live;
 mod load;
 pub(crate) mod matrix;
@@ -89,6 +90,9 @@ pub(crate) enum Command {
     /// A shop that does nothing
     #[command(hide = true)]
     NoOp(no_op::Args),
+    /// Checks that README and book quote the records in docs/results
+    #[command(hide = true)]
+    Figures(figures::Args),
     /// A shop that is wrong in one way
     #[command(hide = true)]
     Mutant(mutant::Args),

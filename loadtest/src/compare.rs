@@ -6,7 +6,7 @@
 mod bootstrap;
 mod conditions;
 mod figure;
-mod spread;
+pub(crate) mod spread;
 
 pub use self::{
     bootstrap::{Ratio, ratio},

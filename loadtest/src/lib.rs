@@ -10,13 +10,14 @@
 //!    bugs, which test the checks. [`provider`]: chapter 6's payment provider.
 //! 6. [`render`]: tables, pictures and the report. [`matrix`]: versions against scenarios. [`compare`]: rounds
 //!    and files against each other. [`capacity`]: the greatest rate that a version can serve. [`mod@bench`]: chapter 6 against a shop that
-//!    does nothing.
+//!    does nothing. [`figures`]: whether README and book quote the records.
 
 pub mod bench;
 pub mod buyer;
 pub mod capacity;
 pub mod compare;
 pub mod fault;
+pub mod figures;
 pub mod interleave;
 pub mod lab;
 pub mod matrix;

@@ -5,8 +5,8 @@ mod command;
 use std::process::ExitCode;
 
 use command::{
-    Cli, Command, bench, capacity, compare, demo, exit::Exit, explore, faults, matrix, mutant, mutants, nginx, no_op,
-    picture, provider, replay, report, run, serve, services,
+    Cli, Command, bench, capacity, compare, demo, exit::Exit, explore, faults, figures, matrix, mutant, mutants, nginx,
+    no_op, picture, provider, replay, report, run, serve, services,
 };
 use loadtest::lab::servers::keeper;
 
@@ -27,6 +27,7 @@ async fn main() -> ExitCode {
         Command::Compare(args) => compare::run(args).map(ExitCode::from),
         Command::Matrix(args) => matrix::run(args).await.map(ExitCode::from),
         Command::Faults(args) => faults::run(args).await.map(ExitCode::from),
+        Command::Figures(args) => figures::run(&args),
         Command::Mutants(args) => mutants::run(args).await.map(ExitCode::from),
         Command::Mutant(args) => mutant::run(args).await,
         Command::NoOp(args) => no_op::run(args).await,

@@ -1,8 +1,10 @@
 //! The data that is written to files and read again.
 //!
-//! Every file is a `file::File` of one kind of figures: runs, `bench`, `capacity`, `faults`, `interleavings` or `mutants`.
+//! Every file is a `file::File` of one kind of figures: runs, `bench`, `benches`, `capacity`, `faults`, `interleavings` or
+//! `mutants`.
 
 pub mod bench;
+pub mod benches;
 mod calibration;
 pub mod capacity;
 pub mod faults;

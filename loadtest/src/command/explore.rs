@@ -109,7 +109,7 @@ fn show(all: &[Explored]) {
 
 fn conclude(destination: &Destination, all: Vec<Explored>) -> anyhow::Result<Exit> {
     let kept = all.iter().all(|explored| explored.verdict != Verdict::NotAsPromised);
-    let file = Explorations::new(Searches { explored: all });
+    let file = Explorations::new(Searches { seed: None, explored: all });
     if let Some(json) = destination.json() {
         file.write(json)?;
     }

@@ -13,7 +13,7 @@ use loadtest::{
         mutants::{Cells, Mutants},
     },
     render::mutants,
-    scenario::SCENARIOS,
+    scenario::{SCENARIOS, plan::SEED},
 };
 
 use super::{
@@ -63,7 +63,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
             }
         );
         if let Some(file) = &args.json {
-            Mutants::new(Cells { mutants: cells }).write(file)?;
+            Mutants::new(Cells { seed: Some(SEED), mutants: cells }).write(file)?;
         }
         Ok(if expected { Exit::AsPromised } else { Exit::PromiseBroken })
     })

@@ -68,7 +68,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         }
         println!("{}.", replayed.says());
         let same = replayed.same == replayed.times;
-        let file = Replays::new(Playings { replayed: vec![replayed] });
+        let file = Replays::new(Playings { seed: None, replayed: vec![replayed] });
         if let Some(json) = destination.json() {
             file.write(json)?;
         }

@@ -48,13 +48,14 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         Kind::Faults | Kind::Mutants | Kind::Bench => {
             bail!("{} is of {kind}: --markdown prints their table", file.display())
         }
+        Kind::Generator | Kind::Watchers => bail!("{} is of {kind}, which have no report", file.display()),
     };
     Destination::new(Output { json: None, report: args.report })?.write_report(&html)?;
     Ok(Exit::AsPromised)
 }
 
 /// The table of a file, for a README.
-fn markdown(file: &Path, kind: Kind) -> anyhow::Result<String> {
+pub(super) fn markdown(file: &Path, kind: Kind) -> anyhow::Result<String> {
     Ok(match kind {
         Kind::Runs => {
             let record = Record::read(file)?;
@@ -73,6 +74,8 @@ fn markdown(file: &Path, kind: Kind) -> anyhow::Result<String> {
             format!("{}\n{}", capacity::table(&capacities).markdown(), capacity::costs(&capacities).markdown())
         }
         Kind::Bench => render::bench::tables(&Bench::read(file)?.figures).map(|table| table.markdown()).join("\n"),
-        Kind::Replayed => bail!("{} is of {kind}, which have no table", file.display()),
+        Kind::Replayed | Kind::Generator | Kind::Watchers => {
+            bail!("{} is of {kind}, which have no table", file.display())
+        }
     })
 }

@@ -1,9 +1,9 @@
-use loadtest::scenario::plan::Plan;
+use loadtest::scenario::plan::{Plan, SEED};
 
 #[derive(clap::Args)]
 pub(crate) struct Rounds {
     /// The seed that shuffles the buyers; each round adds one
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = SEED)]
     pub(crate) seed: u64,
 
     /// How many rounds to play; several end with a summary

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file::{Figures, File, Kind};
 use crate::{
+    compare::spread::Spread,
     fault::Fault,
     render::text::thousands,
     verdict::{audit::Audit, money::Money},
@@ -189,10 +190,9 @@ impl Rounds {
 
     /// The median and the largest of a time over the valid rounds. `None` counts as larger than any time.
     pub fn times(&self, of: impl Fn(&Strike) -> Option<f64>) -> [Option<f64>; 2] {
-        let mut after: Vec<f64> = self.struck().map(|round| of(&round.strike).unwrap_or(f64::INFINITY)).collect();
-        after.sort_by(f64::total_cmp);
-        let known = |ms: Option<&f64>| ms.copied().filter(|ms| ms.is_finite());
-        [known(after.get(after.len().saturating_sub(1) / 2)), known(after.last())]
+        let after: Vec<f64> = self.struck().map(|round| of(&round.strike).unwrap_or(f64::INFINITY)).collect();
+        let spread = Spread::of(&after);
+        [spread.map(|spread| spread.median), spread.map(|spread| spread.max)].map(|ms| ms.filter(|ms| ms.is_finite()))
     }
 }
 

@@ -34,13 +34,27 @@ pub enum Kind {
     Capacities,
     /// Samples of the benchmark.
     Bench,
+    /// The load generator's rate against `wrk`'s.
+    Generator,
+    /// How long buyers waited for the message about their order.
+    Watchers,
 }
 
-const KINDS: [Kind; 7] =
-    [Kind::Runs, Kind::Faults, Kind::Mutants, Kind::Explored, Kind::Replayed, Kind::Capacities, Kind::Bench];
+pub(crate) const KINDS: [Kind; 9] = [
+    Kind::Runs,
+    Kind::Faults,
+    Kind::Mutants,
+    Kind::Explored,
+    Kind::Replayed,
+    Kind::Capacities,
+    Kind::Bench,
+    Kind::Generator,
+    Kind::Watchers,
+];
 
 impl Kind {
-    fn name(self) -> &'static str {
+    /// The kind's name in a file, and the field that has its figures.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Runs => "runs",
             Kind::Faults => "faults",
@@ -49,6 +63,8 @@ impl Kind {
             Kind::Replayed => "replayed",
             Kind::Capacities => "capacities",
             Kind::Bench => "bench",
+            Kind::Generator => "generator",
+            Kind::Watchers => "watchers",
         }
     }
 
@@ -71,6 +87,8 @@ impl fmt::Display for Kind {
             Kind::Replayed => "schedules",
             Kind::Capacities => "capacities",
             Kind::Bench => "the benchmark",
+            Kind::Generator => "rates of the generator",
+            Kind::Watchers => "waiting buyers",
         })
     }
 }

@@ -17,6 +17,9 @@ pub type Explorations = File<Searches>;
 /// Explored interleavings.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Searches {
+    /// Always `None`: all interleavings are played, so none is drawn at random.
+    #[serde(default)]
+    pub seed: Option<u64>,
     /// The record of each version.
     pub explored: Vec<Explored>,
 }
@@ -107,6 +110,9 @@ pub type Replays = File<Playings>;
 /// Replayed schedules.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Playings {
+    /// Always `None`: a schedule leaves nothing to chance.
+    #[serde(default)]
+    pub seed: Option<u64>,
     /// One schedule on one version.
     pub replayed: Vec<Replayed>,
 }

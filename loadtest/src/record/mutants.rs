@@ -49,6 +49,9 @@ pub type Mutants = File<Cells>;
 /// The results of every mutant in every scenario.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Cells {
+    /// The seed of every scenario; `None` in older files.
+    #[serde(default)]
+    pub seed: Option<u64>,
     /// All results.
     pub mutants: Vec<Cell>,
 }

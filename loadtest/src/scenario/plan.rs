@@ -14,6 +14,9 @@ use crate::{
 /// With fewer buyers at once it is chance whether their purchases overlap.
 const CROWD: usize = 10;
 
+/// The seed of a plan that names none.
+pub const SEED: u64 = 1;
+
 /// The plan of a run.
 #[derive(Debug, Clone)]
 pub struct Plan {

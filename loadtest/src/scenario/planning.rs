@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use anyhow::ensure;
 
-use super::{Scenario, plan::Plan};
+use super::{
+    Scenario,
+    plan::{Plan, SEED},
+};
 use crate::{
     buyer::schedule::Load,
     lab::{database::Database, servers::nginx},
@@ -29,7 +32,7 @@ impl Plan {
             connections: 1000,
             pool: 16,
             lasts: Duration::from_secs(3),
-            seed: 1,
+            seed: SEED,
             shop_args: Vec::new(),
             mutant: None,
             fail_if: Vec::new(),

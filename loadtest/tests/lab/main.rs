@@ -15,7 +15,10 @@ mod live;
 mod load;
 mod mutants;
 mod other_databases;
+mod pictures;
+mod quoted;
 mod services;
+mod stale;
 #[path = "../support/mod.rs"]
 mod support;
 mod thresholds;

@@ -71,7 +71,7 @@ fn never_is_later_than_any_time_and_rounds_that_show_nothing_have_none() {
     let times = |strikes: &[Strike]| rounds(strikes).times(|strike| strike.confirmed_ms);
     let after = |ms| strike(50, ms);
     assert_eq!(times(&[after(Some(3.0)), after(None), after(Some(1.0))]), [Some(3.0), None]);
-    assert_eq!(times(&[after(Some(4.0)), after(Some(2.0)), strike(LATE, Some(9.0))]), [Some(2.0), Some(4.0)]);
+    assert_eq!(times(&[after(Some(4.0)), after(Some(2.0)), strike(LATE, Some(9.0))]), [Some(3.0), Some(4.0)]);
     assert_eq!(times(&[after(None)]), [None, None]);
 }
 

@@ -1,0 +1,23 @@
+use std::{path::PathBuf, process::ExitCode};
+
+use loadtest::{figures, record::file::Kind};
+
+use super::report;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The repository
+    #[arg(long, default_value = ".")]
+    root: PathBuf,
+
+    /// Writes the records' numbers into the pages
+    #[arg(long)]
+    renew: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let tables = |file: &_| report::markdown(file, Kind::of(file)?);
+    let findings = if args.renew { figures::renew(&args.root)? } else { figures::check(&args.root, &tables)? };
+    findings.iter().for_each(|finding| eprintln!("{finding}"));
+    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
