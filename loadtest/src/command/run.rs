@@ -105,7 +105,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         return target::run(args.target, &plans, args.rounds.rounds, shows, &destination).await;
     }
     in_lab_until_ended(&args.database, async |lab, ending| {
-        say_first(&plans[0]);
+        say_first(&plans[0].describe(), &plans[0].load);
         let (mut runs, mut failed) = (Vec::new(), None);
         for plan in args.rounds.of(&plans) {
             let run = match run_with_progress(lab, &plan, "", shows, ending).await {
@@ -134,9 +134,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
 }
 
 /// What is about to happen, how an open loop counts, and the heads of the table.
-pub(super) fn say_first(plan: &Plan) {
-    println!("{}", plan.describe());
-    if matches!(plan.load, Load::Open(_)) {
+pub(super) fn say_first(what: &str, load: &Load) {
+    println!("{what}");
+    if matches!(load, Load::Open(_)) {
         println!("{OMISSION}");
     }
     print!("{}", runs::table([]).terminal());
