@@ -11,6 +11,12 @@
 //! 6. [`render`]: tables, pictures and the report. [`matrix`]: versions against scenarios. [`compare`]: rounds
 //!    and files against each other. [`capacity`]: the greatest rate that a version can serve.
 
+#![warn(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "they panic if the reader has gone: write and ignore the error"
+)]
+
 pub mod buyer;
 pub mod capacity;
 pub mod compare;

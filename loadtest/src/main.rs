@@ -1,12 +1,14 @@
 //! `cargo loadtest`: breaks every version of the flash sale with the same crowd, and audits what is left.
 
+#![warn(clippy::print_stdout, clippy::print_stderr, reason = "they panic if the reader has gone: use `command::print`")]
+
 mod command;
 
 use std::process::ExitCode;
 
 use command::{
     Cli, Command, capacity, compare, demo, exit::Exit, explore, faults, matrix, mutant, mutants, nginx, picture,
-    provider, replay, report, run, serve, services,
+    print::note, provider, replay, report, run, serve, services,
 };
 use loadtest::lab::servers::keeper;
 
@@ -38,7 +40,7 @@ async fn main() -> ExitCode {
         Command::Keeper { servers } => keeper::run(servers).await,
     };
     result.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        note(format_args!("error: {error:#}"));
         Exit::SetUp.into()
     })
 }

@@ -1,4 +1,3 @@
-use anstream::print;
 use loadtest::{
     buyer::schedule::Load,
     lab::open_files,
@@ -12,6 +11,7 @@ use super::{
     exit::Exit,
     load::LoadArgs,
     output::{Destination, Output},
+    print::{print, room, say},
     progress::{Plain, run_with_progress},
     rounds::Rounds,
     target::{self, TargetArgs},
@@ -116,7 +116,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
                     break;
                 }
             };
-            print!("{}", runs::table([&run]).lines());
+            print(runs::table([&run]).lines(room()));
             let is_over = args.thresholds.end_after(&run) || ending.requested_at().is_some();
             runs.push(run);
             if is_over {
@@ -135,11 +135,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
 
 /// What is about to happen, how an open loop counts, and the heads of the table.
 pub(super) fn say_first(what: &str, load: &Load) {
-    println!("{what}");
+    say(what);
     if matches!(load, Load::Open(_)) {
-        println!("{OMISSION}");
+        say(OMISSION);
     }
-    print!("{}", runs::table([]).terminal());
+    print(runs::table([]).heads(room()));
 }
 
 fn plan(args: &Args, version: Version) -> anyhow::Result<Plan> {

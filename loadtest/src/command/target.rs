@@ -1,4 +1,3 @@
-use anstream::print;
 use anyhow::{Context, ensure};
 use loadtest::{
     buyer::{
@@ -17,6 +16,7 @@ use super::{
     ending::{Interrupts, unless_ended},
     exit::Exit,
     output::Destination,
+    print::{print, room},
     progress::{Shows, show},
     run::say_first,
 };
@@ -81,6 +81,6 @@ async fn drive(args: TargetArgs, plan: &Plan, shows: Shows, progress: &Progress)
     let title = format!("{} at {}", plan.title(), target.url);
     let play = run::against(&target, plan, progress.clone());
     let run = show(&title, plan, shows, progress, play).await?;
-    print!("{}", runs::table([&run]).lines());
+    print(runs::table([&run]).lines(room()));
     Ok(run)
 }
