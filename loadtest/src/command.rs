@@ -2,7 +2,8 @@
 //!
 //! What several commands share: `database` (where the shops keep their rows, and a lab on it), `load` (how buyers come),
 //! `target` (a shop that already runs), `variant`, `output` (where results
-//! go), `rounds` (how often), `thresholds` (what fails a run), `progress` and `live` (what is shown meanwhile), `ending` (what Ctrl-C does), and `exit` (the exit codes).
+//! go), `rounds` (how often), `thresholds` (what fails a run), `print` (what is printed), `progress` and `live` (what is shown meanwhile), `ending` (what Ctrl-C does),
+//! and `exit` (the exit codes).
 
 pub(crate) mod bench;
 pub(crate) mod capacity;
@@ -23,6 +24,7 @@ pub(crate) mod nginx;
 pub(crate) mod no_op;
 mod output;
 pub(crate) mod picture;
+pub(crate) mod print;
 mod progress;
 pub(crate) mod provider;
 pub(crate) mod replay;
@@ -41,7 +43,8 @@ use loadtest::lab::servers::Server;
 /// Breaks every version of the flash sale with the same crowd, and audits what is left.
 ///
 /// Exit codes: 0 as promised, 1 a threshold is missed, 2 a promise is broken (also a version that holds where it is to break),
-/// 3 the run is invalid and says nothing, 4 set-up, 130 interrupted. The worst counts: 2 before 1, 1 before 3.
+/// 3 the run is invalid and says nothing, 4 set-up. Ended by signal n it is 128 + n: 130 after Ctrl-C. The worst counts: 2 before 1,
+/// 1 before 3.
 #[derive(Parser)]
 #[command(name = "loadtest", version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {

@@ -12,6 +12,12 @@
 //!    and files against each other. [`capacity`]: the greatest rate that a version can serve. [`mod@bench`]: chapter 6 against a shop that
 //!    does nothing. [`figures`]: whether README and book quote the records.
 
+#![warn(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "they panic if the reader has gone: write and ignore the error"
+)]
+
 pub mod bench;
 pub mod buyer;
 pub mod capacity;

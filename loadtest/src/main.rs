@@ -1,12 +1,14 @@
 //! `cargo loadtest`: breaks every version of the flash sale with the same crowd, and audits what is left.
 
+#![warn(clippy::print_stdout, clippy::print_stderr, reason = "they panic if the reader has gone: use `command::print`")]
+
 mod command;
 
 use std::process::ExitCode;
 
 use command::{
     Cli, Command, bench, capacity, compare, demo, exit::Exit, explore, faults, figures, matrix, mutant, mutants, nginx,
-    no_op, picture, provider, replay, report, run, serve, services,
+    no_op, picture, print::note, provider, replay, report, run, serve, services,
 };
 use loadtest::lab::servers::keeper;
 
@@ -41,7 +43,7 @@ async fn main() -> ExitCode {
         Command::Keeper { servers } => keeper::run(servers).await,
     };
     result.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        note(format_args!("error: {error:#}"));
         Exit::SetUp.into()
     })
 }

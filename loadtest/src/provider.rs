@@ -28,7 +28,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
 use url::Url;
-use v1_naive::shop::stop_signal;
+use v1_naive::shop::{say, stop_signal};
 
 pub use self::{
     ledger::{Entry, Ledger, Mutant, State as Standing},
@@ -43,7 +43,7 @@ struct Provider {
     switches: Arc<switches::Board>,
 }
 
-/// Serves until Ctrl-C or SIGTERM, with its ledger in `file`. Requests need the `secret` unless there is none. Prints `listening
+/// Serves until Ctrl-C, SIGTERM or SIGHUP, with its ledger in `file`. Requests need the `secret` unless there is none. Prints `listening
 /// on http://…`.
 ///
 /// # Errors
@@ -70,7 +70,7 @@ pub async fn serve(
         None => routes,
     };
     let listener = TcpListener::bind(listen).await?;
-    println!("listening on http://{}", listener.local_addr()?);
+    say(format_args!("listening on http://{}", listener.local_addr()?));
     tokio::select! {
         served = axum::serve(listener, routes) => Ok(served?),
         () = stop => Ok(()), // a request without an answer is aborted

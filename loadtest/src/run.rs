@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, Error};
 use tokio::time::{sleep, timeout};
 
 use crate::{
@@ -42,10 +42,12 @@ const OTHERS_SHARE: f64 = 0.25;
 /// In a shorter run, the share of a processor means nothing.
 const LONG_ENOUGH: Duration = Duration::from_millis(500);
 
-/// How long a server may take for each report after the user has ended the run.
-const TO_REPORT: Duration = Duration::from_secs(5);
-/// How long a server may take for each report in any case. Reservations may take a minute to become orders.
-const LONGEST_REPORT: Duration = Duration::from_secs(90);
+/// How long a server may take for each report.
+const TO_REPORT: Duration = Duration::from_secs(30);
+/// The same after the user has ended the run.
+const TO_REPORT_AT_ONCE: Duration = Duration::from_secs(5);
+/// How long the reservations may take to become orders.
+const TO_SETTLE: Duration = Duration::from_secs(90);
 
 /// Runs a plan. `progress` counts the buyers who are served.
 ///
@@ -107,8 +109,9 @@ async fn watch_play(
         None => None,
     };
     let ending = &stage.progress.ending;
+    let is_stopped = played.stopped.is_some();
     if let Some(stores) = stores {
-        unless_silent(ending, stores.wait_until_quiet(pool, &played.sales)).await?;
+        unless_silent(is_stopped, ending, TO_SETTLE, stores.wait_until_quiet(pool, &played.sales)).await?;
     }
     let statements = observe::statements(lab.admin(), database.name()).await;
     let redis_commands = before.redis_commands.zip(redis_commands(stores).await).map(|(before, after)| after - before);
@@ -119,13 +122,13 @@ async fn watch_play(
         redis_commands,
     });
     let nginx = match nginx {
-        Some(nginx) => unless_silent(ending, observe::edge(nginx, &addresses)).await?,
+        Some(nginx) => unless_silent(is_stopped, ending, TO_REPORT, observe::edge(nginx, &addresses)).await?,
         None => None,
     };
     let counters = match plan.scenario == Scenario::Restart {
         true => BTreeMap::new(), // they died with the process that counted
         false => {
-            let counters = unless_silent(ending, observe::counters(&addresses)).await?;
+            let counters = unless_silent(is_stopped, ending, TO_REPORT, observe::counters(&addresses)).await?;
             since(&before.counters, counters.unwrap_or_default())
         }
     };
@@ -134,23 +137,25 @@ async fn watch_play(
     Ok(Watched { played, counters, nginx, statements, generator_share, usage, is_bottleneck })
 }
 
-/// A server's report after a run. It is `None` if the user ends the run and the server does not answer in time, which may be why the user
-/// ends it.
+/// A server's report after a run, within this time. `None` if the run was stopped before its end and the server does not answer, which may be
+/// why it was stopped.
 async fn unless_silent<T>(
+    is_stopped: bool,
     ending: &Ending,
+    within: Duration,
     report: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<Option<T>> {
     let given_up = async {
         ending.requested().await;
-        sleep(TO_REPORT).await;
+        sleep(TO_REPORT_AT_ONCE).await;
     };
     let reported = tokio::select! {
-        reported = timeout(LONGEST_REPORT, report) => reported.context("the shop does not answer after the load")?,
+        reported = timeout(within, report) => reported.map_err(Error::from).flatten(),
         () = given_up => return Ok(None),
     };
     match reported {
-        Err(_) if ending.requested_at().is_some() => Ok(None),
-        reported => reported.map(Some),
+        Err(_) if is_stopped || ending.requested_at().is_some() => Ok(None),
+        reported => reported.map(Some).context("the shop does not answer after the load"),
     }
 }
 
@@ -189,7 +194,7 @@ fn judged(plan: &Plan, watched: Watched, audit: Audit, database: Database) -> Ru
         stock: plan.stock * plan.sales as i64,
         sales: plan.sales,
         connections: plan.connections.min(plan.buyers),
-        pool: plan.pool,
+        pool: Some(plan.pool),
         shop_args: plan.further_args(),
         seed: plan.seed,
         outcomes: outcomes(&history),

@@ -12,7 +12,7 @@ use axum::{
 use clap::Parser;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
-use v1_naive::Config;
+use v1_naive::{Config, shop::say};
 
 const BUYERS: usize = 2000;
 const UNITS: i64 = 100;
@@ -32,7 +32,7 @@ async fn main() -> anyhow::Result<()> {
     ])?;
     let shop = v1_naive::app(&config).await?;
 
-    println!("{BUYERS} buyers click at once, for {UNITS} units:");
+    say(format_args!("{BUYERS} buyers click at once, for {UNITS} units:"));
     let mut buyers = JoinSet::new();
     for buyer in 1..=BUYERS {
         let click = Request::post("/sales/1/purchase").header("x-buyer-id", buyer).body(Body::empty())?;
@@ -46,8 +46,8 @@ async fn main() -> anyhow::Result<()> {
     let orders: i64 = sqlx::query_scalar("select count(*) from orders").fetch_one(&rows).await?;
     let sold: i64 = sqlx::query_scalar("select sold from sales where id = 1").fetch_one(&rows).await?;
     let verdict = format!("{orders} orders for {UNITS} units: oversold by {}", orders - UNITS);
-    println!("v1-naive  {told_yes} told yes, {}, and its counter says {sold} sold", red(&verdict));
-    println!("Why: v1-naive/src/purchase.rs looks, compares and writes, and everybody looks before the first writes.");
+    say(format_args!("v1-naive  {told_yes} told yes, {}, and its counter says {sold} sold", red(&verdict)));
+    say("Why: v1-naive/src/purchase.rs looks, compares and writes, and everybody looks before the first writes.");
     Ok(())
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Read `purchase.rs` first. Then read these modules, in this order, to see how a request gets there:
 
+#![warn(clippy::print_stdout, clippy::print_stderr, reason = "they panic if the reader has gone: use `say`")]
+
 /// The `Buyer` extractor, and a header that stands in for a login.
 pub mod buyer;
 /// The settings, their defaults, and how a wrong value is reported.
@@ -20,6 +22,8 @@ pub mod page;
 pub mod sales;
 /// The accept loop, and `run`, which the `main.rs` of every chapter calls.
 pub mod serve;
+/// The signals that ask a program to stop.
+mod signals;
 
 use std::sync::Arc;
 
@@ -40,7 +44,8 @@ pub use self::{
     error::{Error, problem},
     limits::Limits,
     orders::Placed,
-    serve::{SET_UP, run, serve, stop_signal},
+    serve::{SET_UP, run, say, serve},
+    signals::{StopSignals, stop_signal},
 };
 
 /// Histogram buckets for durations in seconds, and for batch sizes.

@@ -4,7 +4,12 @@
 //! cargo run -p v4-ratelimit --example buckets > docs/src/buckets.svg
 //! ```
 
-use std::{fmt::Write, num::NonZeroU32, time::Duration};
+use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
+    num::NonZeroU32,
+    time::Duration,
+};
 
 use governor::{Quota, RateLimiter, clock::FakeRelativeClock};
 
@@ -14,8 +19,8 @@ const HOLDS: NonZeroU32 = NonZeroU32::new(10).unwrap();
 /// The length of the time axis.
 const SECONDS: f64 = 10.0;
 
-fn main() {
-    print!("{}", svg());
+fn main() -> io::Result<()> {
+    io::stdout().write_all(svg().as_bytes())
 }
 
 /// The times of arrival in milliseconds: twenty at once, ten at intervals of 400 ms, and twenty at once again.

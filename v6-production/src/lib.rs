@@ -24,6 +24,8 @@
 //! Redis consistent with SQL. `sql`, `redis_store` and `transport` connect to the three servers. `routes` is the router, and what a
 //! request passes in order, `links` has every address, and `run` starts all of it.
 
+#![warn(clippy::print_stdout, clippy::print_stderr, reason = "they panic if the reader has gone: use `shop::say`")]
+
 /// Step 1 of an order: reserves a unit in Redis.
 mod reserve;
 

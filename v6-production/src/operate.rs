@@ -11,7 +11,10 @@ use crate::{
     payment::outbox,
     redis_store::RedisStore,
     set_up::Wrong,
-    shop::sales::{Sale, now_ms},
+    shop::{
+        sales::{Sale, now_ms},
+        say,
+    },
     sql::{self, in_time},
     transport::Transport,
     upkeep::{Upkeep, deny, rebuild::Why, seed::seed, walk::Walk},
@@ -82,7 +85,7 @@ async fn rebuild(config: &Config, which: &Which) -> anyhow::Result<()> {
     let upkeep = Servers::connect(config).await?.upkeep(config);
     for sale_id in which.sales(&upkeep).await? {
         if let Some(rebuilt) = upkeep.rebuild(sale_id, Why::Asked).await? {
-            println!("{rebuilt}");
+            say(rebuilt);
         }
     }
     Ok(())
@@ -93,7 +96,7 @@ async fn reconcile(config: &Config, which: &Which) -> anyhow::Result<()> {
     let (link, mut differ) = (upkeep.link().await, 0);
     for sale_id in which.sales(&upkeep).await? {
         let found = upkeep.reconcile(link.as_ref(), sale_id, &mut Walk::default(), true).await?;
-        println!("{found}");
+        say(&found);
         differ += usize::from(found.differ());
     }
     ensure!(differ == 0, "sales where not all is as it should be: {differ}");
@@ -113,14 +116,14 @@ async fn refund(config: &Config, order_id: OrderId) -> anyhow::Result<()> {
     let refunded = in_time(outbox::refund(&servers.sql, order_id)).await?;
     if refunded {
         Notices(servers.redis).orders(&[order_id]).await;
-        println!("order {}: refunded; its unit is sold again", order_id.0);
+        say(format_args!("order {}: refunded; its unit is sold again", order_id.0));
         return Ok(());
     }
     let standing = "select coalesce(reason, status) from orders where id = $1";
     let standing = sqlx::query_scalar(standing).bind(order_id).fetch_optional(&servers.sql);
     let standing: Option<String> = in_time(standing).await?;
     match standing.as_deref() {
-        Some(outbox::REFUNDED) => println!("order {}: refunded before", order_id.0),
+        Some(outbox::REFUNDED) => say(format_args!("order {}: refunded before", order_id.0)),
         Some(standing) => bail!("order {} is {standing}, not paid", order_id.0),
         None => bail!("there is no order {}", order_id.0),
     }

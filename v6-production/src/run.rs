@@ -37,7 +37,8 @@ use crate::{
 /// How long tasks may take to finish what they have begun, after the shop is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Runs the shop until Ctrl-C or SIGTERM, or one command. The shop prints `listening on http://…` when it accepts connections.
+/// Runs the shop until one of the [`StopSignals`](v1_naive::shop::StopSignals), or one command. The shop prints `listening on
+/// http://…` when it accepts connections.
 pub async fn main(config: &Config) -> ExitCode {
     // Errors of RabbitMQ are logged where they are handled. lapin would log each of them three times more.
     start_log(&format!("{},lapin=off", config.shop.log));

@@ -13,7 +13,7 @@ use crate::verdict::history::{Answer, refusal};
 /// The most steps that a buyer follows before it gives up.
 pub(crate) const STEPS: usize = 8;
 /// How long a buyer waits for an answer: longer than any shop's own timeout.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a queued buyer waits between two polls: the first pause and the longest one. The pauses double in between.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(800));
 
@@ -45,7 +45,15 @@ pub async fn open_sale(connection: &mut Connection, sale_id: i64) -> anyhow::Res
 pub(crate) fn link_in(sale: &Reply, sale_id: i64) -> anyhow::Result<Link> {
     anyhow::ensure!(sale.status.is_success(), "sale {sale_id}: the shop answers {}", sale.status);
     let body: Body = serde_json::from_slice(&sale.body)?;
-    body.buy.ok_or_else(|| anyhow::anyhow!("sale {sale_id} has no purchase link"))?.try_into()
+    followed(body.buy.ok_or_else(|| anyhow::anyhow!("sale {sale_id} has no purchase link"))?)
+}
+
+/// Reads a link. Buyers do not leave the shop, so it has to be a path.
+fn followed(text: LinkText) -> anyhow::Result<Link> {
+    let link: Link = text.try_into()?;
+    let is_path = link.uri.authority().is_none() && link.uri.path().starts_with('/');
+    anyhow::ensure!(is_path, "the link leaves the shop: {:?}", link.uri.to_string());
+    Ok(link)
 }
 
 /// Opens the page as a browser does: the page itself, its static files and the sale.
@@ -173,7 +181,7 @@ pub(crate) fn understand(reply: &Reply) -> Next {
     let answer = match (reply.status, body) {
         (StatusCode::CREATED, Some(Body { order_id: Some(order_id), .. })) => Answer::Bought { order_id },
         (StatusCode::ACCEPTED, Some(Body { order_id: Some(order_id), .. })) => Answer::Queued { order_id },
-        (StatusCode::OK, Some(Body { buy: Some(link), .. })) => match link.try_into() {
+        (StatusCode::OK, Some(Body { buy: Some(link), .. })) => match followed(link) {
             Ok(link) => return Next::Follow(link),
             Err(_) => Answer::Unknown,
         },

@@ -15,12 +15,12 @@ use futures_util::stream::{FuturesUnordered, TryStreamExt};
 use tokio::{
     sync::{Semaphore, oneshot, watch},
     task::JoinSet,
-    time::sleep,
+    time::{sleep, timeout},
 };
 use v1_naive::shop::sales::now_ms;
 
 use super::{
-    click::{Next, STEPS, ask, open_page, open_sale},
+    click::{Next, PATIENCE, STEPS, ask, open_page, open_sale},
     client::Link,
     progress::{Counts, Progress},
     waiting_room::WaitingRoom,
@@ -75,7 +75,7 @@ pub struct Stampede {
     pub began_at: i64,
     /// Time from the barrier to the last answer to a click. `queued` counts as an answer.
     pub elapsed: Duration,
-    /// Why the last buyers did not ask; `None` if all did.
+    /// Why the last buyers did not ask: the user, a threshold, or a shop that no longer answers. `None` if all did.
     pub stopped: Option<String>,
 }
 
@@ -83,8 +83,7 @@ pub struct Stampede {
 /// calls `at_barrier` and lets all buyers click.
 ///
 /// # Errors
-/// A connection cannot be opened, a sale does not exist, a buyer gets no purchase link, or the shop stops answering during the
-/// run.
+/// A connection cannot be opened, a sale does not exist, or a buyer gets no purchase link.
 pub async fn run(crowd: &Crowd, done: Progress, at_barrier: impl AsyncFnOnce()) -> anyhow::Result<Stampede> {
     let mut tabs = open_all(crowd).await?;
     let buyers = line_up(crowd, &mut tabs).await?;
@@ -119,10 +118,10 @@ pub async fn run(crowd: &Crowd, done: Progress, at_barrier: impl AsyncFnOnce()) 
     history.extend(waiting_room.empty().await?);
     let missing = crowd.buyers - history.len();
     // A run that was ended when its last buyers still waited has asked everybody, and yet lacks their answers.
-    let stopped = queue.stopped().filter(|_| missing > 0 || queue.done.ended().is_some());
-    if missing > 0 && stopped.is_none() {
-        bail!("the shop went away: {missing} of {} buyers could not click", crowd.buyers);
-    }
+    let stopped = match queue.stopped() {
+        Some(why) => Some(why).filter(|_| missing > 0 || queue.done.ended().is_some()),
+        None => (missing > 0).then(|| "the shop stopped answering".into()),
+    };
     let stopped = stopped.map(|why| self::stopped(why, missing));
     Ok(Stampede { history, requests: queue.requests.load(Relaxed), began_at, elapsed, stopped })
 }
@@ -150,7 +149,8 @@ async fn open_all(crowd: &Crowd) -> anyhow::Result<Vec<Tab>> {
         let (opening, buyers_open_it) = (opening.clone(), crowd.opens_the_page);
         tabs.spawn(async move {
             let _permit = opening.acquire().await?;
-            let mut tab = Tab::open(shops, n).await.context("cannot open a connection")?;
+            let opened = timeout(PATIENCE, Tab::open(shops, n)).await.context("a connection takes too long to open")?;
+            let mut tab = opened.context("cannot open a connection")?;
             // If each buyer opens the page, the tab itself does not have to.
             for connection in tab.connections.iter_mut().filter(|_| !buyers_open_it) {
                 open_sale(connection, sale).await?;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::atomic::Ordering::Relaxe
 use tokio::{
     sync::mpsc,
     task::JoinSet,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::{
@@ -90,7 +90,8 @@ async fn ask(
     history
 }
 
-/// Polls the orders in the order in which they are due. Each buyer's pauses grow.
+/// Polls the orders in the order in which they are due. Each buyer's pauses grow. Past its time, a buyer asks once more, but not a shop that
+/// is silent.
 async fn ask_all(
     shops: Vec<SocketAddr>,
     mut turn: usize,
@@ -100,7 +101,7 @@ async fn ask_all(
     line: &mut Line,
     history: &mut Vec<Told>,
 ) {
-    let (mut open, mut connection) = (true, None);
+    let (mut open, mut connection, mut is_silent) = (true, None, false);
     while open || !line.is_empty() {
         let due = line.first_key_value().map_or(start, |((due, _), _)| *due);
         tokio::select! {
@@ -116,15 +117,18 @@ async fn ask_all(
                 // The buyer stays in line while it asks, so that it is not lost if the run is ended meanwhile.
                 let Some((&key, (_, waiting))) = line.first_key_value() else { continue };
                 let (Answer::Queued { order_id }, (_, buyer_id)) = (&waiting.told.answer, key) else { continue };
-                let order_id = *order_id;
-                if connection.is_none() {
+                let (order_id, patience_ends) = (*order_id, start + waiting.told.answered + PATIENCE);
+                let gives_up = is_silent && Instant::now() >= patience_ends;
+                if connection.is_none() && !gives_up {
                     turn += 1; // try another instance
-                    connection = Connection::open(shops[turn % shops.len()]).await.ok();
+                    let opened = timeout(PATIENCE, Connection::open(shops[turn % shops.len()])).await;
+                    connection = opened.ok().and_then(Result::ok);
                 }
                 let answer = match &mut connection {
                     Some(connection) => result(connection, order_id, buyer_id).await,
                     None => None,
                 };
+                is_silent = answer.is_none();
                 let Some((asked, mut waiting)) = line.remove(&key) else { continue };
                 let told = &mut waiting.told;
                 match answer {
@@ -134,7 +138,7 @@ async fn ask_all(
                 }
                 let now = Instant::now();
                 let still = matches!(told.answer, Answer::Queued { .. });
-                if still && now < start + told.answered + PATIENCE {
+                if still && now < patience_ends {
                     line.insert((now + pause(asked + 1), buyer_id), (asked + 1, waiting));
                     continue;
                 }

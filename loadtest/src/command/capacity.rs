@@ -1,6 +1,5 @@
 use std::time::Duration;
 
-use anstream::print;
 use anyhow::ensure;
 use loadtest::{
     buyer::schedule::{MOST, Pattern, Schedule, per_second, seconds},
@@ -19,6 +18,7 @@ use super::{
     database::{Database, in_lab_until_ended},
     exit::Exit,
     output::{Destination, Output},
+    print::{print, room, say},
     progress::{Shows, run_with_progress},
     rounds::Rounds,
     variant::Variant,
@@ -95,7 +95,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let destination = Destination::new(args.output)?;
     open_files::allow(args.connections as usize * args.instances as usize)?;
     in_lab_until_ended(&args.database, async |lab, ending| {
-        print!("{}", trials("", []).terminal());
+        print(trials("", []).heads(room()));
         let (mut capacities, mut failed): (Vec<Capacity>, _) = (Vec::new(), None);
         for plan in args.rounds.of(&plans) {
             let title = plan.title();
@@ -103,7 +103,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
                 let run = Box::pin(run_with_progress(lab, plan, "", Shows::Bar, ending)).await?;
                 Ok(run.filter(|_| ending.requested_at().is_none()))
             };
-            let show = |trial: &_| print!("{}", trials(&title, [trial]).lines());
+            let show = |trial: &_| print(trials(&title, [trial]).lines(room()));
             match find(&plan, limits, search.clone(), schedule, play, show).await {
                 Ok(capacity) => capacities.extend(Some(capacity).filter(|capacity| !capacity.trials.is_empty())),
                 Err(why) => {
@@ -116,8 +116,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
             }
         }
         if !capacities.is_empty() {
-            print!("\n{}\n{}", table(&capacities).terminal(), costs(&capacities).terminal());
-            disturbance(&capacities).into_iter().for_each(|line| println!("{line}"));
+            for table in [table(&capacities), costs(&capacities)] {
+                print(format_args!("\n{}", table.terminal(room())));
+            }
+            disturbance(&capacities).into_iter().for_each(say);
             let file = Capacities::new(Found { seed: args.rounds.seed, limits, capacities });
             destination.write_both(&file, &page::capacity::report(&file))?;
         }

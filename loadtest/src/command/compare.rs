@@ -7,7 +7,10 @@ use loadtest::{
     render::compare::{notes, table},
 };
 
-use super::exit::Exit;
+use super::{
+    exit::Exit,
+    print::{result, room, say},
+};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -43,11 +46,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
     let lines = heads.into_iter().chain(conditions).chain(notes(&pairs));
     let (bullet, table) = match args.markdown {
         true => ("- ", format!("\n{}", table(&pairs).markdown())),
-        false => ("", table(&pairs).terminal()),
+        false => ("", table(&pairs).terminal(room())),
     };
     for line in lines {
-        println!("{bullet}{line}");
+        say(format_args!("{bullet}{line}"));
     }
-    anstream::print!("{table}");
+    result(table)?;
     Ok(Exit::AsPromised)
 }

@@ -38,10 +38,13 @@ pub(crate) async fn in_lab(
     work: impl AsyncFnOnce(&Lab) -> anyhow::Result<Exit>,
 ) -> anyhow::Result<Exit> {
     let mut interrupts = Interrupts::listen()?;
-    let Some(lab) = open(database, &mut interrupts).await? else { return Ok(Exit::Interrupted) };
+    let lab = match open(database, &mut interrupts).await? {
+        Ok(lab) => lab,
+        Err(interrupted) => return Ok(interrupted),
+    };
     let result = tokio::select! {
         result = work(&lab) => result,
-        () = interrupts.next() => Ok(Exit::Interrupted),
+        interrupted = interrupts.next() => Ok(interrupted),
     };
     lab.close().await;
     result
@@ -53,17 +56,20 @@ pub(crate) async fn in_lab_until_ended(
     work: impl AsyncFnOnce(&Lab, &Ending) -> anyhow::Result<Exit>,
 ) -> anyhow::Result<Exit> {
     let (mut interrupts, ending) = (Interrupts::listen()?, Ending::default());
-    let Some(lab) = open(database, &mut interrupts).await? else {
-        say_nothing_to_report();
-        return Ok(Exit::Interrupted);
+    let lab = match open(database, &mut interrupts).await? {
+        Ok(lab) => lab,
+        Err(interrupted) => {
+            say_nothing_to_report();
+            return Ok(interrupted);
+        }
     };
     let result = interrupts.end(&ending, work(&lab, &ending)).await;
     lab.close().await;
     result
 }
 
-/// Opens the lab; `None` if that is interrupted.
-async fn open(database: &Database, interrupts: &mut Interrupts) -> anyhow::Result<Option<Lab>> {
+/// Opens the lab; the inner error is the exit code if that is interrupted.
+async fn open(database: &Database, interrupts: &mut Interrupts) -> anyhow::Result<Result<Lab, Exit>> {
     let lab = async {
         match database.backend()? {
             Some(backend) => Lab::open(this_program()?, &backend).await,
@@ -71,7 +77,7 @@ async fn open(database: &Database, interrupts: &mut Interrupts) -> anyhow::Resul
         }
     };
     tokio::select! {
-        lab = lab => lab.map(Some),
-        () = interrupts.next() => Ok(None),
+        lab = lab => lab.map(Ok),
+        interrupted = interrupts.next() => Ok(Err(interrupted)),
     }
 }

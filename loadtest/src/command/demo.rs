@@ -1,4 +1,3 @@
-use anstream::print;
 use loadtest::{
     lab::{open_files, servers::Server},
     matrix,
@@ -12,6 +11,7 @@ use super::{
     exit::Exit,
     matrix::play,
     output::{Destination, Output},
+    print::{print, room, say},
     progress::{Shows, run_with_progress},
     rounds::Rounds,
 };
@@ -39,18 +39,18 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
             } else {
                 ": PostgreSQL is not installed, `make demo` installs it"
             };
-            println!("On embedded SQLite, without the variants that need PostgreSQL{missing}.");
+            say(format_args!("On embedded SQLite, without the variants that need PostgreSQL{missing}."));
         }
         if let Some(lacking) = lab.lacks_for(Version::V6) {
-            println!("{lacking}.");
+            say(format_args!("{lacking}."));
         }
-        println!("{}", Plan::stampede(Version::V1, None).describe());
-        print!("{}", runs::table([]).terminal());
+        say(Plan::stampede(Version::V1, None).describe());
+        print(runs::table([]).heads(room()));
         let mut runs = Vec::new();
         let stampedes = args.rounds.of(&plans(lab.has_postgres()));
         for plan in stampedes.into_iter().filter(|plan| lab.lacks_for(plan.version).is_none()) {
             let Some(run) = run_with_progress(lab, &plan, "", Shows::Bar, ending).await? else { break };
-            print!("{}", runs::table([&run]).lines());
+            print(runs::table([&run]).lines(room()));
             runs.push(run);
             if ending.requested_at().is_some() {
                 break;
@@ -59,9 +59,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         if ending.requested_at().is_some() {
             return destination.conclude(args.rounds.seed, runs);
         }
-        println!();
-        println!("Why v1 oversells and v2 does not: diff v1-naive/src/purchase.rs v2-pessimistic/src/purchase.rs");
-        println!("And what each of them withstands (`cargo loadtest matrix` takes longer and measures more):");
+        print("\n");
+        say("Why v1 oversells and v2 does not: diff v1-naive/src/purchase.rs v2-pessimistic/src/purchase.rs");
+        say("And what each of them withstands (`cargo loadtest matrix` takes longer and measures more):");
         runs.extend(play(lab, &args.rounds.of(&attacks), ending).await?);
         destination.conclude(args.rounds.seed, runs)
     })

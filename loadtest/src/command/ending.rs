@@ -1,13 +1,10 @@
-use std::{
-    future::pending,
-    io::{self, Write},
-    pin::pin,
-};
+use std::{future::pending, io, pin::pin};
 
 use loadtest::buyer::{ending::Ending, progress::Counts};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use nix::libc::SIGHUP;
+use v1_naive::shop::StopSignals;
 
-use super::{exit::Exit, live};
+use super::{exit::Exit, live, print::note};
 
 /// Said at the first Ctrl-C.
 const ENDS: &str = "ending the run; the report follows with what there is. Ctrl-C again ends at once.";
@@ -17,30 +14,29 @@ const NOTHING: &str = "ended by the user before a buyer came: there is nothing t
 
 /// Says that the user has ended a run so early that there is nothing to report.
 pub(crate) fn say_nothing_to_report() {
-    say(NOTHING);
+    note(NOTHING);
 }
 
-/// Prints a line to standard error. Whoever reads it may have ended before, and that must not stop the report.
-fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
-}
-
-/// Ctrl-C and SIGTERM, each time they come.
-pub(crate) struct Interrupts {
-    interrupt: Signal,
-    terminate: Signal,
-}
+/// Ctrl-C, SIGTERM and SIGHUP, each time they come.
+pub(crate) struct Interrupts(StopSignals);
 
 impl Interrupts {
     pub(crate) fn listen() -> io::Result<Interrupts> {
-        Ok(Interrupts { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        StopSignals::listen().map(Interrupts)
     }
 
     /// Waits for the next one.
-    pub(crate) async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+    pub(crate) async fn next(&mut self) -> Exit {
+        Exit::Interrupted(self.0.next().await)
+    }
+
+    /// Waits for the next one that a person sends. A terminal that is closed sends SIGHUP twice: the shell does, and the system.
+    async fn next_but_hang_up(&mut self) -> Exit {
+        loop {
+            match self.0.next().await {
+                SIGHUP => {}
+                signal => return Exit::Interrupted(signal),
+            }
         }
     }
 
@@ -52,17 +48,17 @@ impl Interrupts {
         work: impl Future<Output = anyhow::Result<Exit>>,
     ) -> anyhow::Result<Exit> {
         let mut work = pin!(work);
-        tokio::select! {
+        let interrupted = tokio::select! {
             done = &mut work => return done,
-            () = self.next() => {}
-        }
+            interrupted = self.next() => interrupted,
+        };
         if !live::is_shown() {
-            say(ENDS); // the live screen says it by itself
+            note(ENDS); // the live screen says it by itself
         }
         ending.request();
         tokio::select! {
-            done = work => done.map(|exit| exit.max(Exit::Interrupted)),
-            () = self.next() => Ok(Exit::Interrupted),
+            done = work => done.map(|exit| exit.max(interrupted)),
+            interrupted = self.next_but_hang_up() => Ok(interrupted),
         }
     }
 }

@@ -16,7 +16,8 @@ pub(crate) enum Exit {
     ThresholdMissed,
     PromiseBroken,
     SetUp,
-    Interrupted,
+    /// By the signal of this number.
+    Interrupted(i32),
 }
 
 impl From<Exit> for ExitCode {
@@ -27,7 +28,7 @@ impl From<Exit> for ExitCode {
             Exit::PromiseBroken => 2,
             Exit::Invalid => 3,
             Exit::SetUp => 4,
-            Exit::Interrupted => 130,
+            Exit::Interrupted(signal) => 128 + signal as u8,
         })
     }
 }

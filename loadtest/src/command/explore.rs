@@ -1,4 +1,3 @@
-use anstream::print;
 use anyhow::ensure;
 use loadtest::{
     interleave::{
@@ -17,6 +16,7 @@ use super::{
     database::{Database, in_lab},
     exit::Exit,
     output::{Destination, Output},
+    print::{print, room, say},
     progress::spinner,
     variant::Variant,
 };
@@ -58,11 +58,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     subjects.iter().try_for_each(Subject::check)?;
     let destination = Destination::new(args.output)?;
     in_lab(&with_a_wire(args.database)?, async |lab| {
-        print!("{}", interleavings::table([]).terminal());
+        print(interleavings::table([]).heads(room()));
         let mut all = Vec::new();
         for subject in &subjects {
             let explored = one(lab, subject, args.orders as usize).await?;
-            print!("{}", interleavings::table([&explored]).lines());
+            print(interleavings::table([&explored]).lines(room()));
             all.push(explored);
         }
         show(&all);
@@ -100,11 +100,11 @@ fn show(all: &[Explored]) {
     let Some((explored, shown)) = breaks.and_then(|explored| Some((explored, explored.shown.as_ref()?))) else {
         return;
     };
-    print!("\n{}", picture::text(&explored.caption(), shown));
+    print(format_args!("\n{}", picture::text(&explored.caption(), shown)));
     for line in explain(&shown.steps) {
-        println!("{line}");
+        say(line);
     }
-    println!("{}.", shown.outcome());
+    say(format_args!("{}.", shown.outcome()));
 }
 
 fn conclude(destination: &Destination, all: Vec<Explored>) -> anyhow::Result<Exit> {

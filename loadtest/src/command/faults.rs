@@ -1,6 +1,5 @@
-use std::{path::PathBuf, pin::pin};
+use std::path::PathBuf;
 
-use anstream::print;
 use anyhow::Context;
 use clap::ValueEnum;
 use loadtest::{
@@ -18,9 +17,14 @@ use loadtest::{
     scenario::plan::Plan,
     version::Version,
 };
-use v1_naive::shop::stop_signal;
 
-use super::{database::this_program, exit::Exit, progress::with_progress};
+use super::{
+    database::this_program,
+    ending::Interrupts,
+    exit::Exit,
+    print::{note, print, room, say},
+    progress::with_progress,
+};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -65,7 +69,7 @@ const REPEAT: u64 = 1000;
 
 /// Starts the servers, and works until done or interrupted. The servers stop in both cases.
 pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
-    let mut stop = pin!(stop_signal()?);
+    let mut interrupts = Interrupts::listen()?;
     let plan = Plan {
         buyers: args.buyers as usize,
         stock: args.stock.into(),
@@ -74,14 +78,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         ..Plan::stampede(Version::V6, None)
     };
     let mut grid = Grid::new(&args, plan)?;
-    let exit = tokio::select! {
-        exit = grid.play() => Some(exit),
-        () = &mut stop => None,
+    let interrupted = tokio::select! {
+        exit = grid.play() => return exit,
+        interrupted = interrupts.next() => interrupted,
     };
-    exit.unwrap_or_else(|| {
-        grid.say_what_is_kept();
-        Ok(Exit::Interrupted)
-    })
+    grid.say_what_is_kept();
+    Ok(interrupted)
 }
 
 /// The faults to inject, and the number of rounds for each.
@@ -115,8 +117,9 @@ impl Grid {
     async fn play(&mut self) -> anyhow::Result<Exit> {
         let plan = &self.plan;
         open_files::allow(plan.sockets())?;
-        println!("{}, {} units, {} instances of {}", plan.who(), thousands(plan.stock), plan.instances, plan.version);
-        print!("{}", faults::table([]).terminal());
+        let (who, units) = (plan.who(), thousands(plan.stock));
+        say(format_args!("{who}, {units} units, {} instances of {}", plan.instances, plan.version));
+        print(faults::table([]).heads(room()));
         let mut ground = None; // no servers are needed if the file has all rounds
         for (place, fault) in self.chosen.clone().into_iter().enumerate() {
             while let Some(turn) = self.played.of(fault).next(self.rounds) {
@@ -126,9 +129,9 @@ impl Grid {
                 };
                 self.play_one(lab, services, fault, place, turn).await?;
             }
-            print!("{}", faults::table([&*self.played.of(fault)]).lines());
+            print(faults::table([&*self.played.of(fault)]).lines(room()));
         }
-        println!("{}", faults::LEGEND);
+        say(faults::LEGEND);
         Ok(self.played.verdict().into())
     }
 
@@ -150,7 +153,7 @@ impl Grid {
         let title = format!("[{at}/{of}] {fault}{again}");
         let round = with_progress(&title, &plan.who(), Some(plan.buyers), true, &progress, work).await?;
         if let Some(why) = round.why_invalid() {
-            println!("{fault}, seed {seed}: invalid: {why}; {}", then(repeat));
+            say(format_args!("{fault}, seed {seed}: invalid: {why}; {}", then(repeat)));
         }
         self.played.of(fault).rounds.push(round);
         self.file.iter().try_for_each(|file| self.played.write(file))
@@ -159,7 +162,8 @@ impl Grid {
     fn say_what_is_kept(&self) {
         let rounds: usize = self.played.faults.iter().map(|rounds| rounds.rounds.len()).sum();
         if let Some(file) = self.file.as_ref().filter(|_| rounds > 0) {
-            eprintln!("{rounds} rounds are in {0}: the same command with --resume {0} goes on", file.display());
+            let file = file.display();
+            note(format_args!("{rounds} rounds are in {file}: the same command with --resume {file} goes on"));
         }
     }
 }

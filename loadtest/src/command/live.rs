@@ -1,7 +1,9 @@
 //! The live screen of a run: it owns the terminal while the run plays, and gives it back in every case.
 
 use std::{
-    io::{self, stdout},
+    fs::File,
+    io::{self, ErrorKind, IsTerminal, stdin, stdout},
+    os::fd::AsFd,
     panic,
     sync::{
         Arc, Mutex, Once,
@@ -13,6 +15,8 @@ use std::{
 
 use loadtest::{buyer::ending::Ending, render::screen};
 use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, poll},
     sys::signal::{Signal, raise},
     unistd::{getpgrp, tcgetpgrp},
 };
@@ -108,18 +112,44 @@ fn leave() {
 
 /// Draws until the run is over, and obeys the keys.
 fn draw(mut sampler: Sampler, ending: &Ending, is_over: &AtomicBool) -> io::Result<()> {
-    let mut terminal = Terminal::new(CrosstermBackend::new(stdout()))?;
+    let (mut terminal, keyboard) = (Terminal::new(CrosstermBackend::new(stdout()))?, keyboard());
     while !is_over.load(Relaxed) {
         let numbers = sampler.sample();
         match SHOWN.lock() {
             Ok(shown) if *shown => terminal.draw(|frame| screen::draw(frame, &numbers))?,
             Ok(_) | Err(_) => break,
         };
-        match event::poll(EVERY) {
-            Ok(true) => obey(&event::read()?, ending),
-            Ok(false) => {}
-            Err(_) => sleep(EVERY), // there is no keyboard
+        match &keyboard {
+            Ok(keyboard) => obey_keys(keyboard, ending)?,
+            Err(_) => sleep(EVERY),
         }
+    }
+    Ok(())
+}
+
+/// The terminal that keys come from, as crossterm finds it.
+fn keyboard() -> io::Result<File> {
+    match stdin().is_terminal() {
+        true => stdin().as_fd().try_clone_to_owned().map(File::from),
+        false => File::open("/dev/tty"),
+    }
+}
+
+/// Obeys keys until the next picture is due. crossterm would read from a closed terminal for ever, so it is asked only if there is
+/// something to read.
+fn obey_keys(keyboard: &File, ending: &Ending) -> io::Result<()> {
+    let mut keyboard = [PollFd::new(keyboard.as_fd(), PollFlags::POLLIN)];
+    match poll(&mut keyboard, EVERY.as_millis() as u16) {
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(why) => return Err(why.into()),
+    }
+    match keyboard[0].revents() {
+        Some(PollFlags::POLLIN) => {}
+        Some(events) if !events.is_empty() => return Err(ErrorKind::BrokenPipe.into()),
+        Some(_) | None => return Ok(()),
+    }
+    while event::poll(Duration::ZERO)? {
+        obey(&event::read()?, ending);
     }
     Ok(())
 }

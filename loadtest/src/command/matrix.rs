@@ -12,6 +12,7 @@ use super::{
     database::{Database, in_lab_until_ended},
     exit::Exit,
     output::{Destination, Output},
+    print::note,
     progress::{Shows, run_with_progress},
     rounds::Rounds,
 };
@@ -38,7 +39,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     open_files::allow(plans.iter().map(Plan::sockets).max().unwrap_or_default())?;
     in_lab_until_ended(&args.database, async |lab, ending| {
         if let Some(lacking) = lab.lacks_for(Version::V6) {
-            eprintln!("{lacking}.");
+            note(format_args!("{lacking}."));
         }
         let runs = play(lab, &plans, ending).await?;
         destination.conclude(args.rounds.seed, runs)

@@ -3,7 +3,6 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-use anstream::print;
 use clap::ValueEnum;
 use loadtest::{
     lab::open_files,
@@ -19,6 +18,7 @@ use loadtest::{
 use super::{
     database::{Database, in_lab},
     exit::Exit,
+    print::{note, print, room, say},
 };
 
 #[derive(clap::Args)]
@@ -44,24 +44,22 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let chosen = if args.mutants.is_empty() { Mutant::value_variants() } else { &args.mutants };
     in_lab(&args.database, async |lab| {
         let (played, all) = (AtomicUsize::new(0), chosen.len() * SCENARIOS.len());
-        println!("{} shops in {} scenarios; about three minutes for all", chosen.len(), SCENARIOS.len());
+        let (shops, scenarios) = (chosen.len(), SCENARIOS.len());
+        say(format_args!("{shops} shops in {scenarios} scenarios; about three minutes for all"));
         let cells = play(lab, chosen, |cell| {
-            eprintln!("[{}/{all}] {} in {}", played.fetch_add(1, Relaxed) + 1, cell.mutant, cell.scenario);
+            let n = played.fetch_add(1, Relaxed) + 1;
+            note(format_args!("[{n}/{all}] {} in {}", cell.mutant, cell.scenario));
         })
         .await?;
-        print!("{}", mutants::table(&cells).terminal());
+        print(mutants::table(&cells).terminal(room()));
         for cell in cells.iter().filter(|cell| !cell.is_expected()) {
-            println!("{} in {}: came out {}", cell.mutant, cell.scenario, cell.words());
+            say(format_args!("{} in {}: came out {}", cell.mutant, cell.scenario, cell.words()));
         }
         let expected = cells.iter().all(|cell| cell.is_expected());
-        println!(
-            "{}",
-            match expected {
-                true => "Each shop that is wrong is noticed where it has to be, and the right one holds.",
-                false =>
-                    "NOT AS EXPECTED: a check has passed for a shop that is wrong, or failed for one that is right.",
-            }
-        );
+        say(match expected {
+            true => "Each shop that is wrong is noticed where it has to be, and the right one holds.",
+            false => "NOT AS EXPECTED: a check has passed for a shop that is wrong, or failed for one that is right.",
+        });
         if let Some(file) = &args.json {
             Mutants::new(Cells { seed: Some(SEED), mutants: cells }).write(file)?;
         }

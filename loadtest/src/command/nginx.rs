@@ -1,8 +1,8 @@
-use std::{io::Write, net::SocketAddr, process::ExitCode};
+use std::{net::SocketAddr, process::ExitCode};
 
 use loadtest::lab::servers::{self, nginx};
 use tokio::task::spawn_blocking;
-use v1_naive::shop::stop_signal;
+use v1_naive::shop::{say, stop_signal};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -32,7 +32,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let start = move || nginx::Nginx::start(args.listen, &args.instances, args.as_lab);
     let nginx = spawn_blocking(start).await??;
     let at = nginx.url().as_str().trim_end_matches('/');
-    writeln!(std::io::stdout(), "listening on {at}")?;
+    say(format_args!("listening on {at}"));
     stop.await;
     spawn_blocking(|| drop(nginx)).await?;
     Ok(ExitCode::SUCCESS)

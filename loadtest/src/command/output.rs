@@ -14,7 +14,11 @@ use loadtest::{
     render::{self, page},
 };
 
-use super::{ending::say_nothing_to_report, exit::Exit};
+use super::{
+    ending::say_nothing_to_report,
+    exit::Exit,
+    print::{note, print, room, say},
+};
 
 #[derive(clap::Args)]
 pub(crate) struct Output {
@@ -68,14 +72,17 @@ impl Destination {
         let exit = runs.iter().map(Exit::of).max().unwrap_or(Exit::AsPromised);
         let record = Record::new(Runs { seed, runs });
         if matrix::is_one(&record) {
-            anstream::print!("{}", render::matrix::table(&record).terminal());
+            print(render::matrix::table(&record).terminal(room()));
             for (run, reason) in record.runs.iter().filter_map(|run| Some((run, run.verdict.invalid()?))) {
-                println!("invalid: {}: {reason}. It says nothing about the version; run it again.", run.title());
+                say(format_args!(
+                    "invalid: {}: {reason}. It says nothing about the version; run it again.",
+                    run.title()
+                ));
             }
         }
         let tables = [render::rounds::table(&record.runs), render::thresholds::table(&record.runs)];
         for table in tables.into_iter().flatten() {
-            anstream::print!("\n{}", table.terminal());
+            print(format_args!("\n{}", table.terminal(room())));
         }
         self.write_both(&record, &page::runs::report(&record))?;
         Ok(exit)
@@ -96,12 +103,12 @@ impl Destination {
     pub(crate) fn write_report(&self, html: &str) -> anyhow::Result<()> {
         let file = &self.html;
         fs::write(file, html).with_context(|| format!("cannot write {}", file.display()))?;
-        println!("report: {}", fs::canonicalize(file)?.display());
+        say(format_args!("report: {}", fs::canonicalize(file)?.display()));
         if self.open {
             let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
             let opened = Command::new(opener).arg(file).stdin(Stdio::null()).status();
             if !opened.is_ok_and(|status| status.success()) {
-                eprintln!("{opener} could not show it: open it by hand");
+                note(format_args!("{opener} could not show it: open it by hand"));
             }
         }
         Ok(())

@@ -19,6 +19,7 @@ use tokio::time::sleep;
 use super::{
     ending::unless_ended,
     live::{Sampler, Screen},
+    print::note,
 };
 
 /// What is shown while a run plays.
@@ -103,8 +104,8 @@ pub(crate) async fn with_progress<T>(
     work: impl Future<Output = T>,
 ) -> T {
     let template = match length {
-        Some(_) => "{prefix:48} {bar:30} {human_pos}/{human_len} buyers {elapsed}",
-        None => "{prefix:48} {spinner} {msg} {elapsed}",
+        Some(_) => "{prefix} {wide_bar} {human_pos}/{human_len} buyers {elapsed}",
+        None => "{prefix} {spinner} {msg} {elapsed}",
     };
     let bar = bar(template, length, has_bar, &format!("{title}: {who}"));
     let bar = bar.with_message(who.to_owned()).with_prefix(title.to_owned());
@@ -131,7 +132,7 @@ pub(crate) fn spinner(says: &str) -> ProgressBar {
 fn bar(template: &str, length: Option<usize>, moves: bool, says: &str) -> ProgressBar {
     let terminal = moves && stderr().is_terminal();
     if !terminal {
-        eprintln!("{says} …");
+        note(format_args!("{says} …"));
     }
     let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());

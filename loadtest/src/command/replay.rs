@@ -1,6 +1,5 @@
 use std::path::PathBuf;
 
-use anstream::print;
 use loadtest::{
     interleave::{
         replay,
@@ -17,6 +16,7 @@ use super::{
     exit::Exit,
     explore::with_a_wire,
     output::{Destination, Output},
+    print::{print, say},
     progress::spinner,
     variant::Variant,
 };
@@ -62,11 +62,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         let replayed = replay::replay(&scheduler, &schedule, times as usize, shown).await?;
         scheduler.close(lab).await?;
         bar.finish_and_clear();
-        print!("{}", picture::text(&replayed.caption(), &replayed.played));
+        print(picture::text(&replayed.caption(), &replayed.played));
         for note in &replayed.notes {
-            println!("{note}");
+            say(note);
         }
-        println!("{}.", replayed.says());
+        say(format_args!("{}.", replayed.says()));
         let same = replayed.same == replayed.times;
         let file = Replays::new(Playings { seed: None, replayed: vec![replayed] });
         if let Some(json) = destination.json() {

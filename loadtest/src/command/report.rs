@@ -19,6 +19,7 @@ use loadtest::{
 use super::{
     exit::Exit,
     output::{Destination, Output, Report},
+    print::result,
 };
 
 #[derive(clap::Args)]
@@ -37,7 +38,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
     let (file, kind) = (&args.file, Kind::of(&args.file)?);
     if args.markdown {
-        print!("{}", markdown(file, kind)?);
+        result(markdown(file, kind)?)?;
         return Ok(Exit::AsPromised);
     }
     let html = match kind {

@@ -1,4 +1,3 @@
-use anstream::print;
 use loadtest::{
     buyer::schedule::Load,
     lab::open_files,
@@ -12,6 +11,7 @@ use super::{
     exit::Exit,
     load::LoadArgs,
     output::{Destination, Output},
+    print::{print, room, say},
     progress::{Plain, run_with_progress},
     rounds::Rounds,
     target::{self, TargetArgs},
@@ -105,7 +105,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         return target::run(args.target, &plans, args.rounds.rounds, shows, &destination).await;
     }
     in_lab_until_ended(&args.database, async |lab, ending| {
-        say_first(&plans[0]);
+        say_first(&plans[0].describe(), &plans[0].load);
         let (mut runs, mut failed) = (Vec::new(), None);
         for plan in args.rounds.of(&plans) {
             let run = match run_with_progress(lab, &plan, "", shows, ending).await {
@@ -116,7 +116,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
                     break;
                 }
             };
-            print!("{}", runs::table([&run]).lines());
+            print(runs::table([&run]).lines(room()));
             let is_over = args.thresholds.end_after(&run) || ending.requested_at().is_some();
             runs.push(run);
             if is_over {
@@ -134,12 +134,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
 }
 
 /// What is about to happen, how an open loop counts, and the heads of the table.
-pub(super) fn say_first(plan: &Plan) {
-    println!("{}", plan.describe());
-    if matches!(plan.load, Load::Open(_)) {
-        println!("{OMISSION}");
+pub(super) fn say_first(what: &str, load: &Load) {
+    say(what);
+    if matches!(load, Load::Open(_)) {
+        say(OMISSION);
     }
-    print!("{}", runs::table([]).terminal());
+    print(runs::table([]).heads(room()));
 }
 
 fn plan(args: &Args, version: Version) -> anyhow::Result<Plan> {

@@ -12,7 +12,10 @@ use loadtest::{
 use tokio::task::spawn_blocking;
 use v1_naive::shop::{self, stop_signal};
 
-use super::database::this_program;
+use super::{
+    database::this_program,
+    print::{note, say},
+};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -62,8 +65,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         None => None,
     };
     if let Some(backend) = backend {
-        eprintln!("starting private servers …");
-        let opened = Lab::open(this_program()?, &backend).await?;
+        note("starting private servers …");
+        let opened = tokio::select! {
+            opened = Lab::open(this_program()?, &backend) => opened?,
+            () = stop_signal()? => return Ok(ExitCode::SUCCESS),
+        };
         let database = opened.fresh_database().await?;
         if args.version.needs_stores() {
             shop_args.extend(opened.fresh_stores(&database).await?.shop_args());
@@ -138,11 +144,11 @@ async fn behind_nginx(args: &Args, mut shop_args: Vec<String>) -> anyhow::Result
     }
     let instances: Vec<SocketAddr> = shops.iter().map(|shop| shop.address).collect();
     let nginx = spawn_blocking(move || Nginx::start(listen, &instances, false)).await??;
-    println!("listening on {}", nginx.url().as_str().trim_end_matches('/'));
+    say(format_args!("listening on {}", nginx.url().as_str().trim_end_matches('/')));
     for (n, shop) in shops.iter().enumerate() {
-        println!("instance {}: http://{}/metrics and /readyz", n + 1, shop.address);
+        say(format_args!("instance {}: http://{}/metrics and /readyz", n + 1, shop.address));
     }
-    println!("to trace an order: grep its number {}/*.log", logs.path().display());
+    say(format_args!("to trace an order: grep its number {}/*.log", logs.path().display()));
     stop.await;
     spawn_blocking(|| drop(nginx)).await?;
     for shop in shops {

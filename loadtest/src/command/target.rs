@@ -1,4 +1,3 @@
-use anstream::print;
 use anyhow::{Context, ensure};
 use loadtest::{
     buyer::{
@@ -17,6 +16,7 @@ use super::{
     ending::{Interrupts, unless_ended},
     exit::Exit,
     output::Destination,
+    print::{print, room},
     progress::{Shows, show},
     run::say_first,
 };
@@ -76,11 +76,11 @@ async fn drive(args: TargetArgs, plan: &Plan, shows: Shows, progress: &Progress)
     let url = args.url.context("--url is missing")?;
     let target = Target::find(url, args.sale.unwrap_or(1), args.allow_remote).await?;
     let sale = target.sale().await?;
-    say_first(plan);
-    let plan = &Plan { stock: (sale.stock - sale.sold).max(0), ..plan.clone() };
+    say_first(&plan.describe_against(&sale), &plan.load);
+    let plan = &Plan { stock: sale.left(), ..plan.clone() };
     let title = format!("{} at {}", plan.title(), target.url);
     let play = run::against(&target, plan, progress.clone());
     let run = show(&title, plan, shows, progress, play).await?;
-    print!("{}", runs::table([&run]).lines());
+    print(runs::table([&run]).lines(room()));
     Ok(run)
 }

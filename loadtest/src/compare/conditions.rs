@@ -48,7 +48,7 @@ fn of_run(run: &Run) -> Conditions<11> {
         ("stock", thousands(run.stock)),
         ("sales", count(run.sales)),
         ("connections", of_closed_loop(count(run.connections))),
-        ("database connections", run.pool.to_string()),
+        ("database connections", run.pool.map_or("unknown".into(), |pool| pool.to_string())),
         ("instances", count(run.instances)),
         ("database", run.database.map_or("unknown".into(), |database| database.to_string())),
         ("load", load),

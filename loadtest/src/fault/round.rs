@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use sqlx::AnyPool;
 use tokio::{
     sync::{oneshot, watch},
@@ -145,6 +145,7 @@ async fn play(
     };
     // If one of them fails, it cancels the other, which would otherwise wait for it.
     let (stampede, (mut history, strike)) = tokio::try_join!(crowd::run(&crowd, progress.clone(), at_barrier), struck)?;
+    stampede.stopped.map_or(Ok(()), |why| Err(anyhow!(why)))?;
     history.extend(stampede.history);
     // RabbitMQ gives up a lost worker after two missed heartbeats. Then it redelivers the messages that the worker held.
     let ended = Instant::now();

@@ -1,6 +1,9 @@
 //! Results that the payment provider knows only later.
 
-use std::time::Duration;
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
 
 use http_body_util::Empty;
 use hyper::{Request, body::Bytes, client::conn::http1, header};
@@ -18,7 +21,7 @@ pub(super) fn decide_later(provider: Provider, reference: String, to: Url) {
     tokio::spawn(async move {
         sleep(A_WHILE).await;
         if let Err(error) = provider.ledger.change(&reference, Standing::Authorised).await {
-            eprintln!("{reference}: {error}");
+            let _ = writeln!(io::stderr(), "{reference}: {error}");
         }
         match provider.switches.callbacks() {
             Callbacks::Never => return,
@@ -28,7 +31,7 @@ pub(super) fn decide_later(provider: Provider, reference: String, to: Url) {
         let times = if provider.switches.callbacks() == Callbacks::Twice { 2 } else { 1 };
         for _ in 0..times {
             if let Err(error) = call(&to).await {
-                eprintln!("callback {to}: {error:#}");
+                let _ = writeln!(io::stderr(), "callback {to}: {error:#}");
             }
         }
     });

@@ -65,8 +65,8 @@ pub struct Run {
     pub sales: usize,
     /// Connections the buyers share.
     pub connections: usize,
-    /// Database connections of each instance.
-    pub pool: u32,
+    /// Database connections of each instance; `None` of a shop that was already running.
+    pub pool: Option<u32>,
     /// Further arguments the shop was started with.
     pub shop_args: Vec<String>,
     /// The seed that shuffled the buyers.

@@ -19,7 +19,7 @@ pub fn table(pairs: &[(Rounds, Rounds)]) -> Table {
         left("difference", 24),
     ];
     let rows = pairs.iter().flat_map(|pair| FIGURES.map(|figure| row(pair, figure)));
-    Table::new(columns, rows)
+    Table::new(columns, rows).with_keys(2)
 }
 
 /// Notes on rounds that are left out because they are invalid.

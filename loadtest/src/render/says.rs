@@ -108,7 +108,7 @@ impl Run {
             if let Some(waiters) = lock_waiters {
                 says += &format!(
                     "; {waiters} of {} database connections waited for a lock",
-                    self.pool as usize * self.instances
+                    self.pool.unwrap_or_default() as usize * self.instances
                 );
             }
         }

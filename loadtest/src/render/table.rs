@@ -5,10 +5,12 @@ use std::{fmt::Display, iter};
 use anstyle::{AnsiColor, Style};
 use maud::{Markup, html};
 
-use super::{page::words, text::thousands};
+use super::{
+    page::words,
+    text::{thousands, wrapped},
+};
 
-const BOLD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
+mod terminal;
 
 /// The mark of a cell or of a whole row.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,6 +59,11 @@ impl Column {
         Column { in_markdown: false, ..self }
     }
 
+    /// The head as the terminal shows it.
+    fn title(&self) -> String {
+        self.head.replace('`', "")
+    }
+
     fn in_report(&self) -> bool {
         self.in_markdown || self.width == 0
     }
@@ -96,6 +103,11 @@ impl Cell {
         self
     }
 
+    /// The cell with lines of at most `room` characters.
+    fn wrapped(&self, room: usize) -> Cell {
+        Cell { lines: self.lines.iter().flat_map(|line| wrapped(line, room)).collect(), ..self.clone() }
+    }
+
     fn markdown(&self) -> String {
         let plain = |line: &String| line.replace('&', "&amp;").replace('<', "&lt;").replace('|', "\\|");
         let (mut lines, (_, quote, _)) = (self.lines.iter().map(plain).collect::<Vec<_>>(), self.mark.look());
@@ -131,44 +143,18 @@ impl Row {
 pub struct Table {
     columns: Vec<Column>,
     rows: Vec<Row>,
+    /// The number of columns at the left that say what a row is about.
+    keys: usize,
 }
 
 impl Table {
     pub(super) fn new(columns: impl IntoIterator<Item = Column>, rows: impl IntoIterator<Item = Row>) -> Table {
-        Table { columns: columns.into_iter().collect(), rows: rows.into_iter().collect() }
+        Table { columns: columns.into_iter().collect(), rows: rows.into_iter().collect(), keys: 1 }
     }
 
-    /// The terminal's form: the heads and all rows.
-    pub fn terminal(&self) -> String {
-        let heads = self.columns.iter().map(|column| (BOLD, column.head.replace('`', "")));
-        self.line(heads) + &self.lines()
-    }
-
-    /// The terminal's form without heads, for rows that are printed later.
-    pub fn lines(&self) -> String {
-        self.rows.iter().map(|row| self.lines_of(row)).collect()
-    }
-
-    fn lines_of(&self, row: &Row) -> String {
-        let deepest = row.cells.iter().map(|cell| cell.lines.len()).max().unwrap_or_default();
-        let line = |n: usize| {
-            self.line(row.cells.iter().map(|cell| {
-                let (style, ..) = if row.mark == Mark::None { cell.mark.look() } else { row.mark.look() };
-                let style = if n == 0 && cell.lines.len() > 1 { style.bold() } else { style };
-                (style, cell.lines.get(n).map_or("", String::as_str))
-            }))
-        };
-        let notes = row.notes.iter().map(|note| format!("{DIM}  {note}{DIM:#}\n"));
-        (0..deepest).map(line).chain(notes).collect()
-    }
-
-    fn line(&self, cells: impl Iterator<Item = (Style, impl Display)>) -> String {
-        let shown = iter::zip(&self.columns, cells).filter(|(column, _)| column.width > 0);
-        let cells = shown.map(|(&Column { width, is_right, .. }, (style, text))| match is_right {
-            true => format!("{style}{text:>width$}{style:#}"),
-            false => format!("{style}{text:<width$}{style:#}"),
-        });
-        cells.collect::<Vec<_>>().join(" ") + "\n"
+    /// With this number of key columns instead of one.
+    pub(super) fn with_keys(self, keys: usize) -> Table {
+        Table { keys, ..self }
     }
 
     /// The cells of these columns, each with its column.

@@ -27,9 +27,32 @@ pub fn percent(part: f64, whole: f64) -> String {
     format!("{text} %")
 }
 
+/// The text in lines of at most `room` characters, broken between words. A longer word has a line of its own.
+pub fn wrapped(text: &str, room: usize) -> Vec<String> {
+    if text.chars().count() <= room {
+        return vec![text.to_owned()];
+    }
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => *line = word.to_owned(),
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= room => *line += &format!(" {word}"),
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_broken_between_words() {
+        assert_eq!(wrapped("as  it is", 9), ["as  it is"]);
+        assert_eq!(wrapped("µs of a long sentence", 7), ["µs of a", "long", "sentence"]);
+        assert_eq!(wrapped("", 0), [""]);
+    }
 
     #[test]
     fn thousands_are_grouped() {

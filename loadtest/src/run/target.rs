@@ -16,10 +16,10 @@ use crate::{
 /// shop promises.
 ///
 /// # Errors
-/// The shop does not answer before, during or after the load as the contract says.
+/// The shop does not answer before the load as the contract says. A shop that goes away later makes the run invalid.
 pub async fn against(target: &Target, plan: &Plan, progress: Progress) -> anyhow::Result<Run> {
     let before = target.sale().await?;
-    let plan = &Plan { stock: (before.stock - before.sold).max(0), ..plan.clone() };
+    let plan = &Plan { stock: before.left(), ..plan.clone() };
     let crowd = Crowd {
         shops: vec![target.address],
         sales: vec![target.sale],
@@ -33,13 +33,13 @@ pub async fn against(target: &Target, plan: &Plan, progress: Progress) -> anyhow
     let at_barrier = async || before_load = Processors::read(&[]);
     let (stampede, open_loop) = stampede::come(plan, &crowd, progress, at_barrier).await?;
     let generator_share = before_load.own_share_until(&Processors::read(&[]));
-    let after = match target.sale().await {
-        Ok(after) => after,
-        // The user may have ended the run because the shop hangs. What buyers were told then stands in for its `sold`.
-        Err(_) if stampede.stopped.is_some() => {
-            SaleRow { sold: before.sold + bought(&stampede.history) as i64, ..before }
+    let (after, is_gone) = match target.sale().await {
+        Ok(after) => (after, None),
+        // What buyers were told then stands in for its `sold`.
+        Err(why) => {
+            let sold = before.sold + bought(&stampede.history) as i64;
+            (SaleRow { sold, ..before }, Some(format!("after the load, {why:#}")))
         }
-        Err(why) => return Err(why),
     };
     let audit = outside::audit(&stampede.history, before, after);
     let watched = Watched {
@@ -49,7 +49,7 @@ pub async fn against(target: &Target, plan: &Plan, progress: Progress) -> anyhow
             requests: stampede.requests,
             elapsed: stampede.elapsed,
             began_at: Some(stampede.began_at),
-            stopped: stampede.stopped,
+            stopped: stampede.stopped.or(is_gone),
             invalid: open_loop.as_ref().and_then(|came| came.invalid()),
             open_loop,
             ..Played::default()
@@ -61,6 +61,7 @@ pub async fn against(target: &Target, plan: &Plan, progress: Progress) -> anyhow
         usage: None,
         is_bottleneck: generator_share > GENERATOR_SHARE,
     };
+    let url = Some(target.url.to_string());
     // Without a variant, no promise depends on the database.
-    Ok(Run { url: Some(target.url.to_string()), ..judged(plan, watched, audit, Database::Postgres) })
+    Ok(Run { url, pool: None, shop_args: Vec::new(), ..judged(plan, watched, audit, Database::Postgres) })
 }

@@ -12,7 +12,10 @@ use crate::{
     buyer::schedule::Load,
     lab::{database::Database, servers::nginx},
     render::text::thousands,
-    verdict::promise::{Conditions, Promise, promise},
+    verdict::{
+        ledger::SaleRow,
+        promise::{Conditions, Promise, promise},
+    },
     version::{Variant, Version},
 };
 
@@ -67,23 +70,30 @@ impl Plan {
 
     /// The plan in a sentence.
     pub fn describe(&self) -> String {
-        let count = |n: usize| thousands(n as i64);
         let each = if self.sales > 1 { format!(" in each of {} sales", self.sales) } else { String::new() };
-        let connections = match self.scenario.is_a_crowd() {
-            true => format!(" {} connections,", count(self.connections.min(self.buyers))),
-            false => String::new(),
+        let (stock, pool) = (thousands(self.stock), self.pool);
+        self.describe_with(&format!("{stock} units{each}"), &format!(", {pool} database connections per instance"))
+    }
+
+    /// The plan in a sentence, for a shop that already runs: its units are those of its sale, and its database is unknown.
+    pub fn describe_against(&self, sale: &SaleRow) -> String {
+        let [left, stock] = [sale.left(), sale.stock].map(thousands);
+        self.describe_with(&format!("{left} of {stock} units left"), "")
+    }
+
+    fn describe_with(&self, units: &str, database: &str) -> String {
+        let (connections, load) = match self.scenario.is_a_crowd() {
+            true => {
+                let connections = thousands(self.connections.min(self.buyers) as i64);
+                (format!(", {connections} connections"), format!("{}; ", self.load))
+            }
+            false => Default::default(),
         };
         let from = match self.load {
             Load::Closed => "the start",
             Load::Open(_) => "when each buyer was due",
         };
-        let load = if self.scenario.is_a_crowd() { format!("{}; ", self.load) } else { String::new() };
-        format!(
-            "{}, {} units{each},{connections} {} database connections per instance; {load}milliseconds from {from}",
-            self.who(),
-            thousands(self.stock),
-            self.pool
-        )
+        format!("{}, {units}{connections}{database}; {load}milliseconds from {from}", self.who())
     }
 
     /// The plan with this load. The schedule of an open loop decides the number of buyers.

@@ -94,7 +94,7 @@ impl Bottleneck {
         let per_order = |n: u64| n as f64 / run.audit.orders.max(1) as f64;
         let (limited, overloaded) = (refused("rate-limited"), refused("overloaded"));
         let per_order = per_order(run.counters.get("conflicts").copied().unwrap_or_default());
-        let (usage, connections) = (run.usage.as_ref(), run.pool * run.instances as u32);
+        let (usage, connections) = (run.usage.as_ref(), run.pool.unwrap_or_default() * run.instances as u32);
         let sessions = usage.and_then(|usage| usage.sessions);
         let backlog = run.reservations.as_ref().and_then(|reserved| reserved.last_commit_ms);
         let backlog = backlog.map_or(0.0, |last| last as f64 - load_ms(run));

@@ -17,6 +17,13 @@ pub struct SaleRow {
     pub sold: i64,
 }
 
+impl SaleRow {
+    /// Units that can still be sold; 0 if the sale is oversold.
+    pub fn left(&self) -> i64 {
+        (self.stock - self.sold).max(0)
+    }
+}
+
 /// An order's row. Each order is one unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
 pub struct OrderRow {

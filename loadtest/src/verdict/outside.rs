@@ -16,7 +16,7 @@ pub fn audit(history: &[Told], before: SaleRow, after: SaleRow) -> Audit {
     let (orders, unknown, queued) =
         (bought(history) as i64, told(history, "unknown") as i64, told(history, "queued") as i64);
     // What was oversold before is not this run's.
-    let (left, sold) = ((before.stock - before.sold).max(0), after.sold - before.sold);
+    let (left, sold) = (before.left(), after.sold - before.sold);
     let gone = orders.max(sold);
     let without = |told: &&Told| match &told.answer {
         Answer::Refused(_) | Answer::Queued { .. } => wants_one(&told.answer),

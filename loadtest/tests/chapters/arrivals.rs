@@ -21,7 +21,10 @@ use axum::{
     routing::{get, post},
 };
 use loadtest::{
-    buyer::{arrivals::Arrivals, open_loop::Visitors},
+    buyer::{
+        arrivals::Arrivals,
+        open_loop::{Visitors, Visits},
+    },
     record::Calibration,
     scenario::{Played, Scenario, Stage, flood, office, plan::Plan, stampede},
     version::Version::V3,
@@ -90,7 +93,9 @@ async fn a_stalled_generator_is_detected() {
             eventually("those who waited are sent", async || asked.load(SeqCst) > before + 80).await;
         }
         stop.send_replace(true);
-        let arrivals = coming.await.unwrap().unwrap().arrivals;
+        let Visits { arrivals, lags, .. } = coming.await.unwrap().unwrap();
+        let greatest = lags.into_iter().max().unwrap();
+        assert_eq!(greatest > Duration::from_millis(300), notices, "who was due first was sent {greatest:?} late");
         let missed = if notices { arrivals.late } else { arrivals.dropped };
         assert!(missed >= 50 && arrivals.invalid().is_some(), "{arrivals:?}");
     }

@@ -201,11 +201,18 @@ fn a_run_without_servers_writes_its_figures() {
 #[tokio::test]
 #[ignore = "needs PostgreSQL: make test"]
 async fn an_aborted_run_leaves_nothing() {
-    for (signal, code) in [(Signal::SIGINT, Some(130)), (Signal::SIGKILL, None)] {
+    for (signal, code) in [
+        (Signal::SIGINT, Some(130)),
+        (Signal::SIGTERM, Some(143)),
+        (Signal::SIGHUP, Some(129)),
+        (Signal::SIGKILL, None),
+    ] {
         let (folder, results) = (temporary(), temporary());
-        let mut command = Command::new(loadtest());
+        let mut command = Command::new("env"); // a `nohup` around the tests would be inherited
         let args = ["run", "v2", "--database", "postgres", "--buyers", "1000000", "--connections", "50"];
         let mut run = command
+            .arg("--default-signal=HUP")
+            .arg(loadtest())
             .args(args)
             .env("TMPDIR", folder.path())
             .current_dir(results.path())

@@ -1,4 +1,4 @@
-//! Ctrl-C during a run: the report is kept, the exit code is 130, and nothing stays behind.
+//! Ctrl-C, SIGTERM and SIGHUP during a run: the report is kept, the exit code is 128 and the signal's number, and nothing stays behind.
 
 use std::{
     fs,
@@ -24,7 +24,11 @@ use nix::{
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::{net::TcpListener, process::Child, time::sleep};
+use tokio::{
+    net::TcpListener,
+    process::Child,
+    time::{sleep, timeout},
+};
 
 /// A load test that runs, and where it writes.
 struct Running {
@@ -46,27 +50,50 @@ struct Ended {
 
 impl Running {
     fn start(args: &str) -> Running {
+        Running::start_with(args, "--default-signal=HUP")
+    }
+
+    /// Starts it by `env` with this option, because a `nohup` around the tests would be inherited.
+    fn start_with(args: &str, option: &str) -> Running {
         let (temporary, results) = (temporary(), tempfile::tempdir().unwrap());
-        let mut command = tokio::process::Command::new(loadtest());
-        command.args(args.split(' ')).args(["--json", "run.json", "--html", "run.html"]);
+        let mut command = tokio::process::Command::new("env");
+        command.arg(option).arg(loadtest()).args(args.split(' ')).args(["--json", "run.json", "--html", "run.html"]);
         command.env("TMPDIR", temporary.path()).current_dir(results.path());
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         Running { temporary, results, child }
     }
 
     fn interrupt(&self) {
-        kill(Pid::from_raw(self.child.id().unwrap() as i32), Signal::SIGINT).unwrap();
+        self.signal(Signal::SIGINT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().unwrap() as i32), signal).unwrap();
+    }
+
+    /// Freezes its shop.
+    fn freeze_shop(&self) {
+        let folder = self.temporary.path().to_str().unwrap();
+        let processes = Command::new("ps").args(["-eo", "pid,args"]).output().unwrap();
+        let processes = String::from_utf8_lossy(&processes.stdout).into_owned();
+        let shop = processes.lines().find(|line| line.contains(" serve ") && line.contains(folder)).expect("the shop");
+        let shop = shop.split_whitespace().next().unwrap().parse().unwrap();
+        kill(Pid::from_raw(shop), Signal::SIGSTOP).unwrap();
     }
 
     /// Waits until a shop of it has an order in its database.
     async fn has_sold(&self) {
+        self.has_sold_more_than(0).await;
+    }
+
+    async fn has_sold_more_than(&self, units: i64) {
         sqlx::any::install_default_drivers();
         let sold = async || {
             let Some(file) = database(self.temporary.path()) else { return false };
             let Ok(pool) = sqlx::AnyPool::connect(&format!("sqlite://{}", file.display())).await else { return false };
             let orders = sqlx::query_scalar::<_, i64>("select count(*) from orders").fetch_one(&pool).await;
             pool.close().await;
-            orders.is_ok_and(|orders| orders > 0)
+            orders.is_ok_and(|orders| orders > units)
         };
         eventually("an order", sold).await;
     }
@@ -114,12 +141,18 @@ fn assert_ended_by_the_user(run: &Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_and_an_open_loop_keep_their_report() {
-    for load in ["--buyers 1000000 --connections 50", "--rate 200/s --duration 600s"] {
+    let (closed, open) = ("--buyers 1000000 --connections 50", "--rate 200/s --duration 600s");
+    for (load, signal, code) in [
+        (closed, Signal::SIGINT, 130),
+        (open, Signal::SIGINT, 130),
+        (closed, Signal::SIGTERM, 143),
+        (open, Signal::SIGHUP, 129),
+    ] {
         let run = Running::start(&format!("run v1 --database sqlite {load}"));
         run.has_sold().await;
-        run.interrupt();
+        run.signal(signal);
         let ended = run.end().await;
-        assert_eq!(ended.code, Some(130), "{}", ended.err);
+        assert_eq!(ended.code, Some(code), "{}", ended.err);
         assert!(ended.err.contains("ending the run") && !ended.err.contains("error"), "{}", ended.err);
         assert!(ended.out.contains("ended by the user after") && ended.out.contains("report: "), "{}", ended.out);
         let [run] = &ended.runs.expect("a file")[..] else { panic!("{}", ended.out) };
@@ -160,17 +193,32 @@ async fn a_matrix_and_a_demo_report_the_cells_that_were_played() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn nohup_is_respected_and_kill_9_ends_the_shop() {
+    let run = Running::start_with(
+        "run v1 --database sqlite --rate 100/s --duration 600s --stock 9999",
+        "--ignore-signal=HUP",
+    );
+    run.has_sold().await;
+    run.signal(Signal::SIGHUP);
+    run.has_sold_more_than(200).await;
+    run.signal(Signal::SIGKILL);
+    let Running { temporary, mut child, .. } = run;
+    assert_eq!(child.wait().await.unwrap().code(), None);
+    let folder = temporary.path().to_str().unwrap();
+    let has_ended = async || {
+        let processes = Command::new("ps").args(["-eo", "args"]).output().unwrap();
+        !String::from_utf8_lossy(&processes.stdout).contains(folder)
+    };
+    eventually("the shop has ended", has_ended).await;
+}
+
 /// Its process is frozen, and holds whatever locks it has.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shop_that_hangs_does_not_keep_the_report_back() {
     let run = Running::start("run v2 --database sqlite --rate 100/s --duration 600s --stock 100000");
     run.has_sold().await;
-    let folder = run.temporary.path().to_str().unwrap();
-    let processes = Command::new("ps").args(["-eo", "pid,args"]).output().unwrap();
-    let processes = String::from_utf8_lossy(&processes.stdout).into_owned();
-    let shop = processes.lines().find(|line| line.contains(" serve ") && line.contains(folder)).expect("the shop");
-    let shop = shop.split_whitespace().next().unwrap().parse().unwrap();
-    kill(Pid::from_raw(shop), Signal::SIGSTOP).unwrap();
+    run.freeze_shop();
     sleep(Duration::from_secs(1)).await;
     run.interrupt();
     let ended = run.end().await;
@@ -178,6 +226,31 @@ async fn a_shop_that_hangs_does_not_keep_the_report_back() {
     let run = &ended.runs.expect("a file")[0];
     assert_ended_by_the_user(run);
     assert!(run["outcomes"]["unknown"].as_u64().unwrap() > 10, "{run}");
+}
+
+/// About 50 buyers come in the first second, and no more in the next seven. The shop is frozen in between, so that it has answered all of
+/// them and then says nothing about itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_that_hangs_after_the_last_answer_is_an_error_and_ctrl_c_keeps_its_report() {
+    let hangs = async |interrupts: bool| {
+        let run = Running::start("run v3 --database sqlite --stages 0:100,1s:0,8s:0 --stock 1000");
+        run.has_sold_more_than(30).await;
+        sleep(Duration::from_secs(2)).await;
+        run.freeze_shop();
+        if interrupts {
+            sleep(Duration::from_secs(8)).await;
+            run.interrupt();
+        }
+        timeout(Duration::from_secs(150), run.end()).await.expect("an end")
+    };
+    let (waited, interrupted) = tokio::join!(hangs(false), hangs(true));
+    assert_eq!(waited.code, Some(4), "{}", waited.err);
+    assert!(waited.err.contains("error: v3-optimistic: the shop does not answer after the load"), "{}", waited.err);
+    assert_eq!(interrupted.code, Some(130), "{}", interrupted.err);
+    // Five seconds for its report, and fifteen to stop.
+    assert!(interrupted.took < Duration::from_secs(35), "{:?}", interrupted.took);
+    let run = &interrupted.runs.expect("a file")[0];
+    assert_eq!(run["outcomes"]["bought"].as_u64(), Some(asked(run)), "all were answered: {run}");
 }
 
 /// A shop that sells ten units and then answers no more, whatever it is asked. Also returns how many buyers have asked it.
@@ -235,6 +308,18 @@ async fn a_second_ctrl_c_ends_at_once() {
     let ended = run.end().await;
     assert_eq!(ended.code, Some(130), "{}", ended.err);
     assert!(ended.runs.is_none() && !ended.out.contains("report"), "{}", ended.out);
+}
+
+/// The shell sends it, and the system does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_that_is_closed_sends_sighup_twice_and_the_report_is_kept() {
+    let run = of_a_silent_shop("--buyers 1000 --connections 40").await;
+    run.signal(Signal::SIGHUP);
+    sleep(Duration::from_millis(100)).await;
+    run.signal(Signal::SIGHUP);
+    let ended = run.end().await;
+    assert_eq!(ended.code, Some(129), "{}", ended.err);
+    assert_ended_by_the_user(&ended.runs.expect("a file")[0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! The lab itself: its command line, its private servers, its search through interleavings, open and closed loops, a shop that already
-//! runs, capacities, the benchmark, the live screen, Ctrl-C, the figures that it has written, and what other databases do.
+//! runs, capacities, the benchmark, the live screen, Ctrl-C, readers who have gone, the figures that it has written, and what other
+//! databases do.
 
 mod bench;
 mod capacity;
@@ -10,6 +11,7 @@ mod exit_codes;
 mod explore;
 mod explore_command;
 mod figures;
+mod gone;
 mod interrupted;
 mod live;
 mod load;

@@ -1,4 +1,11 @@
-use std::{ffi::OsString, net::SocketAddr, path::Path, process::exit, time::Duration};
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    net::SocketAddr,
+    path::Path,
+    process::exit,
+    time::Duration,
+};
 
 use anyhow::{Context, ensure};
 use clap::Parser;
@@ -119,7 +126,7 @@ pub fn parse_from<C: Parser, A: Into<OsString> + Clone>(args: impl IntoIterator<
         }
         let message = error.to_string();
         // clap names the wrong value in the first paragraph, and explains the usage in the others.
-        eprintln!("{}", message.split("\n\n").next().unwrap_or(&message));
+        let _ = writeln!(io::stderr(), "{}", message.split("\n\n").next().unwrap_or(&message));
         exit(i32::from(SET_UP))
     })
 }

@@ -1,7 +1,8 @@
 use std::{
     convert::Infallible,
+    fmt::Display,
     future::Future,
-    io::{self, IsTerminal},
+    io::{self, IsTerminal, Write},
     net::SocketAddr,
     process::ExitCode,
     time::Duration,
@@ -21,13 +22,12 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    signal::unix::{SignalKind, signal},
     time::{sleep, timeout},
 };
 use tower::{Service, ServiceExt};
 use tracing_subscriber::EnvFilter;
 
-use super::Config;
+use super::{Config, stop_signal};
 
 /// The exit code of a program that could not start.
 pub const SET_UP: u8 = 4;
@@ -38,7 +38,7 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long requests under way may take to finish after the shop is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Runs a chapter's shop until Ctrl-C or SIGTERM. Prints `listening on http://…` when it accepts connections.
+/// Runs a chapter's shop until one of the [`StopSignals`](super::StopSignals). Prints `listening on http://…` when it accepts connections.
 pub async fn run(config: &Config, app: impl Future<Output = anyhow::Result<Router>>) -> ExitCode {
     let running = async {
         start_log(&config.log);
@@ -55,7 +55,7 @@ pub fn conclude(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            let _ = writeln!(io::stderr(), "error: {error:#}"); // the reader may have gone
             ExitCode::from(SET_UP)
         }
     }
@@ -64,7 +64,13 @@ pub fn conclude(result: anyhow::Result<()>) -> ExitCode {
 /// Starts the log on standard error, filtered by `filter`. A second shop in one process uses the log of the first one.
 pub fn start_log(filter: &str) {
     let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(io::stderr);
-    let _ = log.with_ansi(io::stderr().is_terminal()).try_init();
+    // A log that cannot be written is lost. Otherwise the subscriber would report that on the same standard error, and panic.
+    let _ = log.with_ansi(io::stderr().is_terminal()).log_internal_errors(false).try_init();
+}
+
+/// Prints a line to standard output. The reader may have gone (`| head -1`), and that does not stop the program.
+pub fn say(line: impl Display) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// Binds the address and prints `listening on http://…`.
@@ -74,7 +80,7 @@ pub fn start_log(filter: &str) {
 pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let taken = || format!("cannot listen on {address}; LISTEN=127.0.0.1:0 takes a free port");
     let listener = TcpListener::bind(address).await.with_context(taken)?;
-    println!("listening on http://{}", listener.local_addr()?);
+    say(format_args!("listening on http://{}", listener.local_addr()?));
     Ok(listener)
 }
 
@@ -127,19 +133,4 @@ where
             tracing::debug!(%error, "connection ended");
         }
     });
-}
-
-/// A future that is ready at Ctrl-C or SIGTERM. After this call, neither of them ends the process.
-///
-/// # Errors
-/// The signal handlers cannot be installed.
-pub fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
 }

@@ -8,12 +8,16 @@ use std::{
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use super::Queue;
 use crate::{
-    buyer::{click::click, client::Connection, waiting_room::Waiting},
+    buyer::{
+        click::{PATIENCE, click},
+        client::Connection,
+        waiting_room::Waiting,
+    },
     verdict::history::{Answer, Told},
 };
 
@@ -47,7 +51,8 @@ impl Tab {
     async fn mend(&mut self) -> bool {
         let given_up = Instant::now() + AWAY;
         while Instant::now() < given_up {
-            if let Ok(connection) = Connection::open(self.shops[self.turn]).await {
+            // A host that is lost neither accepts nor refuses.
+            if let Ok(Ok(connection)) = timeout(AWAY, Connection::open(self.shops[self.turn])).await {
                 self.connections[self.turn] = connection;
                 return true;
             }
@@ -121,7 +126,9 @@ impl Tab {
                 true => drop(waiting.send(Waiting { told, after_fault })),
                 false => history.push(told),
             }
-            if broken && !self.mend().await {
+            // If the only instance is silent, the next buyer would wait as long.
+            let is_silent = self.shops.len() == 1 && answered - sent >= PATIENCE;
+            if broken && (is_silent || !self.mend().await) {
                 break;
             }
         }

@@ -163,6 +163,7 @@ pub(crate) mod tests {
     const HOLD: &str = "HOLD_PORTS_UNTIL_STDIN_IS_CLOSED";
 
     #[test]
+    #[allow(clippy::print_stdout, reason = "another process of this test reads it")]
     fn one_process_has_each_port_once() {
         let ports: Vec<Port> = (0..500).map(|_| Port::take().unwrap()).collect();
         let numbers: HashSet<u16> = ports.iter().map(Port::number).collect();

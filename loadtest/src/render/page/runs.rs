@@ -126,8 +126,8 @@ fn conditions(run: &Run) -> Markup {
     html! {
         (thousands(run.buyers as i64)) " " (if run.is_a_crowd() { "buyers" } else { "tries" }) ", "
         (thousands(run.stock)) " units, " (thousands(run.connections as i64)) " connections, "
-        (run.instances) (if run.instances == 1 { " instance, " } else { " instances, " })
-        (run.pool) " database connections each"
+        (run.instances) (if run.instances == 1 { " instance" } else { " instances" })
+        @if let Some(pool) = run.pool { ", " (pool) " database connections each" }
         @if let Some(database) = run.database { ", " (database) }
         @if run.is_a_crowd() { ", " (run.load) }
         @if !run.shop_args.is_empty() { ", " code { (run.shop_args.join(" ")) } }

@@ -19,9 +19,7 @@ fn table() -> Table {
 
 #[test]
 fn the_terminal_has_fixed_columns_and_notes() {
-    let (table, text) = (table(), table().terminal());
-    let plain = anstream::adapter::strip_str(&text).to_string();
-    let lines: Vec<_> = plain.lines().map(str::trim_end).collect();
+    let (table, text) = (table(), table().terminal(usize::MAX));
     let expected = [
         "who     sold here note",
         "v1     1,234 yes  –",
@@ -30,10 +28,50 @@ fn the_terminal_has_fixed_columns_and_notes() {
         "                  sure",
         "  a note",
     ];
-    assert_eq!(lines, expected);
-    assert!(text.ends_with(&table.lines()), "rows can be printed one by one");
+    assert_eq!(lines(&text), expected);
+    assert!(text.ends_with(&table.lines(usize::MAX)), "rows can be printed one by one");
     let red = AnsiColor::Red.on_default();
     assert!(text.contains(&format!("{red}1,234{red:#}")) && text.matches(&format!("{red}")).count() == 1, "{text}");
+}
+
+/// The lines of a text without its styles, and without the spaces at their ends.
+fn lines(text: &str) -> Vec<String> {
+    anstream::adapter::strip_str(text).to_string().lines().map(|line| line.trim_end().to_owned()).collect()
+}
+
+#[test]
+fn rows_that_come_one_by_one_continue_on_further_lines() {
+    let (table, room) = (table(), 17);
+    assert_eq!(lines(&table.heads(room)), ["who     sold", "  here note"]);
+    let rows =
+        ["v1     1,234", "  yes  –", "v2         0", "  no   a|b<c&d", "       2 > 1", "       sure", "  a note"];
+    assert_eq!(lines(&table.lines(room)), rows);
+}
+
+#[test]
+fn a_whole_table_is_cut_into_blocks_with_its_keys() {
+    let columns = [left("who", 9), left("what", 9), right("one", 9), right("two", 9), left("why", 30)];
+    let row = |who: &str, why: &str| Row {
+        notes: vec!["a note that is longer than the terminal".into()],
+        ..Row::new([who.into(), "rate".into(), "1,000".into(), "2".into(), why.into()])
+    };
+    let table = Table::new(columns, [row("v1", "–"), row("v2", "a text that is too long for it")]).with_keys(2);
+    let expected = [
+        "who what   one two",
+        "v1  rate 1,000   2",
+        "v2  rate 1,000   2",
+        "",
+        "who what why",
+        "v1  rate –",
+        "  a note that is longer",
+        "  than the terminal",
+        "v2  rate a text that is",
+        "         too long for it",
+        "  a note that is longer",
+        "  than the terminal",
+    ];
+    assert_eq!(lines(&table.terminal(25)), expected);
+    assert_eq!(lines(&table.terminal(70)).len(), 5, "all columns fit");
 }
 
 #[test]

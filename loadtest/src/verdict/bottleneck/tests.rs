@@ -15,7 +15,7 @@ fn run() -> Run {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/results/v2-x1.json");
     let mut run = Record::read(&file).unwrap().runs.remove(0);
     run.load = Load::Open(Schedule::constant(100.0, Duration::from_secs(10), Pattern::Constant).unwrap());
-    (run.buyers, run.pool, run.instances, run.seconds) = (1000, 16, 1, 10.0);
+    (run.buyers, run.pool, run.instances, run.seconds) = (1000, Some(16), 1, 10.0);
     run.outcomes = BTreeMap::from([("bought".into(), 1000)]);
     (run.audit.orders, run.audit.sold, run.audit.oversold) = (1000, 1000, 0);
     run.counters.clear();
