@@ -1,6 +1,5 @@
 use std::path::PathBuf;
 
-use anstream::{eprintln, print};
 use anyhow::ensure;
 use loadtest::{
     bench::{
@@ -18,6 +17,7 @@ use loadtest::{
 use super::{
     database::{Database, in_lab},
     exit::Exit,
+    print::{note, print, room, say},
 };
 
 /// Connections to shops that are open at the same time, with a margin.
@@ -49,10 +49,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     open_files::allow(SOCKETS)?;
     let size = if args.quick { Size::QUICK } else { Size::FULL };
     in_lab(&Database { database: Some("postgres".into()) }, async |lab| {
-        let show = |sample: &_| eprintln!("{}", render::bench::line(sample));
+        let show = |sample: &_| note(render::bench::line(sample));
         let file = Bench::new(bench::run(lab, size, args.seed, show).await?);
-        print!("{}", render::bench::tables(&file).map(|table| table.terminal()).join("\n"));
-        notes(&file).iter().for_each(|note| println!("{note}"));
+        print(render::bench::tables(&file).map(|table| table.terminal(room())).join("\n"));
+        notes(&file).iter().for_each(say);
         if let Some(path) = &args.json {
             file.write(path)?;
         }

@@ -2,7 +2,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use loadtest::{figures, record::file::Kind};
 
-use super::report;
+use super::{print::note, report};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -18,6 +18,6 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let tables = |file: &_| report::markdown(file, Kind::of(file)?);
     let findings = if args.renew { figures::renew(&args.root)? } else { figures::check(&args.root, &tables)? };
-    findings.iter().for_each(|finding| eprintln!("{finding}"));
+    findings.iter().for_each(note);
     Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
