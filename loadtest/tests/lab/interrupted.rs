@@ -24,37 +24,33 @@ use nix::{
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::{
-    net::TcpListener,
-    process::Child,
-    time::{sleep, timeout},
-};
+use tokio::{net::TcpListener, process::Child, time::sleep};
 
 /// A load test that runs, and where it writes.
-struct Running {
+pub(crate) struct Running {
     /// Its temporary files: empty when it has ended.
-    temporary: TempDir,
+    pub(crate) temporary: TempDir,
     results: TempDir,
-    child: Child,
+    pub(crate) child: Child,
 }
 
 /// How it ended.
-struct Ended {
-    code: Option<i32>,
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
     out: String,
-    err: String,
+    pub(crate) err: String,
     /// The runs of its file; `None` if it wrote none.
-    runs: Option<Vec<Value>>,
-    took: Duration,
+    pub(crate) runs: Option<Vec<Value>>,
+    pub(crate) took: Duration,
 }
 
 impl Running {
-    fn start(args: &str) -> Running {
+    pub(crate) fn start(args: &str) -> Running {
         Running::start_with(args, "--default-signal=HUP")
     }
 
     /// Starts it by `env` with this option, because a `nohup` around the tests would be inherited.
-    fn start_with(args: &str, option: &str) -> Running {
+    pub(crate) fn start_with(args: &str, option: &str) -> Running {
         let (temporary, results) = (temporary(), tempfile::tempdir().unwrap());
         let mut command = tokio::process::Command::new("env");
         command.arg(option).arg(loadtest()).args(args.split(' ')).args(["--json", "run.json", "--html", "run.html"]);
@@ -63,16 +59,16 @@ impl Running {
         Running { temporary, results, child }
     }
 
-    fn interrupt(&self) {
+    pub(crate) fn interrupt(&self) {
         self.signal(Signal::SIGINT);
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().unwrap() as i32), signal).unwrap();
     }
 
     /// Freezes its shop.
-    fn freeze_shop(&self) {
+    pub(crate) fn freeze_shop(&self) {
         let folder = self.temporary.path().to_str().unwrap();
         let processes = Command::new("ps").args(["-eo", "pid,args"]).output().unwrap();
         let processes = String::from_utf8_lossy(&processes.stdout).into_owned();
@@ -82,11 +78,11 @@ impl Running {
     }
 
     /// Waits until a shop of it has an order in its database.
-    async fn has_sold(&self) {
+    pub(crate) async fn has_sold(&self) {
         self.has_sold_more_than(0).await;
     }
 
-    async fn has_sold_more_than(&self, units: i64) {
+    pub(crate) async fn has_sold_more_than(&self, units: i64) {
         sqlx::any::install_default_drivers();
         let sold = async || {
             let Some(file) = database(self.temporary.path()) else { return false };
@@ -99,7 +95,7 @@ impl Running {
     }
 
     /// Waits until it has ended, and asserts that no process and no file of it is left.
-    async fn end(self) -> Ended {
+    pub(crate) async fn end(self) -> Ended {
         let since = Instant::now();
         let output = self.child.wait_with_output().await.unwrap();
         let took = since.elapsed();
@@ -128,7 +124,7 @@ fn database(temporary: &Path) -> Option<PathBuf> {
 }
 
 /// Buyers who had some result.
-fn asked(run: &Value) -> u64 {
+pub(crate) fn asked(run: &Value) -> u64 {
     run["outcomes"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum()
 }
 
@@ -193,26 +189,6 @@ async fn a_matrix_and_a_demo_report_the_cells_that_were_played() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nohup_is_respected_and_kill_9_ends_the_shop() {
-    let run = Running::start_with(
-        "run v1 --database sqlite --rate 100/s --duration 600s --stock 9999",
-        "--ignore-signal=HUP",
-    );
-    run.has_sold().await;
-    run.signal(Signal::SIGHUP);
-    run.has_sold_more_than(200).await;
-    run.signal(Signal::SIGKILL);
-    let Running { temporary, mut child, .. } = run;
-    assert_eq!(child.wait().await.unwrap().code(), None);
-    let folder = temporary.path().to_str().unwrap();
-    let has_ended = async || {
-        let processes = Command::new("ps").args(["-eo", "args"]).output().unwrap();
-        !String::from_utf8_lossy(&processes.stdout).contains(folder)
-    };
-    eventually("the shop has ended", has_ended).await;
-}
-
 /// Its process is frozen, and holds whatever locks it has.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shop_that_hangs_does_not_keep_the_report_back() {
@@ -226,31 +202,6 @@ async fn a_shop_that_hangs_does_not_keep_the_report_back() {
     let run = &ended.runs.expect("a file")[0];
     assert_ended_by_the_user(run);
     assert!(run["outcomes"]["unknown"].as_u64().unwrap() > 10, "{run}");
-}
-
-/// About 50 buyers come in the first second, and no more in the next seven. The shop is frozen in between, so that it has answered all of
-/// them and then says nothing about itself.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_shop_that_hangs_after_the_last_answer_is_an_error_and_ctrl_c_keeps_its_report() {
-    let hangs = async |interrupts: bool| {
-        let run = Running::start("run v3 --database sqlite --stages 0:100,1s:0,8s:0 --stock 1000");
-        run.has_sold_more_than(30).await;
-        sleep(Duration::from_secs(2)).await;
-        run.freeze_shop();
-        if interrupts {
-            sleep(Duration::from_secs(8)).await;
-            run.interrupt();
-        }
-        timeout(Duration::from_secs(150), run.end()).await.expect("an end")
-    };
-    let (waited, interrupted) = tokio::join!(hangs(false), hangs(true));
-    assert_eq!(waited.code, Some(4), "{}", waited.err);
-    assert!(waited.err.contains("error: v3-optimistic: the shop does not answer after the load"), "{}", waited.err);
-    assert_eq!(interrupted.code, Some(130), "{}", interrupted.err);
-    // Five seconds for its report, and fifteen to stop.
-    assert!(interrupted.took < Duration::from_secs(35), "{:?}", interrupted.took);
-    let run = &interrupted.runs.expect("a file")[0];
-    assert_eq!(run["outcomes"]["bought"].as_u64(), Some(asked(run)), "all were answered: {run}");
 }
 
 /// A shop that sells ten units and then answers no more, whatever it is asked. Also returns how many buyers have asked it.
