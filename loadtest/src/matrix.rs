@@ -71,14 +71,7 @@ fn worst_of(record: &Record, version: Version, scenario: Scenario) -> Option<&Ru
 
 fn cell(run: &Run) -> Cell {
     let held = !run.is_broken();
-    let says_how = ![Promise::Holds, Promise::MayBreak].contains(&run.promised);
-    let word = match (held, says_how) {
-        _ if run.verdict.invalid().is_some() => "invalid",
-        (true, _) => "holds",
-        (false, true) => run.promised.word(),
-        (false, false) => "breaks",
-    };
-    Cell { word: word.into(), figure: run.figure(), held, verdict: run.verdict.clone() }
+    Cell { word: run.word(), figure: run.figure(), held, verdict: run.verdict.clone() }
 }
 
 #[cfg(test)]

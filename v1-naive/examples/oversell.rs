@@ -5,46 +5,19 @@
 //! cargo run --profile quick -p v1-naive --example oversell
 //! ```
 
-use axum::{
-    body::Body,
-    http::{Request, StatusCode},
-};
-use clap::Parser;
-use tokio::task::JoinSet;
-use tower::ServiceExt;
-use v1_naive::{Config, shop::say};
+mod crowd;
 
-const BUYERS: usize = 2000;
-const UNITS: i64 = 100;
+use clap::Parser;
+use crowd::{BUYERS, Database, Outcome, UNITS};
+use v1_naive::{Config, shop::say};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
-    let database = format!("sqlite://{}?mode=rwc", folder.path().join("shop.db").display());
-    let config = Config::try_parse_from([
-        "oversell",
-        "--database-url",
-        &database,
-        "--stock",
-        &UNITS.to_string(),
-        "--log",
-        "off",
-    ])?;
-    let shop = v1_naive::app(&config).await?;
+    let database = Database::new()?;
+    let shop = v1_naive::app(&Config::try_parse_from(database.shop())?).await?;
 
     say(format_args!("{BUYERS} buyers click at once, for {UNITS} units:"));
-    let mut buyers = JoinSet::new();
-    for buyer in 1..=BUYERS {
-        let click = Request::post("/sales/1/purchase").header("x-buyer-id", buyer).body(Body::empty())?;
-        buyers.spawn(shop.clone().oneshot(click));
-    }
-    let mut told_yes = 0;
-    while let Some(answer) = buyers.join_next().await {
-        told_yes += usize::from(answer??.status() == StatusCode::CREATED);
-    }
-    let rows = sqlx::AnyPool::connect(&database).await?;
-    let orders: i64 = sqlx::query_scalar("select count(*) from orders").fetch_one(&rows).await?;
-    let sold: i64 = sqlx::query_scalar("select sold from sales where id = 1").fetch_one(&rows).await?;
+    let Outcome { told_yes, orders, sold } = database.stampede(&shop).await?;
     let verdict = format!("{orders} orders for {UNITS} units: oversold by {}", orders - UNITS);
     say(format_args!("v1-naive  {told_yes} told yes, {}, and its counter says {sold} sold", red(&verdict)));
     say("Why: v1-naive/src/purchase.rs looks, compares and writes, and everybody looks before the first writes.");

@@ -103,6 +103,18 @@ impl Explored {
         self.broken > 0
     }
 
+    /// What came out and what was promised: `holds, as promised`, or `holds; promised: oversells`.
+    pub fn outcome(&self) -> String {
+        let word = || match () {
+            () if self.oversell > 0 => Oversells.to_string(),
+            () if self.deadlocks > 0 => Deadlocks.to_string(),
+            () if self.undersell > 0 => Undersells.to_string(),
+            () if self.is_broken() => Breaks.to_string(),
+            () => Holds.to_string(),
+        };
+        self.verdict.says(self.promised, word)
+    }
+
     /// The result in one sentence.
     pub fn says(&self) -> String {
         let count = |n: usize| thousands(n as i64);
@@ -119,7 +131,7 @@ impl Explored {
                 says += &format!(", {} {what}", count(n));
             }
         }
-        format!("{says}: {}, {}", self.promised, self.verdict)
+        format!("{says}: {}", self.outcome())
     }
 }
 
@@ -228,5 +240,14 @@ mod tests {
         assert_eq!(verdict(Version::V1, 0), Verdict::NotAsPromised);
         assert_eq!(verdict(Version::V2, 0), Verdict::AsPromised);
         assert_eq!(verdict(Version::V3, 1), Verdict::NotAsPromised);
+    }
+
+    #[test]
+    fn the_outcome_is_what_happened() {
+        let outcome = |version, oversold| explored(version, &[("a", 0), ("b", oversold)]).outcome();
+        assert_eq!(outcome(Version::V1, 1), "oversells, as promised");
+        assert_eq!(outcome(Version::V1, 0), "holds; promised: oversells");
+        assert_eq!(outcome(Version::V2, 0), "holds, as promised");
+        assert_eq!(outcome(Version::V3, 1), "oversells; promised: holds");
     }
 }

@@ -205,6 +205,22 @@ impl Run {
             || self.honest.is_some_and(|honest| honest.late > 0)
     }
 
+    /// What came out, in a word: `holds`, `oversells`, `invalid`.
+    pub fn word(&self) -> String {
+        match self.verdict {
+            Verdict::AsPromised => self.promised.to_string(),
+            Verdict::NotAsPromised => self.evidence().outcome(),
+            Verdict::Measured if self.is_broken() => "breaks".into(),
+            Verdict::Measured => "holds".into(),
+            Verdict::Invalid(_) => "invalid".into(),
+        }
+    }
+
+    /// What came out and what was promised: `holds, as promised`, or `undersells; promised: holds`.
+    pub fn outcome(&self) -> String {
+        self.verdict.says(self.promised, || self.word())
+    }
+
     /// The results that the promise is checked against.
     pub fn evidence(&self) -> Evidence<'_> {
         Evidence {

@@ -75,7 +75,8 @@ a round is invalid unless half of the stock was left.
 leaked: units on which SQL, Redis and the queues disagree. undersold: units left although buyers wanted one. money: orders, cards \
 and payment answers that disagree; in rounds with payments, a quarter of the buyers cancels and a quarter lets the order expire, so \
 units come back. late rejects: told `queued`, then `failed`; allowed only where Redis loses data: redis-flushed, -emptied, -cut and \
--failback, leader-lost and -stopped.
+-failback, leader-lost and -stopped. unknown: buyers whose instance died, or was silent, before it answered; they may have an \
+order or not.
 recovered: time from the strike until the first order is confirmed whose buyer asked after it, median / worst. once up: the same, \
 but from the repair.";
 

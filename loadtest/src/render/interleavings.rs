@@ -6,13 +6,13 @@ use crate::record::interleavings::Explored;
 const COLUMNS: [Shows<Explored>; 9] = [
     (left("version", 32), |explored| explored.title().into()),
     (right("buyers, units", 13), |explored| format!("{}, {}", explored.buyers, explored.stock).into()),
-    (right("orders", 6), |explored| count(explored.orders_of_events as i64)),
+    (right("interleavings", 13), |explored| count(explored.orders_of_events as i64)),
     (right("oversell", 8), |explored| unwanted(explored.oversell as i64)),
     (right("undersell", 9), |explored| unwanted(explored.undersell as i64)),
     (right("conflicts", 9), |explored| count(explored.conflicts as i64)),
     (right("waits", 6), |explored| count(explored.blocked as i64)),
     (right("deadlocks", 9), |explored| count(explored.deadlocks as i64)),
-    (left("verdict", 0).not_in_markdown(), |explored| format!("{}, {}", explored.promised, explored.verdict).into()),
+    (left("verdict", 0).not_in_markdown(), |explored| explored.outcome().into()),
 ];
 
 /// The table of these versions. In the terminal, each row is followed by its sentence.

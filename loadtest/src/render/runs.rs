@@ -19,7 +19,7 @@ const COLUMNS: [Shows<Run>; 13] = [
     (right("requests/s", 10), |run| count(run.requests_per_second as i64)),
     (right("yes p50 / p99 ms", 16), |run| latency(run.latency_ms.bought.as_ref())),
     (right("no p50 / p99 ms", 15), |run| latency(run.latency_ms.refused.as_ref())),
-    (left("verdict", 0), |run| format!("{}, {}", run.promised, run.verdict).into()),
+    (left("verdict", 0), |run| run.outcome().into()),
 ];
 
 /// The table of these runs. In the report, each row leads to its run.

@@ -116,6 +116,6 @@ impl Run {
         if self.url.is_some() {
             says += &format!("; {NOT_AUDITED}");
         }
-        format!("{says}: {}, {}", self.promised, self.verdict)
+        format!("{says}: {}", self.outcome())
     }
 }

@@ -53,11 +53,27 @@ impl<'a> Evidence<'a> {
         let mut findings: Vec<_> =
             counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", thousands(*n))).collect();
         if let Some(beside) = self.beside {
-            let wrong = beside.double_bought + beside.lost_promises + beside.phantom_orders + beside.undersold;
+            let wrong = [
+                beside.oversold,
+                beside.double_bought,
+                beside.lost_promises,
+                beside.phantom_orders,
+                beside.unfinished,
+                beside.undersold,
+            ];
+            let wrong: i64 = wrong.iter().sum();
             findings.extend((wrong > 0).then(|| format!("{} beside", thousands(wrong))));
         }
         findings.extend((!self.figure_holds).then(|| "figure".to_owned()));
         findings
+    }
+
+    /// What came out: the word of the first promise that these results would have kept, else the findings.
+    pub fn outcome(&self) -> String {
+        let words = [Oversells, Holds, Starves, Breaks, Deadlocks, Undersells];
+        let can_starve = self.beside.is_some();
+        let kept = words.into_iter().find(|word| (*word != Starves || can_starve) && word.kept(self));
+        kept.map_or_else(|| self.findings().join(", "), |word| word.to_string())
     }
 }
 
@@ -121,6 +137,34 @@ mod tests {
         {
             let keeps = |figure_holds| promise.kept(&Evidence { figure_holds, ..Evidence::of(&sound) });
             assert_eq!((keeps(true), keeps(false)), (fine_keeps, bad_keeps), "{promise:?}");
+        }
+    }
+
+    #[test]
+    fn the_outcome_is_what_happened() {
+        let (clean, beside) = (Audit::default(), Audit::default());
+        let oversold = Audit { oversold: 9, ..clean.clone() };
+        let undersold = Audit { undersold: 31, ..clean.clone() };
+        let lost = Audit { lost_promises: 5, ..clean.clone() };
+        let slow = |audit| Evidence { figure_holds: false, ..Evidence::of(audit) };
+        for (run, outcome) in [
+            (Evidence::of(&clean), "holds"),
+            (Evidence::of(&oversold), "oversells"),
+            (slow(&oversold), "oversells"),
+            (Evidence::of(&undersold), "undersells"),
+            (Evidence { deadlocks: 1, ..Evidence::of(&undersold) }, "deadlocks"),
+            (Evidence { deadlocks: 1, ..Evidence::of(&clean) }, "holds"),
+            (slow(&clean), "breaks"),
+            (slow(&undersold), "breaks"),
+            (Evidence { beside: Some(&beside), ..slow(&clean) }, "starves"),
+            (Evidence { beside: Some(&beside), ..slow(&lost) }, "breaks"),
+            (Evidence { late: 2, ..Evidence::of(&lost) }, "5 lost, 2 late"),
+            (Evidence { beside: Some(&oversold), ..Evidence::of(&clean) }, "9 beside"),
+        ] {
+            assert_eq!(run.outcome(), outcome, "{run:?}");
+            for promise in [Holds, Oversells, Undersells, Deadlocks, Starves, Breaks] {
+                assert!(promise.kept(&run) || run.outcome() != promise.word(), "{promise:?} was not kept: {run:?}");
+            }
         }
     }
 

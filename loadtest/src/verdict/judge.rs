@@ -30,6 +30,15 @@ impl Verdict {
             Verdict::AsPromised | Verdict::NotAsPromised | Verdict::Measured => None,
         }
     }
+
+    /// The verdict with the promise: `holds, as promised`. If the promise was not kept, what came out stands first:
+    /// `undersells; promised: holds`.
+    pub(crate) fn says(&self, promised: Promise, outcome: impl FnOnce() -> String) -> String {
+        match self {
+            Verdict::NotAsPromised => format!("{}; promised: {promised}", outcome()),
+            Verdict::AsPromised | Verdict::Measured | Verdict::Invalid(_) => format!("{promised}, {self}"),
+        }
+    }
 }
 
 impl fmt::Display for Verdict {

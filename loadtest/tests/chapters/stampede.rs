@@ -139,6 +139,7 @@ async fn the_retry_is_what_sells_out() {
     let run = once("sqlite", &no_retries).await;
     assert!(run.audit.undersold > 0, "{run:?}");
     assert_eq!((run.promised.word(), &run.verdict), ("holds", &Verdict::NotAsPromised));
+    assert!(run.says().ends_with(": undersells; promised: holds"), "{}", run.says());
     assert_eq!(run.counters["give_ups"], run.outcomes["conflict"]);
 }
 

@@ -102,7 +102,7 @@ fn section(n: usize, run: &Run, is_open: bool) -> Markup {
 fn details(run: &Run) -> Markup {
     let class = mark(&run.verdict, run.is_broken()).look().2.unwrap_or_default();
     html! {
-        p { span class={ "badge " (class) } { (run.promised) } " " (run.verdict) }
+        p { span class={ "badge " (class) } { (run.outcome()) } }
         p { (words(&run.says())) "." }
         p.soft { (conditions(run)) }
         @if run.is_a_crowd() {

@@ -51,5 +51,5 @@ fn verdict(run: &Run) -> (&'static str, String) {
         return ("big soft end", "invalid run".into());
     }
     let class = if run.is_broken() { "big bad end" } else { "big good end" };
-    (class, format!("{} sold: {}", thousands(run.audit.orders), run.promised))
+    (class, format!("{} sold: {}", thousands(run.audit.orders), run.word()))
 }
