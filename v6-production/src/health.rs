@@ -90,7 +90,7 @@ async fn sql(sql: &PgPool, role: Role) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Tries Redis, and measures how many reservations wait for a relay and how long the oldest one has waited.
+/// Tries Redis, and measures how many entries wait for a relay and how long the oldest one has waited.
 async fn redis(health: &Health, app: &App) -> anyhow::Result<()> {
     app.redis.try_write().await?;
     let sales = app.catalogue.all();

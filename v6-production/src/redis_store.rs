@@ -51,7 +51,7 @@ pub(crate) struct SaleKeys {
     pub(crate) held: String,
     /// A stream: the reservations that are not in the queue yet.
     pub(crate) outbox: String,
-    /// A hash: for each buyer, the attempts in the current frequency window.
+    /// A hash: for each buyer, the attempts in the current frequency window; and when it `ends`, in milliseconds since 1970.
     pub(crate) tries: String,
     /// A set: the buyers and paths of released units, and of puzzles with a wrong answer.
     pub(crate) spent: String,

@@ -9,6 +9,7 @@ pub(crate) mod outbox;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use futures_util::future::{try_join, try_join_all};
 use redis::{AsyncCommands, aio::MultiplexedConnection, streams::StreamReadOptions};
 use tokio::{
     sync::Mutex,
@@ -26,10 +27,14 @@ use crate::{
     transport::{Link, Reservation, Transport, message::Message},
 };
 
-/// The most entries in one message.
+/// The most reservations in one message.
 const BATCH: usize = 500;
-/// The most messages that wait for a confirmation.
+/// The most entries of an outbox in one read.
+const ENTRIES: usize = 500;
+/// The most reads whose messages wait for a confirmation.
 const IN_FLIGHT: usize = 8;
+/// How long entries collect while a message is under way. The first entry after a pause is sent at once.
+const LINGER: Duration = Duration::from_millis(5);
 /// How long a read waits for entries.
 const WAITS: Duration = Duration::from_millis(200);
 /// How often a relay sends a heartbeat: several times within `GONE_AFTER`.
@@ -59,6 +64,9 @@ pub(crate) async fn run(redis: RedisStore, transport: Transport, catalogue: Arc<
     .await;
 }
 
+/// Entries of one outbox.
+type Load = (Outbox, Vec<Entry>);
+
 struct Relay {
     name: String,
     transport: Transport,
@@ -86,22 +94,32 @@ impl Relay {
         catalogue: &Catalogue,
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
-        let mut beaten = None::<Instant>;
+        let (mut beaten, mut is_behind) = (None::<Instant>, false);
         while !stop.is_cancelled() || !in_flight.is_empty() {
             self.join_groups(catalogue).await?;
             let room = in_flight.len() < IN_FLIGHT && !stop.is_cancelled();
             if beaten.is_none_or(|at| at.elapsed() >= BEAT_EVERY) {
                 beaten = Some(Instant::now());
-                for (outbox, entries) in self.beat(room).await? {
-                    in_flight.spawn(self.send(outbox, entries));
+                let taken = self.beat(room).await?;
+                if !taken.is_empty() {
+                    in_flight.spawn(self.send(taken));
                 }
             }
-            if room {
-                for (outbox, entries) in self.read().await? {
-                    in_flight.spawn(self.send(outbox, entries));
-                }
-            } else if let Ok(Some(sent)) = timeout(WAITS, in_flight.join_next()).await {
+            // Larger messages cost RabbitMQ and PostgreSQL less, so entries collect until a message is confirmed (group commit).
+            let pause = match room {
+                true if is_behind => Duration::ZERO,
+                true => LINGER,
+                false => WAITS,
+            };
+            if let Ok(Some(sent)) = timeout(pause, in_flight.join_next()).await {
                 sent??;
+            }
+            if room {
+                let read = self.read().await?;
+                is_behind = read.iter().any(|(_, entries)| entries.len() == ENTRIES);
+                if !read.is_empty() {
+                    in_flight.spawn(self.send(read));
+                }
             }
             while let Some(sent) = in_flight.try_join_next() {
                 sent??;
@@ -125,10 +143,10 @@ impl Relay {
     }
 
     /// Sends a heartbeat to every outbox. If there is room, it also takes over entries of relays without a heartbeat.
-    async fn beat(&mut self, room: bool) -> anyhow::Result<Vec<(Outbox, Vec<Entry>)>> {
+    async fn beat(&mut self, room: bool) -> anyhow::Result<Vec<Load>> {
         let mut taken = Vec::new();
         for outbox in self.outboxes.values() {
-            let entries = outbox.beat(&mut self.connection, &self.name, if room { BATCH } else { 0 }).await?;
+            let entries = outbox.beat(&mut self.connection, &self.name, if room { ENTRIES } else { 0 }).await?;
             if !entries.is_empty() {
                 taken.push((outbox.clone(), entries));
             }
@@ -137,7 +155,7 @@ impl Relay {
     }
 
     /// Reads new entries, and waits for them at most `WAITS`.
-    async fn read(&mut self) -> anyhow::Result<Vec<(Outbox, Vec<Entry>)>> {
+    async fn read(&mut self) -> anyhow::Result<Vec<Load>> {
         if self.outboxes.is_empty() {
             sleep(Duration::from_millis(50)).await;
             return Ok(Vec::new());
@@ -145,7 +163,7 @@ impl Relay {
         let outboxes: Vec<&Outbox> = self.outboxes.values().collect();
         let keys: Vec<&str> = outboxes.iter().map(|outbox| outbox.key.as_str()).collect();
         let options =
-            StreamReadOptions::default().group(GROUP, &self.name).count(BATCH).block(WAITS.as_millis() as usize);
+            StreamReadOptions::default().group(GROUP, &self.name).count(ENTRIES).block(WAITS.as_millis() as usize);
         let new = vec![">"; keys.len()];
         let read: Option<Vec<(String, Vec<Entry>)>> = self.connection.xread_options(&keys, &new, &options).await?;
         let of = |key: String| outboxes.iter().find(|outbox| outbox.key == key).map(|&outbox| outbox.clone());
@@ -153,25 +171,29 @@ impl Relay {
         Ok(read.filter_map(|(key, entries)| Some((of(key)?, entries))).collect())
     }
 
-    /// Publishes entries, and deletes them from the outbox when RabbitMQ has confirmed them.
-    fn send(&self, outbox: Outbox, entries: Vec<Entry>) -> impl Future<Output = anyhow::Result<()>> + use<> {
-        let mut redis = self.redis.shared.clone();
-        let (link, transport) = (self.link.clone(), self.transport.clone());
+    /// Publishes entries, those of all sales together, and deletes them from the outboxes when RabbitMQ has confirmed them.
+    fn send(&self, loads: Vec<Load>) -> impl Future<Output = anyhow::Result<()>> + use<> {
+        let (redis, link, transport) = (self.redis.shared.clone(), self.link.clone(), self.transport.clone());
         async move {
-            let (later, entries): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(Entry::is_later);
-            let reservations: Vec<Reservation> = entries.iter().filter_map(|entry| outbox.reservation(entry)).collect();
-            if !reservations.is_empty() {
-                link.publish(&transport.orders, &Message::reservations(&reservations)?).await?;
+            let (mut sent, mut left, mut reservations) = (Vec::new(), Vec::new(), Vec::new());
+            for (outbox, entries) in loads {
+                let (later, entries): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(Entry::is_later);
+                for entry in &entries {
+                    match outbox.reservations(entry) {
+                        Some(some) => reservations.extend(some),
+                        None => park(&link, &transport, outbox.describe(entry)).await?,
+                    }
+                }
+                left.push((outbox.clone(), later));
+                sent.push((outbox, entries));
             }
-            // An entry that is not a reservation is parked for an operator, and does not delay the others.
-            for entry in entries.iter().filter(|entry| outbox.reservation(entry).is_none()) {
-                let parked = outbox.describe(entry);
-                tracing::error!("no reservation, parked in {}: {parked}", transport.parked);
-                link.publish(&transport.parked, &Message::raw(parked.into_bytes())).await?;
-                metrics::counter!("outbox_parked_total").increment(1);
-            }
-            outbox.done(&mut redis, &entries).await?;
-            outbox.leave(&mut redis, &later).await?;
+            let messages = reservations.chunks(BATCH).map(|some| publish(&link, &transport, some));
+            try_join_all(messages).await?;
+            let done =
+                try_join_all(sent.iter().map(async |(outbox, entries)| outbox.done(&mut redis.clone(), entries).await));
+            let leave =
+                try_join_all(left.iter().map(async |(outbox, later)| outbox.leave(&mut redis.clone(), later).await));
+            try_join(done, leave).await?;
             let orders: Vec<OrderId> = reservations.iter().map(|one| one.order_id).collect();
             if !orders.is_empty() {
                 tracing::info!(orders = list(&orders), "relayed");
@@ -180,4 +202,16 @@ impl Relay {
             Ok(())
         }
     }
+}
+
+async fn publish(link: &Link, transport: &Transport, reservations: &[Reservation]) -> anyhow::Result<()> {
+    link.publish(&transport.orders, &Message::reservations(reservations)?).await
+}
+
+/// Parks an entry that has no reservations for an operator, so that it does not delay the others.
+async fn park(link: &Link, transport: &Transport, entry: String) -> anyhow::Result<()> {
+    tracing::error!("no reservation, parked in {}: {entry}", transport.parked);
+    link.publish(&transport.parked, &Message::raw(entry.into_bytes())).await?;
+    metrics::counter!("outbox_parked_total").increment(1);
+    Ok(())
 }

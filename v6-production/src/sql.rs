@@ -27,9 +27,10 @@ fn no_answer() -> sqlx::Error {
 }
 
 /// Whether the data of a statement caused the error: a value does not fit its type (SQLSTATE class 22) or violates a constraint
-/// (class 23). Every other error may be gone at the next try: the server is away, full or read-only, or two transactions collided.
+/// (class 23), or names a row that does not exist. Every other error may be gone at the next try: the server is away, full or
+/// read-only, or two transactions collided.
 pub(crate) fn is_fault_of_data(error: &sqlx::Error) -> bool {
-    is_of_class(error, &["22", "23"])
+    matches!(error, sqlx::Error::RowNotFound) || is_of_class(error, &["22", "23"])
 }
 
 /// Whether the database cannot do its work now. The cause is neither the data (classes 22 and 23) nor the statement (class 42).

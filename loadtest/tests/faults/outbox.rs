@@ -161,7 +161,7 @@ async fn an_entry_that_is_no_reservation_is_parked_alone() {
     let mut redis = sale.stores.connect().await.unwrap();
     let order = (OrderId::base(SALE, 1).0 + 900).to_be_bytes();
     let another_sale = (OrderId::base(50, 1).0 + 900).to_be_bytes();
-    let bad: [(&[u8], Vec<u8>); 7] = [
+    let bad: [(&[u8], Vec<u8>); 9] = [
         (b"r", b"hello".to_vec()),
         (b"x", [order, [1; 8], [1; 8], [1; 8]].concat()),
         (b"\xff", b"\xff".to_vec()),
@@ -169,16 +169,18 @@ async fn an_entry_that_is_no_reservation_is_parked_alone() {
         (b"r", vec![0xff; 32]),
         (b"r", [order, [0; 8], [1; 8], [1; 8]].concat()),
         (b"r", [another_sale, [1; 8], [1; 8], [1; 8]].concat()),
+        (b"r2", Vec::new()),
+        (b"r2", [order, [1; 8], [1; 8], [1; 8], order, [0; 8], [1; 8], [1; 8]].concat()),
     ];
     for field in bad {
         redis.xadd::<_, _, _, _, ()>(sale.outbox(), "*", &[field]).await.unwrap();
     }
     sale.reserve(3).await;
     let worker = sale.instance(&["--role", "worker"]).await;
-    eventually("they are parked", async || sale.stores.messages("parked").await.unwrap() == 7).await;
+    eventually("they are parked", async || sale.stores.messages("parked").await.unwrap() == 9).await;
     eventually("the others are orders", async || sale.orders("confirmed").await == 3).await;
     assert_eq!((sale.waiting().await, sale.stores.messages("dead").await.unwrap()), (0, 0));
-    assert_eq!(counter(worker.address, "outbox_parked_total").await, 7);
+    assert_eq!(counter(worker.address, "outbox_parked_total").await, 9);
     // An operator can find the entry and its outbox.
     let parked = sale.parked().await;
     assert!(parked.contains(&sale.outbox()) && parked.contains("hello"), "{parked}");

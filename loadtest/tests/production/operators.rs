@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use crate::support::{
-    SALE, assert_problem, eventually,
+    SALE, assert_problem, eventually, json,
     orders::{Socket, confirmed, heard, watch},
     production::{Production, operate_says, shared},
     requests::{address, buy_at, click, log_in, purchase, queued, request},
 };
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{SinkExt, StreamExt, future::join_all};
 use loadtest::{buyer::client::Connection, lab::shop_process::ShopProcess};
 use redis::AsyncCommands;
+use sqlx::{Connection as _, PgConnection};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use v1_naive::shop::sales::{Sale, now_ms};
+use v6_production::{OrderId, buyer_id};
 
 /// How soon a change in SQL takes effect.
 const SOON: Duration = Duration::from_secs(5);
@@ -175,17 +177,23 @@ async fn a_websocket_that_sends_too_much_or_never_answers_is_closed() {
     drop(silent);
 }
 
-/// Periodic tasks read only the rows that are due, not all rows.
+/// Periodic tasks read only the rows that are due, also if PostgreSQL's statistics are from before the sale, when no order was
+/// unpaid.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn looking_for_orders_to_expire_or_give_back_reads_none_of_the_others() {
     const MANY: i64 = 30_000;
     let sale = Production::new(shared(), MANY).await;
     let insert = "insert into orders (id, sale_id, buyer_id, status, path, request, reserved_at, confirmed_at, pay_by)
-                  select n, 42, n, 'confirmed', n, n, n, n, now_ms() + 3600000 from generate_series(1, $1) as n";
-    sqlx::query(insert).bind(MANY).execute(&sale.pool).await.unwrap();
+                  select n, 42, n, 'paid', n, n, n, n, now_ms() + 3600000 from generate_series(1, $1) as n";
+    // PostgreSQL counts what a session has read when the session ends, if not before.
+    let mut session = PgConnection::connect(sale.database.url.as_str()).await.unwrap();
+    sqlx::query("alter table orders set (autovacuum_enabled = off)").execute(&mut session).await.unwrap();
+    sqlx::query(insert).bind(MANY).execute(&mut session).await.unwrap();
+    sqlx::query("vacuum analyze orders").execute(&mut session).await.unwrap();
+    sqlx::query("update orders set status = 'confirmed'").execute(&mut session).await.unwrap();
+    session.close().await.unwrap();
     sale.instance(&["--role", "worker", "--reconcile-every", "3600"]).await.stop().await; // creates the first sale, which reads more
-    sqlx::query("analyze orders").execute(&sale.pool).await.unwrap();
     sqlx::query("select pg_stat_reset()").execute(&sale.pool).await.unwrap();
     let _shop = sale.instance(&["--role", "worker", "--reconcile-every", "3600"]).await;
     let look = "select (select idx_scan from pg_stat_user_indexes where indexrelname = 'to_expire'),
@@ -198,4 +206,49 @@ async fn looking_for_orders_to_expire_or_give_back_reads_none_of_the_others() {
     };
     eventually("it has looked five times", looked).await;
     assert!(rows < MANY / 10, "{rows} rows were read");
+}
+
+/// PostgreSQL keeps the plan that it made for the first orders of a sale.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn polling_reads_only_the_orders_asked_for_when_the_table_has_grown() {
+    const MANY: i64 = 30_000;
+    const WHO_POLL: i64 = 40;
+    let sale = Production::new(shared(), MANY).await;
+    let first = OrderId::base(SALE, 1).0;
+    let sell = async |first: i64, buyers: Vec<i64>| {
+        let insert =
+            "insert into orders (id, sale_id, buyer_id, status, path, request, reserved_at, confirmed_at, pay_by)
+                      select $1 + n, 42, buyer, 'paid', n, n, n, n, n
+                      from unnest(string_to_array($2, ' ')::bigint[]) with ordinality as sold (buyer, n)";
+        let buyers = buyers.iter().map(i64::to_string).collect::<Vec<_>>().join(" ");
+        sqlx::query(insert).bind(first).bind(buyers).execute(&sale.pool).await.unwrap();
+    };
+    let shop = sale.instance(&["--role", "api"]).await;
+    let cookies = join_all((1..=WHO_POLL).map(|buyer| log_in(shop.address, buyer))).await;
+    let poll = async || {
+        let poll = async |(n, cookie): (usize, &String)| {
+            for _ in 0..20 {
+                let line = format!("GET /orders/{}", first + 1 + n as i64);
+                let reply = request(shop.address, &line, &[("cookie", cookie)], "").await;
+                assert_eq!(json(&reply)["status"], "paid");
+            }
+        };
+        join_all(cookies.iter().enumerate().map(poll)).await;
+    };
+    sell(first, (1..=WHO_POLL).map(|buyer| buyer_id(&buyer.to_string())).collect()).await;
+    poll().await;
+    sell(first + WHO_POLL, (1..=MANY).collect()).await;
+    poll().await;
+    shop.stop().await; // a session that ends reports what it has read
+    let counts = "select coalesce(seq_scan, 0) + coalesce(idx_scan, 0), seq_tup_read from pg_stat_user_tables
+                  where relname = 'orders'";
+    let mut read = 0;
+    let reported = async || {
+        let (scans, rows): (i64, i64) = sqlx::query_as(counts).fetch_one(&sale.pool).await.unwrap();
+        read = rows;
+        scans > 20
+    };
+    eventually("the reads are counted", reported).await;
+    assert!(read < MANY, "{read} rows were read by whole scans");
 }

@@ -87,7 +87,7 @@ async fn a_sold_out_sale_issues_no_purchase_url() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn an_attempt_whose_buyer_is_gone_takes_no_unit() {
-    const UNDER_WAY: i64 = 4;
+    const UNDER_WAY: i64 = 2;
     let sale = Production::new(shared(), 20).await;
     let network = Network::to(&sale.stores.redis).await.unwrap();
     let args = sale.args_with(

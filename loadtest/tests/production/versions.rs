@@ -35,7 +35,7 @@ fn of_kind(kind: &str) -> BasicProperties {
 async fn what_a_later_version_has_written_waits_for_it_and_holds_up_nothing() {
     let sale = Production::new(shared(), 5).await;
     let shop = sale.instance(&[]).await;
-    let entry = sale.write("r2", b"in a format that is not there yet").await;
+    let entry = sale.write("r3", b"in a format that is not there yet").await;
     sale.publish_to("orders", of_kind("reservations/2"), b"this neither").await;
     confirmed(&shop, 1).await;
 

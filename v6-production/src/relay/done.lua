@@ -4,8 +4,8 @@
 -- KEYS  1 outbox (stream)
 -- ARGV  1 the relays' consumer group  2 when an empty outbox expires (milliseconds since 1970)  then the ids of the entries, if any
 
-for n = 3, #ARGV do
-  redis.call('XACK', KEYS[1], ARGV[1], ARGV[n])
-  redis.call('XDEL', KEYS[1], ARGV[n])
+if #ARGV > 2 then
+  redis.call('XACK', KEYS[1], ARGV[1], unpack(ARGV, 3))
+  redis.call('XDEL', KEYS[1], unpack(ARGV, 3))
 end
 if redis.call('XLEN', KEYS[1]) == 0 then redis.call('PEXPIREAT', KEYS[1], ARGV[2]) end

@@ -17,9 +17,11 @@ pub(super) const GROUP: &str = "relay";
 /// The consumer that entries of a later format are assigned to. It sends no heartbeat, so they are offered again and again, until a
 /// newer relay reads them.
 const NOBODY: &str = "later";
-/// The name of the field with the reservation, which stands for its format. The next format is to be `r2`. During a deployment,
-/// relays of two versions read the same outbox.
-const FORMAT: &[u8] = b"r";
+/// The names of the field with the reservations, which stand for its format: `r` has one reservation, `r2` has all of a call of
+/// `reserve.lua`. The next format is to be `r3`. During a deployment, relays of two versions read the same outbox.
+const FORMATS: [&[u8]; 2] = [b"r", b"r2"];
+/// The bytes of a reservation in an entry.
+const EACH: usize = 32;
 /// After this time without a heartbeat, other relays take over the entries. Early is better than late: if the relay was only slow,
 /// its entries are sent twice, which does no harm.
 const GONE_AFTER: Duration = Duration::from_secs(2);
@@ -87,14 +89,20 @@ impl Outbox {
         claim.arg("JUSTID").query_async(redis).await
     }
 
-    /// The reservation in an entry, as `reserve.lua` writes it: order, buyer, path and request, 8 bytes each. The entry's own id
-    /// begins with the time. `None` if it is not a reservation of this sale.
-    pub(crate) fn reservation(&self, entry: &Entry) -> Option<Reservation> {
+    /// The reservations in an entry, as `reserve.lua` writes them: order, buyer, path and request, 8 bytes each. The entry's own id
+    /// begins with the time. `None` if it does not consist of reservations of this sale.
+    pub(crate) fn reservations(&self, entry: &Entry) -> Option<Vec<Reservation>> {
         let [name, bytes] = entry.1.as_slice() else { return None };
+        let (each, []) = bytes.as_chunks::<EACH>() else { return None };
+        let reserved_at = entry.written_at()?;
+        let is_known = FORMATS.contains(&name.as_slice()) && !each.is_empty();
+        is_known.then(|| each.iter().map(|bytes| self.reservation(bytes, reserved_at)).collect())?
+    }
+
+    fn reservation(&self, bytes: &[u8; EACH], reserved_at: i64) -> Option<Reservation> {
         let [order_id, buyer_id, path, request] = numbers(bytes)?;
         let order_id = OrderId(order_id);
-        let reserved_at = entry.written_at()?;
-        let is_one = name == FORMAT && order_id.sale_id() == self.sale_id && order_id.epoch() > 0 && buyer_id > 0;
+        let is_one = order_id.sale_id() == self.sale_id && order_id.epoch() > 0 && buyer_id > 0;
         is_one.then_some(Reservation { order_id, buyer_id, reserved_at, path, request })
     }
 
@@ -122,7 +130,8 @@ impl Entry {
 
     /// Whether the entry has a later format, of a newer version.
     pub(super) fn is_later(&self) -> bool {
-        let number = self.1.first().and_then(|name| name.strip_prefix(FORMAT));
+        let name = self.1.first().filter(|name| !FORMATS.contains(&name.as_slice()));
+        let number = name.and_then(|name| name.strip_prefix(b"r"));
         number.is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
     }
 }

@@ -10,7 +10,7 @@ use super::in_time;
 use crate::set_up::Wrong;
 
 /// The version of the tables. Every change of the statements below raises it by one.
-const VERSION: i64 = 4;
+const VERSION: i64 = 5;
 /// How long the creation of the tables may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -93,9 +93,9 @@ const SCHEMA: [&str; 19] = [
     "create table if not exists oversold_schema (version bigint primary key)",
 ];
 
-/// The changes of version 4. Statements of older versions do not run again: `create index if not exists` locks its table in the
-/// middle of a sale, even if the index exists.
-const SINCE_4: [&str; 4] = [
+/// The changes since version 3, which may run again. Statements of older versions do not: `create index if not exists` locks its
+/// table in the middle of a sale, even if the index exists.
+const SINCE_3: [&str; 5] = [
     // The number of changes of the deny list, by which a copy is recognised as old.
     "alter table oversold_shop add column if not exists denials bigint not null default 0",
     "create or replace function count_denial() returns trigger language plpgsql
@@ -107,6 +107,8 @@ const SINCE_4: [&str; 4] = [
         text text not null,
         started_at bigint not null
     )",
+    // The worker counts every new order in its sale's row, and a missing row is an error there. The key checked it again per order.
+    "alter table orders drop constraint if exists orders_sale_id_fkey",
 ];
 
 /// Creates the tables, unless this version of them exists. `if not exists` alone is not enough: `create index` locks its table
@@ -128,7 +130,7 @@ pub(super) async fn make(pool: &PgPool) -> anyhow::Result<()> {
         if !is_made(&mut tx).await? {
             is_ours(&mut tx).await?;
             let old = version(&mut tx).await? < 3;
-            for statement in SCHEMA.into_iter().filter(|_| old).chain(SINCE_4) {
+            for statement in SCHEMA.into_iter().filter(|_| old).chain(SINCE_3) {
                 tx.execute(statement).await?;
             }
             let insert = "insert into oversold_schema (version) values ($1) on conflict do nothing";

@@ -15,7 +15,7 @@ pub(crate) struct Findings {
     pub(crate) left: Option<i64>,
     /// Reservations in Redis.
     pub(crate) held: i64,
-    /// Reservations in the outbox.
+    /// Entries in the outbox, each with the reservations of one call.
     pub(crate) in_outbox: i64,
     /// Messages of all sales in the queues; `None` if RabbitMQ does not answer.
     pub(crate) in_queue: Option<u32>,

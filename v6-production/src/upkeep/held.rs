@@ -3,8 +3,8 @@ use redis::{AsyncCommands, RedisResult};
 use super::Upkeep;
 use crate::{gate::ticket::TicketId, order_id::OrderId, redis_store::numbers, transport::Reservation};
 
-/// About how many reservations one call reads.
-const AT_ONCE: usize = 1000;
+/// About how many reservations one call reads. Redis answers nothing else meanwhile, which is 0.4 ms.
+const AT_ONCE: usize = 500;
 
 impl Upkeep {
     /// Reads the next part of a sale's reservations in Redis. `cursor` is 0 at first, and 0 again after the last part. Between two

@@ -1,10 +1,10 @@
 //! Compares Redis, outbox, queue and SQL, reservation by reservation. A reservation that SQL does not know is placed there, by the
 //! same code as those of the queue. Nothing is declared lost because it was not found: an order fails only if SQL refuses it.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use anyhow::Context;
-use redis::pipe;
+use redis::{RedisResult, Script, pipe};
 
 use super::{
     Upkeep, alone, deny,
@@ -12,6 +12,8 @@ use super::{
     walk::{PART, Walk},
 };
 use crate::{order_id::OrderId, sql::in_time, transport::Link};
+
+static FREE_TRIES: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("tries.lua")));
 
 impl Upkeep {
     /// Compares the new orders of a sale and the next part of the rest (with `all`, the whole rest), and places what SQL does not
@@ -27,6 +29,7 @@ impl Upkeep {
         all: bool,
     ) -> anyhow::Result<Findings> {
         let mut found = Findings { sale_id, ..Findings::default() };
+        self.free_tries(sale_id).await?;
         if let Some(link) = link {
             found.in_queue = self.in_queues(link).await.ok().map(|[orders, dead]| orders + dead);
             found.parked = link.waiting(&self.transport.parked).await.ok();
@@ -65,6 +68,11 @@ impl Upkeep {
         }
         metrics::counter!("reservations_placed_total").increment(found.placed.len() as u64);
         Ok(found)
+    }
+
+    /// Frees the attempts of the last frequency window, if no attempt has begun another one.
+    async fn free_tries(&self, sale_id: i64) -> RedisResult<()> {
+        FREE_TRIES.key(self.redis.keys(sale_id).tries).invoke_async(&mut self.redis.shared.clone()).await
     }
 
     /// The units sold by SQL's counter, and the number of orders that hold a unit.
