@@ -15,6 +15,9 @@ use loadtest::{
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
+/// How many calls to Redis one instance makes at the same time. Further attempts wait for the next call.
+const UNDER_WAY: i64 = 2;
+
 async fn orders(shop: &ShopProcess, cookie: &str) -> Vec<Value> {
     let reply = request(shop.address, "GET /orders", &[("cookie", cookie)], "").await;
     assert_eq!(reply.status, 200, "{reply:?}");
@@ -87,7 +90,6 @@ async fn a_sold_out_sale_issues_no_purchase_url() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn an_attempt_whose_buyer_is_gone_takes_no_unit() {
-    const UNDER_WAY: i64 = 2;
     let sale = Production::new(shared(), 20).await;
     let network = Network::to(&sale.stores.redis).await.unwrap();
     let args = sale.args_with(
@@ -129,6 +131,49 @@ async fn an_attempt_whose_buyer_is_gone_takes_no_unit() {
     }
     assert_problem(&click(&mut connection, 5899).await, 409, "sold-out");
     sale.settles_at(20).await;
+}
+
+/// Attempts that reach Redis in one call are decided in turn: each sees the unit, the path and the counts of those before it.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn attempts_in_one_call_see_each_other() {
+    let sale = Production::new(shared(), UNDER_WAY + 2).await;
+    let network = Network::to(&sale.stores.redis).await.unwrap();
+    let few = ["--frequency-limit=4", "--frequency-buyers=5", "--frequency-window=60"];
+    let rules = [&["--redis-timeout", "30", "--role", "api"][..], &few].concat();
+    let mut args = sale.args_with(Server::Redis, &network.instead_of(&sale.stores.redis), &rules);
+    args.retain(|arg| arg != "--frequency-limit=1000000");
+    let shop = sale.instance_with(&args).await;
+    let door = shop.address;
+    let ready = async |buyer: i64| {
+        let cookie = log_in(door, buyer).await;
+        (address(door, SALE, &cookie).await.unwrap(), cookie)
+    };
+    let before = join_all((5901..5901 + UNDER_WAY).map(ready)).await;
+    let [many, second, third, fourth] = [ready(5911).await, ready(5912).await, ready(5913).await, ready(5914).await];
+    network.silence();
+    let mut under_way = Vec::new();
+    for (at, cookie) in before {
+        under_way.push(tokio::spawn(async move { buy_at(door, &at, &cookie, None).await }));
+        let calls = under_way.len() as i64;
+        eventually("its call is under way", async || counter(door, "reserve_calls_under_way").await == calls).await;
+    }
+    let mut together = Vec::new();
+    for (at, cookie) in [vec![many; 6], vec![second, third, fourth]].concat() {
+        together.push(tokio::spawn(async move { buy_at(door, &at, &cookie, None).await }));
+        let waiting = UNDER_WAY + together.len() as i64;
+        eventually("it waits", async || counter(door, "attempts_waiting").await == waiting).await;
+    }
+    network.restore();
+    let status = async |replies: Vec<JoinHandle<Reply>>| -> Vec<u16> {
+        join_all(replies).await.into_iter().map(|reply| reply.unwrap().status.as_u16()).collect()
+    };
+    assert!(status(under_way).await.iter().all(|status| *status == 202));
+    // One buyer has used the path and then all attempts. The next has the last unit, and one more is not counted.
+    assert_eq!(status(together).await, [202, 404, 404, 404, 429, 429, 202, 409, 503]);
+    // All reservations of the call are on their way; none has to be found by a comparison.
+    let _worker = sale.instance(&["--role", "worker", "--reconcile-every", "3600"]).await;
+    sale.settles_at(UNDER_WAY as usize + 2).await;
 }
 
 /// PostgreSQL's clock decides how long an order can be paid, and the page counts down by Redis's clock.
