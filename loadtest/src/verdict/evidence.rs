@@ -70,7 +70,7 @@ impl<'a> Evidence<'a> {
 
     /// What came out: the word of the first promise that these results would have kept, else the findings.
     pub fn outcome(&self) -> String {
-        let words = [Oversells, Holds, Starves, Breaks, Deadlocks, Undersells];
+        let words = [Oversells, Holds, Starves, Deadlocks, Undersells, Breaks];
         let can_starve = self.beside.is_some();
         let kept = words.into_iter().find(|word| (*word != Starves || can_starve) && word.kept(self));
         kept.map_or_else(|| self.findings().join(", "), |word| word.to_string())
@@ -155,7 +155,7 @@ mod tests {
             (Evidence { deadlocks: 1, ..Evidence::of(&undersold) }, "deadlocks"),
             (Evidence { deadlocks: 1, ..Evidence::of(&clean) }, "holds"),
             (slow(&clean), "breaks"),
-            (slow(&undersold), "breaks"),
+            (slow(&undersold), "undersells"),
             (Evidence { beside: Some(&beside), ..slow(&clean) }, "starves"),
             (Evidence { beside: Some(&beside), ..slow(&lost) }, "breaks"),
             (Evidence { late: 2, ..Evidence::of(&lost) }, "5 lost, 2 late"),
