@@ -133,7 +133,9 @@ fn a_quick_benchmark_measures_everything() {
         for subject in of_shops.into_iter().chain(VERSIONS.map(Subject::Orders)) {
             let sample = file.of(subject, connections).next().unwrap_or_else(|| panic!("{subject}, {connections}"));
             let is_of_rows = subject == Subject::Orders(Version::V6); // their cost is that of `sell`
-            assert!(sample.per_second > 0.0 && sample.cost.is_some() != is_of_rows, "{sample:?}");
+            // Of 64 orders of chapter 1, perhaps one takes a unit, and on a slow machine after the end.
+            let may_be_none = subject == Subject::Orders(Version::V1);
+            assert!((sample.per_second > 0.0 || may_be_none) && sample.cost.is_some() != is_of_rows, "{sample:?}");
         }
         let sell = file.of(Subject::Sell, connections).next().unwrap();
         let cost = sell.cost.as_ref().unwrap();

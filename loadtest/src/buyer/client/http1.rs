@@ -106,6 +106,9 @@ impl Http1 {
 
     /// Takes the next `length` bytes.
     async fn take(&mut self, length: usize) -> io::Result<Bytes> {
+        if length > LONGEST {
+            return Err(broken("more than 1 MiB"));
+        }
         while self.received.len() < length {
             self.receive().await?;
         }
