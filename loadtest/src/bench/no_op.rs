@@ -1,17 +1,18 @@
 //! The shop that does nothing, which all rates are compared with, and the server that it is checked against.
 //!
-//! The no-op has what a shop has: the runtime and the allocator of this program, `shop::serve`, an axum router and a route with two
-//! parameters. It reads the same request to its end and sends the answer of a purchase.
+//! The no-op has what a shop has: the runtime and the allocator of this program, `shop::serve`, and an axum handler. It reads the same
+//! request to its end and sends the answer of a purchase. It has no router, since it has one answer for every request.
 
-use std::{convert::Infallible, net::SocketAddr};
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
-use axum::{Router, body::Bytes, routing::post};
+use axum::{body::Bytes, handler::HandlerWithoutStateExt};
 use http_body_util::{BodyExt, Full};
 use hyper::{
     Response, StatusCode, body::Incoming, header::CONTENT_TYPE, header::HeaderValue, server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
+use tokio::time::sleep;
 use v1_naive::shop::{self, serve::listen};
 
 /// The answer of both.
@@ -24,8 +25,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The address cannot be bound.
 pub async fn serve(address: SocketAddr, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let handler = async |_: Bytes| (StatusCode::ACCEPTED, [(CONTENT_TYPE, JSON)], ANSWER);
-    let app = Router::new().route("/sales/{sale_id}/purchase/{path}", post(handler));
-    shop::serve(listen(address).await?, app, stop).await;
+    shop::serve(listen(address).await?, handler.into_service(), stop).await;
     Ok(())
 }
 
@@ -37,7 +37,10 @@ pub async fn serve_bare(address: SocketAddr, stop: impl Future<Output = ()>) -> 
     let listener = listen(address).await?;
     let serving = async {
         loop {
-            let Ok((stream, _)) = listener.accept().await else { continue };
+            let Ok((stream, _)) = listener.accept().await else {
+                sleep(Duration::from_millis(50)).await; // most likely there are too many open files
+                continue;
+            };
             let _ = stream.set_nodelay(true);
             tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)));
         }

@@ -101,7 +101,8 @@ async fn what_counts_as_sold_is_sold() {
         (Mutant::AlwaysSoldOut, "0 as wanted, 150 sold-out"),
         (Mutant::Overloaded, "0 as wanted, 150 overloaded"),
         (Mutant::StoresNothing, "150 buyers were promised a unit, and 0 have a row"),
-        (Mutant::LosesHundredth, "150 buyers were promised a unit, and 149 have a row"),
+        // Of 150 orders in a row, every hundredth is one or two: the warm-up may end before its last buyer, so the first number varies.
+        (Mutant::LosesHundredth, "150 buyers were promised a unit, and 14"),
     ] {
         let wrong = sold_by(mutant).await.wrong;
         assert!(wrong.as_ref().is_some_and(|wrong| wrong.contains(why)), "{mutant}: {wrong:?}");
