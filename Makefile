@@ -38,7 +38,7 @@ services: ## installs the servers that the lab starts by itself
 test-tools: ## installs what only tests need: a browser, a clock that is wrong, and MariaDB
 	@.ci/install chromium faketime mariadb
 
-results: services ## measures the figures of README and book again, into docs/results (half an hour)
+results: services ## measures the figures of README and book again, into docs/results (an hour and a half)
 	@.ci/install faketime
 	@docs/results/measure
 

@@ -4,10 +4,14 @@
 //!
 //! 1. `no_op`: the shop that does nothing. `load`: prepared requests, in a closed or an open loop.
 //! 2. `refusals` and `sales`: what is measured. `layers`: what stands before and behind the shop. `wrk`: the other generator.
-//! 3. `cost`: what an order costs. `sampler`: the samples of a round. `goals`: what has to be reached.
+//! 3. `cost`: what an order costs. `growth`: what it costs among many. `durability`: what it costs on disk.
+//! 4. `sampler`: the samples of a round.
+//! 5. `goals`: what has to be reached.
 
 mod cost;
+mod durability;
 pub mod goals;
+pub mod growth;
 mod layers;
 pub mod load;
 pub mod no_op;
@@ -18,7 +22,7 @@ pub mod wrk;
 
 use std::time::{Duration, Instant};
 
-use self::{refusals::SoldOut, sampler::Sampler};
+use self::{growth::Growth, refusals::SoldOut, sampler::Sampler};
 use crate::{
     lab::{Lab, servers::nginx, shop_process::ShopProcess},
     record::bench::{Sample, Samples, Subject},
@@ -56,6 +60,8 @@ pub struct Size {
     pub attempts: i64,
     /// Units that are held while the p99 of selling is measured; `None` if that is left out.
     pub held: Option<usize>,
+    /// What there is many of after the rounds; `None` if that is left out.
+    pub growth: Option<Growth>,
 }
 
 impl Size {
@@ -69,6 +75,7 @@ impl Size {
         paced: Duration::from_millis(1500),
         attempts: 32_000,
         held: Some(200_000),
+        growth: None,
     };
 
     /// Takes at most a minute.
@@ -81,6 +88,7 @@ impl Size {
         paced: Duration::from_secs(1),
         attempts: 8000,
         held: None,
+        growth: None,
     };
 }
 
@@ -113,6 +121,9 @@ pub async fn run(lab: &Lab, size: Size, seed: u64, show: impl FnMut(&Sample)) ->
     sold_out.market.close(lab).await?;
     if let Some(held) = size.held {
         sampler.held(held).await?;
+    }
+    if let Some(growth) = size.growth {
+        sampler.growth(&growth).await?;
     }
     for shop in [bare, no_op] {
         shop.stop().await;

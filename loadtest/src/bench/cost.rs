@@ -53,17 +53,17 @@ impl Meter {
         Meter { servers, processors: Processors::read(&pids(&deployment.shops)) }
     }
 
-    /// The cost of each of `n` answers or orders since then; `None` if there are none.
-    pub(super) async fn end(&self, lab: &Lab, deployment: &Deployment, n: u64) -> Option<Cost> {
+    /// The cost of everything since then; `None` without `/proc`.
+    pub(super) async fn end(&self, lab: &Lab, deployment: &Deployment) -> Option<Cost> {
         let consumers = if deployment.stores.is_some() { &CONSUMERS[..] } else { &WITHOUT_STORES };
-        let cost = cost(&self.processors, &pids(&deployment.shops), n, consumers)?;
-        let (before, now, n) = (&self.servers, Counters::read(lab, deployment).await, n as f64);
+        let cost = cost(&self.processors, &pids(&deployment.shops), 1, consumers)?;
+        let (before, now) = (&self.servers, Counters::read(lab, deployment).await);
         let redis = before.redis.zip(now.redis);
         Some(Cost {
-            statements: before.statements.zip(now.statements).map(|(before, now)| (now - before) as f64 / n),
-            redis_commands: redis.map(|(before, now)| (now.commands - before.commands) as f64 / n),
-            redis_bytes: redis.map(|(before, now)| (now.bytes - before.bytes) as f64 / n),
-            messages: before.published.zip(now.published).map(|(before, now)| (now - before) as f64 / n),
+            statements: before.statements.zip(now.statements).map(|(before, now)| (now - before) as f64),
+            redis_commands: redis.map(|(before, now)| (now.commands - before.commands) as f64),
+            redis_bytes: redis.map(|(before, now)| (now.bytes - before.bytes) as f64),
+            messages: before.published.zip(now.published).map(|(before, now)| (now - before) as f64),
             ..cost
         })
     }

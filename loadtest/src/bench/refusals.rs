@@ -85,7 +85,7 @@ impl SoldOut {
         let load = Load { shop, connections, buyers, repeats: true, lasts, rate: None, wanted: Wanted::SoldOut };
         let meter = Meter::begin(lab, &self.market.deployment).await;
         let loaded = load::run(load).await?;
-        let cost = meter.end(lab, &self.market.deployment, loaded.counted).await;
+        let cost = meter.end(lab, &self.market.deployment).await.and_then(|cost| cost.each(loaded.counted));
         Ok(Refused { cost, wrong: mixed(&loaded), loaded })
     }
 }

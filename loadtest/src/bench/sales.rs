@@ -35,10 +35,12 @@ const TO_BE_CONFIRMED: Duration = Duration::from_secs(60);
 /// Connections on which the buyers get their purchase URLs before the load.
 const PREPARING: usize = 64;
 
-/// A sale with a unit for each buyer, in a shop and a database of its own.
+/// Sales with a unit for each buyer, in a shop and a database of their own.
 pub(super) struct Market {
     pub(super) deployment: Deployment,
     pub(super) buyers: Arc<[Buyer]>,
+    /// The ids of the sales: [`SALE`] and the next ones.
+    sales: Vec<i64>,
 }
 
 /// How the buyers of a sale ask.
@@ -102,11 +104,13 @@ impl Market {
         let Deployment { database, stores, pool, .. } = &deployment;
         let (stores, progress) = (stores.as_ref(), Progress::default());
         let stage = Stage { shops: &shops, pool, database: &database.url, stores, plan, sale: SALE, progress };
-        stage.put_up(&[Sale::open(SALE, plan.stock)]).await?;
+        let sales: Vec<i64> = (SALE..).take(plan.sales).collect();
+        let open: Vec<_> = sales.iter().map(|sale| Sale::open(*sale, plan.stock)).collect();
+        stage.put_up(&open).await?;
         let (buyers, seed) = (plan.buyers, plan.seed);
-        let crowd = Crowd { shops, sales: vec![SALE], buyers, connections: PREPARING, seed, ..Crowd::default() };
+        let crowd = Crowd { shops, sales: sales.clone(), buyers, connections: PREPARING, seed, ..Crowd::default() };
         let buyers = crowd::prepare(&crowd).await?.into();
-        Ok(Market { deployment, buyers })
+        Ok(Market { deployment, buyers, sales })
     }
 
     /// Sells to these buyers and waits until the database has their orders.
@@ -121,12 +125,14 @@ impl Market {
         if has_stores {
             self.wait_until_sold(before.sold + loaded.counted).await?;
         }
+        // What is read below is no cost of an order.
+        let cost = meter.end(lab, &self.deployment).await;
         let now = self.orders().await?;
         let (rows, sold) = (now.rows - before.rows, now.sold.saturating_sub(before.sold));
         let orders = rows.min(sold);
-        let cost = meter.end(lab, &self.deployment, orders).await;
+        let cost = cost.and_then(|cost| cost.each(orders));
         let times = match has_stores {
-            true => observe::reservations(&self.deployment.pool, &[SALE], Some(loaded.began_at)).await?,
+            true => observe::reservations(&self.deployment.pool, &self.sales, Some(loaded.began_at)).await?,
             false => None,
         };
         let last = times.as_ref().and_then(|times| times.last_commit_ms);
@@ -154,19 +160,19 @@ impl Market {
     }
 
     async fn sold(&self) -> anyhow::Result<u64> {
-        let query = sqlx::query_scalar("select sold from sales where id = $1").bind(SALE);
+        let query = sqlx::query_scalar("select cast(sum(sold) as bigint) from sales where id >= $1").bind(SALE);
         let sold: i64 = query.fetch_one(&self.deployment.pool).await?;
         Ok(sold as u64)
     }
 
     async fn orders(&self) -> anyhow::Result<Orders> {
-        let query = "select count(*) from orders where sale_id = $1 and status in ('confirmed', 'paid')";
+        let query = "select count(*) from orders where sale_id >= $1 and status in ('confirmed', 'paid')";
         let rows: i64 = sqlx::query_scalar(query).bind(SALE).fetch_one(&self.deployment.pool).await?;
         Ok(Orders { rows: rows as u64, sold: self.sold().await? })
     }
 }
 
-/// What the database has of the sale.
+/// What the database has of the sales.
 struct Orders {
     rows: u64,
     sold: u64,

@@ -36,7 +36,13 @@ pub(super) struct Sampler<'a, S> {
 }
 
 impl<S: FnMut(&Sample)> Sampler<'_, S> {
-    fn add(&mut self, subject: Subject, connections: usize, per_second: f64, more: impl FnOnce(Sample) -> Sample) {
+    pub(super) fn add(
+        &mut self,
+        subject: Subject,
+        connections: usize,
+        per_second: f64,
+        more: impl FnOnce(Sample) -> Sample,
+    ) {
         let sample = more(Sample::new(self.round, subject, connections, per_second));
         (self.show)(&sample);
         self.samples.push(sample);

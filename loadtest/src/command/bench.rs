@@ -5,13 +5,14 @@ use loadtest::{
     bench::{
         self, Size,
         goals::{GOALS, Reached, invalid},
+        growth::Growth,
     },
     lab::{open_files, servers::Server},
     record::{
         bench::{Bench, Samples},
         file::check_writable,
     },
-    render,
+    render::{self, table::Table},
 };
 
 use super::{
@@ -22,12 +23,18 @@ use super::{
 
 /// Connections to shops that are open at the same time, with a margin.
 const SOCKETS: usize = 1000;
+/// The same where their number grows.
+const GROWN_SOCKETS: usize = 11_000;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// One short round; takes less than a minute instead of six. The p99 with 200,000 held units is left out
     #[arg(long)]
     quick: bool,
+
+    /// Measure also what an order costs with many units held, connections, sales, and old orders; takes five minutes more
+    #[arg(long)]
+    growth: bool,
 
     /// The seed that shuffles the buyers; each round adds 1
     #[arg(long, default_value_t = 1)]
@@ -46,12 +53,13 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     if let Some(path) = &args.json {
         check_writable(path)?;
     }
-    open_files::allow(SOCKETS)?;
-    let size = if args.quick { Size::QUICK } else { Size::FULL };
+    let (size, growth) = if args.quick { (Size::QUICK, Growth::QUICK) } else { (Size::FULL, Growth::FULL) };
+    open_files::allow(if args.growth { GROWN_SOCKETS } else { SOCKETS })?;
+    let size = Size { growth: args.growth.then_some(growth), ..size };
     in_lab(&Database { database: Some("postgres".into()) }, async |lab| {
         let show = |sample: &_| note(render::bench::line(sample));
         let file = Bench::new(bench::run(lab, size, args.seed, show).await?);
-        print(render::bench::tables(&file).map(|table| table.terminal(room())).join("\n"));
+        print(Table::all(&render::bench::tables(&file), |table| table.terminal(room())));
         notes(&file).iter().for_each(say);
         if let Some(path) = &args.json {
             file.write(path)?;

@@ -12,7 +12,7 @@ use loadtest::{
         interleavings::{Explorations, Replays},
         mutants::Mutants,
     },
-    render::{self, capacity, faults, interleavings, mutants, page, runs},
+    render::{self, capacity, faults, interleavings, mutants, page, runs, table::Table},
     scenario::Scenario,
 };
 
@@ -74,7 +74,7 @@ pub(super) fn markdown(file: &Path, kind: Kind) -> anyhow::Result<String> {
             let capacities = Capacities::read(file)?.capacities.clone();
             format!("{}\n{}", capacity::table(&capacities).markdown(), capacity::costs(&capacities).markdown())
         }
-        Kind::Bench => render::bench::tables(&Bench::read(file)?.figures).map(|table| table.markdown()).join("\n"),
+        Kind::Bench => Table::all(&render::bench::tables(&Bench::read(file)?.figures), Table::markdown),
         Kind::Replayed | Kind::Generator | Kind::Watchers => {
             bail!("{} is of {kind}, which have no table", file.display())
         }

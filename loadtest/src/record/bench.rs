@@ -8,7 +8,7 @@ use super::{
     file::{Figures, File, Kind},
     usage::Consumer,
 };
-use crate::{verdict::latency::Latency, version::Version};
+use crate::{render::text::thousands, verdict::latency::Latency, version::Version};
 
 /// A file of samples.
 pub type Bench = File<Samples>;
@@ -50,12 +50,46 @@ pub enum Subject {
     Paced,
     /// Chapter 6 sells while many reservations are held.
     Held,
+    /// Chapter 6 sells while there are this many of something.
+    Among(usize, Many),
+    /// Orders in the database, with this durability.
+    Durable(Version, Durability),
     /// nginx answers from its cache.
     EdgeCache,
     /// `reserve.lua`, one attempt per call.
     ReserveSingly,
     /// `reserve.lua`, 32 attempts per call.
     ReserveInBatches,
+}
+
+/// What there may be many of while chapter 6 sells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Many {
+    /// Units of the sale that are held.
+    Held,
+    /// Connections of buyers, each with one request at a time.
+    Connections,
+    /// Sales at a time.
+    Sales,
+    /// Orders of an earlier sale.
+    OldOrders,
+}
+
+/// When the servers write an order to disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Durability {
+    /// Redis once a second, PostgreSQL before each commit is answered.
+    AsInTheShop,
+    /// Redis before each answer.
+    RedisAlways,
+    /// Redis when the operating system does.
+    RedisNever,
+    /// PostgreSQL a fraction of a second after a commit.
+    CommitWithoutWaiting,
+    /// PostgreSQL when the operating system does.
+    PostgresNever,
 }
 
 /// One measurement.
@@ -77,6 +111,8 @@ pub struct Sample {
     pub cost: Option<Cost>,
     /// Bytes of Redis that one reservation took; `None` if it was not measured.
     pub reservation_bytes: Option<f64>,
+    /// Bytes of the shop's memory that one open connection took; `None` if it was not measured.
+    pub connection_bytes: Option<f64>,
     /// Why this is no sample of its subject, for example a sale that sold nothing; `None` if it is one.
     pub wrong: Option<String>,
 }
@@ -116,7 +152,7 @@ impl Samples {
     /// The rate as a ratio to the no-op, in each round; empty for an open loop and for a load after the rounds, which have no no-op to
     /// compare with.
     pub fn to_no_op(&self, subject: Subject, connections: usize) -> Vec<f64> {
-        match matches!(subject, Subject::Paced | Subject::Held) {
+        match matches!(subject, Subject::Paced | Subject::Held | Subject::Among(..) | Subject::Durable(..)) {
             true => Vec::new(),
             false => self.ratios((subject, connections), (Subject::NoOp, connections)),
         }
@@ -137,21 +173,70 @@ impl Samples {
 impl Sample {
     /// A rate without further measurements.
     pub fn new(round: u32, subject: Subject, connections: usize, per_second: f64) -> Sample {
-        let (latency_ms, to_confirmed_ms, cost, reservation_bytes, wrong) = Default::default();
-        Sample { round, subject, connections, per_second, latency_ms, to_confirmed_ms, cost, reservation_bytes, wrong }
+        Sample {
+            round,
+            subject,
+            connections,
+            per_second,
+            latency_ms: None,
+            to_confirmed_ms: None,
+            cost: None,
+            reservation_bytes: None,
+            connection_bytes: None,
+            wrong: None,
+        }
     }
 }
 
 impl Cost {
+    /// The cost of each of `n` answers or orders that cost this together; `None` if there are none.
+    pub fn each(&self, n: u64) -> Option<Cost> {
+        let share = |all: f64| all / n as f64;
+        let cost = Cost {
+            processor_us: self.processor_us.iter().map(|(who, us)| (*who, share(*us))).collect(),
+            statements: self.statements.map(share),
+            redis_commands: self.redis_commands.map(share),
+            redis_bytes: self.redis_bytes.map(share),
+            messages: self.messages.map(share),
+        };
+        (n > 0).then_some(cost)
+    }
+
     /// The processor time of all servers and of the generator, in microseconds.
     pub fn total_us(&self) -> f64 {
         self.processor_us.values().sum()
     }
 }
 
+impl fmt::Display for Many {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.pad(match self {
+            Many::Held => "units held",
+            Many::Connections => "connections",
+            Many::Sales => "sales at a time",
+            Many::OldOrders => "old orders",
+        })
+    }
+}
+
+impl fmt::Display for Durability {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.pad(match self {
+            Durability::AsInTheShop => "as in the shop",
+            Durability::RedisAlways => "appendfsync always",
+            Durability::RedisNever => "appendfsync no",
+            Durability::CommitWithoutWaiting => "synchronous_commit off",
+            Durability::PostgresNever => "fsync off",
+        })
+    }
+}
+
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.pad(match self {
+            Subject::Durable(Version::V2, durability) => return f.pad(&format!("v2, {durability}")),
+            Subject::Durable(_, durability) => return f.pad(&format!("v6, {durability}")),
+            Subject::Among(n, many) => return f.pad(&format!("sell, {many}: {}", thousands(*n as i64))),
             Subject::BareHyper => "bare hyper",
             Subject::NoOp => "no-op",
             Subject::Wrk => "no-op, by wrk",

@@ -9,7 +9,7 @@ use crate::{
     compare::Spread,
     record::{
         Consumer,
-        bench::{Cost, Sample, Samples},
+        bench::{Cost, Sample, Samples, Subject},
     },
     verdict::latency::Latency,
 };
@@ -27,12 +27,15 @@ pub fn line(sample: &Sample) -> String {
     format!("{round}  {subject:26} {connections:>4} connections {rate:>9}/s{latency}{wrong}")
 }
 
-/// Rates, costs, and the goals, each with the median and the range of all rounds.
-pub fn tables(samples: &Samples) -> [Table; 3] {
-    [rates(samples), costs(samples), goals(samples)]
+/// Rates, costs, growth if it was measured, and the goals, each with the median and the range of all rounds.
+pub fn tables(samples: &Samples) -> Vec<Table> {
+    let (among, others): (Vec<_>, Vec<_>) =
+        samples.subjects().into_iter().partition(|(subject, _)| matches!(subject, Subject::Among(..)));
+    let growth = (!among.is_empty()).then(|| growth(samples, &among));
+    [rates(samples, &others), costs(samples, &others)].into_iter().chain(growth).chain([goals(samples)]).collect()
 }
 
-fn rates(samples: &Samples) -> Table {
+fn rates(samples: &Samples, subjects: &[(Subject, usize)]) -> Table {
     let columns = [
         left("rate", 26),
         right("connections", 11),
@@ -42,7 +45,7 @@ fn rates(samples: &Samples) -> Table {
         right("p99 ms", 10),
         right("p99.9 ms", 10),
     ];
-    let rows = samples.subjects().into_iter().map(|(subject, connections)| {
+    let rows = subjects.iter().map(|&(subject, connections)| {
         let all: Vec<&Sample> = samples.of(subject, connections).collect();
         let rates: Vec<f64> = all.iter().map(|one| one.per_second.round()).collect();
         let ratios = samples.to_no_op(subject, connections);
@@ -65,7 +68,7 @@ fn rates(samples: &Samples) -> Table {
     Table::new(columns, rows)
 }
 
-fn costs(samples: &Samples) -> Table {
+fn costs(samples: &Samples, subjects: &[(Subject, usize)]) -> Table {
     let columns = [
         left("cost of an answer or order", 26),
         right("connections", 11),
@@ -80,7 +83,7 @@ fn costs(samples: &Samples) -> Table {
         right("statements", 10),
         right("messages", 10),
     ];
-    let rows = samples.subjects().into_iter().filter_map(|(subject, connections)| {
+    let rows = subjects.iter().filter_map(|&(subject, connections)| {
         let all: Vec<&Cost> = samples.of(subject, connections).filter_map(|one| one.cost.as_ref()).collect();
         let median = |of: &dyn Fn(&Cost) -> Option<f64>| {
             let values: Vec<f64> = all.iter().filter_map(|cost| of(cost)).collect();
@@ -97,6 +100,51 @@ fn costs(samples: &Samples) -> Table {
         let cells = [subject.to_string(), connections.to_string()].into_iter().chain(us);
         let cells = cells.chain([total, commands, bytes, statements, messages]);
         (!all.is_empty()).then(|| Row::new(cells.map(Cell::from)))
+    });
+    Table::new(columns, rows)
+}
+
+/// What an order costs while there are many units held, connections, sales or old orders. The ratio is to the first row of the same
+/// kind.
+fn growth(samples: &Samples, subjects: &[(Subject, usize)]) -> Table {
+    let columns = [
+        left("there are", 26),
+        right("connections", 11),
+        right("per second", 28),
+        right("all µs", 28),
+        right("÷ first", 8),
+        right("p50 ms", 10),
+        right("p99 ms", 28),
+        right("shop's bytes per connection", 27),
+    ];
+    let cost_of = |subject, connections| {
+        let costs: Vec<f64> =
+            samples.of(subject, connections).filter_map(|one| Some(one.cost.as_ref()?.total_us())).collect();
+        Spread::of(&costs)
+    };
+    let first_of = |kind| {
+        let first = subjects.iter().find(|(subject, _)| matches!(subject, Subject::Among(_, many) if *many == kind));
+        first.and_then(|&(subject, connections)| cost_of(subject, connections))
+    };
+    let rows = subjects.iter().map(|&(subject, connections)| {
+        let Subject::Among(n, many) = subject else { return Row::new([subject.to_string()].map(Cell::from)) };
+        let all: Vec<&Sample> = samples.of(subject, connections).collect();
+        let values = |of: &dyn Fn(&Sample) -> Option<f64>| all.iter().filter_map(|one| of(one)).collect::<Vec<f64>>();
+        let cost = cost_of(subject, connections);
+        let ratio = cost.as_ref().zip(first_of(many)).map(|(cost, first)| cost.median / first.median);
+        let cells = [
+            format!("{many}: {}", thousands(n as i64)),
+            connections.to_string(),
+            spread(&values(&|one| Some(one.per_second.round()))),
+            cost.map_or("–".into(), |cost| cost.to_string()),
+            ratio.map_or("–".into(), significant),
+            spread(&values(&|one| Some(one.latency_ms?.p50))),
+            spread(&values(&|one| Some(one.latency_ms?.p99))),
+            Spread::of(&values(&|one| one.connection_bytes))
+                .map_or("–".into(), |spread| thousands(spread.median as i64)),
+        ];
+        let mark = if all.is_empty() { Mark::Bad } else { Mark::None };
+        Row { mark, ..Row::new(cells.map(Cell::from)) }
     });
     Table::new(columns, rows)
 }

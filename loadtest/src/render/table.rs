@@ -162,6 +162,11 @@ impl Table {
         iter::zip(&self.columns, &row.cells).filter(move |(column, _)| is_in(column))
     }
 
+    /// All tables in this form, with an empty line between them.
+    pub fn all(tables: &[Table], form: impl Fn(&Table) -> String) -> String {
+        tables.iter().map(form).collect::<Vec<_>>().join("\n")
+    }
+
     /// The Markdown form, for README and book.
     pub fn markdown(&self) -> String {
         let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | ")).replace("|  |", "| |");

@@ -20,7 +20,7 @@ use loadtest::{
     buyer::crowd::Buyer,
     lab::shop_process::ShopProcess,
     mutant::Mutant,
-    record::bench::{Bench, Sample, Samples, Subject},
+    record::bench::{Bench, Many, Sample, Samples, Subject},
     scenario::plan::Plan,
     version::{VERSIONS, Version},
 };
@@ -124,7 +124,7 @@ async fn an_open_loop_asks_at_its_rate() {
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 fn a_quick_benchmark_measures_everything() {
     let folder = tempfile::tempdir().unwrap();
-    let output = bench(folder.path(), "--quick --json bench.json", None);
+    let output = bench(folder.path(), "--quick --growth --json bench.json", None);
     assert!(matches!(output.status.code(), Some(0 | 1 | 3)), "{output:?}");
     let file = Bench::read(&folder.path().join("bench.json")).unwrap();
     let wrong: Vec<_> = file.bench.iter().filter(|one| one.wrong.is_some()).collect();
@@ -150,7 +150,18 @@ fn a_quick_benchmark_measures_everything() {
     assert!(text.contains("refuse ÷ no-op") && text.contains("confirmed ÷ v2-pessimistic"), "{text}");
     let command =
         |args: &str| Command::new(loadtest()).args(args.split(' ')).current_dir(folder.path()).output().unwrap();
+    let many = [Many::Held, Many::Connections, Many::Sales, Many::OldOrders];
+    for many in many {
+        let is_one = |one: &&Sample| matches!(one.subject, Subject::Among(_, of) if of == many);
+        let costs: Vec<_> = file.bench.iter().filter(is_one).map(|one| one.cost.as_ref().unwrap().total_us()).collect();
+        assert!(costs.len() == 2 && costs.iter().all(|us| *us > 0.0), "{many}: {costs:?}");
+    }
+    let durable =
+        |of| file.bench.iter().filter(move |one| matches!(one.subject, Subject::Durable(version, _) if version == of));
+    assert_eq!((durable(Version::V2).count(), durable(Version::V6).count()), (3, 5));
+    assert!(durable(Version::V2).chain(durable(Version::V6)).all(|one| one.per_second > 0.0));
     let markdown = String::from_utf8(command("report bench.json --markdown").stdout).unwrap();
+    assert!(markdown.contains("| units held: 1,000 | 64 |"), "{markdown}");
     assert!(markdown.contains("| figure | connections | measured | bar | aim | goal |"), "{markdown}");
     assert_eq!(command("picture bench bench.json --svg bench.svg").status.code(), Some(0));
     let picture = fs::read_to_string(folder.path().join("bench.svg")).unwrap();
