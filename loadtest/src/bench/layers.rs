@@ -13,7 +13,10 @@ use super::{
     refusals::SoldOut,
 };
 use crate::{
-    buyer::{client::Link, crowd::Buyer},
+    buyer::{
+        client::{Connection, Link},
+        crowd::Buyer,
+    },
     lab::stores::Stores,
 };
 
@@ -26,6 +29,8 @@ pub(super) async fn cached(shop: &SoldOut, connections: usize, lasts: Duration) 
     let link = Link::new(Method::GET, &format!("/sales/{SALE}"))?;
     let buyers = shop.market.buyers.iter().map(|buyer| Buyer { link: link.clone(), ..*buyer }).collect();
     let (shop, wanted) = (nginx.address, Wanted::Sale);
+    // While nginx fetches an answer, requests for it wait half a second each (`proxy_cache_lock`). An answer is valid for a second.
+    Connection::open(shop).await?.get(&format!("/sales/{SALE}"), None).await?;
     load::run(Load { shop, connections, buyers, repeats: true, lasts, rate: None, wanted }).await.map(Some)
 }
 

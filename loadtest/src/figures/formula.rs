@@ -2,6 +2,8 @@
 //!
 //! - `demo[v1 transaction]:orders` is a value of each run of `docs/results/demo.json` whose version, variant, scenario or fault
 //!   is named. Without a variant in the brackets, only runs without one count. `v6-x1:seconds` is the value of every run.
+//! - `bench[sell 64]:per_second` is a value of each sample of the benchmark with this subject and number of connections. All words of
+//!   the subject are named: `bench[orders v2 64]`, `bench[among held 10000 64]`.
 //! - A list on the way yields a value for each member, and `trials.offered=2000.useful` those of the members with that field.
 //! - `median(…)`, `min(…)`, `max(…)`, `sum(…)` and `count(…)` make one number of several. `ceil(…)` rounds up, and `floor(…)` down
 //!   as the tables do. A comma in brackets puts numbers together.
@@ -158,17 +160,38 @@ fn values(record: &Value, named: &[&str], path: &str) -> anyhow::Result<Vec<f64>
     Ok(found)
 }
 
-/// Whether an item has all these names: of its version, variant, scenario or fault.
+/// Whether an item has all these names: of its version, variant, scenario or fault; of a sample its subject and connections.
 fn is_chosen(item: &Value, named: &[&str]) -> bool {
+    if let Some(subject) = item.get("subject") {
+        let words = subject_words(subject);
+        let is_named = |word: &String| named.iter().any(|name| is_version(word, name));
+        let connections = item["connections"].to_string();
+        return words.iter().all(is_named)
+            && named.iter().all(|name| *name == connections || words.iter().any(|word| is_version(word, name)));
+    }
     let field = |field: &str| item[field].as_str().unwrap_or_default();
     let has = |name: &&str| {
-        let version = field("version");
-        version == *name
-            || version.split('-').next() == Some(*name)
-            || ["variant", "scenario", "fault"].iter().any(|other| field(other) == *name)
+        is_version(field("version"), name) || ["variant", "scenario", "fault"].iter().any(|other| field(other) == *name)
     };
     let only_variants = named.is_empty() || field("variant").is_empty() || named.contains(&field("variant"));
     named.iter().all(has) && only_variants
+}
+
+/// Whether this is the name of the version, or its first part: `v2` of `v2-pessimistic`. Equal words are the same.
+fn is_version(version: &str, name: &str) -> bool {
+    version == name || name.starts_with('v') && version.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'))
+}
+
+/// The words of a sample's subject: `sell`, or `among`, `held` and `10000`.
+fn subject_words(subject: &Value) -> Vec<String> {
+    match subject {
+        Value::Object(one) => {
+            one.iter().flat_map(|(word, of)| [vec![word.clone()], subject_words(of)].concat()).collect()
+        }
+        Value::Array(several) => several.iter().flat_map(subject_words).collect(),
+        Value::String(word) => vec![word.clone()],
+        other => vec![other.to_string()],
+    }
 }
 
 /// Adds the numbers at `path`. A list on the way adds those of each of its members. A counter that a record does not have is 0.
@@ -226,6 +249,25 @@ mod tests {
             ("range(a[no-retry]:rate)", "12,346"),
         ] {
             assert_eq!(text(formula, &records).unwrap(), expected, "{formula}");
+        }
+        let samples = r#"{"bench": [
+            {"subject": "held", "connections": 64, "p99": 5},
+            {"subject": {"orders": "v2-pessimistic"}, "connections": 64, "p99": 6},
+            {"subject": {"orders": "v2-pessimistic"}, "connections": 256, "p99": 7},
+            {"subject": {"among": [1000, "held"]}, "connections": 64, "p99": 8},
+            {"subject": {"durable": ["v2-pessimistic", "redis-never"]}, "connections": 64, "p99": 9}]}"#;
+        fs::write(folder.join("b.json"), samples).unwrap();
+        for (formula, expected) in [
+            ("b[held 64]:p99", "5"),
+            ("b[orders v2 64]:p99", "6"),
+            ("range(b[orders v2]:p99)", "6 to 7"),
+            ("b[among held 1000 64]:p99", "8"),
+            ("b[durable v2 redis-never 64]:p99", "9"),
+        ] {
+            assert_eq!(text(formula, &records).unwrap(), expected, "{formula}");
+        }
+        for wrong in ["b[held 256]:p99", "b[64]:p99", "b[orders 64]:p99"] {
+            assert!(text(wrong, &records).is_err(), "{wrong}");
         }
         for wrong in [
             "a:rate",

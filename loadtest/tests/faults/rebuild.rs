@@ -96,6 +96,10 @@ async fn a_rebuild_restores_everything_that_sql_knows() {
 async fn a_redis_that_was_started_again_sells_nothing_before_it_is_compared() {
     let mut services = own();
     let sale = Production::new(&services, 5).await;
+    // With `everysec`, Redis writes to its log up to two seconds late while the disk is slow, and kill -9 would lose the reservation.
+    let mut always = redis::cmd("CONFIG");
+    always.arg("SET").arg("appendfsync").arg("always");
+    always.exec_async(&mut sale.stores.connect().await.unwrap()).await.unwrap();
     let api = sale.instance(&["--role", "api"]).await;
     let mut connection = Connection::open(api.address).await.unwrap();
     let order_id = queued(&click(&mut connection, 1).await);
