@@ -11,9 +11,12 @@ use hyper::{
     Response, StatusCode, body::Incoming, header::CONTENT_TYPE, header::HeaderValue, server::conn::http1,
     service::service_fn,
 };
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::sleep;
-use v1_naive::shop::{self, serve::listen};
+use v1_naive::shop::{
+    self,
+    serve::{HEADER_TIMEOUT, listen},
+};
 
 /// The answer of both.
 const ANSWER: &str = r#"{"order_id":1,"status":"queued","watch":"/orders/1/watch"}"#;
@@ -29,7 +32,8 @@ pub async fn serve(address: SocketAddr, stop: impl Future<Output = ()>) -> anyho
     Ok(())
 }
 
-/// Serves the same answer from hyper alone until `stop`: no router, no timer, no graceful shutdown.
+/// Serves the same answer from hyper alone until `stop`: no axum, no address of the client, no graceful shutdown. The head of a request
+/// has the same time limit as in a shop, because no server can be without one.
 ///
 /// # Errors
 /// The address cannot be bound.
@@ -42,7 +46,9 @@ pub async fn serve_bare(address: SocketAddr, stop: impl Future<Output = ()>) -> 
                 continue;
             };
             let _ = stream.set_nodelay(true);
-            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)));
+            let mut builder = http1::Builder::new();
+            builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+            tokio::spawn(builder.serve_connection(TokioIo::new(stream), service_fn(answer)));
         }
     };
     tokio::select! {

@@ -3,7 +3,7 @@
 use crate::support::{
     SALE, assert_problem, eventually, json,
     production::{Production, shared},
-    requests::{buy_at, log_in, queued, request},
+    requests::{buy_at, log_in, open_sale, queued, request},
 };
 use loadtest::{
     buyer::{
@@ -56,7 +56,7 @@ async fn a_buyer_who_follows_links_and_can_add_gets_a_unit() {
     let sale = Production::new(shared(), 5).await;
     let shop = instance(&sale, &[]).await;
     let mut connection = Connection::open(shop.address).await.unwrap();
-    let mut next = click::open_sale(&mut connection, SALE).await.unwrap();
+    let mut next = open_sale(&mut connection).await;
     let mut asked = Vec::new();
     let told = loop {
         asked.extend(next.asks.iter().map(|asked| asked.name.clone()));

@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use loadtest::{
     buyer::{
         click,
-        client::{Connection, Reply},
+        client::{Connection, Link, Reply},
     },
     lab::shop_process::ShopProcess,
 };
@@ -23,7 +23,7 @@ pub fn reservation(order_id: i64, buyer_id: i64, path: i64, request: i64) -> Val
 
 /// Logs in as `buyer` and asks for a unit of [`SALE`]; returns the answer, `202` on success.
 pub async fn click(connection: &mut Connection, buyer: i64) -> Reply {
-    let mut next = click::open_sale(connection, SALE).await.unwrap();
+    let mut next = open_sale(connection).await;
     while !next.uri.path().ends_with("/path") {
         match click::ask(connection, &next, buyer).await {
             click::Next::Follow(link) => next = link,
@@ -35,6 +35,17 @@ pub async fn click(connection: &mut Connection, buyer: i64) -> Reply {
         Some(href) => connection.send(&link("POST", href), Some(buyer), None).await.unwrap(),
         None => given,
     }
+}
+
+/// The first link of [`SALE`]. Until the shop has read the sale from SQL for the first time, it answers 503, and a buyer asks again.
+pub async fn open_sale(connection: &mut Connection) -> Link {
+    let mut first = None;
+    eventually("the sale can be read", async || {
+        first = click::open_sale(connection, SALE).await.ok();
+        first.is_some()
+    })
+    .await;
+    first.expect("a link")
 }
 
 /// The order's id in a `202` answer.

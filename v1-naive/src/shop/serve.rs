@@ -34,7 +34,7 @@ pub const SET_UP: u8 = 4;
 
 /// How long a connection may take to send the head of a request, and how long it may be idle between two requests. A client that
 /// is slower is disconnected.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long requests under way may take to finish after the shop is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
