@@ -29,17 +29,16 @@ async fn nohup_is_respected_and_kill_9_ends_the_shop() {
     eventually("the shop has ended", has_ended).await;
 }
 
-/// About 50 buyers come in the first second, and no more in the next seven. The shop is frozen in between, so that it has answered all of
+/// About 50 buyers come in the first second, and no more in the next twenty. The shop is frozen in between, so that it has answered all of
 /// them and then says nothing about itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shop_that_hangs_after_the_last_answer_is_an_error_and_ctrl_c_keeps_its_report() {
     let hangs = async |interrupts: bool| {
-        let run = Running::start("run v3 --database sqlite --stages 0:100,1s:0,8s:0 --stock 1000");
-        run.has_sold_more_than(30).await;
-        sleep(Duration::from_secs(2)).await;
+        let run = Running::start("run v3 --database sqlite --stages 0:100,1s:0,20s:0 --stock 1000");
+        run.has_sold_to_all_after(30).await;
         run.freeze_shop();
         if interrupts {
-            sleep(Duration::from_secs(8)).await;
+            sleep(Duration::from_secs(21)).await; // the load is over
             run.interrupt();
         }
         timeout(Duration::from_secs(150), run.end()).await.expect("an end")

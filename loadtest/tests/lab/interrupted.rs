@@ -83,15 +83,30 @@ impl Running {
     }
 
     pub(crate) async fn has_sold_more_than(&self, units: i64) {
-        sqlx::any::install_default_drivers();
-        let sold = async || {
-            let Some(file) = database(self.temporary.path()) else { return false };
-            let Ok(pool) = sqlx::AnyPool::connect(&format!("sqlite://{}", file.display())).await else { return false };
-            let orders = sqlx::query_scalar::<_, i64>("select count(*) from orders").fetch_one(&pool).await;
-            pool.close().await;
-            orders.is_ok_and(|orders| orders > units)
+        eventually("an order", async || self.orders().await.is_some_and(|orders| orders > units)).await;
+    }
+
+    /// Waits until more units than this are sold, and then none for two seconds.
+    pub(crate) async fn has_sold_to_all_after(&self, units: i64) {
+        let mut last = (0, Instant::now());
+        let stands = async || {
+            let orders = self.orders().await.unwrap_or_default();
+            if orders != last.0 {
+                last = (orders, Instant::now());
+            }
+            orders > units && last.1.elapsed() > Duration::from_secs(2)
         };
-        eventually("an order", sold).await;
+        eventually("no buyer is left", stands).await;
+    }
+
+    /// The orders in its database; `None` if it has none yet.
+    async fn orders(&self) -> Option<i64> {
+        sqlx::any::install_default_drivers();
+        let url = format!("sqlite://{}", database(self.temporary.path())?.display());
+        let pool = sqlx::AnyPool::connect(&url).await.ok()?;
+        let orders = sqlx::query_scalar("select count(*) from orders").fetch_one(&pool).await;
+        pool.close().await;
+        orders.ok()
     }
 
     /// Waits until it has ended, and asserts that no process and no file of it is left.
