@@ -169,7 +169,7 @@ impl<S: FnMut(&Sample)> Sampler<'_, S> {
             let Sold { loaded, cost, wrong, .. } = market.sell(self.lab, Arc::from(buyers), asking).await?;
             let too_few = || format!("{} of {held} units were held: {}", filled.orders, filled.loaded.says());
             let wrong = wrong.or_else(|| (filled.orders < held as u64).then(too_few));
-            let reservation_bytes = (round == 1).then_some(bytes);
+            let reservation_bytes = Some(bytes);
             let more = |sample| Sample { latency_ms: loaded.latency, cost, reservation_bytes, wrong, ..sample };
             self.add(Subject::Held, connections, loaded.per_second(), more);
         }

@@ -109,7 +109,7 @@ pub struct Sample {
     pub to_confirmed_ms: Option<Latency>,
     /// What one answer or order cost; `None` if it was not measured.
     pub cost: Option<Cost>,
-    /// Bytes of Redis that one reservation took; `None` if it was not measured.
+    /// Bytes of Redis that one reservation took, before the load; `None` if it was not measured.
     pub reservation_bytes: Option<f64>,
     /// Bytes of the shop's memory that one open connection took; `None` if it was not measured.
     pub connection_bytes: Option<f64>,
