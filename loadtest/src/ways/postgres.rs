@@ -1,0 +1,6 @@
+//! The ways on PostgreSQL.
+
+use super::way::Entry;
+
+/// The ways on PostgreSQL.
+pub const WAYS: &[Entry] = &[];
