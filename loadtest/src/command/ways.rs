@@ -78,7 +78,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
 async fn play(args: Args) -> anyhow::Result<Exit> {
     let chosen: Vec<&Entry> = if args.ways.is_empty() { ways::all().collect() } else { args.ways.clone() };
     let missing = |entry: &Entry| entry.servers.iter().find_map(|server| server.missing());
-    let (playable, missing): (Vec<&Entry>, Vec<&Entry>) = chosen.into_iter().partition(|entry| missing(entry).is_none());
+    let (playable, missing): (Vec<&Entry>, Vec<&Entry>) =
+        chosen.into_iter().partition(|entry| missing(entry).is_none());
     let skipped = missing.into_iter().map(|entry| Skipped {
         way: entry.name.into(),
         why: entry.servers.iter().find_map(|server| server.missing()).unwrap_or_default(),

@@ -176,7 +176,9 @@ impl One {
         let began = Instant::now();
         for tries in 0.. {
             let answer = match self.connected(end).await {
-                Ok(client) => timeout_at(end + GRACE, client.take(item, buyer)).await.unwrap_or_else(|late| Err(late.into())),
+                Ok(client) => {
+                    timeout_at(end + GRACE, client.take(item, buyer)).await.unwrap_or_else(|late| Err(late.into()))
+                }
                 Err(why) => return self.fail(&why, told), // Nothing was asked.
             };
             match answer {

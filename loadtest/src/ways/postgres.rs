@@ -1,8 +1,10 @@
 //! The ways on PostgreSQL. Each file has the statements of one way; `database` has the tables, which are the same for all.
 
 mod advisory_lock;
+mod batch;
 mod conditional;
 pub(super) mod database;
+mod queue;
 mod read_compare_write;
 mod row_lock;
 mod row_lock_last;

@@ -25,11 +25,19 @@ const LEASE_MS: u64 = 2000;
 
 /// The ways on Redis.
 pub const WAYS: &[Entry] = &[
-    Entry::new::<InRedis<decr::Decr>>("redis-decr", &[Redis], "units are all that is counted, and Redis may lose a second"),
+    Entry::new::<InRedis<decr::Decr>>(
+        "redis-decr",
+        &[Redis],
+        "units are all that is counted, and Redis may lose a second",
+    ),
     Entry::new::<InRedis<watch::Watch>>("redis-watch", &[Redis], "scripts are not allowed and conflicts are rare"),
     Entry::new::<InRedis<lua::Lua>>("redis-lua", &[Redis], "the decision needs several keys: stock, buyer, limits"),
-    Entry::new::<WithSql<lock::Lock>>("redis-lock", &[Redis, Postgres], "never alone: a lease can end before its holder does")
-        .with_a_holder(),
+    Entry::new::<WithSql<lock::Lock>>(
+        "redis-lock",
+        &[Redis, Postgres],
+        "never alone: a lease can end before its holder does",
+    )
+    .with_a_holder(),
     Entry::new::<WithSql<lock_fenced::LockFenced>>(
         "redis-lock-fenced",
         &[Redis, Postgres],

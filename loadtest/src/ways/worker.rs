@@ -2,10 +2,11 @@
 
 use std::{
     collections::HashMap,
-    io::{Write, stdout},
+    io::{Write, stdin, stdout},
     path::Path,
     process::Stdio,
     sync::Arc,
+    thread,
 };
 
 use anyhow::{Context, bail};
@@ -15,7 +16,7 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines, Stdin, stdin},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
     sync::{Semaphore, mpsc},
 };
@@ -59,15 +60,16 @@ pub(super) enum Said {
 /// # Errors
 /// The parent sends no part, or does not read.
 pub async fn run() -> anyhow::Result<()> {
-    let mut lines = BufReader::new(stdin()).lines();
-    let part = serde_json::from_str(&lines.next_line().await?.context("there is no part")?)?;
+    let (heard, mut lines) = mpsc::unbounded_channel();
+    thread::spawn(move || stdin().lines().map_while(Result::ok).try_for_each(|line| heard.send(line)));
+    let part = serde_json::from_str(&lines.recv().await.context("there is no part")?)?;
     let said = sell(part, &mut lines).await.unwrap_or_else(|why| Said::Failed(format!("{why:#}")));
     say(&said)?;
-    while lines.next_line().await?.is_some() {}
+    while lines.recv().await.is_some() {}
     Ok(())
 }
 
-async fn sell(part: Part, lines: &mut Lines<BufReader<Stdin>>) -> anyhow::Result<Said> {
+async fn sell(part: Part, lines: &mut mpsc::UnboundedReceiver<String>) -> anyhow::Result<Said> {
     let (reached, mut reaches) = mpsc::channel(1);
     let closed = Arc::new(Semaphore::new(0));
     let gate = closed.clone();
@@ -85,7 +87,7 @@ async fn sell(part: Part, lines: &mut Lines<BufReader<Stdin>>) -> anyhow::Result
     let mut clients = Clients::of(way.clone(), stock);
     clients.connect(load.clients).await?;
     say(&Said::Ready)?;
-    lines.next_line().await?;
+    lines.recv().await;
 
     let counts = Arc::default();
     let mut play = std::pin::pin!(clients.play(load, &counts));
@@ -93,7 +95,7 @@ async fn sell(part: Part, lines: &mut Lines<BufReader<Stdin>>) -> anyhow::Result
         told = &mut play => told?,
         Some(()) = reaches.recv() => {
             say(&Said::InGap)?;
-            lines.next_line().await?;
+            lines.recv().await;
             closed.close();
             play.await?
         }

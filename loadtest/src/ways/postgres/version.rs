@@ -10,7 +10,10 @@ pub(super) struct Version;
 impl Statements for Version {
     async fn take(db: &mut PgConnection, gap: &Gap, item: i64, buyer: i64) -> anyhow::Result<Answer> {
         let (stock, sold, version): (i64, i64, i64) =
-            sqlx::query_as("select stock, sold, version from items where id = $1").bind(item).fetch_one(&mut *db).await?;
+            sqlx::query_as("select stock, sold, version from items where id = $1")
+                .bind(item)
+                .fetch_one(&mut *db)
+                .await?;
         if sold >= stock {
             return Ok(Answer::SoldOut);
         }

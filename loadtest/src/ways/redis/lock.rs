@@ -15,9 +15,8 @@ use crate::ways::{
 pub(super) struct Lock;
 
 /// Deletes the lock if it is still ours.
-pub(super) static RELEASE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new("if redis.call('get', KEYS[1]) == ARGV[1] then redis.call('del', KEYS[1]) end")
-});
+pub(super) static RELEASE: LazyLock<Script> =
+    LazyLock::new(|| Script::new("if redis.call('get', KEYS[1]) == ARGV[1] then redis.call('del', KEYS[1]) end"));
 
 impl Steps for Lock {
     async fn take(

@@ -110,7 +110,11 @@ fn descendants(pid: u32) -> Vec<u32> {
         let Some(pid) = found.get(next) else { break };
         let children = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
         let children = children.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
-        found.extend(children.flat_map(|all| all.split_whitespace().flat_map(str::parse).collect::<Vec<u32>>()).collect::<Vec<_>>());
+        found.extend(
+            children
+                .flat_map(|all| all.split_whitespace().flat_map(str::parse).collect::<Vec<u32>>())
+                .collect::<Vec<_>>(),
+        );
     }
     found
 }
