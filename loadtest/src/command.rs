@@ -36,6 +36,7 @@ pub(crate) mod services;
 mod target;
 mod thresholds;
 mod variant;
+pub(crate) mod ways;
 
 use clap::{Parser, Subcommand};
 use loadtest::lab::servers::Server;
@@ -77,6 +78,8 @@ pub(crate) enum Command {
     Capacity(capacity::Args),
     /// Chapter 6 against a shop that does nothing, and against chapters 1 to 5: rates, latencies, costs and goals
     Bench(bench::Args),
+    /// Every way to take one unit, side by side on real servers: rates, calls, and what survives
+    Ways(ways::Args),
     /// Two files of rounds against each other: the ratio of each figure, and whether it is inside the noise
     Compare(compare::Args),
     /// A picture for README and book, from a file of figures
@@ -96,6 +99,9 @@ pub(crate) enum Command {
     /// Checks that README and book quote the records in docs/results
     #[command(hide = true)]
     Figures(figures::Args),
+    /// A second selling process of `ways`
+    #[command(hide = true)]
+    WayWorker,
     /// A shop that is wrong in one way
     #[command(hide = true)]
     Mutant(mutant::Args),

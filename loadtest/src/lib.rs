@@ -35,3 +35,4 @@ pub mod run;
 pub mod scenario;
 pub mod verdict;
 pub mod version;
+pub mod ways;

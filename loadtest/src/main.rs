@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use command::{
     Cli, Command, bench, capacity, compare, demo, exit::Exit, explore, faults, figures, matrix, mutant, mutants, nginx,
-    no_op, picture, print::note, provider, replay, report, run, serve, services,
+    no_op, picture, print::note, provider, replay, report, run, serve, services, ways,
 };
 use loadtest::lab::servers::keeper;
 
@@ -26,6 +26,8 @@ async fn main() -> ExitCode {
         Command::Report(args) => report::run(args).map(ExitCode::from),
         Command::Bench(args) => bench::run(args).await.map(ExitCode::from),
         Command::Capacity(args) => capacity::run(args).await.map(ExitCode::from),
+        Command::Ways(args) => ways::run(args).await.map(ExitCode::from),
+        Command::WayWorker => ways::worker().await,
         Command::Compare(args) => compare::run(args).map(ExitCode::from),
         Command::Matrix(args) => matrix::run(args).await.map(ExitCode::from),
         Command::Faults(args) => faults::run(args).await.map(ExitCode::from),

@@ -1,7 +1,7 @@
 //! The data that is written to files and read again.
 //!
-//! Every file is a `file::File` of one kind of figures: runs, `bench`, `benches`, `capacity`, `faults`, `interleavings` or
-//! `mutants`.
+//! Every file is a `file::File` of one kind of figures: runs, `bench`, `benches`, `capacity`, `faults`, `interleavings`,
+//! `mutants` or `ways`.
 
 pub mod bench;
 pub mod benches;
@@ -15,6 +15,7 @@ mod run;
 mod scenarios;
 mod times;
 mod usage;
+pub mod ways;
 
 pub use self::{
     calibration::Calibration,

@@ -11,6 +11,7 @@ use loadtest::{
         capacity::Capacities,
         file,
         interleavings::{Explorations, Replays},
+        ways::Ways,
     },
     render::svg,
 };
@@ -24,7 +25,7 @@ pub(crate) struct Args {
     kind: Kind,
 
     /// A file written by `demo --json` or `matrix --json`; for `lanes` by `explore --json` or `replay --json`, for
-    /// `capacity` by `capacity --json`, for `bench` by `bench --json`
+    /// `capacity` by `capacity --json`, for `bench` by `bench --json`, for `ways` by `ways --json`
     file: PathBuf,
 
     /// Write the picture to this file
@@ -44,6 +45,8 @@ enum Kind {
     Capacity,
     /// Rates as ratios to a shop that does nothing
     Bench,
+    /// Units per second of each way to take one: a bar for each number of clients
+    Ways,
     /// One interleaving: a lane for each buyer and one for the row
     Lanes,
 }
@@ -55,6 +58,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         Kind::Funnel => svg::funnel::picture(&runs(&args.file)?),
         Kind::Capacity => svg::capacity::picture(&Capacities::read(&args.file)?),
         Kind::Bench => svg::bench::picture(&Bench::read(&args.file)?),
+        Kind::Ways => svg::ways::picture(&Ways::read(&args.file)?),
         Kind::Lanes => lanes(&args.file)?,
     };
     fs::write(&args.svg, picture.file()).with_context(|| format!("cannot write {}", args.svg.display()))?;

@@ -11,6 +11,7 @@ use loadtest::{
         file::Kind,
         interleavings::{Explorations, Replays},
         mutants::Mutants,
+        ways::Ways,
     },
     render::{self, capacity, faults, interleavings, mutants, page, runs, table::Table},
     scenario::Scenario,
@@ -46,7 +47,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
         Kind::Explored => page::interleavings::explored(&Explorations::read(file)?),
         Kind::Replayed => page::interleavings::replayed(&Replays::read(file)?),
         Kind::Capacities => page::capacity::report(&Capacities::read(file)?),
-        Kind::Faults | Kind::Mutants | Kind::Bench => {
+        Kind::Faults | Kind::Mutants | Kind::Bench | Kind::Ways => {
             bail!("{} is of {kind}: --markdown prints their table", file.display())
         }
         Kind::Generator | Kind::Watchers => bail!("{} is of {kind}, which have no report", file.display()),
@@ -75,6 +76,7 @@ pub(super) fn markdown(file: &Path, kind: Kind) -> anyhow::Result<String> {
             format!("{}\n{}", capacity::table(&capacities).markdown(), capacity::costs(&capacities).markdown())
         }
         Kind::Bench => Table::all(&render::bench::tables(&Bench::read(file)?.figures), Table::markdown),
+        Kind::Ways => Table::all(&render::ways::tables(&Ways::read(file)?.figures), Table::markdown),
         Kind::Replayed | Kind::Generator | Kind::Watchers => {
             bail!("{} is of {kind}, which have no table", file.display())
         }

@@ -38,9 +38,11 @@ pub enum Kind {
     Generator,
     /// How long buyers waited for the message about their order.
     Watchers,
+    /// Ways to take one unit.
+    Ways,
 }
 
-pub(crate) const KINDS: [Kind; 9] = [
+pub(crate) const KINDS: [Kind; 10] = [
     Kind::Runs,
     Kind::Faults,
     Kind::Mutants,
@@ -50,6 +52,7 @@ pub(crate) const KINDS: [Kind; 9] = [
     Kind::Bench,
     Kind::Generator,
     Kind::Watchers,
+    Kind::Ways,
 ];
 
 impl Kind {
@@ -65,6 +68,7 @@ impl Kind {
             Kind::Bench => "bench",
             Kind::Generator => "generator",
             Kind::Watchers => "watchers",
+            Kind::Ways => "ways",
         }
     }
 
@@ -89,6 +93,7 @@ impl fmt::Display for Kind {
             Kind::Bench => "the benchmark",
             Kind::Generator => "rates of the generator",
             Kind::Watchers => "waiting buyers",
+            Kind::Ways => "ways to take a unit",
         })
     }
 }

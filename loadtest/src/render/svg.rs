@@ -14,6 +14,8 @@ pub mod ladder;
 pub mod lanes;
 /// The matrix: versions against scenarios.
 pub mod matrix;
+/// Units per second of each way.
+pub mod ways;
 
 use maud::{Markup, PreEscaped, Render, html};
 

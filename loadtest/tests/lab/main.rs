@@ -1,6 +1,6 @@
 //! The lab itself: its command line, its private servers, its search through interleavings, open and closed loops, a shop that already
-//! runs, capacities, the benchmark, the live screen, Ctrl-C, readers who have gone, the figures that it has written, and what other
-//! databases do.
+//! runs, capacities, the benchmark, the live screen, Ctrl-C, readers who have gone, the figures that it has written, what other
+//! databases do, and every way to take one unit.
 
 mod bench;
 mod capacity;
@@ -27,3 +27,4 @@ mod support;
 mod thresholds;
 mod url;
 mod url_dies;
+mod ways;

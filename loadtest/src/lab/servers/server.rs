@@ -39,6 +39,11 @@ impl Server {
         self.programs().is_ok()
     }
 
+    /// Why it cannot be started, and what installs it; `None` if it is installed.
+    pub fn missing(self) -> Option<String> {
+        self.programs().err().map(|why| why.to_string())
+    }
+
     /// The environment variable for its URL. A shop reads it there, if it uses the server.
     pub fn variable(self) -> &'static str {
         match self {
