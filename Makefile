@@ -38,8 +38,8 @@ book: ## the book in docs/book; warnings and broken links refused
 services: ## installs the servers that the lab starts by itself
 	@.ci/install postgresql redis rabbitmq nginx
 
-test-tools: ## installs what only tests need: a browser, a clock that is wrong, and MariaDB
-	@.ci/install chromium faketime mariadb
+test-tools: ## installs what only tests need: a browser, a clock that is wrong, and more databases
+	@.ci/install chromium faketime mariadb memcached zookeeper
 
 results: services ## measures the figures of README and book again, into docs/results (an hour and a half)
 	@.ci/install faketime

@@ -8,6 +8,7 @@
 
 pub mod keeper;
 mod mariadb;
+mod memcached;
 pub mod nginx;
 mod owner;
 pub mod port;
@@ -19,6 +20,7 @@ mod rabbitmq;
 mod redis;
 mod server;
 mod tree;
+mod zookeeper;
 
 use std::{
     collections::HashMap,
@@ -70,7 +72,7 @@ enum Answer {
 
 impl Services {
     /// Starts these servers in parallel; `loadtest` is the program to run as their keeper. Blocks for some seconds: PostgreSQL
-    /// takes one or two, MariaDB three or four, RabbitMQ five to ten.
+    /// takes one or two, ZooKeeper two, MariaDB three or four, RabbitMQ five to ten.
     ///
     /// # Errors
     /// A server is not installed or does not start.

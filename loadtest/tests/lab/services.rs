@@ -31,12 +31,15 @@ fn processes() -> Vec<(u32, u32)> {
     .collect()
 }
 
-/// The keeper that `parent` has started, and all of its descendants.
-fn family(parent: u32) -> Vec<u32> {
+/// What a keeper of all servers of shops is started with.
+const OF_SHOPS: &str = "postgres\0redis\0rabbitmq\0provider";
+
+/// The keeper that `parent` has started for these servers, and all of its descendants.
+fn family(parent: u32, servers: &str) -> Vec<u32> {
     let processes = processes();
     let is_keeper = |pid| {
         fs::read(format!("/proc/{pid}/cmdline"))
-            .is_ok_and(|line| line.ends_with(b"\0keeper\0postgres\0redis\0rabbitmq\0provider\0"))
+            .is_ok_and(|line| line.ends_with(format!("\0keeper\0{servers}\0").as_bytes()))
     };
     let keeper =
         processes.iter().find(|(pid, its_parent)| *its_parent == parent && is_keeper(*pid)).expect("a keeper").0;
@@ -74,6 +77,12 @@ fn listening(family: &[u32]) -> Vec<String> {
     let fields = lines.map(|line| line.split_whitespace().collect::<Vec<_>>());
     let ours = fields.filter(|f| f[3] == "0A" && files.contains(&PathBuf::from(format!("socket:[{}]", f[9]))));
     ours.map(|fields| fields[1].to_owned()).collect()
+}
+
+/// Whether an address in that notation is on loopback. Java binds to IPv4 through IPv6.
+fn is_loopback(address: &str) -> bool {
+    let loopback = ["0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"];
+    loopback.contains(&address.split(':').next().unwrap())
 }
 
 fn connect(url: &Url) -> std::io::Result<TcpStream> {
@@ -133,11 +142,10 @@ async fn killed_servers_come_back_with_their_data_and_dropped_ones_leave_nothing
     let urls = Server::OF_SHOPS.map(|server| services.url(server).unwrap().clone());
     let [postgres_url, redis_url, amqp_url, _] = &urls;
 
-    let before = family(std::process::id());
+    let before = family(std::process::id(), OF_SHOPS);
     let listening = listening(&before);
     assert!(listening.len() >= 5, "the three, and two ports among nodes: {listening:?}");
-    let loopback = |address: &&str| ["0100007F", "00000000000000000000000001000000"].contains(address);
-    assert!(listening.iter().map(|a| a.split(':').next().unwrap()).all(|a| loopback(&a)), "{listening:?}");
+    assert!(listening.iter().all(|address| is_loopback(address)), "{listening:?}");
 
     // An idle session and a busy one, so that the server has child processes to kill.
     let mut session = AnyConnection::connect(postgres_url.as_str()).await.unwrap();
@@ -171,7 +179,7 @@ async fn killed_servers_come_back_with_their_data_and_dropped_ones_leave_nothing
     assert!(redis(redis_url, "GET kept").contains("$2\r\n42\r\n"));
     eventually("the queue is there again", async || rabbitmq(amqp_url, true)).await;
 
-    let after = family(std::process::id());
+    let after = family(std::process::id(), OF_SHOPS);
     let names = names(&after);
     for name in ["postgres", "redis-server", "beam.smp", "epmd"] {
         assert!(names.contains(name), "{name} is not among {names:?}");
@@ -242,7 +250,7 @@ async fn servers_end_with_the_process_that_started_them() {
             line.strip_prefix(variable).expect("a URL").parse::<Url>().unwrap()
         });
         assert!(urls.iter().all(|url| connect(url).is_ok()) && !is_empty(folder.path()));
-        let family = family(services.id());
+        let family = family(services.id(), OF_SHOPS);
         assert!(names(&family).contains("epmd"));
 
         kill(Pid::from_raw(services.id() as i32), signal).unwrap();
@@ -253,39 +261,47 @@ async fn servers_end_with_the_process_that_started_them() {
     }
 }
 
-const HOLD: &str = "HOLD_MARIADB_UNTIL";
+const HOLD: &str = "HOLD_SERVERS_UNTIL";
 
-/// The keeper is the same for all servers; MariaDB is not among those that `loadtest services` starts.
+/// The keeper is the same for all servers; these are not among those that `loadtest services` starts.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs MariaDB: make test"]
-async fn mariadb_keeps_its_data_when_killed_and_ends_with_its_process() {
+#[ignore = "needs MariaDB, memcached and ZooKeeper: make test"]
+async fn other_servers_end_with_their_process_and_mariadb_keeps_its_data_when_killed() {
+    let servers = [Server::MariaDb, Server::Memcached, Server::ZooKeeper];
     if let Ok(end) = std::env::var(HOLD) {
-        let mut services = Services::start(&loadtest(), &[Server::MariaDb]).unwrap();
+        let mut services = Services::start(&loadtest(), &servers).unwrap();
         let url = services.url(Server::MariaDb).unwrap().clone();
         let mut session = MySqlConnection::connect(url.as_str()).await.unwrap();
         session.execute("create database kept").await.unwrap();
         services.kill(Server::MariaDb).unwrap();
         services.start_again(Server::MariaDb).unwrap();
         MySqlConnection::connect(&format!("{url}kept")).await.unwrap();
-        println!("\nURL={url}");
+        println!();
+        servers.iter().for_each(|server| println!("URL={}", services.url(*server).unwrap()));
         std::io::stdin().lines().for_each(drop);
         panic!("{end}");
     }
     for end in ["a panic", "kill -9"] {
         let folder = temporary();
         let mut command = Command::new(std::env::current_exe().unwrap());
-        let name = "services::mariadb_keeps_its_data_when_killed_and_ends_with_its_process";
+        let name = "services::other_servers_end_with_their_process_and_mariadb_keeps_its_data_when_killed";
         command.args(["--exact", name, "--include-ignored", "--nocapture"]).env(HOLD, end).env("TMPDIR", folder.path());
         let mut owner = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut lines = BufReader::new(owner.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let url = lines.find_map(|line| line.strip_prefix("URL=")?.parse::<Url>().ok()).expect("its URL");
-        assert!(connect(&url).is_ok() && !is_empty(folder.path()));
+        let lines = BufReader::new(owner.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let urls = lines.filter_map(|line| line.strip_prefix("URL=")?.parse::<Url>().ok());
+        let urls: Vec<_> = urls.take(servers.len()).collect();
+        assert_eq!(urls.len(), servers.len());
+        assert!(urls.iter().all(|url| connect(url).is_ok()) && !is_empty(folder.path()));
+        let listening = listening(&family(owner.id(), "mariadb\0memcached\0zookeeper"));
+        assert!(listening.len() >= servers.len(), "{listening:?}");
+        assert!(listening.iter().all(|address| is_loopback(address)), "{listening:?}");
         match end {
             "kill -9" => owner.kill().unwrap(),
             _ => drop(owner.stdin.take()),
         }
         assert!(!owner.wait().unwrap().success());
-        eventually("MariaDB is gone", async || connect(&url).is_err() && is_empty(folder.path())).await;
+        let gone = async || urls.iter().all(|url| connect(url).is_err()) && is_empty(folder.path());
+        eventually("the servers are gone", gone).await;
     }
 }
 

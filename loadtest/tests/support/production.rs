@@ -84,7 +84,7 @@ impl Production {
             Server::Redis => "--redis-url",
             Server::RabbitMq => "--amqp-url",
             Server::Provider => "--provider-url",
-            Server::MariaDb => panic!("no shop uses MariaDB"),
+            Server::MariaDb | Server::Memcached | Server::ZooKeeper => panic!("no shop uses {server}"),
         };
         let mut args = self.args(further);
         let at = args.iter().position(|arg| arg == flag).unwrap();

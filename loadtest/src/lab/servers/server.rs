@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::{mariadb, postgres, process::Process, provider, rabbitmq, redis};
+use super::{mariadb, memcached, postgres, process::Process, provider, rabbitmq, redis, zookeeper};
 
 /// A kind of server that the keeper can run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum, Serialize, Deserialize)]
@@ -23,9 +23,14 @@ pub enum Server {
     RabbitMq,
     /// Chapter 6's payment provider: a fake one, run by this program.
     Provider,
-    /// MariaDB, which no shop uses: tests compare it with PostgreSQL.
+    /// MariaDB, which no shop uses: tests and ways compare it with PostgreSQL.
     #[value(name = "mariadb")]
     MariaDb,
+    /// memcached, which only ways use.
+    Memcached,
+    /// ZooKeeper, which only ways use.
+    #[value(name = "zookeeper")]
+    ZooKeeper,
 }
 
 impl Server {
@@ -52,6 +57,8 @@ impl Server {
             Server::RabbitMq => "AMQP_URL",
             Server::Provider => "PROVIDER_URL",
             Server::MariaDb => "MARIADB_URL",
+            Server::Memcached => "MEMCACHED_URL",
+            Server::ZooKeeper => "ZOOKEEPER_URL",
         }
     }
 
@@ -63,6 +70,8 @@ impl Server {
             Server::RabbitMq => "rabbitmq",
             Server::Provider => "provider",
             Server::MariaDb => "mariadb",
+            Server::Memcached => "memcached",
+            Server::ZooKeeper => "zookeeper",
         }
     }
 
@@ -77,6 +86,8 @@ impl Server {
             Server::RabbitMq => (rabbitmq::programs(), "services"),
             Server::Provider => (provider::programs(), "services"),
             Server::MariaDb => (mariadb::programs(), "test-tools"),
+            Server::Memcached => (memcached::programs(), "test-tools"),
+            Server::ZooKeeper => (zookeeper::programs(), "test-tools"),
         };
         folder.with_context(|| format!("{self} is not installed; `make {installs}` installs it"))
     }
@@ -90,6 +101,8 @@ impl Server {
             Server::RabbitMq => rabbitmq::start(&programs, folder),
             Server::Provider => provider::start(folder),
             Server::MariaDb => mariadb::start(&programs, folder),
+            Server::Memcached => memcached::start(&programs, folder),
+            Server::ZooKeeper => zookeeper::start(&programs, folder),
         }
     }
 }
@@ -102,6 +115,8 @@ impl fmt::Display for Server {
             Server::RabbitMq => "RabbitMQ",
             Server::Provider => "the payment provider",
             Server::MariaDb => "MariaDB",
+            Server::Memcached => "memcached",
+            Server::ZooKeeper => "ZooKeeper",
         })
     }
 }
@@ -143,6 +158,18 @@ mod tests {
     #[ignore = "needs MariaDB: make test"]
     fn mariadb_starts_elsewhere_if_its_port_is_taken_meanwhile() {
         starts_elsewhere(Server::MariaDb, 0);
+    }
+
+    #[test]
+    #[ignore = "needs memcached: make test"]
+    fn memcached_starts_elsewhere_if_its_port_is_taken_meanwhile() {
+        starts_elsewhere(Server::Memcached, 0);
+    }
+
+    #[test]
+    #[ignore = "needs ZooKeeper: make test"]
+    fn zookeeper_starts_elsewhere_if_its_port_is_taken_meanwhile() {
+        starts_elsewhere(Server::ZooKeeper, 0);
     }
 
     #[test]
