@@ -191,8 +191,13 @@ pub fn assert_refused(output: &Output, what: &str) {
 }
 
 /// Polls until `condition` holds; fails after a minute. All promises are faster, but the machine may be busy.
-pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+pub async fn eventually(what: &str, condition: impl AsyncFnMut() -> bool) {
+    within(Duration::from_secs(60), what, condition).await;
+}
+
+/// Polls until `condition` holds; fails after this time.
+pub async fn within(patience: Duration, what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + patience;
     while !condition().await {
         assert!(Instant::now() < deadline, "never: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
