@@ -60,6 +60,8 @@ pictures: ## the pictures of README and book, from docs/results
 	cargo run --quiet -p v4-ratelimit --example buckets >docs/src/buckets.svg.new
 	mv docs/src/buckets.svg.new docs/src/buckets.svg
 	cargo loadtest picture bench docs/results/bench.json --svg docs/src/bench.svg
+	cargo loadtest picture ways docs/results/ways-hot.json --svg docs/src/ways-hot.svg
+	cargo loadtest picture ways docs/results/ways-spread.json --svg docs/src/ways-spread.svg
 
 deny: ## licenses, sources and advisories of the dependencies (needs cargo-deny)
 	cargo deny check

@@ -24,8 +24,8 @@ use crate::{
 
 /// How long a rate is measured at most. A slow way then sells a part of the stock only.
 const MEASURED: Duration = Duration::from_secs(1);
-/// How long the other sales may take. They are small, so that every way ends much earlier.
-const LONG_ENOUGH: Duration = Duration::from_secs(60);
+/// How long the other sales may take. They end with their buyers, within seconds, unless the whole machine is paused.
+const LONG_ENOUGH: Duration = Duration::from_secs(3600);
 /// How long a holder is paused if the others only wait. Every lease and every session of a way is shorter.
 const PAUSED: Duration = Duration::from_secs(6);
 /// Buyers for each unit.

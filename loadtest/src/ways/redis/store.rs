@@ -1,7 +1,5 @@
 //! The counters in Redis: the units left of each item.
 
-use std::time::Duration;
-
 use anyhow::Context;
 use redis::{AsyncCommands, AsyncConnectionConfig, Client, InfoDict, aio::MultiplexedConnection};
 
@@ -9,9 +7,6 @@ use crate::{
     lab::servers::Server,
     ways::way::{Kit, Sold, Stock},
 };
-
-/// How long to wait for a connection or an answer. The default is half a second, which 256 clients on two processors exceed.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The private Redis.
 pub(super) struct Store {
@@ -37,9 +32,9 @@ impl Store {
 
     /// Opens a connection.
     pub(super) async fn connect(&self) -> anyhow::Result<MultiplexedConnection> {
-        let patience = AsyncConnectionConfig::new();
-        let patience = patience.set_connection_timeout(Some(PATIENCE)).set_response_timeout(Some(PATIENCE));
-        Ok(self.client.get_multiplexed_async_connection_with_config(&patience).await?)
+        // The default of half a second is too short for 256 clients on two processors. A dead Redis closes its connections.
+        let patient = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+        Ok(self.client.get_multiplexed_async_connection_with_config(&patient).await?)
     }
 
     /// Deletes all that Redis holds, and puts the stock on sale.

@@ -29,7 +29,6 @@ fn an_unknown_way_and_a_wrong_number_are_refused() {
         ("ways process-counter --clients 257", "257"),
         ("ways process-counter --clients 0", "0"),
         ("ways process-counter --processes 1", "1"),
-        ("ways process-counter --contention mild", "mild"),
     ] {
         assert_refused(&command(args, folder.path()).output().unwrap(), why);
     }
