@@ -6,6 +6,7 @@ use std::{
     fs,
     path::Path,
     process::{Command, Output, Stdio},
+    time::Duration,
 };
 
 use crate::support::{
