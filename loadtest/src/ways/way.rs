@@ -130,6 +130,9 @@ pub trait Way: Sized + Send + Sync + 'static {
     fn calls(&self) -> impl Future<Output = anyhow::Result<u64>> + Send;
 }
 
+/// A way that is being opened.
+type Opening = BoxFuture<'static, anyhow::Result<Arc<dyn Opened>>>;
+
 /// What is known of a way before it is played.
 pub struct Entry {
     /// Its name on the command line, in kebab-case: the server, then the way.
@@ -144,7 +147,7 @@ pub struct Entry {
     pub has_a_holder: bool,
     /// Whether it is only measured, since another way has the same mechanism: no two processes, no restart.
     pub is_only_measured: bool,
-    open: fn(Kit) -> BoxFuture<'static, anyhow::Result<Arc<dyn Opened>>>,
+    open: fn(Kit) -> Opening,
 }
 
 impl Entry {
@@ -172,7 +175,7 @@ impl Entry {
     }
 }
 
-fn open<W: Way>(kit: Kit) -> BoxFuture<'static, anyhow::Result<Arc<dyn Opened>>> {
+fn open<W: Way>(kit: Kit) -> Opening {
     Box::pin(async move { Ok(Arc::new(W::open(&kit).await?) as Arc<dyn Opened>) })
 }
 
