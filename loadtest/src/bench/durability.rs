@@ -1,7 +1,10 @@
 //! What an order costs when the servers write it to disk sooner or later than they do in the shop.
 
-use anyhow::Context;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
 use sqlx::{AnyPool, AssertSqlSafe};
+use tokio::time::sleep;
 
 use super::{
     LONGEST,
@@ -14,6 +17,9 @@ use crate::{
     record::bench::{Durability, Sample, Subject},
     version::Version,
 };
+
+/// How long PostgreSQL may take to read its settings again.
+const RELOADED_WITHIN: Duration = Duration::from_secs(10);
 
 const OF_V6: [Durability; 5] = [
     Durability::AsInTheShop,
@@ -60,9 +66,7 @@ impl<S: FnMut(&Sample)> Sampler<'_, S> {
         let [fsync, commit] = [durability != Durability::PostgresNever, durability != Durability::CommitWithoutWaiting]
             .map(|on| if on { "on" } else { "off" });
         let admin = self.lab.admin().context("the benchmark runs on PostgreSQL")?;
-        set_postgres(admin, "fsync", fsync).await?;
-        set_postgres(admin, "synchronous_commit", commit).await?;
-        sqlx::query("select pg_reload_conf()").execute(admin).await?;
+        set_postgres(admin, &[("fsync", fsync), ("synchronous_commit", commit)]).await?;
         if let Some(stores) = stores {
             let appendfsync = match durability {
                 Durability::RedisAlways => "always",
@@ -77,8 +81,23 @@ impl<S: FnMut(&Sample)> Sampler<'_, S> {
     }
 }
 
-async fn set_postgres(admin: &AnyPool, setting: &'static str, value: &'static str) -> anyhow::Result<()> {
-    let set = AssertSqlSafe(format!("alter system set {setting} = {value}"));
-    sqlx::raw_sql(set).execute(admin).await.with_context(|| format!("{setting} = {value}"))?;
+/// Sets these for all sessions, and waits until they are in effect: sessions read new settings between two statements.
+async fn set_postgres(admin: &AnyPool, settings: &[(&str, &str)]) -> anyhow::Result<()> {
+    for (setting, value) in settings {
+        let set = AssertSqlSafe(format!("alter system set {setting} = {value}"));
+        sqlx::raw_sql(set).execute(admin).await.with_context(|| format!("{setting} = {value}"))?;
+    }
+    sqlx::query("select pg_reload_conf()").execute(admin).await?;
+    for (setting, value) in settings {
+        let is_set = async || {
+            let now: String = sqlx::query_scalar("select current_setting($1)").bind(*setting).fetch_one(admin).await?;
+            anyhow::Ok(now == *value)
+        };
+        let begun = Instant::now();
+        while !is_set().await? {
+            ensure!(begun.elapsed() < RELOADED_WITHIN, "PostgreSQL does not set {setting} to {value}");
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, net::SocketAddr, ops::Range, sync::Arc};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 use super::{
     LONGEST,
@@ -77,14 +77,17 @@ impl<S: FnMut(&Sample)> Sampler<'_, S> {
         let most = growth.held.last().copied().unwrap_or_default();
         let steps = growth.held.len() * growth.loads as usize;
         let market = self.open(most + steps * growth.buyers, 1).await?;
-        let mut next = Buyers::of(&market);
+        let (mut next, mut orders) = (Buyers::of(&market), 0);
         for &held in growth.held {
             // The loads of earlier steps are held, too.
             let asking = Asking { connections: FILLING, lasts: 6 * LONGEST, rate: None };
             let more = held.saturating_sub(next.next);
-            market.sell(self.lab, next.take(more), asking).await?;
+            orders += market.sell(self.lab, next.take(more), asking).await?.orders;
             for round in 1..=growth.loads {
-                let sold = self.sell(&market, next.take(growth.buyers), CONNECTIONS).await?;
+                let mut sold = self.sell(&market, next.take(growth.buyers), CONNECTIONS).await?;
+                let is_too_few = orders < held as u64;
+                sold.wrong = sold.wrong.or_else(|| is_too_few.then(|| format!("{orders} of {held} units were held")));
+                orders += sold.orders;
                 self.grown(round, held, Many::Held, CONNECTIONS, sold, None);
             }
         }
@@ -202,7 +205,9 @@ async fn insert_old_orders(market: &Market, numbers: Range<usize>) -> anyhow::Re
                   from generate_series($1, $2) n";
     let Range { start, end } = numbers;
     sqlx::query(sale).bind(end as i64).execute(pool).await.context("the earlier sale")?;
-    sqlx::query(orders).bind(start as i64 + 1).bind(end as i64).execute(pool).await.context("old orders")?;
+    let inserted =
+        sqlx::query(orders).bind(start as i64 + 1).bind(end as i64).execute(pool).await.context("old orders")?;
+    ensure!(inserted.rows_affected() == (end - start) as u64, "{} old orders were inserted", inserted.rows_affected());
     // Autovacuum would do this within a minute, in the middle of a load.
     sqlx::query("vacuum analyze orders").execute(pool).await?;
     Ok(())
