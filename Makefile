@@ -3,7 +3,7 @@
 #   make demo    chapter 1 oversells; then breaks every version and prints the table
 #   make test    every test: unit, contract, real services, browser
 #
-.PHONY: help demo test bench lint book services test-tools results figures figures-check pictures deny clean
+.PHONY: help demo test bench lint book services test-tools results figures-check pictures deny clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,12 +25,13 @@ test: services test-tools ## every test; a server that is missing is a failure
 bench: services ## chapter 6 against a shop that does nothing, and against chapters 1 to 5 (six minutes)
 	@cargo loadtest bench
 
-lint: ## prose, format, clippy and docs, warnings refused
+lint: ## prose, format, clippy and docs, warnings refused; every number quoted has a record
 	@.ci/prose
 	@.ci/zh
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --quiet --workspace --no-deps --document-private-items
+	cargo run --quiet -p loadtest -- figures
 
 book: ## the book in docs/book; warnings and broken links refused
 	@.ci/book
@@ -44,9 +45,6 @@ test-tools: ## installs what only tests need: a browser, a clock that is wrong, 
 results: services ## measures the figures of README and book again, into docs/results (an hour and a half)
 	@.ci/install faketime
 	@docs/results/measure
-
-figures: ## README and book quote the records in docs/results, and these are clean
-	@cargo --quiet loadtest figures
 
 figures-check: ## the records whose sources have changed since they were measured; no gate
 	@.ci/stale

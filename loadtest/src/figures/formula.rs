@@ -1,7 +1,7 @@
 //! Computes a number from records.
 //!
-//! - `demo[v1 transaction]:orders` is a value of each run of `docs/results/demo.json` whose version, variant, scenario or fault
-//!   is named. Without a variant in the brackets, only runs without one count. `v6-x1:seconds` is the value of every run.
+//! - `demo[v1 transaction]:orders` is a value of each run of `docs/results/demo.json` whose version, variant, scenario, fault or
+//!   way is named. Without a variant in the brackets, only runs without one count. `v6-x1:seconds` is the value of every run.
 //! - `bench[sell 64]:per_second` is a value of each sample of the benchmark with this subject and number of connections. All words of
 //!   the subject are named: `bench[orders v2 64]`, `bench[among held 10000 64]`.
 //! - A list on the way yields a value for each member, and `trials.offered=2000.useful` those of the members with that field.
@@ -160,7 +160,7 @@ fn values(record: &Value, named: &[&str], path: &str) -> anyhow::Result<Vec<f64>
     Ok(found)
 }
 
-/// Whether an item has all these names: of its version, variant, scenario or fault; of a sample its subject and connections.
+/// Whether an item has all these names: of its version, variant, scenario, fault or way; of a sample its subject and connections.
 fn is_chosen(item: &Value, named: &[&str]) -> bool {
     if let Some(subject) = item.get("subject") {
         let words = subject_words(subject);
@@ -171,7 +171,8 @@ fn is_chosen(item: &Value, named: &[&str]) -> bool {
     }
     let field = |field: &str| item[field].as_str().unwrap_or_default();
     let has = |name: &&str| {
-        is_version(field("version"), name) || ["variant", "scenario", "fault"].iter().any(|other| field(other) == *name)
+        is_version(field("version"), name)
+            || ["variant", "scenario", "fault", "way"].iter().any(|other| field(other) == *name)
     };
     let only_variants = named.is_empty() || field("variant").is_empty() || named.contains(&field("variant"));
     named.iter().all(has) && only_variants
@@ -266,7 +267,12 @@ mod tests {
         ] {
             assert_eq!(text(formula, &records).unwrap(), expected, "{formula}");
         }
-        for wrong in ["b[held 256]:p99", "b[64]:p99", "b[orders 64]:p99"] {
+        let rates = r#"{"ways": [
+            {"way": "redis-lua", "rates": [{"clients": 1, "p99": 3}, {"clients": 16, "p99": 4}]},
+            {"way": "redis-decr", "rates": [{"clients": 16, "p99": 5}]}]}"#;
+        fs::write(folder.join("c.json"), rates).unwrap();
+        assert_eq!(text("c[redis-lua]:rates.clients=16.p99", &records).unwrap(), "4");
+        for wrong in ["b[held 256]:p99", "b[64]:p99", "b[orders 64]:p99", "c[redis-lock]:rates.p99"] {
             assert!(text(wrong, &records).is_err(), "{wrong}");
         }
         for wrong in [

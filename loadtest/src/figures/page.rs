@@ -9,6 +9,7 @@ use super::{
     quotes::{self, Quotes, Sources},
     records::Records,
     sentence::literal,
+    table,
 };
 
 /// Pages whose numbers are not compared. The decisions name what was measured when they were made, and are not renewed.
@@ -105,23 +106,57 @@ impl<'a> Page<'a> {
         self.findings
     }
 
-    /// The text with the records' numbers in its sentences, and the sentences that it does not have.
-    pub fn renewed(mut self, quotes: &Quotes, records: &Records) -> (String, Vec<String>) {
-        let mut found = Vec::new();
+    /// The text with the records' numbers in its sentences and tables, and the sentences and tables that it does not have.
+    pub fn renewed(mut self, quotes: &Quotes, records: &Records, tables: Tables) -> (String, Vec<String>) {
+        let mut renewed = Vec::new();
         for (line, sentence) in quotes.of(self.name).into_iter().flat_map(|sources| &sources.sentences) {
             match sentence.find(self.text, records) {
-                Ok(quoted) => found.extend(quoted),
+                Ok(quoted) => renewed.extend(quoted.into_iter().map(|quoted| (quoted.at, quoted.should_be))),
                 Err(error) => self.wrong_source(*line, &format!("{error:#}")),
             }
         }
-        found.sort_by_key(|quoted| std::cmp::Reverse(quoted.at.start));
+        let mut taken: Vec<Range<usize>> = Vec::new();
+        for (line, name, number) in quotes.of(self.name).into_iter().flat_map(|sources| &sources.tables) {
+            let Some(rows) = self.rows(*line, name, *number, records, tables) else { continue };
+            let lines: Vec<_> = rows.lines().collect();
+            // Several tables of a page can have the same first cells. They are quoted in their order.
+            let mut like = table::like(&lines, self.text, 0);
+            while let Some(next) = like.clone().filter(|next| taken.contains(next)) {
+                like = table::like(&lines, self.text, next.end);
+            }
+            match like {
+                Some(at) => {
+                    taken.push(at.clone());
+                    renewed.push((at, rows));
+                }
+                None => self.wrong_source(*line, &format!("no table has the rows of {name}'s table {number}")),
+            }
+        }
+        renewed.sort_by_key(|(at, _)| std::cmp::Reverse(at.start));
         let mut text = self.text.to_owned();
-        for quoted in found {
-            if !text[quoted.at.clone()].split_whitespace().eq(quoted.should_be.split(' ')) {
-                text.replace_range(quoted.at, &quoted.should_be);
+        for (at, should_be) in renewed {
+            // A sentence may be broken into lines elsewhere.
+            if !text[at.clone()].split_whitespace().eq(should_be.split_whitespace()) {
+                text.replace_range(at, &should_be);
             }
         }
         (text, self.findings)
+    }
+
+    /// The rows of a record's table, as Markdown.
+    fn rows(&mut self, line: usize, name: &str, number: usize, records: &Records, tables: Tables) -> Option<String> {
+        let printed = match tables(&records.path(name)) {
+            Ok(printed) => printed,
+            Err(error) => {
+                self.wrong_source(line, &format!("{error:#}"));
+                return None;
+            }
+        };
+        let Some(table) = printed.split("\n\n").nth(number - 1) else {
+            self.wrong_source(line, &format!("{name} has no table {number}"));
+            return None;
+        };
+        Some(table.trim().lines().skip(2).map(|row| format!("{row}\n")).collect())
     }
 
     fn check_sentences(&mut self, sources: &Sources, records: &Records) {
@@ -146,18 +181,8 @@ impl<'a> Page<'a> {
 
     fn check_tables(&mut self, sources: &Sources, records: &Records, tables: Tables) {
         for (line, name, number) in &sources.tables {
-            let printed = match tables(&records.path(name)) {
-                Ok(printed) => printed,
-                Err(error) => {
-                    self.wrong_source(*line, &format!("{error:#}"));
-                    continue;
-                }
-            };
-            let Some(table) = printed.split("\n\n").nth(number - 1) else {
-                self.wrong_source(*line, &format!("{name} has no table {number}"));
-                continue;
-            };
-            for row in table.trim().lines().skip(2) {
+            let Some(rows) = self.rows(*line, name, *number, records, tables) else { continue };
+            for row in rows.lines() {
                 match self.text.find(&format!("\n{row}\n")) {
                     Some(start) => self.blank(start..start + 1 + row.len()),
                     None => self.wrong_source(*line, &format!("the page should have the row: {row}")),

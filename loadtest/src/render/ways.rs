@@ -16,15 +16,18 @@ use crate::{
 static HEADS: LazyLock<Vec<[String; 2]>> =
     LazyLock::new(|| (0..=256).map(|clients| [format!("units/s, {clients}"), format!("p99 ms, {clients}")]).collect());
 
+/// The width of a name: the longest is `mariadb-conditional-queued-undetected`.
+const NAME: usize = 37;
+
 /// The way that was measured last, as a line of progress.
 pub fn line(way: &Way) -> String {
     if let Some(why) = &way.failed {
-        return format!("{:28} failed: {why}", way.way);
+        return format!("{:NAME$} failed: {why}", way.way);
     }
     let round = way.rates.last().map_or(0, |rate| rate.round);
     let rates = way.rates.iter().filter(|rate| rate.round == round);
     let rates = rates.map(|rate| format!("{} at {}", thousands(rate.per_second.round() as i64), rate.clients));
-    format!("{:28} units/s: {}", way.way, rates.collect::<Vec<_>>().join(", "))
+    format!("{:NAME$} units/s: {}", way.way, rates.collect::<Vec<_>>().join(", "))
 }
 
 /// The rates, with the medians of all rounds, and what each way survives.
@@ -60,12 +63,12 @@ fn rates(measured: &Measured) -> Table {
         let mark = if way.failed.is_some() { Mark::Invalid } else { Mark::None };
         Row { mark, ..Row::new(cells.map(Cell::from)) }
     });
-    Table::new([left("way", 28)].into_iter().chain(columns), rows)
+    Table::new([left("way", NAME)].into_iter().chain(columns), rows)
 }
 
 fn survives(measured: &Measured) -> Table {
     let columns = [
-        left("way", 28),
+        left("way", NAME),
         right("calls, 1", 8),
         right("calls, 64", 9),
         left("one process", 16),

@@ -69,6 +69,12 @@ impl Copy {
         expected.iter().for_each(|expected| assert!(said.contains(expected), "{text} -> {by}: {expected} in {said}"));
     }
 
+    /// The line of a page that starts like this.
+    fn line(&self, page: &str, start: &str) -> String {
+        let text = fs::read_to_string(self.path(page)).unwrap();
+        text.lines().find(|line| line.starts_with(start)).unwrap().to_owned()
+    }
+
     fn figures(&self, args: &[&str]) -> (i32, String) {
         let output =
             Command::new(loadtest()).arg("figures").arg("--root").arg(self.folder.path()).args(args).output().unwrap();
@@ -92,15 +98,19 @@ fn a_number_changed_by_hand_is_noticed() {
     let record = fs::read_to_string(copy.path("docs/results/v2-x1.json")).unwrap();
     assert!(record.contains("requests_per_second"));
     // A cell of the table, also a small one; and the Chinese page.
-    copy.with(
-        README,
-        "| 157 | 157 |",
-        "| 157 | 158 |",
-        &["README.md: the page should have the row: | v2-pessimistic process-lock"],
-    );
-    copy.with("README.zh-CN.md", "| 157 | 157 |", "| 158 | 157 |", &["README.zh-CN.md: the page should have the row"]);
-    // A number in a sentence, and one that a line break parts from its unit.
-    copy.with(CHAPTER, "it sold 157 of 100", "it sold 158 of 100", &["v2-pessimistic.md:", "158 should be 157"]);
+    let process_lock = "| v2-pessimistic process-lock";
+    for page in [README, "README.zh-CN.md"] {
+        let row = copy.line(page, process_lock);
+        let expected = format!("{page}: the page should have the row: {process_lock}");
+        copy.with(page, &row, &row.replacen(" |", "1 |", 3), &[&expected]);
+    }
+    // A number in a sentence.
+    let before = "it sold ";
+    let page = fs::read_to_string(copy.path(CHAPTER)).unwrap();
+    let sold: String = page.split_once(before).unwrap().1.chars().take_while(char::is_ascii_digit).collect();
+    let sentence = format!("{before}{sold} of 100");
+    let wrong = format!("1{sold} should be {sold}");
+    copy.with(CHAPTER, &sentence, &format!("{before}1{sold} of 100"), &["v2-pessimistic.md:", &wrong]);
     // A number that has no source: of each form.
     for number in [
         "12,345",
@@ -119,7 +129,8 @@ fn a_number_changed_by_hand_is_noticed() {
         copy.with(README, "10,000 buyers at once for", &text, &["README.md:", "has no source in docs/results/quoted"]);
     }
     // A sentence that was rewritten has lost its source.
-    copy.with(CHAPTER, "it sold 157 of 100", "157 of 100 were sold", &["the page does not have the sentence"]);
+    let other = format!("{sold} of 100 were sold");
+    copy.with(CHAPTER, &sentence, &other, &["the page does not have the sentence"]);
 }
 
 #[test]
@@ -175,16 +186,18 @@ fn each_exception_has_a_reason_and_a_use() {
 }
 
 #[test]
-fn new_records_are_written_into_the_sentences() {
+fn new_records_are_written_into_sentences_and_tables() {
     let copy = Copy::new();
     copy.edit_record("v2-short-lock-timeout", |record| {
         for (n, run) in record["runs"].as_array_mut().unwrap().iter_mut().enumerate() {
             run["outcomes"]["conflict"] = json!(1000 + n);
         }
     });
-    assert_eq!(copy.wrong().len(), 2, "{:?}", copy.wrong());
+    copy.edit_record("explore", |record| record["explored"][0]["oversell"] = json!(16));
+    assert_eq!(copy.wrong().len(), 3, "{:?}", copy.wrong());
     assert_eq!(copy.figures(&["--renew"]), (0, String::new()));
     assert_eq!(copy.wrong(), [""; 0]);
     let page = fs::read_to_string(copy.path(CHAPTER)).unwrap();
     assert!(page.contains("1,002 of 10,000 buyers were refused like this (median of 5 runs; 1,000 to 1,004)"));
+    assert!(copy.line("docs/src/explore.md", "| v1-naive |").contains("| **16** |"));
 }
