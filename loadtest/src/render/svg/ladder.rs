@@ -10,12 +10,12 @@ use crate::{
 
 /// The picture's words: what each version added, and what breaks it. The figures come from the record.
 const STEPS: [(Version, &str, &str); 6] = [
-    (Version::V1, "look, compare, write back", "right for one buyer; a crowd all looks before the first writes"),
+    (Version::V1, "read, compare, write back", "right for one buyer; a crowd reads before the first write"),
     (Version::V2, "select … for update", "nothing oversold; buyers of other sales wait as well"),
-    (Version::V3, "where version = $2, try again", "nobody waits to look; the whole crowd still reaches SQL"),
+    (Version::V3, "where version = $2, try again", "reads take no lock; the whole crowd still reaches SQL"),
     (Version::V4, "a token bucket in front", "floods stay outside; one buyer may still take everything"),
-    (Version::V5, "window, cap, hidden path, one each", "fair to people; with two instances it turns them away"),
-    (Version::V6, "Redis decides, a queue carries, SQL records", "any number of instances; what a crash costs is time"),
+    (Version::V5, "window, cap, hidden path, one each", "fair to people; two instances refuse honest buyers"),
+    (Version::V6, "Redis decides, a queue carries, SQL records", "any number of instances; a crash costs only time"),
 ];
 
 /// How far each step lies above and to the right of the one before it.
