@@ -1,4 +1,4 @@
-//! Tables in a page: finds the one that a record's rows belong to.
+//! Tables in a page: finds the rows that those of a record replace.
 
 use std::ops::Range;
 
@@ -21,15 +21,23 @@ fn bodies(text: &str) -> Vec<Range<usize>> {
     bodies
 }
 
-/// The first cells of rows: what a table is about.
-fn first_cells<'a>(rows: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    rows.map(|row| row.split('|').nth(1).unwrap_or_default().trim()).collect()
+/// What a row is about, and the number of its cells.
+fn subject(row: &str) -> (&str, usize) {
+    (row.split('|').nth(1).unwrap_or_default().trim(), row.matches('|').count())
 }
 
-/// The rows of the first table after `from` that is about the same as these rows.
+/// The first rows from `from` on that follow each other in a table and are about the same as these, with as many cells.
 pub(super) fn like(rows: &[&str], text: &str, from: usize) -> Option<Range<usize>> {
-    let wanted = first_cells(rows.iter().copied());
-    bodies(text).into_iter().find(|body| body.start >= from && first_cells(text[body.clone()].lines()) == wanted)
+    let wanted: Vec<_> = rows.iter().map(|row| subject(row)).collect();
+    bodies(text).into_iter().find_map(|body| {
+        let mut starts = vec![body.start];
+        starts.extend(text[body.clone()].match_indices('\n').map(|(at, _)| body.start + at + 1));
+        let found = |part: &&[usize]| {
+            let lines = text[part[0]..part[rows.len()]].lines();
+            part[0] >= from && lines.map(subject).eq(wanted.iter().copied())
+        };
+        starts.windows(rows.len() + 1).find(found).map(|part| part[0]..part[rows.len()])
+    })
 }
 
 #[cfg(test)]
@@ -37,13 +45,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_is_found_by_its_first_cells() {
-        let text = "# x\n\n| a | b |\n|---|---|\n| v1 | 1 |\n| v2 | 2 |\n\nand\n\n| c |\n|---|\n| v1 |\n| v2 |";
+    fn rows_are_found_by_their_first_cells() {
+        let text =
+            "# x\n\n| a | b |\n|---|---|\n| v1 | 1 |\n| v2 | 2 |\n\nand\n\n| c |\n|---|\n| v1 |\n| v2 |\n| v3 |\n";
         let found = |rows: &[&str], from| like(rows, text, from).map(|range| &text[range]);
         let rows = ["| v1 | 3 |", "| v2 | 4 |"];
+        let short = ["| v1 |", "| v2 |"];
         assert_eq!(found(&rows, 0), Some("| v1 | 1 |\n| v2 | 2 |\n"));
-        assert_eq!(found(&rows, 30), Some("| v1 |\n| v2 |"));
-        assert_eq!(found(&["| v1 | 3 |"], 0), None);
-        assert_eq!(found(&rows, text.len()), None);
+        assert_eq!(found(&short, 0), Some("| v1 |\n| v2 |\n"));
+        assert_eq!(found(&["| v3 |"], 0), Some("| v3 |\n"));
+        assert_eq!(found(&["| v2 |", "| v1 |"], 0), None);
+        assert_eq!(found(&rows, 30), None);
     }
 }
