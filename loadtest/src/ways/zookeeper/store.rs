@@ -17,6 +17,9 @@ use crate::{
 /// How long ZooKeeper waits for a client that is silent before it ends the session and deletes its ephemeral nodes.
 const SESSION: Duration = Duration::from_secs(2);
 
+/// How long opening a session may take. It is a write, and the first one of a node fills a file of 64 MiB.
+const CONNECT: Duration = Duration::from_secs(20);
+
 /// A node, and a znode for each item.
 pub(super) struct Store {
     node: String,
@@ -32,8 +35,8 @@ impl Store {
 
     /// Opens a session.
     pub(super) async fn connect(&self) -> anyhow::Result<Client> {
-        let session = Client::connector().with_session_timeout(SESSION).with_fail_eagerly();
-        Ok(session.connect(&self.node).await?)
+        let session = Client::connector().with_session_timeout(SESSION).with_connection_timeout(CONNECT);
+        Ok(session.with_fail_eagerly().connect(&self.node).await?)
     }
 
     /// Creates a znode for each item and writes 0 into it.
