@@ -15,7 +15,7 @@ pub const WAYS: &[Entry] = &[
     Entry::new::<CounterDivided>(
         "process-counter-divided",
         &[],
-        "the load is spread evenly, and a refusal hurts nobody while another process has a unit",
+        "the load is spread evenly, and a buyer may be refused while another process has a unit",
     ),
     Entry::new::<Counter>("process-counter", &[], "there is one process, and the count may end with it"),
     Entry::new::<MutexInProcess>("process-mutex", &[Postgres], "never: the second process oversells"),
