@@ -8,6 +8,7 @@ mod command_line;
 mod compare;
 mod edges;
 mod exercise_command;
+mod exercises;
 mod exit_codes;
 mod explore;
 mod explore_command;
