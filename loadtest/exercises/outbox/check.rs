@@ -118,10 +118,16 @@ fn play(kill: Option<Kill>) -> Result<usize, String> {
     relay(&servers).map_err(|_| "the relay is killed without a kill")?;
     let (taken, published) = (UNITS - servers.stock.get(), servers.published.borrow());
     if published.len() < taken {
-        return Err(format!("{about}: {taken} units taken, {} orders published: a unit is lost", published.len()));
+        return Err(format!(
+            "{about}: {taken} taken from the stock, orders published: {}; a unit is lost",
+            published.len()
+        ));
     }
     if published.len() > taken {
-        return Err(format!("{about}: {taken} units taken, {} orders published: one has no unit", published.len()));
+        return Err(format!(
+            "{about}: {taken} taken from the stock, orders published: {}; one has no unit",
+            published.len()
+        ));
     }
     for (order_id, told) in (1..).zip(&told) {
         if *told == Some(true) && !published.contains(&order_id) {

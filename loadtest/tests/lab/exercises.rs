@@ -63,10 +63,12 @@ fn crate_of_all(folder: &Path) -> Folder {
     all
 }
 
-/// Builds the crate as a check does, and returns its program.
+/// Builds the crate as a check does, and returns its program. One compiler at a time: other tests, which measure times, run meanwhile.
 fn build(folder: &Path) -> PathBuf {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap());
-    cargo.args(["build", "--quiet", "--profile", "quick", "--message-format", "json"]).current_dir(folder);
+    cargo
+        .args(["build", "--quiet", "--profile", "quick", "--jobs", "1", "--message-format", "json"])
+        .current_dir(folder);
     let output = cargo.output().unwrap();
     assert!(output.status.success(), "{}", messages(&output));
     let lines = String::from_utf8(output.stdout).unwrap();
