@@ -1,6 +1,6 @@
 //! The exercises of the book: small things that fail, each in a folder of its own, with a check that takes seconds.
 //!
-//! Read [`catalogue`] for what there is and [`folder`] for what the reader works in. [`manifest`] makes it a crate. [`check`] says whether
+//! Read [`catalogue`] for what there is and [`folder`] for what the reader works in. `manifest` makes it a crate. [`check`] says whether
 //! it passes, with the help of [`goal`] if it is a schedule. The texts are in `loadtest/exercises`, a folder for each exercise.
 
 pub mod catalogue;

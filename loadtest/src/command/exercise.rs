@@ -13,7 +13,10 @@ use loadtest::{
         folder::Folder,
     },
     lab::Lab,
-    render::exercises::{paragraphs, table},
+    render::{
+        exercises::{paragraphs, table},
+        text::wrapped,
+    },
 };
 use tokio::time::sleep;
 
@@ -174,11 +177,11 @@ async fn once(folder: &mut Folder, checker: &Checker) -> anyhow::Result<bool> {
     match outcome? {
         Outcome::Passed(line) => {
             folder.pass()?;
-            say(format_args!("{GREEN}passed{GREEN:#}  {line}"));
+            say_result(GREEN, "passed", &line);
             say("`cargo loadtest exercise solution` shows one way to do it.");
             return Ok(true);
         }
-        Outcome::Failed(line) => say(format_args!("{RED}not yet{RED:#}  {line}")),
+        Outcome::Failed(line) => say_result(RED, "not yet", &line),
         Outcome::DoesNotCompile(message) => {
             say(format_args!("{RED}does not compile{RED:#}"));
             // Not wrapped: its lines point at columns.
@@ -186,6 +189,12 @@ async fn once(folder: &mut Folder, checker: &Checker) -> anyhow::Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// Prints the result in colour, and why. Wrapped before it is coloured, because colours have no width.
+fn say_result(style: Style, result: &str, why: &str) {
+    let lines = wrapped(&format!("{result}: {why}"), room()).join("\n");
+    print(format_args!("{}\n", lines.replacen(result, &format!("{style}{result}{style:#}"), 1)));
 }
 
 fn hint(mut folder: Folder) -> anyhow::Result<()> {

@@ -53,7 +53,7 @@ fn an_exercise_is_listed_started_checked_and_solved() {
 
     let check = run(folder, "check");
     assert_eq!(check.status.code(), Some(1), "{check:?}");
-    assert!(says(&check).starts_with("not yet  killed after call 1: the message ends as 0 orders"), "{check:?}");
+    assert!(says(&check).starts_with("not yet: killed after call 1: the message ends as 0 orders"), "{check:?}");
     assert_refused(&run(folder, "solution"), "has not passed yet");
     assert!(says(&run(folder, "hint")).starts_with("Hint 1 of 3: The exhibit acknowledges first"));
     assert!(says(&run(folder, "hint oversold-exercise-ack")).starts_with("Hint 2 of 3"));
@@ -62,7 +62,7 @@ fn an_exercise_is_listed_started_checked_and_solved() {
     fs::write(&work, solution).unwrap();
     let check = run(folder, "check oversold-exercise-ack");
     assert_eq!(check.status.code(), Some(0), "{check:?}");
-    assert!(says(&check).starts_with("passed  killed before and after each"), "{check:?}");
+    assert!(says(&check).starts_with("passed: killed before and after each"), "{check:?}");
     assert_eq!(says(&run(folder, "solution")), solution);
     let inside = run(&folder.join("oversold-exercise-ack"), "check");
     assert_eq!(inside.status.code(), Some(0), "from inside of the folder: {inside:?}");
@@ -105,7 +105,7 @@ fn a_file_that_does_not_compile_and_one_that_panics_have_failed() {
     let says = checked("pub fn other() {}");
     assert!(says.contains("unresolved imports `super::exercise::relay`, `super::exercise::reserve`"), "{says}");
     let says = checked(&start.replace(line, "panic!(\"too many\");"));
-    assert!(says.starts_with("not yet  it panics at src/exercise.rs:") && says.contains(" too many\n"), "{says}");
+    assert!(says.starts_with("not yet: it panics at src/exercise.rs:") && says.contains(" too many\n"), "{says}");
     fs::remove_file(&work).unwrap();
     let says = check();
     assert!(says.contains("file not found for module `exercise`"), "{says}");
@@ -141,7 +141,7 @@ fn a_watched_file_turns_green_when_it_is_saved() {
     let new = work.with_extension("new");
     fs::write(&new, named("reserve").unwrap().solution).unwrap();
     fs::rename(&new, &work).unwrap();
-    read_until(&mut lines, "passed  ");
+    read_until(&mut lines, "passed: ");
     assert_eq!(watch.wait().unwrap().code(), Some(0));
 }
 
