@@ -11,6 +11,7 @@ pub(crate) mod compare;
 mod database;
 pub(crate) mod demo;
 mod ending;
+pub(crate) mod exercise;
 pub(crate) mod exit;
 pub(crate) mod explore;
 pub(crate) mod faults;
@@ -72,6 +73,8 @@ pub(crate) enum Command {
     Explore(explore::Args),
     /// One order of events, as a file has it, again and again
     Replay(replay::Args),
+    /// Small things that fail, to be mended: three for each chapter, with a check that takes seconds
+    Exercise(exercise::Args),
     /// The HTML report again, from a file of figures
     Report(report::Args),
     /// The greatest rate that versions can serve, what gives way above it, and what an order costs

@@ -1,12 +1,13 @@
 //! Everything that people see: tables, pictures and the report. The figures are computed elsewhere.
 //!
 //! Begin with [`table`]: every table is built with it and shown in the terminal, as Markdown and in the report. `runs`, `matrix`,
-//! `faults`, `interleavings`, `mutants`, `rounds`, `thresholds`, `compare`, `capacity`, `bench` and `ways` fill tables. `says` puts a run into a sentence,
+//! `faults`, `interleavings`, `mutants`, `rounds`, `thresholds`, `compare`, `capacity`, `bench`, `ways` and `exercises` fill tables. `says` puts a run into a sentence,
 //! `screen` draws a run while it plays, `picture` an interleaving in the terminal, `svg` a picture as a file, and `page` the report.
 
 pub mod bench;
 pub mod capacity;
 pub mod compare;
+pub mod exercises;
 pub mod faults;
 pub mod interleavings;
 pub mod matrix;

@@ -1,5 +1,5 @@
 //! The lab itself: its command line, its private servers, its search through interleavings, open and closed loops, a shop that already
-//! runs, capacities, the benchmark, the live screen, Ctrl-C, readers who have gone, the figures that it has written, what other
+//! runs, capacities, the benchmark, the live screen, Ctrl-C, readers who have gone, the figures that it has written, the exercises, what other
 //! databases do, and every way to take one unit.
 
 mod bench;
@@ -7,6 +7,8 @@ mod capacity;
 mod command_line;
 mod compare;
 mod edges;
+mod exercise_command;
+mod exercises;
 mod exit_codes;
 mod explore;
 mod explore_command;

@@ -1,0 +1,50 @@
+//! Wrong: it compares totals, so a lost order and a phantom one cancel each other.
+
+/// What a buyer was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// An order's number.
+    Yes,
+    /// A refusal.
+    No,
+    /// No answer came: unknown.
+    None,
+}
+
+/// The database after the sale, and what the buyers were told.
+#[derive(Debug, Clone)]
+pub struct Sale {
+    /// The units that there were.
+    pub stock: usize,
+    /// The sale's own counter.
+    pub sold: usize,
+    /// The buyer of each order.
+    pub orders: Vec<u32>,
+    /// Each buyer, and the answer.
+    pub told: Vec<(u32, Answer)>,
+}
+
+/// What is wrong; all zero if nothing is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Orders above the stock.
+    pub oversold: usize,
+    /// Units that are left although a buyer was refused.
+    pub undersold: usize,
+    /// Buyers who were told yes and have no order.
+    pub lost: usize,
+    /// Buyers who were refused and have an order.
+    pub phantom: usize,
+}
+
+/// Compares what buyers were told with what the database holds.
+pub fn audit(sale: &Sale) -> Findings {
+    let orders = sale.orders.len();
+    let told = |wanted: Answer| sale.told.iter().filter(|(_, answer)| *answer == wanted).count();
+    Findings {
+        oversold: orders.saturating_sub(sale.stock),
+        undersold: if told(Answer::No) > 0 { sale.stock.saturating_sub(orders) } else { 0 },
+        lost: told(Answer::Yes).saturating_sub(orders),
+        phantom: orders.saturating_sub(told(Answer::Yes) + told(Answer::None)),
+    }
+}

@@ -1,0 +1,20 @@
+//! Wrong: it looks before it takes. Two buyers look at the last unit.
+
+use super::redis::Redis;
+
+/// The key with the number of units that are left.
+pub const STOCK: &str = "stock";
+
+/// Takes a unit. True if the buyer has one.
+pub fn reserve(redis: &Redis) -> bool {
+    if redis.get(STOCK) <= 0 {
+        return false;
+    }
+    redis.incr_by(STOCK, -1);
+    true
+}
+
+/// A unit comes back, because its order was not paid.
+pub fn release(redis: &Redis) {
+    redis.incr_by(STOCK, 1);
+}
