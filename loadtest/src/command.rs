@@ -2,7 +2,7 @@
 //!
 //! What several commands share: `database` (where the shops keep their rows, and a lab on it), `load` (how buyers come),
 //! `target` (a shop that already runs), `variant`, `output` (where results
-//! go), `rounds` (how often), `thresholds` (what fails a run), `print` (what is printed), `progress` and `live` (what is shown meanwhile), `ending` (what Ctrl-C does),
+//! go), `rounds` (how often), `thresholds` (what fails a run), `print` (what is printed), `progress`, `live` and `terminal` (what is shown meanwhile), `ending` (what Ctrl-C does),
 //! and `exit` (the exit codes).
 
 pub(crate) mod bench;
@@ -34,6 +34,7 @@ pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod services;
 mod target;
+mod terminal;
 mod thresholds;
 mod variant;
 pub(crate) mod ways;
