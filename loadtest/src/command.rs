@@ -27,6 +27,7 @@ pub(crate) mod picture;
 pub(crate) mod print;
 mod progress;
 pub(crate) mod provider;
+pub(crate) mod rehearse;
 pub(crate) mod replay;
 pub(crate) mod report;
 mod rounds;
@@ -83,6 +84,8 @@ pub(crate) enum Command {
     Ways(ways::Args),
     /// Two files of rounds against each other: the ratio of each figure, and whether it is inside the noise
     Compare(compare::Args),
+    /// The whiteboard cards that are due, as an interviewer asks them; predictions are checked by a real run
+    Rehearse(rehearse::Args),
     /// A picture for README and book, from a file of figures
     Picture(picture::Args),
     /// One version up, with its database, to try by hand

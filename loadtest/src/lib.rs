@@ -10,7 +10,7 @@
 //!    bugs, which test the checks. [`provider`]: chapter 6's payment provider.
 //! 6. [`render`]: tables, pictures and the report. [`matrix`]: versions against scenarios. [`compare`]: rounds
 //!    and files against each other. [`capacity`]: the greatest rate that a version can serve. [`mod@bench`]: chapter 6 against a shop that
-//!    does nothing. [`figures`]: whether README and book quote the records.
+//!    does nothing. [`figures`]: whether README and book quote the records. [`rehearse`]: the whiteboard cards.
 
 #![warn(
     clippy::print_stdout,
@@ -30,6 +30,7 @@ pub mod matrix;
 pub mod mutant;
 pub mod provider;
 pub mod record;
+pub mod rehearse;
 pub mod render;
 pub mod run;
 pub mod scenario;

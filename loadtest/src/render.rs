@@ -2,7 +2,7 @@
 //!
 //! Begin with [`table`]: every table is built with it and shown in the terminal, as Markdown and in the report. `runs`, `matrix`,
 //! `faults`, `interleavings`, `mutants`, `rounds`, `thresholds`, `compare`, `capacity`, `bench` and `ways` fill tables. `says` puts a run into a sentence,
-//! `screen` draws a run while it plays, `picture` an interleaving in the terminal, `svg` a picture as a file, and `page` the report.
+//! `screen` draws a run while it plays, `rehearse` a card, `picture` an interleaving in the terminal, `svg` a picture as a file, and `page` the report.
 
 pub mod bench;
 pub mod capacity;
@@ -13,6 +13,7 @@ pub mod matrix;
 pub mod mutants;
 pub mod page;
 pub mod picture;
+pub mod rehearse;
 pub mod rounds;
 pub mod runs;
 mod says;
