@@ -2,7 +2,7 @@
 //!
 //! What several commands share: `database` (where the shops keep their rows, and a lab on it), `load` (how buyers come),
 //! `target` (a shop that already runs), `variant`, `output` (where results
-//! go), `rounds` (how often), `thresholds` (what fails a run), `print` (what is printed), `progress` and `live` (what is shown meanwhile), `ending` (what Ctrl-C does),
+//! go), `rounds` (how often), `thresholds` (what fails a run), `print` (what is printed), `progress`, `live` and `terminal` (what is shown meanwhile), `ending` (what Ctrl-C does),
 //! and `exit` (the exit codes).
 
 pub(crate) mod bench;
@@ -28,6 +28,7 @@ pub(crate) mod picture;
 pub(crate) mod print;
 mod progress;
 pub(crate) mod provider;
+pub(crate) mod rehearse;
 pub(crate) mod replay;
 pub(crate) mod report;
 mod rounds;
@@ -35,6 +36,7 @@ pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod services;
 mod target;
+mod terminal;
 mod thresholds;
 mod variant;
 pub(crate) mod ways;
@@ -85,6 +87,8 @@ pub(crate) enum Command {
     Ways(ways::Args),
     /// Two files of rounds against each other: the ratio of each figure, and whether it is inside the noise
     Compare(compare::Args),
+    /// The whiteboard cards that are due, as an interviewer asks them; predictions are checked by a real run
+    Rehearse(rehearse::Args),
     /// A picture for README and book, from a file of figures
     Picture(picture::Args),
     /// One version up, with its database, to try by hand

@@ -11,7 +11,7 @@
 //!    with their checks.
 //! 6. [`render`]: tables, pictures and the report. [`matrix`]: versions against scenarios. [`compare`]: rounds
 //!    and files against each other. [`capacity`]: the greatest rate that a version can serve. [`mod@bench`]: chapter 6 against a shop that
-//!    does nothing. [`figures`]: whether README and book quote the records.
+//!    does nothing. [`figures`]: whether README and book quote the records. [`rehearse`]: the whiteboard cards.
 
 #![warn(
     clippy::print_stdout,
@@ -32,6 +32,7 @@ pub mod matrix;
 pub mod mutant;
 pub mod provider;
 pub mod record;
+pub mod rehearse;
 pub mod render;
 pub mod run;
 pub mod scenario;

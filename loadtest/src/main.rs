@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use command::{
     Cli, Command, bench, capacity, compare, demo, exercise, exit::Exit, explore, faults, figures, matrix, mutant,
-    mutants, nginx, no_op, picture, print::note, provider, replay, report, run, serve, services, ways,
+    mutants, nginx, no_op, picture, print::note, provider, rehearse, replay, report, run, serve, services, ways,
 };
 use loadtest::lab::servers::keeper;
 
@@ -38,6 +38,7 @@ async fn main() -> ExitCode {
         Command::Explore(args) => explore::run(args).await.map(ExitCode::from),
         Command::Exercise(args) => exercise::run(args).await.map(ExitCode::from),
         Command::Replay(args) => replay::run(args).await.map(ExitCode::from),
+        Command::Rehearse(args) => rehearse::run(args).await.map(ExitCode::from),
         Command::Picture(args) => picture::run(&args).map(ExitCode::from),
         Command::Serve(args) => serve::run(args).await,
         Command::Nginx(args) => nginx::run(args).await,

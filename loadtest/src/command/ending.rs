@@ -4,7 +4,7 @@ use loadtest::buyer::{ending::Ending, progress::Counts};
 use nix::libc::SIGHUP;
 use v1_naive::shop::StopSignals;
 
-use super::{exit::Exit, live, print::note};
+use super::{exit::Exit, print::note, terminal};
 
 /// Said at the first Ctrl-C.
 const ENDS: &str = "ending the run; the report follows with what there is. Ctrl-C again ends at once.";
@@ -52,7 +52,7 @@ impl Interrupts {
             done = &mut work => return done,
             interrupted = self.next() => interrupted,
         };
-        if !live::is_shown() {
+        if !terminal::is_shown() {
             note(ENDS); // the live screen says it by itself
         }
         ending.request();

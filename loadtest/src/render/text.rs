@@ -1,5 +1,7 @@
 //! Numbers as people read them.
 
+use std::time::Duration;
+
 use indicatif::HumanCount;
 
 /// A number with separators: `12,345`.
@@ -27,6 +29,11 @@ pub fn percent(part: f64, whole: f64) -> String {
     format!("{text} %")
 }
 
+/// A time in minutes and seconds: `4:07`.
+pub fn minutes(time: Duration) -> String {
+    format!("{}:{:02}", time.as_secs() / 60, time.as_secs() % 60)
+}
+
 /// The text in lines of at most `room` characters, broken between words. A longer word has a line of its own.
 pub fn wrapped(text: &str, room: usize) -> Vec<String> {
     if text.chars().count() <= room {
@@ -52,6 +59,11 @@ mod tests {
         assert_eq!(wrapped("as  it is", 9), ["as  it is"]);
         assert_eq!(wrapped("µs of a long sentence", 7), ["µs of a", "long", "sentence"]);
         assert_eq!(wrapped("", 0), [""]);
+    }
+
+    #[test]
+    fn a_time_has_two_digits_of_seconds() {
+        assert_eq!([7, 65, 3600].map(|seconds| minutes(Duration::from_secs(seconds))), ["0:07", "1:05", "60:00"]);
     }
 
     #[test]

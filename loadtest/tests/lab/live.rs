@@ -15,12 +15,12 @@ use nix::pty::{Winsize, openpty};
 use serde_json::Value;
 use tempfile::TempDir;
 
-const ENTERS: &str = "\x1b[?1049h";
-const LEAVES: &str = "\x1b[?1049l";
+pub(crate) const ENTERS: &str = "\x1b[?1049h";
+pub(crate) const LEAVES: &str = "\x1b[?1049l";
 const SMALL: &str = "v3 --database sqlite --buyers 200 --connections 20 --stock 10";
 const LONG: &str = "v3 --database sqlite --rate 100/s --duration 600s";
 
-type Shown = Arc<Mutex<Vec<u8>>>;
+pub(crate) type Shown = Arc<Mutex<Vec<u8>>>;
 
 /// A load test on a terminal of its own.
 struct OnTerminal {
@@ -67,7 +67,7 @@ impl OnTerminal {
 }
 
 /// Starts a command on a terminal of its own, and returns the other end of that.
-fn on_terminal(command: &mut Command, columns: u16, rows: u16) -> (Child, OwnedFd) {
+pub(crate) fn on_terminal(command: &mut Command, columns: u16, rows: u16) -> (Child, OwnedFd) {
     let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     let terminal = openpty(&size, None).unwrap();
     let end = || Stdio::from(terminal.slave.try_clone().unwrap());
@@ -81,7 +81,7 @@ fn on_terminal(command: &mut Command, columns: u16, rows: u16) -> (Child, OwnedF
 }
 
 /// Reads until nobody has the terminal open, which is an error on Linux.
-fn read(master: OwnedFd, shown: Shown) -> JoinHandle<()> {
+pub(crate) fn read(master: OwnedFd, shown: Shown) -> JoinHandle<()> {
     thread::spawn(move || {
         let (mut some, mut file) = ([0; 4096], File::from(master));
         while let Ok(n @ 1..) = file.read(&mut some) {
@@ -90,7 +90,7 @@ fn read(master: OwnedFd, shown: Shown) -> JoinHandle<()> {
     })
 }
 
-fn text(shown: &Shown) -> String {
+pub(crate) fn text(shown: &Shown) -> String {
     String::from_utf8_lossy(&shown.lock().unwrap()).into_owned()
 }
 

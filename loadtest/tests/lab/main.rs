@@ -1,6 +1,6 @@
 //! The lab itself: its command line, its private servers, its search through interleavings, open and closed loops, a shop that already
 //! runs, capacities, the benchmark, the live screen, Ctrl-C, readers who have gone, the figures that it has written, the exercises, what other
-//! databases do, and every way to take one unit.
+//! databases do, every way to take one unit, and the rehearsal of the whiteboard cards.
 
 mod bench;
 mod capacity;
@@ -22,6 +22,7 @@ mod mutants;
 mod other_databases;
 mod pictures;
 mod quoted;
+mod rehearse;
 mod services;
 mod stale;
 #[path = "../support/mod.rs"]

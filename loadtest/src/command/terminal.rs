@@ -1,0 +1,129 @@
+//! The terminal as one screen: `live` and `rehearse` take it, and give it back in every case.
+
+use std::{
+    fs::File,
+    io::{self, ErrorKind, IsTerminal, Stdout, stdin, stdout},
+    os::fd::AsFd,
+    panic,
+    sync::{Mutex, Once},
+    time::Duration,
+};
+
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, poll},
+    unistd::{getpgrp, tcgetpgrp},
+};
+use ratatui::{
+    Frame, Terminal,
+    backend::CrosstermBackend,
+    crossterm::{
+        cursor::{Hide, Show},
+        event::{self, Event, KeyCode, KeyEvent, KeyModifiers},
+        execute,
+        terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode, size},
+    },
+};
+
+/// Whether the screen is shown. Whoever draws or leaves holds the lock, so that nothing is drawn after the screen was left.
+static SHOWN: Mutex<bool> = Mutex::new(false);
+
+/// Whether the screen is shown, so that a printed line would tear it.
+pub(super) fn is_shown() -> bool {
+    SHOWN.lock().is_ok_and(|shown| *shown)
+}
+
+/// Takes the terminal. Returns whether it was taken: not if it is too small for the screen, cannot be controlled, or belongs to
+/// another job. The system would stop a background job that takes the terminal.
+pub(super) fn take(fits: fn(ratatui::layout::Size) -> bool) -> bool {
+    let has_room = size().is_ok_and(|size| fits(size.into()));
+    let is_in_background = tcgetpgrp(stdout()).is_ok_and(|foreground| foreground != getpgrp());
+    let taken = has_room && !is_in_background && enter().is_ok();
+    if !taken {
+        leave();
+    }
+    taken
+}
+
+fn enter() -> io::Result<()> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |why| {
+            leave(); // so that the message can be read
+            before(why);
+        }));
+    });
+    let mut shown = SHOWN.lock().map_err(|_| io::Error::other("the screen has failed before"))?;
+    *shown = true;
+    enable_raw_mode()?;
+    execute!(stdout(), EnterAlternateScreen, Hide)
+}
+
+/// Gives the terminal back as it was.
+pub(super) fn leave() {
+    // A panic while drawing holds the lock already, and nothing is drawn after it.
+    let was_shown = match SHOWN.try_lock() {
+        Ok(mut shown) => std::mem::take(&mut *shown),
+        Err(_) => true,
+    };
+    if was_shown {
+        let _ = execute!(stdout(), LeaveAlternateScreen, Show);
+        let _ = disable_raw_mode();
+    }
+}
+
+/// What draws on the terminal that was taken.
+pub(super) struct Canvas(Terminal<CrosstermBackend<Stdout>>);
+
+impl Canvas {
+    pub(super) fn new() -> io::Result<Canvas> {
+        Terminal::new(CrosstermBackend::new(stdout())).map(Canvas)
+    }
+
+    /// Draws one picture. Returns whether the screen is still shown.
+    pub(super) fn draw(&mut self, picture: impl FnOnce(&mut Frame)) -> io::Result<bool> {
+        match SHOWN.lock() {
+            Ok(shown) if *shown => self.0.draw(picture).map(|_| true),
+            Ok(_) | Err(_) => Ok(false),
+        }
+    }
+}
+
+/// The terminal that keys come from, as crossterm finds it.
+pub(super) struct Keyboard(File);
+
+impl Keyboard {
+    pub(super) fn open() -> io::Result<Keyboard> {
+        match stdin().is_terminal() {
+            true => stdin().as_fd().try_clone_to_owned().map(File::from),
+            false => File::open("/dev/tty"),
+        }
+        .map(Keyboard)
+    }
+
+    /// Waits for events, at most this long. crossterm would read from a closed terminal for ever, so it is asked only if there is
+    /// something to read.
+    pub(super) fn events(&self, most: Duration) -> io::Result<Vec<Event>> {
+        let mut keyboard = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut keyboard, most.as_millis() as u16) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(why) => return Err(why.into()),
+        }
+        match keyboard[0].revents() {
+            Some(PollFlags::POLLIN) => {}
+            Some(events) if !events.is_empty() => return Err(ErrorKind::BrokenPipe.into()),
+            Some(_) | None => return Ok(Vec::new()),
+        }
+        let mut all = Vec::new();
+        while event::poll(Duration::ZERO)? {
+            all.push(event::read()?);
+        }
+        Ok(all)
+    }
+}
+
+/// Whether this key is Ctrl-C, which a terminal in raw mode does not turn into a signal.
+pub(super) fn is_ctrl_c(key: &KeyEvent) -> bool {
+    key.code == KeyCode::Char('c') && key.modifiers == KeyModifiers::CONTROL
+}

@@ -1,0 +1,90 @@
+//! Decks that cannot be read or written, and a clock that was set back.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::{Home, interrupted::Typing, is_empty, marks, seconds, text};
+use crate::support::assert_refused;
+
+const DAY: u64 = 86_400;
+
+#[test]
+fn a_deck_that_is_broken_or_newer_is_named_in_one_line_and_left_as_it_is() {
+    for (deck, says) in [
+        ("", "is no deck"),
+        ("{\"schema\": 1, \"cards\": {", "is no deck"),
+        ("[]", "is no deck"),
+        ("{\"cards\": {}}", "is no deck"),
+        ("{\"schema\": 1, \"cards\": {\"3\": {\"level\": -1}}}", "is no deck"),
+        ("{\"schema\": 2, \"cards\": {}, \"more\": []}", "is of schema 2, and this program reads 1"),
+    ] {
+        let home = Home::new().with(deck);
+        for args in ["", "--card 3", "--list", "--mock"] {
+            let output = home.rehearse(args, &marks("ynn"));
+            assert_refused(&output, says);
+            assert_refused(&output, "deck.json");
+            assert!(output.stdout.is_empty(), "{output:?}");
+            assert_eq!(fs::read_to_string(home.deck()).unwrap(), deck, "it is left as it is");
+        }
+    }
+    let folder = Home::new();
+    fs::create_dir_all(folder.deck()).unwrap();
+    assert_refused(&folder.rehearse("--list", ""), "cannot read");
+}
+
+/// Another program, of a newer version, has written the deck while this one was open.
+#[test]
+fn a_deck_that_becomes_newer_meanwhile_is_not_overwritten() {
+    let home = Home::new();
+    let newer = "{\"schema\": 2, \"cards\": {}}";
+    let mut typing = Typing::start(&home, "--card 8");
+    typing.at("Enter: I have said all", "\n");
+    typing.at("Enter: reveal", "\n");
+    fs::write(home.deck(), newer).unwrap();
+    typing.at("y: had it", "n\n");
+    let output = typing.child.wait_with_output().unwrap();
+    assert_refused(&output, "is of schema 2");
+    assert_eq!(fs::read_to_string(home.deck()).unwrap(), newer);
+}
+
+#[test]
+fn without_a_folder_for_data_the_option_is_named() {
+    let home = Home::new();
+    let without = |args: &str, variables: &[(&str, &str)]| {
+        let mut command = home.command(args);
+        command.arg("--plain").env_remove("XDG_DATA_HOME").env_remove("HOME").envs(variables.iter().copied());
+        super::says(&mut command, &format!("\n{}", marks("n")))
+    };
+    assert_refused(&without("--card 8", &[]), "set HOME or XDG_DATA_HOME, or name a file with --deck");
+    assert_refused(&without("--card 8", &[("HOME", ""), ("XDG_DATA_HOME", "data")]), "--deck");
+    assert_refused(&without("--card 8", &[("XDG_DATA_HOME", "/dev/null")]), "/dev/null/oversold");
+    assert!(is_empty(home.0.path()), "nothing was written");
+
+    assert_eq!(without("--card 8 --deck here.json", &[]).status.code(), Some(0));
+    let deck = fs::read_to_string(home.0.path().join("here.json")).unwrap();
+    assert!(deck.contains("The first two minutes"), "{deck}");
+    let at_home = home.0.path().to_str().unwrap();
+    assert_eq!(without("--card 8", &[("HOME", at_home)]).status.code(), Some(0));
+    assert!(home.0.path().join(".local/share/oversold/deck.json").is_file());
+}
+
+#[test]
+fn a_clock_that_was_set_back_is_said_and_the_intervals_stay() {
+    let ahead = seconds() + 400 * DAY;
+    let deck = json!({ "schema": 1, "cards": { "3": { "level": 2, "rehearsed": ahead, "due": ahead + 3 * DAY } } });
+    let home = Home::new().with(&deck.to_string());
+    let output = home.rehearse("--list", "");
+    let shown = text(&output.stdout);
+    assert_eq!(text(&output.stderr).lines().count(), 1, "{output:?}");
+    assert!(text(&output.stderr).starts_with("The clock was set back"), "{output:?}");
+    assert!(shown.lines().any(|line| line.starts_with("3 ") && line.contains("in 3 days")), "{shown}");
+    assert_eq!(fs::read_to_string(home.deck()).unwrap(), deck.to_string(), "a list writes nothing");
+
+    let output = home.rehearse("--card 8", &format!("\n{}", marks("n")));
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let cards = home.cards();
+    assert!(cards["3"]["rehearsed"].as_u64().unwrap() <= seconds(), "{cards}");
+    assert_eq!((&cards["3"]["level"], &cards["8"]["level"]), (&json!(2), &json!(0)));
+    assert_eq!(text(&home.rehearse("--list", "").stderr), "", "once");
+}

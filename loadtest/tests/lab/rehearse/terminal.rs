@@ -1,0 +1,107 @@
+//! A rehearsal on a terminal: a screen, which is given back in every case.
+
+use std::{
+    fs::File,
+    io::Write,
+    process::Child,
+    thread::{JoinHandle, sleep},
+    time::{Duration, Instant},
+};
+
+use nix::sys::termios::{LocalFlags, tcgetattr};
+
+use super::Home;
+use crate::live::{ENTERS, LEAVES, Shown, on_terminal, read, text};
+
+struct OnTerminal {
+    keyboard: File,
+    shown: Shown,
+    reading: JoinHandle<()>,
+    child: Child,
+}
+
+impl OnTerminal {
+    fn start(home: &Home, args: &str, columns: u16, rows: u16) -> OnTerminal {
+        let (child, master) = on_terminal(&mut home.command(args), columns, rows);
+        let shown = Shown::default();
+        let reading = read(master.try_clone().unwrap(), shown.clone());
+        OnTerminal { keyboard: master.into(), shown, reading, child }
+    }
+
+    /// Types as soon as a text is shown. Only the first picture has texts in one piece: later ones write what has changed.
+    fn types_at(&mut self, shown: &str, keys: &str) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !text(&self.shown).contains(shown) {
+            assert!(Instant::now() < deadline, "{:?}", text(&self.shown));
+            sleep(Duration::from_millis(10));
+        }
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Waits for its end. Returns the exit code, all that it wrote, and whether the terminal is as it was.
+    fn end(mut self) -> (Option<i32>, String, bool) {
+        let code = self.child.wait().unwrap().code();
+        self.reading.join().unwrap();
+        let flags = tcgetattr(&self.keyboard).unwrap().local_flags;
+        (code, text(&self.shown), flags.contains(LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::ISIG))
+    }
+}
+
+/// The keys up to each prompt of card 17: its talk, its prediction, the run, a cue, an answer, the next cue.
+const UP_TO: [&str; 6] = ["", "\r12", "\r12\r", "\r\r", "\r\r\r", "\r\r\rn"];
+
+#[test]
+fn ctrl_c_at_each_prompt_gives_the_terminal_back_and_keeps_the_deck() {
+    for (n, keys) in UP_TO.into_iter().enumerate() {
+        let home = Home::new();
+        let mut terminal = OnTerminal::start(&home, "--card 17", 80, 24);
+        terminal.types_at("Enter: I have said all", &format!("{keys}\x03"));
+        let (code, shown, is_as_it_was) = terminal.end();
+        assert_eq!(code, Some(130), "{keys:?}: {shown:?}");
+        assert!(is_as_it_was && shown.matches(ENTERS).count() == 1, "{keys:?}: {shown:?}");
+        let (_, after) = shown.rsplit_once(LEAVES).expect("the screen was left");
+        assert!(after.contains("ended; what you have done is kept in"), "{after:?}");
+        assert_eq!(home.deck().exists(), n == 5, "{keys:?}: a miss is kept");
+    }
+}
+
+#[test]
+fn a_card_on_a_screen_is_remembered_and_said_after_it() {
+    for (columns, rows) in [(80, 24), (40, 20)] {
+        let home = Home::new();
+        let mut terminal = OnTerminal::start(&home, "--card 8", columns, rows);
+        terminal.types_at("Enter: I have said all", &format!("\r{}\r", "\ry".repeat(7)));
+        let (code, shown, is_as_it_was) = terminal.end();
+        assert!(code == Some(0) && is_as_it_was, "{shown:?}");
+        let (screen, after) = shown.rsplit_once(LEAVES).unwrap();
+        assert!(screen.contains("8: when to deduct") && screen.contains("5:00"), "{screen:?}");
+        let words: Vec<_> = after.split_whitespace().collect();
+        assert!(words.join(" ").contains("One card is done, and nothing was missed."), "{after:?}");
+        assert_eq!(home.cards()["8"]["level"], 1);
+    }
+}
+
+#[test]
+fn q_and_escape_end_it() {
+    for key in ["q", "\x1b"] {
+        let home = Home::new();
+        let mut terminal = OnTerminal::start(&home, "", 80, 24);
+        terminal.types_at("Enter: I have said all", key);
+        let (code, shown, is_as_it_was) = terminal.end();
+        assert!(code == Some(0) && is_as_it_was, "{shown:?}");
+        assert!(shown.contains("No card is done. 18 cards are due."), "{shown:?}");
+    }
+}
+
+/// A screen of that size would show nothing but its keys.
+#[test]
+fn a_terminal_of_39_columns_has_plain_lines_that_fit() {
+    let home = Home::new();
+    let mut terminal = OnTerminal::start(&home, "--card 8", 39, 24);
+    terminal.types_at("Enter: I have said all", "\nq\n");
+    let (code, shown, _) = terminal.end();
+    assert!(code == Some(0) && !shown.contains(ENTERS), "{shown:?}");
+    let plain = anstream::adapter::strip_str(&shown).to_string();
+    let too_wide = plain.lines().map(str::trim_end).find(|line| line.chars().count() > 39);
+    assert_eq!(too_wide, None, "{plain}");
+}
