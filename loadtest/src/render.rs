@@ -1,7 +1,7 @@
 //! Everything that people see: tables, pictures and the report. The figures are computed elsewhere.
 //!
 //! Begin with [`table`]: every table is built with it and shown in the terminal, as Markdown and in the report. `runs`, `matrix`,
-//! `faults`, `interleavings`, `mutants`, `rounds`, `thresholds`, `compare`, `capacity`, `bench` and `ways` fill tables. `says` puts a run into a sentence,
+//! `faults`, `interleavings`, `mutants`, `rounds`, `thresholds`, `compare`, `capacity`, `bench`, `ways` and `museum` fill tables. `says` puts a run into a sentence,
 //! `screen` draws a run while it plays, `picture` an interleaving in the terminal, `svg` a picture as a file, and `page` the report.
 
 pub mod bench;
@@ -10,6 +10,7 @@ pub mod compare;
 pub mod faults;
 pub mod interleavings;
 pub mod matrix;
+pub mod museum;
 pub mod mutants;
 pub mod page;
 pub mod picture;
