@@ -1,6 +1,6 @@
 //! The lab itself: its command line, its private servers, its search through interleavings, open and closed loops, a shop that already
 //! runs, capacities, the benchmark, the live screen, Ctrl-C, readers who have gone, the figures that it has written, what other
-//! databases do, and every way to take one unit.
+//! databases do, the museum, and every way to take one unit.
 
 mod bench;
 mod capacity;
@@ -16,6 +16,7 @@ mod hangs;
 mod interrupted;
 mod live;
 mod load;
+mod museum;
 mod mutants;
 mod other_databases;
 mod pictures;
