@@ -12,6 +12,7 @@ mod database;
 pub(crate) mod demo;
 mod ending;
 pub(crate) mod exercise;
+pub(crate) mod exhibit;
 pub(crate) mod exit;
 pub(crate) mod explore;
 pub(crate) mod faults;
@@ -19,6 +20,7 @@ pub(crate) mod figures;
 mod live;
 mod load;
 pub(crate) mod matrix;
+pub(crate) mod museum;
 pub(crate) mod mutant;
 pub(crate) mod mutants;
 pub(crate) mod nginx;
@@ -71,6 +73,8 @@ pub(crate) enum Command {
     Faults(faults::Args),
     /// Tests the checks: shops that are wrong in one way each, in every scenario
     Mutants(mutants::Args),
+    /// Real mistakes of public flash-sale code: lists them, or plays one until the audit catches it
+    Museum(museum::Args),
     /// Every order of events of two buyers, on the real database: how a version oversells, or that it cannot
     Explore(explore::Args),
     /// One order of events, as a file has it, again and again
@@ -112,6 +116,9 @@ pub(crate) enum Command {
     /// A shop that is wrong in one way
     #[command(hide = true)]
     Mutant(mutant::Args),
+    /// A shop with a mistake of the museum
+    #[command(hide = true)]
+    Exhibit(exhibit::Args),
     /// Keeps private servers for as long as standard input is open
     #[command(hide = true)]
     Keeper { servers: Vec<Server> },

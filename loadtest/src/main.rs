@@ -7,8 +7,9 @@ mod command;
 use std::process::ExitCode;
 
 use command::{
-    Cli, Command, bench, capacity, compare, demo, exercise, exit::Exit, explore, faults, figures, matrix, mutant,
-    mutants, nginx, no_op, picture, print::note, provider, rehearse, replay, report, run, serve, services, ways,
+    Cli, Command, bench, capacity, compare, demo, exercise, exhibit, exit::Exit, explore, faults, figures, matrix,
+    museum, mutant, mutants, nginx, no_op, picture, print::note, provider, rehearse, replay, report, run, serve,
+    services, ways,
 };
 use loadtest::lab::servers::keeper;
 
@@ -32,6 +33,8 @@ async fn main() -> ExitCode {
         Command::Matrix(args) => matrix::run(args).await.map(ExitCode::from),
         Command::Faults(args) => faults::run(args).await.map(ExitCode::from),
         Command::Figures(args) => figures::run(&args),
+        Command::Museum(args) => museum::run(args).await.map(ExitCode::from),
+        Command::Exhibit(args) => exhibit::run(args).await,
         Command::Mutants(args) => mutants::run(args).await.map(ExitCode::from),
         Command::Mutant(args) => mutant::run(args).await,
         Command::NoOp(args) => no_op::run(args).await,

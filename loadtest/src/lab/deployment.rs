@@ -39,9 +39,10 @@ impl Deployment {
             let log = lab.folder.path().join(format!("{}-{n}.log", database.name()));
             let mut args = shop_args(plan, &database, stores.as_ref());
             change(&mut args).await?;
-            shops.push(match plan.mutant {
-                None => ShopProcess::start(&lab.loadtest, plan.version, &args, log).await?,
-                Some(mutant) => ShopProcess::mutant(&lab.loadtest, mutant, &args, log).await?,
+            shops.push(match (plan.mutant, plan.exhibit) {
+                (Some(mutant), _) => ShopProcess::mutant(&lab.loadtest, mutant, &args, log).await?,
+                (None, Some(exhibit)) => ShopProcess::exhibit(&lab.loadtest, exhibit, &args, log).await?,
+                (None, None) => ShopProcess::start(&lab.loadtest, plan.version, &args, log).await?,
             });
         }
         let instances = addresses(&shops);

@@ -23,7 +23,7 @@ use super::{
     faketime,
     servers::port::{ATTEMPTS, Port},
 };
-use crate::{mutant::name::Mutant, version::Version};
+use crate::{museum::name::WrongShop, mutant::name::Mutant, version::Version};
 
 /// Environment variables that a shop inherits.
 const PASSED_ON: [&str; 6] = ["PATH", "HOME", "TMPDIR", "LANG", "RUST_LOG", "RUST_BACKTRACE"];
@@ -75,6 +75,16 @@ impl ShopProcess {
         let start = ["mutant".into(), "--while-stdin-is-open".into(), mutant.to_string()];
         let args = start.into_iter().chain(args.iter().cloned()).collect();
         ShopProcess::run(Start::new(loadtest, "mutant", args, log)).await
+    }
+
+    /// Starts an exhibit of the museum: a shop with one real mistake.
+    ///
+    /// # Errors
+    /// As for [`ShopProcess::start`].
+    pub async fn exhibit(loadtest: &Path, exhibit: WrongShop, args: &[String], log: PathBuf) -> anyhow::Result<Self> {
+        let start = ["exhibit".into(), "--while-stdin-is-open".into(), exhibit.to_string()];
+        let args = start.into_iter().chain(args.iter().cloned()).collect();
+        ShopProcess::run(Start::new(loadtest, "exhibit", args, log)).await
     }
 
     /// Starts the shop that does nothing, or the bare server that it is checked against.

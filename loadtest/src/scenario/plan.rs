@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::name::Scenario;
 use crate::{
     buyer::schedule::Load,
+    museum::name::WrongShop,
     mutant::name::Mutant,
     render::text::thousands,
     verdict::threshold::{Threshold, early::Early},
@@ -50,6 +51,8 @@ pub struct Plan {
     pub shop_args: Vec<String>,
     /// The mutant that runs instead of the version; `None` in most runs.
     pub mutant: Option<Mutant>,
+    /// The exhibit that runs instead of the version; `None` in most runs.
+    pub exhibit: Option<WrongShop>,
     /// The user's thresholds.
     pub fail_if: Vec<Threshold>,
     /// Whether the run stops as soon as it is certain to fail a threshold.

@@ -38,6 +38,7 @@ impl Plan {
             seed: SEED,
             shop_args: Vec::new(),
             mutant: None,
+            exhibit: None,
             fail_if: Vec::new(),
             abort_early: false,
         })
@@ -118,9 +119,9 @@ impl Plan {
         scenarios.map(str::to_owned).chain(self.shop_args.clone()).collect()
     }
 
-    /// The promise for this plan. A mutant is judged like a correct shop.
+    /// The promise for this plan. A mutant and an exhibit are judged like a correct shop.
     pub(crate) fn promised(&self, database: Database) -> Promise {
-        if self.mutant.is_some() {
+        if self.mutant.is_some() || self.exhibit.is_some() {
             return Promise::Holds;
         }
         promise(Conditions {

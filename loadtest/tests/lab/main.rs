@@ -1,6 +1,6 @@
 //! The lab itself: its command line, its private servers, its search through interleavings, open and closed loops, a shop that already
 //! runs, capacities, the benchmark, the live screen, Ctrl-C, readers who have gone, the figures that it has written, the exercises, what other
-//! databases do, every way to take one unit, and the rehearsal of the whiteboard cards.
+//! databases do, the museum, every way to take one unit, and the rehearsal of the whiteboard cards.
 
 mod bench;
 mod capacity;
@@ -18,6 +18,7 @@ mod hangs;
 mod interrupted;
 mod live;
 mod load;
+mod museum;
 mod mutants;
 mod other_databases;
 mod pictures;
