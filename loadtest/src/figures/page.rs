@@ -132,6 +132,8 @@ impl<'a> Page<'a> {
                 None => self.wrong_source(*line, &format!("no table has the rows of {name}'s table {number}")),
             }
         }
+        // A sentence in a table is renewed with its row.
+        renewed.retain(|(at, _)| !taken.iter().any(|rows| rows != at && rows.contains(&at.start)));
         renewed.sort_by_key(|(at, _)| std::cmp::Reverse(at.start));
         let mut text = self.text.to_owned();
         for (at, should_be) in renewed {

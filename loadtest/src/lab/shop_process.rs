@@ -29,7 +29,7 @@ use crate::{museum::name::WrongShop, mutant::name::Mutant, version::Version};
 const PASSED_ON: [&str; 6] = ["PATH", "HOME", "TMPDIR", "LANG", "RUST_LOG", "RUST_BACKTRACE"];
 
 /// How long a shop may take until it listens.
-const TO_START: Duration = Duration::from_secs(60);
+const TO_START: Duration = Duration::from_secs(180);
 /// How long a shop may take to stop.
 const TO_STOP: Duration = Duration::from_secs(15);
 

@@ -3,7 +3,7 @@ use maud::html;
 use super::{Picture, line, rect, text};
 use crate::{compare::Spread, record::ways::Ways, render::text::thousands};
 
-const LEFT: f64 = 235.0;
+const LEFT: f64 = 285.0;
 const RIGHT: f64 = 670.0;
 const TOP: f64 = 48.0;
 const BAR: f64 = 13.0;
