@@ -2,7 +2,6 @@
 
 mod deck;
 mod interrupted;
-mod predictions;
 mod terminal;
 
 use std::{
