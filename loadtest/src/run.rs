@@ -56,9 +56,9 @@ const TO_SETTLE: Duration = Duration::from_secs(90);
 pub async fn run(lab: &Lab, plan: &Plan, progress: Progress) -> anyhow::Result<Run> {
     plan.check()?;
     let is_flood = plan.scenario == Scenario::Flood;
-    let calibration = if is_flood { calibration::capacity(lab).await? } else { Calibration::default() };
-    let mut deployment = Deployment::build(lab, plan).await?;
-    let watched = watch_play(lab, plan, &mut deployment, calibration, progress).await;
+    let calibration = if is_flood { Box::pin(calibration::capacity(lab)).await? } else { Calibration::default() };
+    let mut deployment = Box::pin(Deployment::build(lab, plan)).await?;
+    let watched = Box::pin(watch_play(lab, plan, &mut deployment, calibration, progress)).await;
     // Stopped before the audit: whoever was given up by a buyer may still be writing.
     deployment.stop_shops().await;
     let run = match watched {
@@ -101,7 +101,7 @@ async fn watch_play(
     let baseline = async || Baseline::take(lab, database, stores, &addresses, &pids).await;
     let mut before = baseline().await;
     let at_barrier = async || before = baseline().await;
-    let played = scenario::play(lab, &stage, database, shops, calibration, at_barrier).await?;
+    let played = Box::pin(scenario::play(lab, &stage, database, shops, calibration, at_barrier)).await?;
     let processors = Processors::read(&pids);
     let generator_share = before.processors.own_share_until(&processors);
     let sessions = match sampler {

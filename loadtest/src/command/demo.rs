@@ -49,7 +49,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         let mut runs = Vec::new();
         let stampedes = args.rounds.of(&plans(lab.has_postgres()));
         for plan in stampedes.into_iter().filter(|plan| lab.lacks_for(plan.version).is_none()) {
-            let Some(run) = run_with_progress(lab, &plan, "", Shows::Bar, ending).await? else { break };
+            let Some(run) = Box::pin(run_with_progress(lab, &plan, "", Shows::Bar, ending)).await? else { break };
             print(runs::table([&run]).lines(room()));
             runs.push(run);
             if ending.requested_at().is_some() {
@@ -62,7 +62,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         print("\n");
         say("Why v1 oversells and v2 does not: diff v1-naive/src/purchase.rs v2-pessimistic/src/purchase.rs");
         say("And what each of them withstands (`cargo loadtest matrix` takes longer and measures more):");
-        runs.extend(play(lab, &args.rounds.of(&attacks), ending).await?);
+        runs.extend(Box::pin(play(lab, &args.rounds.of(&attacks), ending)).await?);
         destination.conclude(args.rounds.seed, runs)
     })
     .await
