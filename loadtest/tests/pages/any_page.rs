@@ -197,6 +197,9 @@ async fn answers_have_cache_and_security_headers() {
     let unknown = get("/static/page.0123456789abcdef.js").await;
     assert_problem(&unknown, 404, "not-found");
 
+    // Until SQL has been read once, the shop does not know that there is no such sale.
+    eventually("SQL was read", async || get("/sales/43").await.status != 503).await;
+
     let cached = "public, max-age=0, s-maxage=1";
     let answers = [
         (get("/").await, 200, cached),

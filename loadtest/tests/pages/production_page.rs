@@ -171,7 +171,8 @@ async fn a_second_tab_a_reload_and_a_login_that_ended_find_the_order() {
     assert_eq!(errors(&browser).await, [""; 0]);
 
     // The same buyer in another browser, which does not know of an order.
-    let elsewhere = open(shop.address, "42").await;
+    let elsewhere = browser.another().await;
+    visit(&elsewhere, shop.address, "42").await;
     buy_as(&elsewhere, "ada").await;
     elsewhere.wait_for_text("#outcome", "You have your unit of this sale: this is its order.").await;
     sale.settles_at(1).await;

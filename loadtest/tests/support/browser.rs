@@ -9,6 +9,11 @@ use std::{
 use fantoccini::{Client, ClientBuilder, Locator, wd::WebDriverCompatibleCommand};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Tests that may have a browser at the same time. More of them on two processors keep the shops and their servers from answering in
+/// time.
+static TESTS: Semaphore = Semaphore::const_new(4);
 
 /// A browser and its driver.
 pub struct Browser {
@@ -17,6 +22,7 @@ pub struct Browser {
     driver: Child,
     port: u16,
     session: String,
+    _permit: Option<SemaphorePermit<'static>>,
 }
 
 /// A command of Chromium's driver that is not in the WebDriver standard.
@@ -34,7 +40,20 @@ impl WebDriverCompatibleCommand for Chromium {
 }
 
 impl Browser {
+    /// Starts the browser of a test, when few other tests have one.
     pub async fn start() -> Browser {
+        let permit = TESTS.acquire().await.unwrap();
+        let mut browser = Browser::launch().await;
+        browser._permit = Some(permit);
+        browser
+    }
+
+    /// Starts a second browser in a test that has one: waiting for a permit could go on for ever.
+    pub async fn another(&self) -> Browser {
+        Browser::launch().await
+    }
+
+    async fn launch() -> Browser {
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -74,7 +93,7 @@ impl Browser {
             .await
             .expect("a browser session");
         let session = page.session_id().await.unwrap().unwrap();
-        Browser { page, profile, driver, port: port.parse().unwrap(), session }
+        Browser { page, profile, driver, port: port.parse().unwrap(), session, _permit: None }
     }
 
     /// A command of Chromium's debugging protocol.

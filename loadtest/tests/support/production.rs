@@ -64,7 +64,16 @@ impl Production {
             provider: url(Server::Provider),
             namespace,
         };
-        stores.put_up(&database.url, &[Sale::open(SALE, stock)]).await.unwrap();
+        // On a busy machine the lease under which the sale is built can be lost. An operator would call it again.
+        let sale = [Sale::open(SALE, stock)];
+        let mut put_up = stores.put_up(&database.url, &sale).await;
+        for _ in 0..4 {
+            if put_up.is_ok() {
+                break;
+            }
+            put_up = stores.put_up(&database.url, &sale).await;
+        }
+        put_up.unwrap();
         let pool = database.connect().await.unwrap();
         Production { lab, database, stores, pool, sale: SALE, _place: place }
     }
