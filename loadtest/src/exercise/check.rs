@@ -2,19 +2,20 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Output, Stdio},
     time::Duration,
 };
 
 use anyhow::{Context, bail};
+use serde_json::Value;
 use tokio::{process::Command, time::timeout};
 
 use super::{Check, folder::Folder};
 use crate::{interleave::scheduler::Scheduler, lab::Lab};
 
-/// The longest that a check runs. The slowest one takes a few seconds; the first one on a machine also compiles what it needs.
-const LONGEST: Duration = Duration::from_secs(300);
+/// The longest that a check runs, without its compilation. The slowest one takes a few seconds.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +78,7 @@ impl Checker {
 
 /// Builds and runs a crate.
 async fn program(folder: &Path) -> anyhow::Result<Outcome> {
-    let built = cargo("build", folder).output().await.context("cargo cannot be started")?;
+    let built = build(folder).output().await.context("cargo cannot be started")?;
     let says = text(&built.stderr);
     if !built.status.success() {
         // An error elsewhere is not the reader's: for example, the disk is full.
@@ -86,8 +87,10 @@ async fn program(folder: &Path) -> anyhow::Result<Outcome> {
         }
         return Ok(Outcome::DoesNotCompile(first_error(&says)));
     }
-    match timeout(LONGEST, cargo("run", folder).output()).await {
-        Ok(ran) => Ok(judge(&ran.context("cargo cannot be started")?)),
+    let mut check = Command::new(program_in(&text(&built.stdout)).context("cargo names no program")?);
+    check.current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
+    match timeout(LONGEST, check.output()).await {
+        Ok(ran) => Ok(judge(&ran.context("the exercise cannot be started")?)),
         Err(_) => {
             Ok(Outcome::Failed(format!("the check does not end within {} s: is there a loop?", LONGEST.as_secs())))
         }
@@ -103,13 +106,21 @@ fn judge(ran: &Output) -> Outcome {
     }
 }
 
-/// Cargo in an exercise's folder, where it finds the exercise's settings. It ends with this program.
-fn cargo(command: &str, folder: &Path) -> Command {
+/// Builds an exercise in its folder, where Cargo finds its settings. It ends with this program. `cargo run` would wait for every
+/// other build in the target folder, and that time is not the check's.
+fn build(folder: &Path) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
     let mut cargo = Command::new(cargo);
-    cargo.args([command, "--quiet", "--profile", "quick"]).current_dir(folder).env("CARGO_TERM_COLOR", "never");
+    cargo.args(["build", "--quiet", "--profile", "quick", "--message-format", "json-render-diagnostics"]);
+    cargo.current_dir(folder).env("CARGO_TERM_COLOR", "never");
     cargo.stdin(Stdio::null()).kill_on_drop(true);
     cargo
+}
+
+/// The program that Cargo has built, from its messages.
+fn program_in(messages: &str) -> Option<PathBuf> {
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back()
 }
 
 /// The compiler's first error, with the lines that belong to it; the number of further ones, if there are any.
@@ -151,6 +162,13 @@ mod tests {
         assert!(shown.starts_with("error[E0308]: mismatched types\n --> src/exercise.rs:7:5"), "{shown}");
         assert!(shown.ends_with("expected `bool`\n(the first of 2 errors)"), "{shown}");
         assert_eq!(first_error("no error at all"), "no error at all");
+    }
+
+    #[test]
+    fn the_program_is_the_last_one_that_was_built() {
+        let messages = "{\"reason\":\"compiler-artifact\",\"executable\":null}\n{\"executable\":\"/x/ack\"}\n{\"reason\":\"build-finished\"}\n";
+        assert_eq!(program_in(messages), Some(PathBuf::from("/x/ack")));
+        assert_eq!(program_in("warning: unused\n"), None);
     }
 
     #[test]
