@@ -31,6 +31,7 @@ pub mod lab;
 pub mod matrix;
 pub mod museum;
 pub mod mutant;
+mod near;
 pub mod provider;
 pub mod record;
 pub mod rehearse;

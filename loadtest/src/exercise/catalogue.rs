@@ -5,7 +5,10 @@ use super::{
     Kind::{self, Bar, Mend},
     goal::{DEADLOCK, Goal, ONE_ORDER, TWO_OF_24},
 };
-use crate::version::Version::{self, V1, V2, V3, V4, V5, V6};
+use crate::{
+    near::near,
+    version::Version::{self, V1, V2, V3, V4, V5, V6},
+};
 
 /// The text of a file of an exercise. A macro, because a file is embedded by a literal name.
 macro_rules! text {
@@ -106,33 +109,10 @@ pub static EXERCISES: [Exercise; 18] = [
 /// There is none. The message names those that are like it.
 pub fn named(name: &str) -> Result<&'static Exercise, String> {
     let found = EXERCISES.iter().find(|exercise| exercise.name == name);
-    found.ok_or_else(|| match near(name).as_slice() {
+    found.ok_or_else(|| match near(name, EXERCISES.iter().map(|exercise| exercise.name)).as_slice() {
         [] => format!("there is no exercise {name}; `cargo loadtest exercise` lists them"),
         near => format!("there is no exercise {name}; there is {}", near.join(", ")),
     })
-}
-
-/// The names that are like this one: a part of it, or at most two letters away.
-fn near(name: &str) -> Vec<&'static str> {
-    let is_near = |known: &&str| {
-        let is_part = name.len() > 2 && (known.contains(name) || name.contains(*known));
-        is_part || distance(known, name) <= 2_usize.min(known.len() / 2)
-    };
-    EXERCISES.iter().map(|exercise| exercise.name).filter(is_near).collect()
-}
-
-/// The number of letters to change, add or remove (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (n, x) in a.chars().enumerate() {
-        let mut corner = std::mem::replace(&mut row[0], n + 1);
-        for (m, y) in b.chars().enumerate() {
-            let changed = corner + usize::from(x != y);
-            corner = row[m + 1];
-            row[m + 1] = changed.min(corner + 1).min(row[m] + 1);
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 /// The exercises of a chapter.
@@ -168,13 +148,5 @@ mod tests {
         assert_eq!(refused("order"), "there is no exercise order; there is one-order, lock-order");
         assert!(refused("xyzzy").ends_with("`cargo loadtest exercise` lists them"));
         assert!(refused("").ends_with("lists them"));
-    }
-
-    #[test]
-    fn a_distance_is_the_number_of_letters() {
-        assert_eq!(
-            [("ack", "ack"), ("ack", "akc"), ("", "ack"), ("outbox", "inbox")].map(|(a, b)| distance(a, b)),
-            [0, 2, 3, 3]
-        );
     }
 }
