@@ -28,8 +28,8 @@ use crate::{museum::name::WrongShop, mutant::name::Mutant, version::Version};
 /// Environment variables that a shop inherits.
 const PASSED_ON: [&str; 6] = ["PATH", "HOME", "TMPDIR", "LANG", "RUST_LOG", "RUST_BACKTRACE"];
 
-/// How long a shop may take until it listens.
-const TO_START: Duration = Duration::from_secs(180);
+/// How long a shop may take until it listens, if its servers run.
+const TO_START: Duration = Duration::from_secs(60);
 /// How long a shop may take to stop.
 const TO_STOP: Duration = Duration::from_secs(15);
 
@@ -54,6 +54,8 @@ pub(super) struct Start {
     kill_on_drop: bool,
     /// How wrong its clock is, in `faketime`'s notation; `None` if the clock is right.
     clock: Option<&'static str>,
+    /// How long it may take until it listens.
+    within: Duration,
 }
 
 impl ShopProcess {
@@ -62,9 +64,21 @@ impl ShopProcess {
     /// # Errors
     /// It does not start. The message has the last line of its log.
     pub async fn start(loadtest: &Path, version: Version, args: &[String], log: PathBuf) -> anyhow::Result<Self> {
-        let serve = ["serve", "--while-stdin-is-open", version.name()].map(str::to_owned);
-        let args = serve.into_iter().chain(args.iter().cloned()).collect();
-        ShopProcess::run(Start::new(loadtest, version.name(), args, log)).await
+        ShopProcess::run(Start::serve(loadtest, version, args, log)).await
+    }
+
+    /// As [`ShopProcess::start`], for a shop whose servers are started while it waits for them. They have `within` for it.
+    ///
+    /// # Errors
+    /// As for [`ShopProcess::start`].
+    pub async fn start_within(
+        within: Duration,
+        loadtest: &Path,
+        version: Version,
+        args: &[String],
+        log: PathBuf,
+    ) -> anyhow::Result<Self> {
+        ShopProcess::run(Start { within, ..Start::serve(loadtest, version, args, log) }).await
     }
 
     /// Starts a mutant: a shop with one seeded bug.
@@ -184,7 +198,12 @@ impl ShopProcess {
 
 impl Start {
     pub(super) fn new(loadtest: &Path, name: &'static str, args: Vec<String>, log: PathBuf) -> Start {
-        Start { loadtest: loadtest.into(), name, args, log, kill_on_drop: true, clock: None }
+        Start { loadtest: loadtest.into(), name, args, log, kill_on_drop: true, clock: None, within: TO_START }
+    }
+
+    fn serve(loadtest: &Path, version: Version, args: &[String], log: PathBuf) -> Start {
+        let serve = ["serve", "--while-stdin-is-open", version.name()].map(str::to_owned);
+        Start::new(loadtest, version.name(), serve.into_iter().chain(args.iter().cloned()).collect(), log)
     }
 
     /// Marks it as a process that is ended by closing its standard input, not by SIGKILL.
@@ -220,7 +239,7 @@ impl Start {
             .with_context(|| format!("cannot start {}", loadtest.display()))?;
         let mut line = String::new();
         let mut out = BufReader::new(child.stdout.take().context("the shop has no output")?);
-        let said = timeout(TO_START, out.read_line(&mut line)).await;
+        let said = timeout(self.within, out.read_line(&mut line)).await;
         if said.is_ok() && line.trim().strip_prefix("listening on http://") == Some(&address.to_string()) {
             return Ok(child);
         }
@@ -232,7 +251,7 @@ impl Start {
 
     /// Why it did not start: the address, its exit status, and the last line of its log.
     fn does_not_start(&self, address: SocketAddr, ended: Option<ExitStatus>) -> String {
-        let end = ended.map_or(format!("no answer within {} s", TO_START.as_secs()), |status| status.to_string());
+        let end = ended.map_or(format!("no answer within {} s", self.within.as_secs()), |status| status.to_string());
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let last = log.lines().last().unwrap_or("its log is empty").trim_start_matches("error: ");
         format!("{} does not start at {address} ({end}): {last}", self.name)

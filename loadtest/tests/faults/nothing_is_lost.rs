@@ -18,6 +18,9 @@ use loadtest::{
 use redis::AsyncCommands;
 use tokio::{io::AsyncWriteExt, task::block_in_place, time::timeout};
 
+/// A server may take two minutes to start on a busy machine, and the shop waits for it meanwhile.
+const SERVER_STARTS: Duration = Duration::from_secs(180);
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn servers_that_are_away_at_the_start_are_waited_for() {
@@ -27,7 +30,8 @@ async fn servers_that_are_away_at_the_start_are_waited_for() {
         sale.kill(&mut services, server).await;
         let log = sale.lab.folder.path().join(format!("{server}.log"));
         let (args, loadtest, path) = (sale.args(&[]), sale.lab.loadtest.clone(), log.clone());
-        let starting = tokio::spawn(async move { ShopProcess::start(&loadtest, Version::V6, &args, path).await });
+        let start = async move { ShopProcess::start_within(SERVER_STARTS, &loadtest, Version::V6, &args, path).await };
+        let starting = tokio::spawn(start);
         let says = format!("waiting for {server}");
         eventually(&says, async || std::fs::read_to_string(&log).is_ok_and(|log| log.contains(&says))).await;
         assert!(!starting.is_finished());
