@@ -209,19 +209,6 @@ impl Lab {
         Ok(FreshDatabase { url, kind: Database::Postgres, name })
     }
 
-    /// From now on, new sessions of this database answer a commit before it is on the disk. On a disk that is busy elsewhere a
-    /// flush takes twice as long in one second as in the next, so a shop that waits for it has no steady capacity. SQLite does not
-    /// wait for the disk here.
-    ///
-    /// # Errors
-    /// The server fails.
-    pub(crate) async fn commit_without_waiting(&self, database: &FreshDatabase) -> anyhow::Result<()> {
-        let Some(server) = &self.server else { return Ok(()) };
-        let alter = format!("alter database {} set synchronous_commit = off", database.name);
-        sqlx::query(AssertSqlSafe(alter)).execute(&server.admin).await.context("cannot change a database")?;
-        Ok(())
-    }
-
     /// Drops a database and closes all connections to it.
     ///
     /// # Errors

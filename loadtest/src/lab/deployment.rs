@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use sqlx::AnyPool;
 
 use super::{FreshDatabase, Lab, servers::nginx, shop_process::ShopProcess, stores::Stores};
-use crate::scenario::{Scenario, plan::Plan};
+use crate::scenario::plan::Plan;
 
 /// All that one run deploys.
 pub(crate) struct Deployment {
@@ -30,9 +30,6 @@ impl Deployment {
         mut change: impl AsyncFnMut(&mut Vec<String>) -> anyhow::Result<()>,
     ) -> anyhow::Result<Deployment> {
         let database = lab.fresh_database().await?;
-        if plan.scenario == Scenario::Flood {
-            lab.commit_without_waiting(&database).await?; // as in the calibration
-        }
         let stores = if plan.version.needs_stores() { Some(lab.fresh_stores(&database).await?) } else { None };
         let mut shops = Vec::new();
         for n in 0..plan.instances {

@@ -68,7 +68,6 @@ pub async fn capacity(lab: &Lab) -> anyhow::Result<Calibration> {
         return Ok(known.clone());
     }
     let database = lab.fresh_database().await?;
-    lab.commit_without_waiting(&database).await?;
     let args = ["--database-url", database.url.as_str(), "--pool-size", &POOL.to_string()].map(str::to_owned);
     let log = lab.folder.path().join("capacity.log");
     let shop = ShopProcess::start(&lab.loadtest, Version::V3, &args, log).await?;
