@@ -2,6 +2,7 @@
 
 mod deck;
 mod interrupted;
+mod predictions;
 mod terminal;
 
 use std::{
