@@ -17,7 +17,7 @@ pub mod stores;
 pub mod target;
 pub(crate) mod usage;
 
-use std::path::PathBuf;
+use std::{fs, io, path::PathBuf};
 
 use anyhow::{Context, bail};
 use sqlx::{AnyPool, AssertSqlSafe};
@@ -135,6 +135,33 @@ impl Lab {
     pub async fn open_best(loadtest: PathBuf) -> anyhow::Result<Lab> {
         let backend = if POSTGRES.is_installed() { Backend::Postgres } else { Backend::Sqlite };
         Lab::open(loadtest, &backend).await
+    }
+
+    /// Moves the logs of all runs so far into a new folder, which stays, and returns it. `name` becomes a part of its name.
+    ///
+    /// # Errors
+    /// The temporary folder takes no files.
+    pub fn keep_logs(&self, name: &str) -> io::Result<PathBuf> {
+        let kept = tempfile::Builder::new().prefix(&format!("oversold-{name}-")).tempdir()?.keep();
+        for log in self.logs()? {
+            let to = kept.join(log.file_name().unwrap_or_default());
+            fs::copy(&log, to)?;
+        }
+        self.forget_logs()?;
+        Ok(kept)
+    }
+
+    /// Removes the logs of all runs so far. A program that still runs goes on writing to its own, unseen.
+    ///
+    /// # Errors
+    /// The lab's folder cannot be read or changed.
+    pub fn forget_logs(&self) -> io::Result<()> {
+        self.logs()?.iter().try_for_each(fs::remove_file)
+    }
+
+    fn logs(&self) -> io::Result<Vec<PathBuf>> {
+        let files: Vec<_> = self.folder.path().read_dir()?.map(|file| Ok(file?.path())).collect::<io::Result<_>>()?;
+        Ok(files.into_iter().filter(|file| file.extension().is_some_and(|kind| kind == "log")).collect())
     }
 
     /// Whether the lab's databases are on PostgreSQL.

@@ -10,7 +10,7 @@ use loadtest::{
         servers::{Server, Services},
     },
     record::{
-        faults::{Faults, Grid as Figures, REPEATS},
+        faults::{Faults, Grid as Figures, REPEATS, Verdict},
         file::check_writable,
     },
     render::{faults, text::thousands},
@@ -154,6 +154,13 @@ impl Grid {
         let round = with_progress(&title, &plan.who(), Some(plan.buyers), true, &progress, work).await?;
         if let Some(why) = round.why_invalid() {
             say(format_args!("{fault}, seed {seed}: invalid: {why}; {}", then(repeat)));
+        }
+        match round.verdict {
+            Verdict::Broken => {
+                let logs = lab.keep_logs(&format!("{fault}-seed-{seed}"))?;
+                say(format_args!("{fault}, seed {seed}: broken: the logs of its shops are in {}", logs.display()));
+            }
+            _ => lab.forget_logs()?,
         }
         self.played.of(fault).rounds.push(round);
         self.file.iter().try_for_each(|file| self.played.write(file))
