@@ -208,6 +208,7 @@ fn carry(config: &Config, servers: Servers, app: App, background: &Background) -
     tasks.spawn_on(worker.clone().run_later(), on);
     tasks.spawn_on(worker.run_dead_letters(), on);
     tasks.spawn_on(outbox::run(sql.clone(), app.provider.clone(), Notices(redis.clone()), stop.clone()), on);
+    tasks.spawn_on(sql::abandoned::end(sql.clone(), stop.clone()), on);
     tasks.spawn_on(release::run(sql, redis, config.rules.path_ttl, stop.clone()), on);
     tasks.spawn_on(upkeep.run(app.catalogue.clone(), stop), on);
     tasks

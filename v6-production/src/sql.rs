@@ -1,5 +1,7 @@
 //! PostgreSQL, the record: time limits, and what its errors mean.
 
+/// Sessions whose client is gone.
+pub(crate) mod abandoned;
 /// The connection pool.
 mod pool;
 /// The tables.

@@ -65,9 +65,14 @@ impl Network {
 
     /// Holds the next request that contains these bytes, and all later ones on the same connection, until
     /// [`restore`](Network::restore). All other data passes.
-    /// connection. Everything else passes.
     pub fn hold_request(&self, bytes: &[u8]) {
         self.rules.send_modify(|rules| rules.hold_request = Some(bytes.into()));
+    }
+
+    /// Forwards requests that contain these bytes without their last `tail` bytes. Their connections are silent from then on, as
+    /// when a host is lost after a part of a request has left it.
+    pub fn tear_request(&self, bytes: &[u8], tail: usize) {
+        self.rules.send_modify(|rules| rules.tear_request = Some((bytes.into(), tail)));
     }
 
     /// Refuses new connections until [`restore`](Network::restore).

@@ -1,7 +1,10 @@
 //! Lost hosts, frozen processes and silent connections: no peer gets a FIN, and the sale continues within seconds. Chapter 6 on
 //! its real servers, behind a network that can fail.
 
-use std::time::{Duration, Instant};
+use std::{
+    str::FromStr,
+    time::{Duration, Instant},
+};
 
 use crate::support::{
     SALE, eventually,
@@ -17,8 +20,11 @@ use loadtest::{
     },
 };
 use redis::AsyncCommands;
-use sqlx::Executor;
+use sqlx::{ConnectOptions, Executor, PgConnection, postgres::PgConnectOptions};
 use tokio::task::block_in_place;
+
+/// The bytes of PostgreSQL's message `Sync`, with which a request ends.
+const SYNC: usize = 5;
 
 /// An instance on its own host: all of its connections pass through a network that can fail.
 struct Host {
@@ -129,6 +135,35 @@ async fn a_worker_lost_in_its_transaction_does_not_block_the_sale() {
     confirms(&api, 2, second).await;
     confirms(&api, 1, first).await;
     sale.settles_at(2).await;
+}
+
+/// A session that has a statement, but not the end of the request, is active and waits for its client. PostgreSQL 15 has no time
+/// limit for that.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_request_that_arrived_in_part_does_not_lock_the_sale_for_good() {
+    let sale = Production::new(shared(), 5).await;
+    let shop = sale.instance(&[]).await;
+    let network = Network::to(&sale.database.url).await.unwrap();
+    let url = network.instead_of(&sale.database.url);
+    let options = PgConnectOptions::from_str(url.as_str()).unwrap().application_name("oversold");
+    let mut lost = options.connect().await.unwrap();
+    let update = async |lost: &mut PgConnection| {
+        lost.execute("begin").await.unwrap();
+        sqlx::query("update sales set sold = sold where id = $1").bind(SALE).execute(&mut *lost).await.map(drop)
+    };
+    update(&mut lost).await.unwrap(); // from now on the statement is prepared
+    lost.execute("rollback").await.unwrap();
+    network.tear_request(&SALE.to_be_bytes(), SYNC);
+    let waits = tokio::spawn(async move { update(&mut lost).await });
+    let holds = "state = 'active' and wait_event = 'ClientRead'";
+    eventually("it holds the row", async || sessions_where(&sale, holds).await > 0).await;
+
+    let order_id = queued(&click(&mut Connection::open(shop.address).await.unwrap(), 1).await);
+    confirms(&shop, 1, order_id).await;
+    sale.settles_at(1).await;
+    assert!(!waits.is_finished(), "the lost session has no answer");
+    waits.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,10 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering::SeqCst},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
 };
 
 use tokio::{
@@ -19,6 +22,8 @@ use super::rules::{Counts, Direction, Host, Rules, contains};
 
 /// The bytes that a silent direction of a connection keeps. When it is full, the sender has to wait.
 const MOST_HELD: usize = 16 << 20;
+/// The most bytes that are read at once.
+const CHUNK: usize = 16 << 10;
 
 pub(super) async fn accept(
     listener: TcpListener,
@@ -36,7 +41,7 @@ pub(super) async fn accept(
             continue; // dropping the socket closes it
         }
         let number = counts.opened.fetch_add(1, SeqCst);
-        let pipe = Pipe { number, rules: rules.clone(), counts: counts.clone() };
+        let pipe = Pipe { number, rules: rules.clone(), counts: counts.clone(), torn: Arc::default() };
         let server = server.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let counts = counts.clone();
         tokio::spawn(async move {
@@ -78,6 +83,8 @@ struct Pipe {
     number: usize,
     rules: watch::Receiver<Rules>,
     counts: Arc<Counts>,
+    /// Whether this connection is silent for good, because a request was torn.
+    torn: Arc<AtomicBool>,
 }
 
 impl Pipe {
@@ -87,16 +94,25 @@ impl Pipe {
         mut to: OwnedWriteHalf,
         direction: Direction,
     ) -> io::Result<()> {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(CHUNK);
         loop {
             // The end of a stream is held like data: a silent connection does not pass on a close.
             let mut end = from.read_buf(&mut bytes).await? == 0;
             let delay = self.rules.borrow().delay;
-            sleep(delay).await;
+            if !delay.is_zero() {
+                sleep(delay).await;
+            }
             if end {
                 self.has_ended(direction);
             }
             end |= self.hold(&mut from, &mut bytes, direction).await?;
+            if let Some(tail) = self.tears(&bytes, direction) {
+                self.torn.store(true, SeqCst);
+                let passes = bytes.len().saturating_sub(tail);
+                to.write_all(&bytes[..passes]).await?;
+                bytes.drain(..passes);
+                continue;
+            }
             to.write_all(&bytes).await?;
             self.counts.held().remove(&(self.number, direction));
             bytes.clear();
@@ -124,6 +140,13 @@ impl Pipe {
         Ok(end)
     }
 
+    /// How many bytes at the end of this request must not pass, if it is to be torn.
+    fn tears(&self, bytes: &[u8], direction: Direction) -> Option<usize> {
+        let rules = self.rules.borrow();
+        let (part, tail) = rules.tear_request.as_ref().filter(|_| direction == Direction::ToServer)?;
+        contains(bytes, part).then_some(*tail)
+    }
+
     /// A connection that the server has closed no longer has a client port.
     fn has_ended(&self, direction: Direction) {
         if direction == Direction::ToClient {
@@ -134,6 +157,9 @@ impl Pipe {
     fn holds(&self, bytes: &[u8], direction: Direction) -> bool {
         let rules = self.rules.borrow();
         let request = |part: &Arc<[u8]>| direction == Direction::ToServer && contains(bytes, part);
-        rules.hold || self.number < rules.lost_below || rules.hold_request.as_ref().is_some_and(request)
+        rules.hold
+            || self.torn.load(SeqCst)
+            || self.number < rules.lost_below
+            || rules.hold_request.as_ref().is_some_and(request)
     }
 }

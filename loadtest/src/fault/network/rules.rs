@@ -28,6 +28,8 @@ pub(super) struct Rules {
     pub(super) hold: bool,
     /// Requests that contain these bytes are held, with all that follow on the same connection.
     pub(super) hold_request: Option<Arc<[u8]>>,
+    /// Requests that contain these bytes pass without their last bytes, so many, and their connections are silent for good.
+    pub(super) tear_request: Option<(Arc<[u8]>, usize)>,
     /// Connections below this number are silent for good.
     pub(super) lost_below: usize,
     /// Connections below this number are closed.

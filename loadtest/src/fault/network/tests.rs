@@ -72,6 +72,27 @@ async fn a_server_can_give_up_a_lost_connection_and_its_client_does_not_notice()
 }
 
 #[tokio::test]
+async fn a_torn_request_arrives_in_part_and_its_connection_is_silent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("tcp://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let network = Network::to(&url).await.unwrap();
+    let mut client = TcpStream::connect(network.address).await.unwrap();
+    let (mut server, _) = listener.accept().await.unwrap();
+    network.tear_request(b"update", 1);
+    client.write_all(b"select;").await.unwrap();
+    let mut request = [0; 7];
+    timeout(Duration::from_secs(10), server.read_exact(&mut request)).await.unwrap().unwrap();
+    client.write_all(b"update;").await.unwrap();
+    let mut request = [0; 6];
+    timeout(Duration::from_secs(10), server.read_exact(&mut request)).await.unwrap().unwrap();
+    assert_eq!(&request, b"update");
+    server.write_all(b"!").await.unwrap();
+    let nothing = |read: Result<_, _>| read.is_err();
+    assert!(nothing(timeout(Duration::from_millis(300), server.read_u8()).await), "the last byte is held");
+    assert!(nothing(timeout(Duration::from_millis(300), client.read_u8()).await), "the answer is held");
+}
+
+#[tokio::test]
 async fn lost_connections_stay_lost_and_new_ones_work() {
     let (url, gone) = echo().await;
     let network = Network::to(&url).await.unwrap();
