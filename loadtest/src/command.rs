@@ -17,6 +17,7 @@ pub(crate) mod exit;
 pub(crate) mod explore;
 pub(crate) mod faults;
 pub(crate) mod figures;
+pub(crate) mod gates;
 mod live;
 mod load;
 pub(crate) mod matrix;
@@ -113,6 +114,9 @@ pub(crate) enum Command {
     /// A second selling process of `ways`
     #[command(hide = true)]
     WayWorker,
+    /// Chapter 4 or 5 without some of its gates
+    #[command(hide = true)]
+    Gates(gates::Args),
     /// A shop that is wrong in one way
     #[command(hide = true)]
     Mutant(mutant::Args),
