@@ -18,6 +18,7 @@ pub(crate) mod explore;
 pub(crate) mod faults;
 pub(crate) mod figures;
 pub(crate) mod gates;
+pub(crate) mod lab;
 mod live;
 mod load;
 pub(crate) mod matrix;
@@ -96,6 +97,8 @@ pub(crate) enum Command {
     Rehearse(rehearse::Args),
     /// A picture for README and book, from a file of figures
     Picture(picture::Args),
+    /// A page in the browser: watch a sale break, be the scheduler, and kill servers in the middle of a sale
+    Lab(lab::Args),
     /// One version up, with its database, to try by hand
     Serve(serve::Args),
     /// Private servers up until Ctrl-C; prints their URLs

@@ -11,7 +11,8 @@
 //!    [`exercise`]: the book's exercises, with their checks. [`gates`]: chapters 4 and 5 without some of their gates.
 //! 6. [`render`]: tables, pictures and the report. [`matrix`]: versions against scenarios. [`compare`]: rounds
 //!    and files against each other. [`capacity`]: the greatest rate that a version can serve. [`mod@bench`]: chapter 6 against a shop that
-//!    does nothing. [`figures`]: whether README and book quote the records. [`rehearse`]: the whiteboard cards.
+//!    does nothing. [`figures`]: whether README and book quote the records. [`rehearse`]: the whiteboard cards. [`lab_page`]: all
+//!    of this on a page in the browser.
 
 #![warn(
     clippy::print_stdout,
@@ -29,6 +30,7 @@ pub mod figures;
 pub mod gates;
 pub mod interleave;
 pub mod lab;
+pub mod lab_page;
 pub mod matrix;
 pub mod museum;
 pub mod mutant;
