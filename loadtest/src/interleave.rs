@@ -7,8 +7,15 @@
 //! To follow one interleaving, read `play` first. Then `scheduler` (the database and the instances), `proxy` (the wire), `settle`
 //! (when has every buyer stopped?) and `step` (what is recorded). `search` plays all interleavings, `replay` one that a person
 //! wrote.
+//!
+//! Most interleavings differ only in the order of steps that do not affect each other. For these classes, read `trace`, then
+//! `footprint` (which steps conflict), `transactions` and `access` (what a step touches) and `search` (sleep sets). `gauge` counts
+//! how the interleavings end that are left at a point.
 
 pub mod explain;
+pub mod footprint;
+pub mod gauge;
+mod keys;
 pub mod play;
 pub mod replay;
 pub mod schedule;
@@ -17,4 +24,6 @@ pub mod search;
 pub mod settle;
 pub mod step;
 mod tally;
+pub mod trace;
+mod transactions;
 pub mod wire;

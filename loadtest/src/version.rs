@@ -28,7 +28,7 @@ pub enum Version {
 }
 
 /// Another purchase in a version's shop, named as the shop's `--variant` takes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Variant {
     /// v1's statements in one transaction.

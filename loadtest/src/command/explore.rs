@@ -3,7 +3,7 @@ use loadtest::{
     interleave::{
         explain::explain,
         scheduler::{MOST_BUYERS, Scheduler, Subject},
-        search::search,
+        search::{classes, search},
     },
     lab::{Backend, Lab},
     record::interleavings::{Explorations, Explored, Searches},
@@ -38,6 +38,10 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     stock: u32,
 
+    /// Play one interleaving of each class of equivalent ones, and count all of them. For four buyers
+    #[arg(long)]
+    classes: bool,
+
     /// The most interleavings to play
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     orders: u32,
@@ -61,7 +65,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         print(interleavings::table([]).heads(room()));
         let mut all = Vec::new();
         for subject in &subjects {
-            let explored = one(lab, subject, args.orders as usize).await?;
+            let explored = one(lab, subject, args.classes, args.orders as usize).await?;
             print(interleavings::table([&explored]).lines(room()));
             all.push(explored);
         }
@@ -81,14 +85,16 @@ pub(crate) fn with_a_wire(database: Database) -> anyhow::Result<Database> {
     Ok(Database { database: database.database.or(Some("postgres".into())) })
 }
 
-async fn one(lab: &Lab, subject: &Subject, most: usize) -> anyhow::Result<Explored> {
-    let says = format!("{}: all interleavings of {} buyers", subject.title(), subject.buyers);
+async fn one(lab: &Lab, subject: &Subject, by_class: bool, most: usize) -> anyhow::Result<Explored> {
+    let which = if by_class { "one interleaving of each class" } else { "all interleavings" };
+    let says = format!("{}: {which} of {} buyers", subject.title(), subject.buyers);
     let bar = spinner(&says);
     let scheduler = Scheduler::build(lab, subject).await?;
-    let explored = search(&scheduler, most, |so_far| {
-        bar.set_message(format!("{says}: {}", thousands(so_far.orders_of_events as i64)));
-    })
-    .await?;
+    let shown = |so_far: &Explored| bar.set_message(format!("{says}: {}", thousands(so_far.orders.len() as i64)));
+    let explored = match by_class {
+        true => classes(&scheduler, most, shown).await?,
+        false => search(&scheduler, most, shown).await?,
+    };
     scheduler.close(lab).await?;
     bar.finish_and_clear();
     Ok(explored)

@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 use tokio::{task::JoinSet, time::timeout};
 
 use super::{
+    footprint::Footprint,
     scheduler::{SALE, Scheduler},
     settle::{Place, Still},
     step::{Event, Mark, Row, Step, letter, mark},
+    transactions::Transactions,
     wire::{Done, Hold, Wire},
 };
 use crate::{
@@ -38,6 +40,9 @@ pub struct Played {
     /// Whether it took too many steps. From that point on, no statement was held.
     #[serde(default)]
     pub cut_off: bool,
+    /// What each of the released statements touched. A file does not have it.
+    #[serde(skip)]
+    pub footprints: Vec<Footprint>,
 }
 
 /// The state when all buyers have stopped.
@@ -46,6 +51,8 @@ pub struct Scene<'a> {
     pub places: &'a [Place],
     /// The steps so far.
     pub steps: &'a [Step],
+    /// What each of the statements touched that were released so far.
+    pub footprints: &'a [Footprint],
 }
 
 impl Played {
@@ -67,6 +74,8 @@ struct Play<'a> {
     order: Vec<String>,
     steps: Vec<Step>,
     waiting: Vec<bool>,
+    transactions: Transactions<'a>,
+    footprints: Vec<Footprint>,
 }
 
 impl Scheduler {
@@ -90,7 +99,8 @@ impl Scheduler {
     async fn turns(&self, mut choose: impl AsyncFnMut(Scene<'_>) -> anyhow::Result<usize>) -> anyhow::Result<Played> {
         let before = self.row().await?;
         let (order, steps, waiting) = (Vec::new(), Vec::new(), vec![false; self.subject.buyers]);
-        let mut play = Play { scheduler: self, before, order, steps, waiting };
+        let transactions = Transactions::new(self.subject.buyers, &self.keys);
+        let mut play = Play { scheduler: self, before, order, steps, waiting, transactions, footprints: Vec::new() };
         let (mut released, mut cut_off) = (None, false);
         let answers: Vec<Answer> = loop {
             let still = self.settle().await?;
@@ -103,22 +113,24 @@ impl Scheduler {
                 cut_off = true;
                 break self.run_out().await?;
             }
-            let next = choose(Scene { places: &still.places, steps: &play.steps }).await?;
+            let Play { steps, footprints, .. } = &play;
+            let next = choose(Scene { places: &still.places, steps, footprints }).await?;
             if let Place::Held(word) = still.places[next] {
                 play.order.push(format!("{} {word}", letter(next)));
             }
             self.wires.send_modify(|wires| wires[next].let_go());
             released = Some(next);
         };
-        let Play { order, steps, .. } = play;
-        self.conclude(order, steps, &answers, cut_off).await
+        let Play { order, steps, footprints, .. } = play;
+        let played = self.conclude(order, steps, &answers, cut_off).await?;
+        Ok(Played { footprints, ..played })
     }
 
     /// Starts to hold statements, and forgets all earlier results.
     fn begin(&self, hold: Hold) {
         self.wires.send_modify(|wires| {
             for wire in wires {
-                (wire.hold, wire.lost, wire.answer) = (hold, false, None);
+                (wire.hold, wire.lost, wire.answer, wire.unnamed) = (hold, false, None, false);
                 wire.done.clear();
             }
         });
@@ -173,7 +185,7 @@ impl Scheduler {
             .collect();
         let audit = audit(&history, &Ledger::read(&self.pool, None, &[SALE]).await?);
         let told = answers.iter().enumerate().map(|(n, answer)| (letter(n), answer.kind().to_owned())).collect();
-        Ok(Played { order, steps, told, audit, cut_off })
+        Ok(Played { order, steps, told, audit, cut_off, footprints: Vec::new() })
     }
 }
 
@@ -183,6 +195,7 @@ impl Play<'_> {
         let row = self.scheduler.row().await?;
         let met = self.steps.last().map_or(self.before, |step| step.row);
         if let Some(n) = released {
+            self.footprints.push(self.transactions.step(n, &self.scheduler.wires.borrow()));
             let circle = still.circle.iter().find(|wait| wait.0 == n).map(|wait| &wait.1);
             let waits = match &still.places[n] {
                 Place::Waits(_, by) => Some(by),

@@ -10,6 +10,7 @@ use url::Url;
 use v1_naive::shop::sales::Sale;
 
 use super::{
+    keys::Keys,
     step::Row,
     wire::{Wire, Wires, proxy},
 };
@@ -29,7 +30,7 @@ pub(crate) const SALE: i64 = 2;
 pub const MOST_BUYERS: usize = 4;
 
 /// A version to explore, with its buyers and stock.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Subject {
     /// The version.
     pub version: Version,
@@ -82,6 +83,8 @@ pub struct Scheduler {
     pub(crate) link: Arc<Link>,
     /// A pool that bypasses the wires, to read locks and rows.
     pub(crate) pool: AnyPool,
+    /// The keys of the shop's tables.
+    pub(crate) keys: Keys,
     has_version: bool,
     database: FreshDatabase,
     _proxies: JoinSet<()>,
@@ -109,10 +112,11 @@ impl Scheduler {
         }
         let pool = database.connect().await?;
         let has_version = sqlx::query("select version from sales").fetch_optional(&pool).await.is_ok();
+        let keys = Keys::read(&pool).await.context("cannot read the database's catalog")?;
         Sale::open(SALE, 1).insert(&pool).await?;
         let link = Arc::new(open_sale(&mut Connection::open(shops[0].address).await?, SALE).await?);
-        let scheduler =
-            Scheduler { subject: subject.clone(), wires, shops, link, pool, has_version, database, _proxies: proxies };
+        let subject = subject.clone();
+        let scheduler = Scheduler { subject, wires, shops, link, pool, keys, has_version, database, _proxies: proxies };
         scheduler.warm_up().await?;
         Ok(scheduler)
     }

@@ -29,6 +29,7 @@ impl Explored {
             buyers: subject.buyers,
             stock: subject.stock,
             orders_of_events: 0,
+            classes: None,
             oversell: 0,
             undersell: 0,
             broken: 0,
@@ -46,17 +47,24 @@ impl Explored {
         }
     }
 
-    /// Adds one interleaving.
-    pub(crate) fn add(&mut self, played: Played) {
-        let order = OrderOfEvents::of(&played);
-        self.orders_of_events += 1;
-        self.oversell += usize::from(order.oversold > 0);
-        self.undersell += usize::from(order.undersold > 0);
-        self.broken += usize::from(played.is_broken());
-        self.conflicts += order.conflicts;
-        self.blocked += order.blocked;
-        self.deadlocks += order.deadlocks;
-        self.cut_off += usize::from(played.cut_off);
+    /// Adds one interleaving. With `is_class`, it stands for all interleavings of its class.
+    pub(crate) fn add(&mut self, played: Played, is_class: bool) {
+        let mut order = OrderOfEvents::of(&played);
+        order.interleavings = if is_class { order.class.interleavings() } else { 1 };
+        let interleavings = order.interleavings;
+        let count = |n: usize| n.saturating_mul(usize::try_from(interleavings).unwrap_or(usize::MAX));
+        for (sum, n) in [
+            (&mut self.orders_of_events, 1),
+            (&mut self.oversell, usize::from(order.oversold > 0)),
+            (&mut self.undersell, usize::from(order.undersold > 0)),
+            (&mut self.broken, usize::from(played.is_broken())),
+            (&mut self.conflicts, order.conflicts),
+            (&mut self.blocked, order.blocked),
+            (&mut self.deadlocks, order.deadlocks),
+            (&mut self.cut_off, usize::from(played.cut_off)),
+        ] {
+            *sum = sum.saturating_add(count(n));
+        }
         let shorter = |than: &Vec<String>| played.order.len() < than.len();
         if played.is_broken() && self.shortest.as_ref().is_none_or(shorter) {
             self.shortest = Some(played.order.clone());
@@ -131,7 +139,16 @@ impl Explored {
                 says += &format!(", {} {what}", count(n));
             }
         }
+        if let Some(classes) = self.classes {
+            let played = if self.is_by_class() { ", one of each played" } else { "" };
+            says += &format!(", {} classes{played}", count(classes));
+        }
         format!("{says}: {}", self.outcome())
+    }
+
+    /// Whether only one interleaving of each class was played.
+    pub fn is_by_class(&self) -> bool {
+        self.orders.iter().any(|order| order.interleavings > 1)
     }
 }
 
@@ -214,13 +231,13 @@ mod tests {
     fn played(order: &str, oversold: i64) -> Played {
         let audit = Audit { oversold, ..Audit::default() };
         let order = order.split(' ').map(str::to_owned).collect();
-        Played { order, steps: Vec::new(), told: BTreeMap::new(), audit, cut_off: false }
+        Played { order, steps: Vec::new(), told: BTreeMap::new(), audit, cut_off: false, footprints: Vec::new() }
     }
 
     fn explored(version: Version, plays: &[(&str, i64)]) -> Explored {
         let subject = Subject { version, variant: None, buyers: 2, stock: 1 };
         let mut explored = Explored::of(&subject);
-        plays.iter().for_each(|(order, oversold)| explored.add(played(order, *oversold)));
+        plays.iter().for_each(|(order, oversold)| explored.add(played(order, *oversold), false));
         explored.judge(1.0);
         explored
     }

@@ -1,6 +1,7 @@
 //! The state of each buyer's wire and of its buyer. The proxies write it, and the scheduler watches it, so no task has to sleep
 //! and poll.
 
+mod access;
 mod frames;
 pub(super) mod proxy;
 pub mod statement;
@@ -44,6 +45,12 @@ pub(crate) struct Wire {
     pub(crate) asked: usize,
     /// Whether a transaction is open.
     pub(crate) in_transaction: bool,
+    /// The number of transactions so far.
+    pub(crate) transactions: u64,
+    /// Whether the transaction has an isolation level of its own, and not the default, read committed.
+    pub(crate) isolated: bool,
+    /// Whether the instance has sent a statement that is never held, and that could touch rows.
+    pub(crate) unnamed: bool,
     /// Whether the connection was lost while an interleaving was being played.
     pub(crate) lost: bool,
     /// The buyer's answer.
@@ -55,6 +62,10 @@ pub(crate) struct Wire {
 pub(crate) struct Done {
     pub(crate) statement: Statement,
     pub(crate) came: Came,
+    /// Whether a transaction is open after it.
+    pub(crate) in_transaction: bool,
+    /// The number of transactions on the wire so far, with this one.
+    pub(crate) transaction: u64,
 }
 
 /// The database's response to a statement.
@@ -93,12 +104,24 @@ impl Wire {
         }
     }
 
+    /// Records a statement that is never held.
+    pub(crate) fn unheld(&mut self, sql: &str) {
+        let sql = sql.to_lowercase();
+        match sql.split_whitespace().next().unwrap_or_default() {
+            "begin" | "start" => self.isolated = sql.contains("isolation"),
+            "set" => self.isolated |= sql.contains("isolation"),
+            "rollback" if sql.split_whitespace().count() == 1 => {}
+            _ => self.unnamed = true,
+        }
+    }
+
     /// Records that the database is ready for the next request.
     pub(crate) fn ready(&mut self, came: Came, in_transaction: bool) {
         self.asked = self.asked.saturating_sub(1);
+        self.transactions += u64::from(in_transaction && !self.in_transaction);
         self.in_transaction = in_transaction;
         if let Some(statement) = self.running.take().filter(|_| self.hold != Hold::Nothing) {
-            self.done.push(Done { statement, came });
+            self.done.push(Done { statement, came, in_transaction, transaction: self.transactions });
         }
     }
 
@@ -138,6 +161,27 @@ mod tests {
         wire.pass(Some(statement("select 1")));
         wire.ready(Came::default(), false);
         assert_eq!(wire.done.len(), 1, "nothing is being played");
+    }
+
+    #[test]
+    fn transactions_are_counted_and_their_isolation_is_known() {
+        let mut wire = Wire::default();
+        wire.unheld("BEGIN");
+        [true, true, false, true].into_iter().for_each(|open| wire.ready(Came::default(), open));
+        assert_eq!((wire.transactions, wire.isolated, wire.unnamed), (2, false, false));
+        wire.unheld("begin isolation level serializable");
+        assert!(wire.isolated && !wire.unnamed);
+        wire.unheld("begin");
+        wire.unheld("set lock_timeout = 1");
+        assert!(!wire.isolated);
+        wire.unheld("set transaction isolation level repeatable read");
+        wire.unheld("ROLLBACK");
+        assert!(wire.isolated && !wire.unnamed);
+        for sql in ["rollback to savepoint x", "delete from orders", "with x as (select 1) select 1"] {
+            let mut wire = Wire::default();
+            wire.unheld(sql);
+            assert!(wire.unnamed, "{sql}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file::{Figures, File, Kind};
 use crate::{
-    interleave::{play::Played, step::Mark},
+    interleave::{play::Played, step::Mark, trace::Trace},
     verdict::{Verdict, promise::Promise},
     version::{Variant, Version},
 };
@@ -39,8 +39,12 @@ pub struct Explored {
     pub buyers: usize,
     /// Units of the sale.
     pub stock: i64,
-    /// The number of interleavings that were played.
+    /// The number of interleavings.
     pub orders_of_events: usize,
+    /// The number of their equivalence classes; of those that were played if not all were. `None` in a file from before they
+    /// were counted.
+    #[serde(default)]
+    pub classes: Option<usize>,
     /// Interleavings that oversell.
     pub oversell: usize,
     /// Interleavings that leave stock although a buyer was refused.
@@ -67,7 +71,7 @@ pub struct Explored {
     pub shortest: Option<Vec<String>>,
     /// The interleaving to draw: the one that breaks, otherwise one with a conflict, otherwise one with a wait.
     pub shown: Option<Played>,
-    /// All interleavings.
+    /// The interleavings that were played: all of them, or one of each class.
     pub orders: Vec<OrderOfEvents>,
 }
 
@@ -89,6 +93,21 @@ pub struct OrderOfEvents {
     pub blocked: usize,
     /// Deadlocks in this interleaving.
     pub deadlocks: usize,
+    /// How many interleavings it stands for: those of its class if only one of each class was played, otherwise 1.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub interleavings: u64,
+    /// Its class. A file does not have it.
+    #[serde(skip)]
+    pub class: Trace,
+}
+
+fn one() -> u64 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_one(n: &u64) -> bool {
+    *n == 1
 }
 
 /// Writes an interleaving as one short line, `A select · B select`, because a file may have thousands.
@@ -157,6 +176,8 @@ impl OrderOfEvents {
             conflicts: played.count(Mark::Conflict),
             blocked: played.blocked(),
             deadlocks: played.count(Mark::Deadlock),
+            interleavings: 1,
+            class: Trace::of(&played.order, &played.footprints),
         }
     }
 }

@@ -112,7 +112,8 @@ mod tests {
         let order = Step { event: Event::Done, told: Some("bought".into()), buyer: "A".into(), ..waits.clone() };
         let told = BTreeMap::from([("A".into(), "bought".into()), ("B".into(), "sold-out".into())]);
         let steps = vec![look, waits, order];
-        let played = Played { order: Vec::new(), steps, told, audit: Audit::default(), cut_off: false };
+        let played =
+            Played { order: Vec::new(), steps, told, audit: Audit::default(), cut_off: false, footprints: Vec::new() };
         let plain = anstream::adapter::strip_str(&text("v1", &played)).to_string();
         let rows: Vec<_> = plain.lines().filter_map(|line| line.find("sold 1 · 1 order")).collect();
         let width = |line: &str| line.split("sold 1 · 1").next().unwrap().chars().count();

@@ -78,7 +78,7 @@ fn the_command_prints_a_table_and_a_picture_and_writes_its_figures() {
     assert_eq!((&record["kind"], &record["explored"][0]["version"]), (&"explored".into(), &"v1-naive".into()));
     let v1 = &record["explored"][0];
     for (figure, expected) in
-        [("buyers", 2), ("stock", 1), ("orders_of_events", 16), ("oversell", 12), ("undersell", 0), ("blocked", 0)]
+        [("buyers", 2), ("stock", 1), ("orders_of_events", 16), ("classes", 4), ("oversell", 12), ("undersell", 0)]
     {
         assert_eq!(v1[figure], expected, "{figure}");
     }
@@ -95,7 +95,31 @@ fn the_command_prints_a_table_and_a_picture_and_writes_its_figures() {
     assert!(first == second.unwrap() && first.matches("<svg").count() == 2 && first.contains("lost update"));
     let table = run(folder.path(), "report explored.json --markdown");
     let table = String::from_utf8_lossy(&table.stdout).into_owned();
-    assert!(table.contains("| v1-naive | 2, 1 | 16 | **12** | 0 |"), "{table}");
+    assert!(table.contains("| v1-naive | 2, 1 | 16 | 4 | **12** | 0 |"), "{table}");
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: make test"]
+fn one_of_each_class_is_played_and_all_interleavings_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), "explore v1 --classes --json explored.json --html explored.html");
+    let says = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let expected = "12 of 16 interleavings oversell, 4 classes, one of each played: oversells, as promised";
+    assert!(says.contains(expected), "{says}");
+    let record: Value = serde_json::from_slice(&fs::read(folder.path().join("explored.json")).unwrap()).unwrap();
+    let orders = record["explored"][0]["orders"].as_array().unwrap();
+    let stands_for = |order: &Value| order["interleavings"].as_u64().unwrap_or(1);
+    assert_eq!((orders.len(), orders.iter().map(stands_for).sum::<u64>()), (4, 16));
+    let html = fs::read_to_string(folder.path().join("explored.html")).unwrap();
+    assert!(html.contains("<summary>One interleaving of each class"), "{html}");
+    let made = run(folder.path(), "report explored.json --html again.html");
+    assert_eq!(made.status.code(), Some(0), "{made:?}");
+    assert_eq!(
+        html,
+        fs::read_to_string(folder.path().join("again.html")).unwrap(),
+        "the file has all that the report shows"
+    );
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod exercise_command;
 mod exercises;
 mod exit_codes;
 mod explore;
+mod explore_classes;
 mod explore_command;
 mod figures;
 mod gone;

@@ -73,8 +73,11 @@ async fn up(n: usize, mut client: OwnedReadHalf, mut server: OwnedWriteHalf, wir
         while let Some(message) = frames.next()? {
             match message.kind {
                 b'P' => parsed.extend(message.parsed()),
-                b'B' => bound = message.bound().and_then(|(name, values)| Statement::new(parsed.get(&name)?, values)),
-                b'Q' => bound = message.query().and_then(|sql| Statement::new(&sql, Vec::new())),
+                b'B' => {
+                    let (name, values) = message.bound().unwrap_or_default();
+                    bound = recognise(n, parsed.get(&name).map_or("", String::as_str), values, wires);
+                }
+                b'Q' => bound = recognise(n, &message.query().unwrap_or_default(), Vec::new(), wires),
                 _ => {}
             }
             let kind = message.kind;
@@ -88,6 +91,15 @@ async fn up(n: usize, mut client: OwnedReadHalf, mut server: OwnedWriteHalf, wir
             batch.clear();
         }
     }
+}
+
+/// The statement, if it is one that can be held.
+fn recognise(n: usize, sql: &str, values: Vec<Option<i64>>, wires: &Wires) -> Option<Statement> {
+    let statement = Statement::new(sql, values);
+    if statement.is_none() {
+        wires.send_modify(|wires| wires[n].unheld(sql));
+    }
+    statement
 }
 
 /// Returns when the statement may pass: at once, or when it is released.

@@ -8,8 +8,8 @@ pub const WORDS: [&str; 4] = ["select", "update", "insert", "commit"];
 pub(crate) struct Statement {
     /// Its name in a schedule.
     pub(crate) word: &'static str,
-    sql: String,
-    values: Vec<Option<i64>>,
+    pub(super) sql: String,
+    pub(super) values: Vec<Option<i64>>,
 }
 
 impl Statement {

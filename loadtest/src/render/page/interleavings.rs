@@ -15,7 +15,8 @@ use crate::{
 /// More orders than these nobody reads; the file has them all.
 const MOST: usize = 500;
 
-const ORDERS: [Shows<OrderOfEvents>; 7] = [
+/// The last column is for orders that stand for a class.
+const ORDERS: [Shows<OrderOfEvents>; 8] = [
     (left("order", 0), |order| order.order.join(" · ").into()),
     (left("told", 0), told),
     (right("oversold", 0), |order| unwanted(order.oversold)),
@@ -23,6 +24,7 @@ const ORDERS: [Shows<OrderOfEvents>; 7] = [
     (right("conflicts", 0), |order| count(order.conflicts as i64)),
     (right("waits", 0), |order| count(order.blocked as i64)),
     (right("deadlocks", 0), |order| count(order.deadlocks as i64)),
+    (right("interleavings", 0), |order| count(order.interleavings as i64)),
 ];
 
 fn told(order: &OrderOfEvents) -> Cell {
@@ -32,10 +34,11 @@ fn told(order: &OrderOfEvents) -> Cell {
 
 /// The report of what was explored.
 pub fn explored(file: &Explorations) -> String {
+    let which = if file.explored.iter().any(Explored::is_by_class) { "One order of each class" } else { "Each order" };
     let body = html! {
         p.lead {
-            "Two or three buyers, each with an instance of its own, and every order in which their SQL \
-             statements can reach the database. Each order was played on a real PostgreSQL, on the unchanged versions, and audited."
+            "A few buyers, each with an instance of its own, and every order in which their SQL statements can reach the database. "
+            (which) " was played on a real PostgreSQL, on the unchanged versions, and audited."
         }
         (interleavings::table(&file.explored).html())
         @for explored in &file.explored { (section(explored)) }
@@ -47,15 +50,16 @@ pub fn explored(file: &Explorations) -> String {
 
 /// A version from near: its picture, what happens in it, and every order.
 fn section(explored: &Explored) -> Markup {
-    let orders = explored.orders.iter().take(MOST).map(|order| Row::of(&ORDERS, order));
-    let orders = Table::new(ORDERS.map(|(column, _)| column), orders);
+    let columns = if explored.is_by_class() { &ORDERS[..] } else { &ORDERS[..ORDERS.len() - 1] };
+    let orders = explored.orders.iter().take(MOST).map(|order| Row::of(columns, order));
+    let orders = Table::new(columns.iter().map(|(column, _)| *column), orders);
     html! {
         section {
             h2 { (explored.title()) }
             p { (explored.says()) "." }
             @if let Some(shown) = &explored.shown { (figure(&explored.caption(), shown, &explain(&shown.steps))) }
             details {
-                summary { "Every interleaving" }
+                summary { @if explored.is_by_class() { "One interleaving of each class" } @else { "Every interleaving" } }
                 (orders.html())
                 @if explored.orders.len() > MOST {
                     p { "And " (thousands((explored.orders.len() - MOST) as i64)) " more." }

@@ -97,7 +97,14 @@ mod tests {
             Step { event: Event::Done, error: Some(hostile.into()), writes: Some(hostile.into()), ..waits.clone() };
         let told = (0..300).map(|n| (format!("{hostile}{n}"), hostile.to_owned())).collect::<BTreeMap<_, _>>();
         let order = vec![hostile.to_owned()];
-        let played = Played { order, steps: vec![waits, done], told, audit: Audit::default(), cut_off: false };
+        let played = Played {
+            order,
+            steps: vec![waits, done],
+            told,
+            audit: Audit::default(),
+            cut_off: false,
+            footprints: Vec::new(),
+        };
         let svg = picture(hostile, &played).file();
         assert!(!svg.contains("<script>") && svg.matches("<svg").count() == 1, "{svg}");
     }
