@@ -1,16 +1,19 @@
 //! The page's own files, which are compiled into the program.
 
 /// The names, types and texts.
-const FILES: [(&str, &str, &str); 10] = [
+const FILES: [(&str, &str, &str); 13] = [
     ("index.html", HTML, include_str!("files/index.html")),
     ("page.css", CSS, concat!(include_str!("../render/svg/palette.css"), include_str!("files/page.css"))),
     ("page.js", SCRIPT, include_str!("files/page.js")),
     ("dom.js", SCRIPT, include_str!("files/dom.js")),
     ("chart.js", SCRIPT, include_str!("files/chart.js")),
     ("stampede.js", SCRIPT, include_str!("files/stampede.js")),
+    ("lane.js", SCRIPT, include_str!("files/lane.js")),
     ("runs.js", SCRIPT, include_str!("files/runs.js")),
     ("scheduler.js", SCRIPT, include_str!("files/scheduler.js")),
+    ("subject.js", SCRIPT, include_str!("files/subject.js")),
     ("position.js", SCRIPT, include_str!("files/position.js")),
+    ("ending.js", SCRIPT, include_str!("files/ending.js")),
     ("sandbox.js", SCRIPT, include_str!("files/sandbox.js")),
 ];
 

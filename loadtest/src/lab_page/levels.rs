@@ -64,7 +64,7 @@ pub(super) const LEVELS: [Level; 6] = [
         stock: 1,
         goal: Goal::Oversell,
         why: "You cannot. `for update` locks the row before it is read, and the commit releases it. The second buyer reads only what the \
-              first one has committed, so nobody decides on an old value.",
+              first one has committed, so no buyer decides on an old value.",
     },
     Level {
         version: Version::V3,

@@ -214,7 +214,10 @@ fn cannot_move(buyer: usize, place: &Place) -> String {
         Place::Held(word) => format!("{buyer} is at {word}."),
         Place::Waits(word, by) => {
             let by: Vec<_> = by.iter().copied().map(letter).collect();
-            format!("{buyer}'s {word} waits for {}: it goes on by itself when the lock is released.", by.join(" and "))
+            format!(
+                "{buyer}'s {word} waits for {}: it continues by itself when the lock is released.",
+                by.join(" and ")
+            )
         }
         Place::Finished(answer) => format!("{buyer} has its answer: {}.", answer.kind()),
     }

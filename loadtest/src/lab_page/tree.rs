@@ -1,78 +1,62 @@
 //! All interleavings of the second tab's buyers, counted: how many go wrong from a position, and how few moves that takes.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
-use anyhow::ensure;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::levels::Goal;
 use crate::{
     interleave::{
+        gauge,
         scheduler::{Scheduler, Subject},
-        search::search,
+        search::classes,
     },
     lab::Lab,
     record::interleavings::OrderOfEvents,
     version::title,
 };
 
-/// The most interleavings of a tree.
-const MOST: usize = 20_000;
+/// The most equivalence classes of a tree.
+const MOST: usize = 10_000;
 
 /// All interleavings of a subject, with their ends.
 pub(super) struct Tree {
-    orders: Vec<OrderOfEvents>,
+    tree: gauge::Tree,
+    pars: Value,
 }
 
 impl Tree {
-    /// Plays all interleavings. Calls `shown` with their number so far.
+    /// Plays one interleaving of each equivalence class. Calls `shown` with the number of interleavings that are known so far.
     ///
     /// # Errors
     /// The instances do not start, the database fails, or there are too many interleavings.
     pub(super) async fn explore(lab: &Lab, subject: &Subject, shown: impl Fn(usize)) -> anyhow::Result<Tree> {
         let scheduler = Scheduler::build(lab, subject).await?;
-        let explored = search(&scheduler, MOST, |so_far| shown(so_far.orders_of_events)).await;
+        let explored = classes(&scheduler, MOST, |so_far| shown(so_far.orders_of_events)).await;
         scheduler.close(lab).await?;
         let explored = explored?;
-        ensure!(explored.not_followed == 0, "there are more than {MOST} interleavings: too many to count");
-        Ok(Tree { orders: explored.orders })
+        let pars = pars(&explored.orders);
+        Ok(Tree { tree: gauge::Tree::of(explored)?, pars })
     }
 
-    /// How the interleavings end that begin with these steps, for example `A select`, `B select`.
-    fn gauge(&self, steps: &[String]) -> Value {
-        let from_here: Vec<_> = self.orders.iter().filter(|order| order.order.starts_with(steps)).collect();
-        let count = |ends: fn(&OrderOfEvents) -> bool| from_here.iter().filter(|order| ends(order)).count();
-        json!({
-            "interleavings": from_here.len(),
-            "oversell": count(|order| Goal::Oversell.is_reached(order)),
-            "undersell": count(|order| Goal::Undersell.is_reached(order)),
-            "deadlock": count(|order| Goal::Deadlock.is_reached(order)),
-        })
-    }
-
-    /// The counts from here on, from the start on, and after each statement that can be next; and the fewest moves to each goal.
+    /// How the interleavings end that begin with these steps, all interleavings, and those after each statement that can be next;
+    /// and the fewest moves to each goal.
     pub(super) fn shown(&self, steps: &[String]) -> Value {
-        let from_here = self.orders.iter().filter(|order| order.order.starts_with(steps));
-        let names: BTreeSet<_> = from_here.filter_map(|order| order.order.get(steps.len())).collect();
-        let next = names.into_iter().map(|name| (name.clone(), self.gauge(&[steps, &[name.clone()]].concat())));
-        let next: serde_json::Map<_, _> = next.collect();
-        json!({ "all": self.gauge(&[]), "from_here": self.gauge(steps), "next": next, "pars": self.pars() })
+        let Tree { tree, pars } = self;
+        json!({ "all": tree.gauge(&[]), "from_here": tree.gauge(steps), "next": tree.next(steps), "pars": pars })
     }
+}
 
-    /// The fewest moves to each goal; null if no interleaving reaches it.
-    fn pars(&self) -> Value {
-        let fewest =
-            |goal: Goal| self.orders.iter().filter(|order| goal.is_reached(order)).map(|order| order.order.len()).min();
-        json!({
-            "oversell": fewest(Goal::Oversell),
-            "undersell": fewest(Goal::Undersell),
-            "deadlock": fewest(Goal::Deadlock),
-        })
-    }
+/// The fewest moves to each goal; null if no interleaving reaches it. All interleavings of a class have the same number of moves.
+fn pars(orders: &[OrderOfEvents]) -> Value {
+    let reach = |goal: Goal| orders.iter().filter(move |order| goal.is_reached(order));
+    let fewest = |goal| reach(goal).map(|order| order.order.len()).min();
+    json!({
+        "oversell": fewest(Goal::Oversell),
+        "undersell": fewest(Goal::Undersell),
+        "deadlock": fewest(Goal::Deadlock),
+    })
 }
 
 /// What is known of a tree.

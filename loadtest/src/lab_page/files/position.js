@@ -2,11 +2,13 @@
 
 import { el, number } from "./dom.js";
 
+export const counting = (tree) => `Counting the interleavings: ${number(tree.counting)} so far …`;
+
 /** How many of the interleavings from here reach the goal. */
 export function gauge({ tree, finished }, goal) {
   if (finished) return null;
   if (tree.unknown) return el("p", { class: "soft" }, `The interleavings cannot be counted: ${tree.unknown}.`);
-  if (!tree.from_here) return el("p", { class: "soft" }, `Counting the interleavings: ${number(tree.counting)} so far …`);
+  if (!tree.from_here) return el("p", { class: "soft counting" }, counting(tree));
   const { [goal]: k, interleavings: n } = tree.from_here;
   const meter = el("meter", { min: 0, max: Math.max(n, 1), "aria-label": `share that can still ${goal}` });
   meter.value = k;

@@ -1,20 +1,19 @@
 // The second tab: the reader decides whose statement the database executes next.
 
-import { el, number, post, select } from "./dom.js";
+import { el, post, select } from "./dom.js";
+import * as ending from "./ending.js";
 import * as position from "./position.js";
+import { link, name, title } from "./subject.js";
 
 const tab = document.getElementById("scheduler");
 const levels = el("ol", { class: "levels" });
 const stage = el("div", { class: "stage" });
 const own = el("form", { class: "fields", submit: begin });
-const NAMES = { oversell: "oversell", undersell: "undersell", deadlock: "deadlock" };
 let choices;
 let wanted = null;
 /** What was predicted for each subject: true if the reader says that it can be reached. */
 const predicted = new Map();
 let state = { phase: "idle" };
-/** The interleavings that were played to their end. */
-const ended = new Map();
 
 export function build(all) {
   choices = all;
@@ -34,8 +33,6 @@ export function build(all) {
   show();
 }
 
-const title = ({ version, variant }) => (variant ? `${version} ${variant}` : version);
-const name = (subject) => `${title(subject)} ${subject.buyers} ${subject.stock}`;
 const level = (subject) => choices.levels.find((one) => name(one) === name(subject));
 
 function begin(event) {
@@ -49,8 +46,6 @@ function want({ version, variant, buyers, stock, moves }) {
   location.hash = link({ version, variant, buyers, stock, moves });
   if (!moves) stage.scrollIntoView({ block: "nearest" });
 }
-
-const link = ({ version, variant, buyers, stock, moves }) => ["#scheduler", version, variant || "-", buyers, stock, moves].join("/");
 
 /** The address names a position. */
 export function opened([version, variant, buyers, stock, moves]) {
@@ -76,8 +71,15 @@ function undo() {
 }
 
 export function changed(now) {
+  const counts = (one) => one.phase === "open" && !one.finished && one.tree.counting !== undefined;
+  const isSame = counts(state) && counts(now) && name(state.subject) === name(now.subject) && state.moves === now.moves;
   state = now;
-  if (state.finished) ended.set(`${name(state.subject)} ${state.moves}`, state);
+  const counting = stage.querySelector(".counting");
+  if (isSame && (counting || !predicted.has(name(now.subject)))) {
+    if (counting) counting.textContent = position.counting(now.tree); // nothing else has changed, and a button may be pressed right now
+    return;
+  }
+  if (state.finished) ending.keep(state);
   show();
 }
 
@@ -87,9 +89,10 @@ function show() {
     const one = choices.levels[button.dataset.level];
     button.setAttribute("aria-pressed", Boolean(state.subject && name(one) === name(state.subject)));
   });
-  const focused = document.activeElement?.dataset?.move;
+  const { move: moved, predict: said } = document.activeElement?.dataset ?? {};
   stage.replaceChildren(...parts().filter(Boolean));
-  if (focused) stage.querySelector(`[data-move="${focused}"]`)?.focus();
+  if (moved) stage.querySelector(`[data-move="${moved}"]`)?.focus();
+  if (said) stage.querySelector(`[data-predict="${said}"]`)?.focus();
 }
 
 function parts() {
@@ -105,24 +108,13 @@ function parts() {
   return [
     el("h2", {}, `${state.subject.title} · ${state.subject.buyers} buyers, ${state.subject.stock} unit${state.subject.stock === 1 ? "" : "s"}`),
     asks ? predict(goal) : position.gauge(state, goal),
-    state.finished ? finished(task, goal) : position.buyers(state, asks, move, goal),
+    state.finished ? ending.finished(state, task, goal, predicted.get(name(state.subject))) : position.buyers(state, asks, move, goal),
     el("div", { class: "actions" },
       el("button", { type: "button", class: "quiet", disabled: !state.moves, click: undo }, "Take back (U)"),
       el("button", { type: "button", class: "quiet", disabled: !state.moves, click: () => want({ ...state.subject, moves: "" }) }, "From the start"),
       el("span", { class: "soft", role: "status" }, state.note ?? (state.moves ? `moves so far: ${state.moves}` : ""))),
-    position.row(state), position.steps(state), position.locks(state), position.code(state), endings(),
+    position.row(state), position.steps(state), position.locks(state), position.code(state), ending.list(state.subject),
   ];
-}
-
-/** The finished interleavings of this subject, each with the name of its anomaly. */
-function endings() {
-  const own = [...ended.values()].filter((one) => name(one.subject) === name(state.subject));
-  if (!own.length) return null;
-  const row = ({ subject, moves, finished: end }) => el("li", {}, el("a", { href: link({ ...subject, moves }) }, moves), " ",
-    el("b", { class: end.oversold > 0 || end.undersold > 0 ? "bad" : "" }, end.anomaly), ` ${end.outcome}`);
-  return el("section", { class: "endings" }, el("h2", {}, "Finished"), el("ol", {}, own.map(row)),
-    el("p", { class: "soft" }, "Write skew is the third anomaly of the textbooks. It needs two rows: each transaction reads both and writes one. "
-      + "A purchase reads and writes one row, so you do not meet it here."));
 }
 
 function predict(goal) {
@@ -131,35 +123,7 @@ function predict(goal) {
     show();
   };
   return el("fieldset", { class: "predict" }, el("legend", {}, "Predict first"),
-    el("p", {}, `Is there an order of statements that makes it ${NAMES[goal]}?`),
+    el("p", {}, `Is there an order of statements that makes it ${goal}?`),
     el("div", { class: "actions" }, el("button", { type: "button", "data-predict": "yes", click: say(true) }, "Yes"),
       el("button", { type: "button", "data-predict": "no", click: say(false) }, "No")));
-}
-
-function finished(task, goal) {
-  const { finished: end, tree, moves } = state;
-  const reached = { oversell: end.oversold, undersell: end.undersold, deadlock: end.deadlocks }[goal] > 0;
-  const par = tree.pars?.[goal];
-  const can = tree.all ? tree.all[goal] > 0 : null;
-  const said = predicted.get(name(state.subject));
-  const lines = [];
-  if (task && reached) lines.push(`Reached in ${moves.length} moves. The fewest are ${par ?? "still being counted"}.`);
-  if (task && !reached && can) lines.push(`Not yet: it did not ${goal}. Take moves back, and try another order.`);
-  if (task && can === false) lines.push(`No order does it: 0 of ${number(tree.all.interleavings)} interleavings ${goal}.`);
-  if (typeof said === "boolean" && can !== null) lines.push(`You predicted ${said ? "yes" : "no"}: that is ${said === can ? "right" : "wrong"}.`);
-  return el("div", { class: `finished ${end.oversold > 0 || end.undersold > 0 ? "bad" : "good"}`, role: "status" },
-    el("p", {}, el("b", { class: "badge" }, end.anomaly), ` ${end.outcome}.`),
-    el("ul", {}, end.explains.map((line) => el("li", {}, line))),
-    lines.map((line) => el("p", { class: "verdict" }, line)),
-    task && (reached || can === false) ? el("details", { open: reached }, el("summary", {}, "Why?"), el("p", {}, task.why)) : null,
-    el("button", { type: "button", class: "quiet", click: () => save(end.schedule) }, "Save as a schedule file"),
-    el("small", {}, ` to play it again: cargo loadtest replay ${title(state.subject).replace(" ", " --variant ")} schedule.txt --stock ${state.subject.stock}`));
-}
-
-/** A file that `cargo loadtest replay` takes. */
-function save(schedule) {
-  const text = `# ${state.subject.title}, ${state.subject.stock} units\n${schedule}\n`;
-  const file = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
-  el("a", { href: file, download: "schedule.txt" }).click();
-  URL.revokeObjectURL(file);
 }
