@@ -62,6 +62,7 @@ impl Scheduling {
                 match self.attend(page, &subject).await {
                     Ok(()) => continue, // another subject is wanted
                     Err(why) => {
+                        wanted.mark_unchanged(); // a reader decides when to begin again
                         let why = format!("{why:#}");
                         self.shown.send_replace(
                             json!({ "phase": "failed", "why": why, "subject": scene::subject(&subject) }),

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use crate::support::{browser::Browser, eventually, lab_page::LabPage, within};
+use crate::support::{
+    browser::Browser,
+    eventually,
+    lab_page::{LabPage, shows},
+    within,
+};
 
 async fn figure(browser: &Browser, name: &str) -> i64 {
     let script = format!("return document.querySelector('#faults [data-figure={name}] dd')?.textContent ?? ''");
@@ -15,24 +20,24 @@ async fn orders_wait_while_rabbitmq_is_dead_and_none_is_lost() {
     let lab = LabPage::start(&[]);
     let browser = Browser::start().await;
     browser.page.goto(&lab.url("#faults")).await.unwrap();
-    browser.wait_for_text("#faults button.go", "Open the sale").await;
+    shows(&browser, "#faults button.go", "Open the sale").await;
     browser.click("#faults button.go").await;
     let minutes = Duration::from_secs(120); // all servers start
     within(minutes, "the sale is open", async || figure(&browser, "orders").await > 10).await;
     let box_of = |part: &str| format!("#faults [data-part={part}]");
 
     browser.click("[data-turn=rabbitmq-killed]").await;
-    browser.wait_for_text(&box_of("rabbitmq"), "killed").await;
+    shows(&browser, &box_of("rabbitmq"), "killed").await;
     let before = figure(&browser, "orders").await;
     within(minutes, "buyers wait", async || figure(&browser, "wait").await > 20).await;
     assert!(figure(&browser, "orders").await - before <= 10, "hardly any order is confirmed meanwhile");
     browser.screenshot("lab-faults.png").await;
     browser.click("[data-turn=rabbitmq-up]").await;
-    within(minutes, "it is back", async || browser.text(&box_of("rabbitmq")).await.contains("works")).await;
+    shows(&browser, &box_of("rabbitmq"), "works").await;
     within(minutes, "orders go on", async || figure(&browser, "orders").await > before + 20).await;
 
     browser.click("[data-turn=second-instance-silent]").await;
-    browser.wait_for_text(&box_of("second-instance"), "silent").await;
+    shows(&browser, &box_of("second-instance"), "silent").await;
     let end =
         "[...document.querySelectorAll('#faults button')].find((one) => one.textContent.startsWith('End')).click()";
     browser.script(end).await;

@@ -5,7 +5,7 @@ use std::{fs, process::Command};
 use crate::support::{
     browser::Browser,
     eventually,
-    lab_page::{LabPage, descendants},
+    lab_page::{LabPage, descendants, shows},
     loadtest,
 };
 use fantoccini::Locator;
@@ -22,7 +22,7 @@ async fn press(browser: &Browser, key: &str) {
 /// Waits until the reader stands at this position.
 async fn stands_at(browser: &Browser, moves: &str) {
     let shown = format!("moves so far: {moves}");
-    browser.wait_for_text("#scheduler .stage", if moves.is_empty() { "next:" } else { &shown }).await;
+    shows(browser, "#scheduler .stage", if moves.is_empty() { "next:" } else { &shown }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,18 +31,18 @@ async fn a_reader_makes_version_1_oversell_in_six_moves() {
     let lab = LabPage::start(&["--database", "postgres"]);
     let browser = Browser::start().await;
     browser.page.goto(&lab.url("#scheduler")).await.unwrap();
-    browser.wait_for_text("#scheduler .levels", "v1-naive").await;
+    shows(&browser, "#scheduler .levels", "v1-naive").await;
     browser.click("[data-level='0']").await;
-    browser.wait_for_text(".predict", "Predict first").await;
+    shows(&browser, ".predict", "Predict first").await;
     press(&browser, "a").await; // a prediction comes first
     browser.click("[data-predict=yes]").await;
-    browser.wait_for_text(".gauge", "12 of the 16 interleavings from here oversell").await;
+    shows(&browser, ".gauge", "12 of the 16 interleavings from here oversell").await;
     assert!(browser.text(".source li.here").await.starts_with("AB"), "both stand at the select");
     for (n, buyer) in ["a", "b", "a", "b"].into_iter().enumerate() {
         press(&browser, buyer).await;
         stands_at(&browser, &"ABAB"[..=n]).await;
     }
-    browser.wait_for_text(".gauge", "2 of the 2 interleavings from here oversell").await;
+    shows(&browser, ".gauge", "2 of the 2 interleavings from here oversell").await;
     assert!(browser.text("table.steps").await.contains("lost update"));
     browser.screenshot("lab-scheduler.png").await;
 
@@ -50,7 +50,7 @@ async fn a_reader_makes_version_1_oversell_in_six_moves() {
     stands_at(&browser, "ABA").await;
     assert!(browser.page.current_url().await.unwrap().as_str().ends_with("#scheduler/v1-naive/-/2/1/ABA"));
     browser.page.goto(&lab.url("#scheduler/v1-naive/-/2/1/ABABAB")).await.unwrap(); // a link of a position
-    let end = browser.wait_for_text(".finished", "Reached in 6 moves. The fewest are 6.").await;
+    let end = shows(&browser, ".finished", "Reached in 6 moves. The fewest are 6.").await;
     for part in ["lost update", "2 orders, `sold` says 1: oversold by 1", "You predicted yes: that is right."] {
         assert!(end.contains(part), "{part}: {end}");
     }
@@ -82,7 +82,7 @@ async fn version_2_cannot_oversell_and_a_killed_postgres_is_a_clear_line() {
     // B's select waits for A's lock. More than can be played is cut off.
     browser.page.goto(&lab.url("#scheduler/v2-pessimistic/-/2/1/ABB")).await.unwrap();
     stands_at(&browser, "AB").await;
-    browser.wait_for_text(".buyers", "select waits for A").await;
+    shows(&browser, ".buyers", "select waits for A").await;
     assert!(browser.text("table.locks").await.contains("waits"), "as pg_locks reports it");
     for (n, _) in ["update", "insert", "commit"].into_iter().enumerate() {
         press(&browser, "a").await;
@@ -90,15 +90,15 @@ async fn version_2_cannot_oversell_and_a_killed_postgres_is_a_clear_line() {
             stands_at(&browser, &"ABAA"[..n + 3]).await;
         }
     }
-    let end = browser.wait_for_text(".finished", "No order does it: 0 of").await;
+    let end = shows(&browser, ".finished", "No order does it: 0 of").await;
     assert!(end.contains("nothing oversold") && end.contains("B was told sold-out"), "{end}");
 
     press(&browser, "u").await;
     stands_at(&browser, "ABAA").await;
     let postgres = descendants(lab.pid(), "postgres");
-    let first = postgres.iter().min().expect("it runs");
-    kill(Pid::from_raw(*first), Signal::SIGKILL).unwrap();
-    browser.wait_for_text("#scheduler .bad", "PostgreSQL does not answer any more.").await;
+    assert_eq!(postgres.len(), 1, "one server");
+    kill(Pid::from_raw(postgres[0]), Signal::SIGKILL).unwrap();
+    shows(&browser, "#scheduler .stage", "PostgreSQL does not answer any more.").await;
     browser.click("#scheduler .stage button").await; // begin again
     stands_at(&browser, "ABAA").await;
     assert_eq!(browser.console_errors().await, Vec::<String>::new());

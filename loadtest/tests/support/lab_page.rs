@@ -4,7 +4,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
     process::{Child, Command, ExitStatus, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -12,6 +12,8 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::Value;
+
+use super::browser::Browser;
 
 /// A running lab. It is ended with Ctrl-C when dropped.
 pub struct LabPage {
@@ -94,7 +96,21 @@ impl Drop for LabPage {
     }
 }
 
-/// The processes that descend from `pid` and run this program, by the first letters of its name.
+/// Waits until an element of the page is there and shows this; returns all that it shows.
+pub async fn shows(browser: &Browser, css: &str, part: &str) -> String {
+    let script = format!("return document.querySelector(\"{css}\")?.innerText ?? ''");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let shown = browser.script(&script).await.as_str().unwrap_or_default().to_owned();
+        if shown.contains(part) {
+            return shown;
+        }
+        assert!(Instant::now() < deadline, "{css} never shows {part:?}, but {shown:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The processes that descend from `pid` and run this program, without those that one of them has started itself.
 pub fn descendants(pid: u32, program: &str) -> Vec<i32> {
     let processes = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
         let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
@@ -114,5 +130,8 @@ pub fn descendants(pid: u32, program: &str) -> Vec<i32> {
         }
         false
     };
-    processes.iter().filter(|one| one.1.starts_with(program) && is_below(one.0)).map(|one| one.0).collect()
+    let runs_it = |of: i32| processes.iter().any(|one| one.0 == of && one.1 == program);
+    let found =
+        processes.iter().filter(|one| one.1 == program && is_below(one.0) && !(runs_it(one.2) && one.2 != pid as i32));
+    found.map(|one| one.0).collect()
 }

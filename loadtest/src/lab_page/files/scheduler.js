@@ -112,7 +112,7 @@ function parts() {
     el("div", { class: "actions" },
       el("button", { type: "button", class: "quiet", disabled: !state.moves, click: undo }, "Take back (U)"),
       el("button", { type: "button", class: "quiet", disabled: !state.moves, click: () => want({ ...state.subject, moves: "" }) }, "From the start"),
-      el("span", { class: "soft", role: "status" }, state.note ?? (state.moves ? `moves so far: ${state.moves}` : ""))),
+      el("span", { class: "soft", role: "status" }, [state.note, state.moves && `moves so far: ${state.moves}`].filter(Boolean).join(" "))),
     position.row(state), position.steps(state), position.locks(state), position.code(state), ending.list(state.subject),
   ];
 }
