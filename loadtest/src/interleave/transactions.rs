@@ -190,7 +190,7 @@ mod tests {
         let keys = Keys::of_the_shop();
         let mut of_a = Transactions::new(2, &keys);
         step(&mut of_a, done(UPDATE, 0, 1));
-        assert!(step(&mut of_a, done(UPDATE, 1, 1)).conflicts(&of_b(UPDATE)));
+        assert!(step(&mut of_a, done(UPDATE, 1, 1)).conflicts(&of_b(LOCK)));
     }
 
     #[test]
