@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
@@ -207,12 +207,8 @@ async fn start(page: &Page) -> anyhow::Result<(Arc<Mutex<Services>>, Lab)> {
     }
     let program = page.labs.program.clone();
     let services = spawn_blocking(move || Services::start(&program, &SERVERS)).await??;
+    let lab = Lab::on(page.labs.program.clone(), &services).await?;
     let services = Arc::new(Mutex::new(services));
-    let urls = services.clone();
-    let lab = {
-        let services = urls.lock().unwrap_or_else(PoisonError::into_inner);
-        Lab::on(page.labs.program.clone(), &services).await?
-    };
     Ok((services, lab))
 }
 
