@@ -17,6 +17,8 @@ pub(crate) mod exit;
 pub(crate) mod explore;
 pub(crate) mod faults;
 pub(crate) mod figures;
+pub(crate) mod gates;
+pub(crate) mod lab;
 mod live;
 mod load;
 pub(crate) mod matrix;
@@ -95,6 +97,8 @@ pub(crate) enum Command {
     Rehearse(rehearse::Args),
     /// A picture for README and book, from a file of figures
     Picture(picture::Args),
+    /// A page in the browser: watch a sale break, be the scheduler, and kill servers in the middle of a sale
+    Lab(lab::Args),
     /// One version up, with its database, to try by hand
     Serve(serve::Args),
     /// Private servers up until Ctrl-C; prints their URLs
@@ -113,6 +117,9 @@ pub(crate) enum Command {
     /// A second selling process of `ways`
     #[command(hide = true)]
     WayWorker,
+    /// Chapter 4 or 5 without some of its gates
+    #[command(hide = true)]
+    Gates(gates::Args),
     /// A shop that is wrong in one way
     #[command(hide = true)]
     Mutant(mutant::Args),

@@ -1,9 +1,10 @@
 //! Fault injection for chapter 6: one fault in the middle of a sale, and an audit afterwards.
 //!
 //! To follow one fault, read `round` first. Then `strike` (inject, check, repair), `probe` (the buyers during the fault) and
-//! `record::faults` (the results). `network` is a proxy that can fail, and `links` are the proxies between one instance and its
+//! `record::faults` (the results). `by_hand` is a sale during which a person strikes. `network` is a proxy that can fail, and `links` are the proxies between one instance and its
 //! servers. A new fault is a new member of `Fault`; the compiler names all other places.
 
+pub(crate) mod by_hand;
 mod links;
 pub mod network;
 mod probe;

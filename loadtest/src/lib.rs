@@ -8,10 +8,11 @@
 //! 4. [`verdict`]: the answers, the database's rows, and what was promised. [`record`]: the data in files.
 //! 5. [`fault`]: fault injection for chapter 6. [`interleave`]: all interleavings of a few buyers. [`mutant`]: shops with seeded
 //!    bugs, which test the checks. [`museum`]: real mistakes, each with its fix. [`provider`]: chapter 6's payment provider.
-//!    [`exercise`]: the book's exercises, with their checks.
+//!    [`exercise`]: the book's exercises, with their checks. [`gates`]: chapters 4 and 5 without some of their gates.
 //! 6. [`render`]: tables, pictures and the report. [`matrix`]: versions against scenarios. [`compare`]: rounds
 //!    and files against each other. [`capacity`]: the greatest rate that a version can serve. [`mod@bench`]: chapter 6 against a shop that
-//!    does nothing. [`figures`]: whether README and book quote the records. [`rehearse`]: the whiteboard cards.
+//!    does nothing. [`figures`]: whether README and book quote the records. [`rehearse`]: the whiteboard cards. [`lab_page`]: all
+//!    of this on a page in the browser.
 
 #![warn(
     clippy::print_stdout,
@@ -26,8 +27,10 @@ pub mod compare;
 pub mod exercise;
 pub mod fault;
 pub mod figures;
+pub mod gates;
 pub mod interleave;
 pub mod lab;
+pub mod lab_page;
 pub mod matrix;
 pub mod museum;
 pub mod mutant;

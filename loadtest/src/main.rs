@@ -7,9 +7,9 @@ mod command;
 use std::process::ExitCode;
 
 use command::{
-    Cli, Command, bench, capacity, compare, demo, exercise, exhibit, exit::Exit, explore, faults, figures, matrix,
-    museum, mutant, mutants, nginx, no_op, picture, print::note, provider, rehearse, replay, report, run, serve,
-    services, ways,
+    Cli, Command, bench, capacity, compare, demo, exercise, exhibit, exit::Exit, explore, faults, figures, gates, lab,
+    matrix, museum, mutant, mutants, nginx, no_op, picture, print::note, provider, rehearse, replay, report, run,
+    serve, services, ways,
 };
 use loadtest::lab::servers::keeper;
 
@@ -37,6 +37,8 @@ async fn main() -> ExitCode {
         Command::Museum(args) => Box::pin(museum::run(args)).await.map(ExitCode::from),
         Command::Exhibit(args) => Box::pin(exhibit::run(args)).await,
         Command::Mutants(args) => Box::pin(mutants::run(args)).await.map(ExitCode::from),
+        Command::Lab(args) => Box::pin(lab::run(args)).await.map(ExitCode::from),
+        Command::Gates(args) => Box::pin(gates::run(args)).await,
         Command::Mutant(args) => Box::pin(mutant::run(args)).await,
         Command::NoOp(args) => Box::pin(no_op::run(args)).await,
         Command::Explore(args) => Box::pin(explore::run(args)).await.map(ExitCode::from),

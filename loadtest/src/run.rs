@@ -90,6 +90,7 @@ async fn watch_play(
 ) -> anyhow::Result<Watched> {
     let (doors, nginx) = (deployment.doors(), deployment.nginx.as_ref().map(|nginx| nginx.address));
     let Deployment { database, stores, pool, shops, .. } = deployment;
+    progress.shows(pool);
     let addresses = addresses(shops);
     let pids: Vec<u32> = shops.iter().filter_map(ShopProcess::pid).collect();
     let stores = stores.as_ref();
@@ -185,6 +186,7 @@ fn judged(plan: &Plan, watched: Watched, audit: Audit, database: Database) -> Ru
     let mut run = Run {
         version: plan.version,
         variant: plan.variant,
+        without: plan.without.clone(),
         scenario: plan.scenario,
         url: None,
         load: plan.load.clone(),

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use sqlx::AnyPool;
 use tokio::{
     sync::watch,
     time::{Instant, sleep},
@@ -38,6 +39,7 @@ pub struct Counts {
     pub tally: Tally,
     /// Ends the run early.
     pub ending: Ending,
+    rows: OnceLock<AnyPool>,
     began: OnceLock<Instant>,
     fault_in_place: OnceLock<Instant>,
     confirmed: watch::Sender<Option<Instant>>,
@@ -47,6 +49,16 @@ impl Counts {
     /// The counters of a run that this request ends.
     pub fn ended_by(ending: &Ending) -> Progress {
         Arc::new(Counts { ending: ending.clone(), ..Counts::default() })
+    }
+
+    /// Records where the run's rows are, for observers that read them while the run plays.
+    pub(crate) fn shows(&self, rows: &AnyPool) {
+        let _ = self.rows.set(rows.clone());
+    }
+
+    /// The run's database; `None` until the shops have started.
+    pub fn rows(&self) -> Option<&AnyPool> {
+        self.rows.get()
     }
 
     /// Records that the buyers come from now on. A run that is ended later still has a result.

@@ -11,7 +11,7 @@ use std::{
 
 use futures_util::stream::{self, StreamExt};
 use tokio::{
-    sync::oneshot,
+    sync::{oneshot, watch},
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
@@ -31,8 +31,8 @@ const PROBES: i64 = 10_000_001;
 const LAST_WAVE: i64 = 20_000_001;
 /// The most buyers who come one by one: more than fit into the two minutes that a fault may last.
 const MOST_PROBES: i64 = 5000;
-/// The time between two buyers, and between two polls of one buyer.
-const EVERY: Duration = Duration::from_millis(50);
+/// The time between two buyers during a fault, and between two polls of one buyer.
+pub(super) const EVERY: Duration = Duration::from_millis(50);
 /// The most of these buyers in the queue at the same time, so that a long fault does not use up the stock.
 const IN_QUEUE: usize = 8;
 /// Buyers of the last wave who buy at the same time.
@@ -57,6 +57,8 @@ pub(super) struct Walk {
     pub(super) progress: Progress,
     /// These buyers' orders that are queued.
     pub(super) queued: Arc<AtomicUsize>,
+    /// The time between two polls of one buyer.
+    pub(super) polls: Duration,
 }
 
 impl Walk {
@@ -96,6 +98,49 @@ impl Walk {
         stream::iter((LAST_WAVE..).take(buyers.max(0) as usize)).map(buy).buffer_unordered(CONNECTIONS).collect().await
     }
 
+    /// Sends a buyer at each of these intervals until `ended`, with at most `at_once` of them under way. Counts their answers, and
+    /// returns them.
+    ///
+    /// # Errors
+    /// A buyer's task panicked.
+    pub(super) async fn stroll(
+        self,
+        every: Duration,
+        at_once: usize,
+        mut ended: watch::Receiver<bool>,
+    ) -> anyhow::Result<Vec<Told>> {
+        let (mut buyers, mut ticks, mut trying) = (PROBES.., interval(every), JoinSet::new());
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut told: Vec<Told> = Vec::new();
+        while !*ended.borrow_and_update() {
+            tokio::select! {
+                _ = ended.changed() => {}
+                _ = ticks.tick(), if trying.len() < at_once => {
+                    let (walk, buyer) = (self.clone(), buyers.next().unwrap_or(PROBES));
+                    trying.spawn(async move {
+                        let told = walk.buy(buyer).await?;
+                        walk.progress.told(&told.answer, told.latency());
+                        Some(told)
+                    });
+                }
+                Some(tried) = trying.join_next() => told.extend(tried?),
+            }
+        }
+        told.extend(trying.join_all().await.into_iter().flatten());
+        Ok(told)
+    }
+
+    /// Asks again for the order of a buyer who has given up waiting for its result.
+    pub(super) async fn ask_again(&self, told: Told) -> Told {
+        match (&told.answer, self.page(told.buyer_id).await) {
+            (Answer::Queued { order_id }, Some((connection, _))) => {
+                let answer = self.wait(connection, *order_id, told.buyer_id).await;
+                Told { answer, answered: self.began.elapsed(), ..told }
+            }
+            _ => told,
+        }
+    }
+
     /// One buyer at the first instance that serves the sale's page. `None` if none does, because then nothing was asked.
     async fn buy(&self, buyer: i64) -> Option<Told> {
         let wanted = self.began.elapsed();
@@ -117,7 +162,7 @@ impl Walk {
     async fn wait(&self, mut connection: Connection, order_id: i64, buyer: i64) -> Answer {
         let (since, mut doors) = (Instant::now(), self.doors.iter().cycle());
         while since.elapsed() < PATIENCE {
-            sleep(EVERY).await;
+            sleep(self.polls).await;
             match timeout(FOR_AN_ANSWER, result(&mut connection, order_id, buyer)).await {
                 Ok(Some(Answer::Queued { .. })) => {}
                 Ok(Some(answer)) => return answer,

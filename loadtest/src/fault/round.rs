@@ -137,7 +137,14 @@ async fn play(
     let struck = async {
         let began: Instant = fallen.await?;
         progress.reach(plan.stock / 4, come.first).await;
-        let walk = Walk { doors: doors.into(), sale: SALE, began, progress: progress.clone(), queued: Arc::default() };
+        let walk = Walk {
+            doors: doors.into(),
+            sale: SALE,
+            began,
+            progress: progress.clone(),
+            queued: Arc::default(),
+            polls: probe::EVERY,
+        };
         strike(fault, target, walk, &come, &let_in, (plan.stock, &pool)).await
     };
     let at_barrier = async || {

@@ -39,6 +39,9 @@ impl Deployment {
             shops.push(match (plan.mutant, plan.exhibit) {
                 (Some(mutant), _) => ShopProcess::mutant(&lab.loadtest, mutant, &args, log).await?,
                 (None, Some(exhibit)) => ShopProcess::exhibit(&lab.loadtest, exhibit, &args, log).await?,
+                (None, None) if !plan.without.is_empty() => {
+                    ShopProcess::without(&lab.loadtest, plan.version, &plan.without, &args, log).await?
+                }
                 (None, None) => ShopProcess::start(&lab.loadtest, plan.version, &args, log).await?,
             });
         }

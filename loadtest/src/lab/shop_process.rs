@@ -23,7 +23,7 @@ use super::{
     faketime,
     servers::port::{ATTEMPTS, Port},
 };
-use crate::{museum::name::WrongShop, mutant::name::Mutant, version::Version};
+use crate::{gates::Gate, museum::name::WrongShop, mutant::name::Mutant, version::Version};
 
 /// Environment variables that a shop inherits.
 const PASSED_ON: [&str; 6] = ["PATH", "HOME", "TMPDIR", "LANG", "RUST_LOG", "RUST_BACKTRACE"];
@@ -99,6 +99,23 @@ impl ShopProcess {
         let start = ["exhibit".into(), "--while-stdin-is-open".into(), exhibit.to_string()];
         let args = start.into_iter().chain(args.iter().cloned()).collect();
         ShopProcess::run(Start::new(loadtest, "exhibit", args, log)).await
+    }
+
+    /// Starts a version that is put together without these gates.
+    ///
+    /// # Errors
+    /// As for [`ShopProcess::start`].
+    pub async fn without(
+        loadtest: &Path,
+        version: Version,
+        gates: &[Gate],
+        args: &[String],
+        log: PathBuf,
+    ) -> anyhow::Result<Self> {
+        let without = gates.iter().flat_map(|gate| ["--without".to_owned(), gate.to_string()]);
+        let start = ["gates".to_owned(), "--while-stdin-is-open".into()].into_iter().chain(without);
+        let args = start.chain([version.to_string()]).chain(args.iter().cloned()).collect();
+        ShopProcess::run(Start::new(loadtest, version.name(), args, log)).await
     }
 
     /// Starts the shop that does nothing, or the bare server that it is checked against.

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     buyer::schedule::Load,
+    gates::{self, Gate},
     lab::database::Database,
     render::text::thousands,
     scenario::Scenario,
@@ -45,6 +46,9 @@ pub struct Run {
     pub version: Version,
     /// Its variant.
     pub variant: Option<Variant>,
+    /// The gates that the shop was put together without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<Gate>,
     /// The scenario.
     pub scenario: Scenario,
     /// The URL of a shop that was already running; `None` of one that was started for the run.
@@ -194,7 +198,8 @@ impl Run {
         let nginx = if self.nginx.is_some() { " nginx" } else { "" };
         let scenario = if self.scenario == Scenario::Stampede { String::new() } else { format!(" {}", self.scenario) };
         let url = self.url.as_ref().map_or(String::new(), |url| format!(" at {url}"));
-        format!("{}{instances}{nginx}{scenario}{url}", title(self.version, self.variant))
+        let gates = gates::missing(&self.without);
+        format!("{}{gates}{instances}{nginx}{scenario}{url}", title(self.version, self.variant))
     }
 
     /// Whether stock or promises were broken, even if the table expects it.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::name::Scenario;
 use crate::{
     buyer::schedule::Load,
+    gates::{self, Gate},
     museum::name::WrongShop,
     mutant::name::Mutant,
     render::text::thousands,
@@ -53,6 +54,8 @@ pub struct Plan {
     pub mutant: Option<Mutant>,
     /// The exhibit that runs instead of the version; `None` in most runs.
     pub exhibit: Option<WrongShop>,
+    /// The gates that the shop is put together without; empty in most runs.
+    pub without: Vec<Gate>,
     /// The user's thresholds.
     pub fail_if: Vec<Threshold>,
     /// Whether the run stops as soon as it is certain to fail a threshold.
@@ -60,10 +63,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// `v2-pessimistic process-lock`, and the scenario if it is no stampede.
+    /// `v2-pessimistic process-lock`, what it is put together without, and the scenario if it is no stampede.
     pub fn title(&self) -> String {
         let scenario = if self.scenario == Scenario::Stampede { String::new() } else { format!(" {}", self.scenario) };
-        format!("{}{scenario}", title(self.version, self.variant))
+        format!("{}{}{scenario}", title(self.version, self.variant), gates::missing(&self.without))
     }
 
     /// The number of buyers with the right word: `10,000 buyers`, `1 buyer`.

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     buyer::schedule::Load,
+    gates::{self, Gate},
     lab::{database::Database, servers::nginx},
     render::text::thousands,
     verdict::{
@@ -39,6 +40,7 @@ impl Plan {
             shop_args: Vec::new(),
             mutant: None,
             exhibit: None,
+            without: Vec::new(),
             fail_if: Vec::new(),
             abort_early: false,
         })
@@ -55,6 +57,8 @@ impl Plan {
     /// The version lacks what the scenario attacks, or the numbers do not fit the scenario.
     pub fn check(&self) -> anyhow::Result<()> {
         self.scenario.rules().check(self)?;
+        let misplaced = self.without.iter().find(|gate| !Gate::of(self.version).contains(gate));
+        ensure!(misplaced.is_none(), "{} has no such gate: {}", self.version, gates::names(&self.without));
         let one_sale = self.sales == 1 || self.scenario.is_a_crowd();
         ensure!(one_sale, "{} is about one sale; --sales is for crowds", self.scenario);
         let no_loop = self.load == Load::Closed || self.scenario == Scenario::Stampede;
@@ -119,10 +123,14 @@ impl Plan {
         scenarios.map(str::to_owned).chain(self.shop_args.clone()).collect()
     }
 
-    /// The promise for this plan. A mutant and an exhibit are judged like a correct shop.
+    /// The promise for this plan. A mutant and an exhibit are judged like a correct shop. Without one of its gates, a shop promises
+    /// nothing.
     pub(crate) fn promised(&self, database: Database) -> Promise {
         if self.mutant.is_some() || self.exhibit.is_some() {
             return Promise::Holds;
+        }
+        if !self.without.is_empty() {
+            return Promise::MayBreak;
         }
         promise(Conditions {
             version: self.version,

@@ -1,6 +1,6 @@
 //! The lab itself: its command line, its private servers, its search through interleavings, open and closed loops, a shop that already
 //! runs, capacities, the benchmark, the live screen, Ctrl-C, readers who have gone, the figures that it has written, the exercises, what other
-//! databases do, the museum, every way to take one unit, and the rehearsal of the whiteboard cards.
+//! databases do, the museum, every way to take one unit, the rehearsal of the whiteboard cards, and the lab's page.
 
 mod bench;
 mod capacity;
@@ -17,6 +17,7 @@ mod figures;
 mod gone;
 mod hangs;
 mod interrupted;
+mod lab_page;
 mod live;
 mod load;
 mod museum;

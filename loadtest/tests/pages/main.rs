@@ -2,6 +2,9 @@
 
 mod any_page;
 mod edge_page;
+mod lab_faults;
+mod lab_scheduler;
+mod lab_stampede;
 mod money_page;
 mod page;
 mod production_page;

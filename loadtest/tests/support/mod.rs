@@ -8,6 +8,8 @@ pub mod browser;
 pub mod buying;
 /// A proxy between a browser and a shop.
 pub mod edge;
+/// The page of `cargo loadtest lab`.
+pub mod lab_page;
 /// A shop that lies.
 pub mod liar;
 /// The payment provider of a test.

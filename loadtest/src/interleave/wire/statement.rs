@@ -21,6 +21,11 @@ impl Statement {
         Some(Statement { word, sql, values })
     }
 
+    /// The statement as it was sent, in lower case.
+    pub(crate) fn sql(&self) -> &str {
+        &self.sql
+    }
+
     /// The name to display, which also shows whether a select locks the row.
     pub(crate) fn shown(&self) -> String {
         let locks = if self.sql.trim_end().ends_with("for update") { " for update" } else { "" };
