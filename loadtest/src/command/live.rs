@@ -57,13 +57,13 @@ impl Drop for Screen {
 
 /// Draws until the run is over, and obeys the keys.
 fn draw(mut sampler: Sampler, ending: &Ending, is_over: &AtomicBool) -> io::Result<()> {
-    let (mut canvas, keyboard) = (Canvas::new()?, Keyboard::open());
+    let (mut canvas, mut keyboard) = (Canvas::new()?, Keyboard::open());
     while !is_over.load(Relaxed) {
         let numbers = sampler.sample();
         if !canvas.draw(|frame| screen::draw(frame, &numbers))? {
             break;
         }
-        match &keyboard {
+        match &mut keyboard {
             Ok(keyboard) => keyboard.events(EVERY)?.iter().for_each(|event| obey(event, ending)),
             Err(_) => sleep(EVERY),
         }

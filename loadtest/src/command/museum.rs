@@ -47,8 +47,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         bail!("{} cannot be played: {why}", exhibit.name);
     }
     open_files::allow(SOCKETS)?;
-    introduce(exhibit);
     let announced = if args.fixed { Form::Fixed } else { Form::Wrong };
+    introduce(exhibit, announced);
     let form = if args.mutant { Form::Fixed } else { announced };
     in_lab(&Database { database: Some(exhibit.database().into()) }, async |lab| {
         let progress = spinner(&format!("{}: {}", exhibit.name, exhibit.attack));
@@ -69,10 +69,14 @@ fn list(as_markdown: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn introduce(exhibit: &Exhibit) {
+/// Says what is played. The fixed form begins with its fix, and the other one ends with it.
+fn introduce(exhibit: &Exhibit, announced: Form) {
     say(format_args!("{}: {}", exhibit.name, exhibit.wrong));
     say(format_args!("code: {}", exhibit.code));
     say(format_args!("seen: {}", render::museum::seen(exhibit)));
+    if announced == Form::Fixed {
+        say(format_args!("played with the fix: {}", exhibit.fix));
+    }
     if exhibit.has_lanes() && !Server::Postgres.is_installed() {
         note("There are no lanes: PostgreSQL is not installed; `make services` installs it.");
     }
@@ -84,8 +88,9 @@ fn conclude(exhibit: &Exhibit, announced: Form, seen: &Seen) -> Exit {
         Form::Wrong => seen.broke(exhibit.finding),
         Form::Fixed => seen.holds(),
     };
+    let broke = exhibit.finding.says().map_or(String::new(), |says| format!(": {says}"));
     say(match (announced, is_as_announced) {
-        (Form::Wrong, true) => format!("caught: {}", exhibit.attack),
+        (Form::Wrong, true) => format!("caught: {}{broke}", exhibit.attack),
         (Form::Wrong, false) => format!("NOT CAUGHT: {}; announced: {}", exhibit.attack, exhibit.finding.word()),
         (Form::Fixed, true) => format!("the fix holds: {}", exhibit.attack),
         (Form::Fixed, false) => format!("THE FIX BREAKS: {}; found: {}", exhibit.attack, seen.catch()),
@@ -94,6 +99,8 @@ fn conclude(exhibit: &Exhibit, announced: Form, seen: &Seen) -> Exit {
     if let Some(picture) = &seen.picture {
         print(format_args!("\n{picture}\n\n"));
     }
-    say(format_args!("fix: {}", exhibit.fix));
+    if announced == Form::Wrong {
+        say(format_args!("fix: {}", exhibit.fix));
+    }
     if is_as_announced { Exit::AsPromised } else { Exit::PromiseBroken }
 }

@@ -6,7 +6,7 @@ use std::{
     os::fd::AsFd,
     panic,
     sync::{Mutex, Once},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -90,8 +90,15 @@ impl Canvas {
     }
 }
 
+/// The time between two looks at the terminal's size.
+const LOOK: Duration = Duration::from_millis(10);
+
 /// The terminal that keys come from, as crossterm finds it.
-pub(super) struct Keyboard(File);
+pub(super) struct Keyboard {
+    terminal: File,
+    /// Columns and rows when they were looked at last.
+    size: Option<(u16, u16)>,
+}
 
 impl Keyboard {
     pub(super) fn open() -> io::Result<Keyboard> {
@@ -99,27 +106,43 @@ impl Keyboard {
             true => stdin().as_fd().try_clone_to_owned().map(File::from),
             false => File::open("/dev/tty"),
         }
-        .map(Keyboard)
+        .map(|terminal| Keyboard { terminal, size: size().ok() })
     }
 
     /// Waits for events, at most this long. crossterm would read from a closed terminal for ever, so it is asked only if there is
-    /// something to read.
-    pub(super) fn events(&self, most: Duration) -> io::Result<Vec<Event>> {
-        let mut keyboard = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut keyboard, most.as_millis() as u16) {
+    /// something to read, or if the size has changed. It loses the wake-up of a key that it finds together with a new size, and then
+    /// the key waits for the next one. So it is told of a new size at once: only a key within milliseconds of it can still wait.
+    pub(super) fn events(&mut self, most: Duration) -> io::Result<Vec<Event>> {
+        let until = Instant::now() + most;
+        loop {
+            let is_typed = self.is_typed(LOOK.min(most))?;
+            let now = size().ok();
+            let is_resized = std::mem::replace(&mut self.size, now) != now;
+            if is_typed || is_resized {
+                let mut all = Vec::new();
+                while event::poll(Duration::ZERO)? {
+                    all.push(event::read()?);
+                }
+                return Ok(all);
+            }
+            if Instant::now() >= until {
+                return Ok(Vec::new());
+            }
+        }
+    }
+
+    /// Whether there is something to read within this time.
+    fn is_typed(&self, within: Duration) -> io::Result<bool> {
+        let mut keyboard = [PollFd::new(self.terminal.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut keyboard, within.as_millis() as u16) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(why) => return Err(why.into()),
         }
         match keyboard[0].revents() {
-            Some(PollFlags::POLLIN) => {}
-            Some(events) if !events.is_empty() => return Err(ErrorKind::BrokenPipe.into()),
-            Some(_) | None => return Ok(Vec::new()),
+            Some(PollFlags::POLLIN) => Ok(true),
+            Some(events) if !events.is_empty() => Err(ErrorKind::BrokenPipe.into()),
+            Some(_) | None => Ok(false),
         }
-        let mut all = Vec::new();
-        while event::poll(Duration::ZERO)? {
-            all.push(event::read()?);
-        }
-        Ok(all)
     }
 }
 

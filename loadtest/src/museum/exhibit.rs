@@ -82,6 +82,17 @@ impl Finding {
             Finding::Figure => "figure",
         }
     }
+
+    /// What broke, for a reader; `None` if only the attack's figure says it.
+    pub fn says(self) -> Option<&'static str> {
+        match self {
+            Finding::Oversold => Some("more orders than stock"),
+            Finding::Undersold => Some("units are left, and buyers were refused"),
+            Finding::Twice => Some("a buyer has two orders, and asked once"),
+            Finding::Lost => Some("a buyer was told yes, or `queued`, and has no order"),
+            Finding::Figure => None,
+        }
+    }
 }
 
 /// Where the like of an exhibit was seen in public code. No code is copied from there.

@@ -21,6 +21,8 @@ pub const DAYS: [u64; 4] = [1, 3, 7, 21];
 
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
+/// More bytes than the deck of all cards has.
+const BLOCK: usize = 16 * 1024;
 /// A card is due so much earlier, so that one of yesterday evening is due this morning.
 const EARLY: u64 = 12 * HOUR;
 
@@ -104,14 +106,16 @@ impl Deck {
         Ok(())
     }
 
-    /// Makes the deck's folder, and checks that a file can be written there.
+    /// Makes the deck's folder, and checks that a file can be written there. On a full disk, an empty one could.
     ///
     /// # Errors
     /// It cannot.
     pub fn check_writable(path: &Path) -> anyhow::Result<()> {
         let folder = folder_of(path);
         let written = fs::create_dir_all(folder).and_then(|()| NamedTempFile::new_in(folder));
-        written.map(drop).with_context(|| format!("cannot keep a deck in {}", folder.display()))
+        let written =
+            written.and_then(|mut file| file.write_all(&[b' '; BLOCK]).and_then(|()| file.as_file().sync_all()));
+        written.with_context(|| format!("cannot keep a deck in {}", folder.display()))
     }
 
     /// Puts a clock right that was set back: no card was rehearsed later than `now`. Intervals stay as they are. Returns whether a

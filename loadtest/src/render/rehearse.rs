@@ -123,9 +123,30 @@ fn lines(blocks: &[Block], columns: usize) -> Vec<Written> {
                     wrapped.map(|(n, line)| Written::Text(format!("{}{line}", if n == 0 { "- " } else { "  " }))),
                 );
             }
-            Block::Verbatim(text) => lines.extend(text.iter().cloned().map(Written::Drawing)),
+            Block::Verbatim(text) => {
+                lines.extend(text.iter().flat_map(|line| verbatim(line, columns)).map(Written::Drawing));
+            }
         }
     }
+    lines
+}
+
+/// A line of a drawing as it is. A command that is too wide continues on the next line, as a shell reads it; what is said about it
+/// stands above it then.
+fn verbatim(line: &str, columns: usize) -> Vec<String> {
+    let is_command = ["cargo ", "make "].iter().any(|program| line.starts_with(program));
+    if !is_command || line.chars().count() <= columns {
+        return vec![line.into()];
+    }
+    let (command, about) = line.split_once(" # ").unwrap_or((line, ""));
+    let about = wrapped(about, columns.saturating_sub(2)).into_iter().filter(|part| !part.is_empty());
+    let mut lines: Vec<_> = about.map(|part| format!("# {part}")).collect();
+    let parts = wrapped(command.trim_end(), columns.saturating_sub(4));
+    let last = parts.len().saturating_sub(1);
+    lines.extend(parts.iter().enumerate().map(|(n, part)| {
+        let (indent, more) = (if n == 0 { "" } else { "  " }, if n == last { "" } else { " \\" });
+        format!("{indent}{part}{more}")
+    }));
     lines
 }
 
@@ -139,7 +160,7 @@ fn asks(ask: &Ask) -> Vec<String> {
             format!("Your prediction: {typed}▏"),
             match refused {
                 Some(wanted) => format!("Type {wanted}, or nothing."),
-                None => "Enter: play the run · nothing: skip it".into(),
+                None => "Enter: play the run · Enter alone: skip it".into(),
             },
         ],
     }

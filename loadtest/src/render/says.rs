@@ -47,6 +47,11 @@ impl Flood {
 impl Run {
     /// The run in a sentence.
     pub fn says(&self) -> String {
+        format!("{}: {}", self.figures(), self.outcome())
+    }
+
+    /// The same without what was promised.
+    pub(crate) fn figures(&self) -> String {
         let audit = &self.audit;
         let mut says = format!("{} in stock, {} sold", thousands(self.stock), thousands(audit.orders));
         if let (Some(measure), false) = (&self.measure, self.is_a_crowd()) {
@@ -116,6 +121,6 @@ impl Run {
         if self.url.is_some() {
             says += &format!("; {NOT_AUDITED}");
         }
-        format!("{says}: {}", self.outcome())
+        says
     }
 }

@@ -122,6 +122,17 @@ fn a_play_names_the_mistake_the_catch_the_audit_and_the_fix() {
     }
 }
 
+/// A play in a scenario says what broke, and not what the table of versions promises.
+#[test]
+fn a_scenario_says_what_broke_and_what_the_fix_does() {
+    let wrong = String::from_utf8(output("one-too-many").stdout).unwrap();
+    assert!(wrong.contains("400 buyers for 100 units: more orders than stock\naudit: 100 in stock, "), "{wrong}");
+    assert!(wrong.contains(" oversold") && !wrong.contains("promised"), "{wrong}");
+    let fixed = String::from_utf8(output("one-too-many --fixed").stdout).unwrap();
+    assert!(fixed.contains("played with the fix: ") && !fixed.contains("promised"), "{fixed}");
+    assert!(fixed.contains("audit: 100 in stock, 100 sold") && fixed.contains(": nothing is wrong\n"), "{fixed}");
+}
+
 /// The command's own mutant: the fix, played as if it were the exhibit, does not break.
 #[test]
 fn an_exhibit_that_does_not_break_fails() {

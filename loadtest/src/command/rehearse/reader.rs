@@ -5,6 +5,7 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
+use anyhow::Context;
 use loadtest::rehearse::{
     session::{Effect, Now, Session},
     sitting::Key,
@@ -63,7 +64,7 @@ impl Reader {
                 Ok(run) => self.run = Some(run),
                 Err(why) => self.session.played(Err(format!("{why:#}"))),
             },
-            Effect::Save => self.session.deck.save(&self.path)?,
+            Effect::Save => self.session.deck.save(&self.path).context("what you have just marked is not kept")?,
             Effect::Over => return Ok(true),
         }
         Ok(false)

@@ -32,7 +32,7 @@ impl Drop for Taken {
 /// Draws, and obeys the keys. The terminal has been taken.
 pub(super) fn rehearse(mut reader: Reader, stop: &AtomicBool) -> anyhow::Result<Session> {
     let taken = Taken;
-    let (mut canvas, keyboard) = (Canvas::new()?, Keyboard::open()?);
+    let (mut canvas, mut keyboard) = (Canvas::new()?, Keyboard::open()?);
     let (mut scroll, mut before) = (START, None);
     'pictures: while !stop.load(Relaxed) {
         let Some(view) = reader.view() else { break };

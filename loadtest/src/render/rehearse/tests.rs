@@ -101,3 +101,14 @@ fn the_clock_stands_at_the_right_and_a_prediction_is_typed() {
     assert_eq!(text[10..], ["Your prediction: 12▏", "Type a number, such as 120, or nothing."]);
     assert_eq!(drawn(39, 12, &view, &mut scroll)[0], "Too small: 40 × 12 are needed. q ends.");
 }
+
+#[test]
+fn a_wide_command_can_be_copied_and_what_is_said_about_it_stands_above() {
+    let short = "cargo loadtest run v1";
+    assert_eq!(verbatim(short, 40), [short]);
+    let long = "cargo loadtest replay v1 docs/schedules/lost-update.txt    # the drawing, step by step";
+    let lines = ["# the drawing, step by step", "cargo loadtest replay v1 \\", "  docs/schedules/lost-update.txt"];
+    assert_eq!(verbatim(long, 40), lines);
+    let drawing = "  A   ".repeat(20);
+    assert_eq!(verbatim(&drawing, 40), [drawing]);
+}

@@ -1,11 +1,15 @@
 //! Decks that cannot be read or written, and a clock that was set back.
 
-use std::fs;
+use std::{
+    fs,
+    os::fd::AsRawFd,
+    process::{Command, Stdio},
+};
 
 use serde_json::json;
 
 use super::{Home, interrupted::Typing, is_empty, marks, seconds, text};
-use crate::support::assert_refused;
+use crate::support::{assert_refused, loadtest};
 
 const DAY: u64 = 86_400;
 
@@ -87,4 +91,51 @@ fn a_clock_that_was_set_back_is_said_and_the_intervals_stay() {
     assert!(cards["3"]["rehearsed"].as_u64().unwrap() <= seconds(), "{cards}");
     assert_eq!((&cards["3"]["level"], &cards["8"]["level"]), (&json!(2), &json!(0)));
     assert_eq!(text(&home.rehearse("--list", "").stderr), "", "once");
+}
+
+/// A deck on a small disk of its own, in a mount namespace of the program.
+struct SmallDisk(Home);
+
+/// A deck with one card.
+const ONE: &str = "{\"schema\": 1, \"cards\": {\"2\": {\"level\": 3, \"rehearsed\": 5, \"due\": 6}}}";
+
+impl SmallDisk {
+    /// The program, started after `before` has run in the folder of the disk.
+    fn rehearse(&self, before: &str) -> Command {
+        let mut command = Command::new("unshare");
+        let script = format!(
+            "mount -t tmpfs -o size=64k none . && cd \"$PWD\" && printf '%s' '{ONE}' > deck.json && {before} && \
+             exec \"$0\" rehearse --card 8 --plain --deck deck.json"
+        );
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]).arg(loadtest());
+        command.current_dir(self.0.0.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+}
+
+#[test]
+#[ignore = "mounts a disk in a namespace: make test"]
+fn a_full_disk_is_said_before_the_prompt() {
+    let disk = SmallDisk(Home::new());
+    let output = super::says(&mut disk.rehearse("! head -c 1M /dev/zero > fill 2> /dev/null"), "\n");
+    assert_refused(&output, "cannot keep a deck in .: No space left on device");
+    assert!(output.stdout.is_empty(), "{output:?}");
+}
+
+#[test]
+#[ignore = "mounts a disk in a namespace: make test"]
+fn a_disk_that_fills_up_meanwhile_leaves_the_deck_as_it_was() {
+    let disk = SmallDisk(Home::new());
+    let mut typing = Typing::of(&mut disk.rehearse("true"));
+    typing.at("Enter: I have said all", "\n");
+    typing.at("Enter: reveal", "\n");
+    let folder = fs::File::open(format!("/proc/{}/cwd", typing.child.id())).unwrap(); // keeps the disk after the program's end
+    let inside = format!("/proc/self/fd/{}", folder.as_raw_fd());
+    fs::write(format!("{inside}/fill"), [0; 1 << 20]).expect_err("the disk is full");
+    typing.at("y: had it", "n\n");
+    let output = typing.child.wait_with_output().unwrap();
+    assert_refused(&output, "what you have just marked is not kept: cannot write");
+    assert_refused(&output, "No space left on device");
+    assert_eq!(fs::read_to_string(format!("{inside}/deck.json")).unwrap(), ONE);
+    assert_eq!(fs::read_dir(inside).unwrap().count(), 2, "no half-written file: the deck, and what fills the disk");
 }

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufReader, Read, Write},
-    process::{Child, ChildStdin, ChildStdout, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
 use nix::{
@@ -22,9 +22,11 @@ pub(super) struct Typing {
 
 impl Typing {
     pub(super) fn start(home: &Home, args: &str) -> Typing {
-        let mut command = home.command(args);
-        command.arg("--plain").env("TMPDIR", home.0.path()).stdin(Stdio::piped());
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Typing::of(home.command(args).arg("--plain").env("TMPDIR", home.0.path()))
+    }
+
+    pub(super) fn of(command: &mut Command) -> Typing {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (keyboard, shown) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         Typing { child, keyboard, shown: BufReader::new(shown) }
     }

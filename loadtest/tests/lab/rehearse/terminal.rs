@@ -2,16 +2,25 @@
 
 use std::{
     fs::File,
-    io::Write,
-    process::Child,
+    io::{Read, Write},
+    process::{Child, Command},
     thread::{JoinHandle, sleep},
     time::{Duration, Instant},
 };
 
-use nix::sys::termios::{LocalFlags, tcgetattr};
+use nix::{
+    sys::{
+        signal::{Signal, kill},
+        termios::{LocalFlags, tcgetattr},
+    },
+    unistd::Pid,
+};
 
 use super::Home;
-use crate::live::{ENTERS, LEAVES, Shown, on_terminal, read, text};
+use crate::{
+    live::{ENTERS, LEAVES, Shown, on_terminal, read, text},
+    support::loadtest,
+};
 
 struct OnTerminal {
     keyboard: File,
@@ -36,6 +45,14 @@ impl OnTerminal {
             sleep(Duration::from_millis(10));
         }
         self.keyboard.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Makes the terminal this wide, as the window around it does.
+    fn resize(&self, columns: u16) {
+        let mut stty = Command::new("stty");
+        let terminal = self.keyboard.try_clone().unwrap();
+        assert!(stty.args(["cols", &columns.to_string()]).stdin(terminal).status().unwrap().success());
+        kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGWINCH).unwrap();
     }
 
     /// Waits for its end. Returns the exit code, all that it wrote, and whether the terminal is as it was.
@@ -104,4 +121,54 @@ fn a_terminal_of_39_columns_has_plain_lines_that_fit() {
     let plain = anstream::adapter::strip_str(&shown).to_string();
     let too_wide = plain.lines().map(str::trim_end).find(|line| line.chars().count() > 39);
     assert_eq!(too_wide, None, "{plain}");
+}
+
+#[test]
+fn a_terminal_that_is_resized_is_drawn_again_and_can_be_left() {
+    let home = Home::new();
+    let mut terminal = OnTerminal::start(&home, "--card 8", 80, 24);
+    terminal.types_at("Enter: I have said all", "\r");
+    terminal.types_at("reveal", "");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    for columns in [40, 100, 41] {
+        let drawn = text(&terminal.shown).matches("Compare: The first").count();
+        terminal.resize(columns);
+        while text(&terminal.shown).matches("Compare: The first").count() == drawn {
+            assert!(Instant::now() < deadline, "not drawn again: {:?}", text(&terminal.shown));
+            sleep(Duration::from_millis(10));
+        }
+    }
+    // A key within milliseconds of a new size may wait for the next one.
+    while terminal.child.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < deadline, "Ctrl-C is not obeyed: {:?}", text(&terminal.shown));
+        let _ = terminal.keyboard.write_all(b"\x03"); // it may have ended meanwhile
+        sleep(Duration::from_millis(100));
+    }
+    let (code, shown, is_as_it_was) = terminal.end();
+    assert!(code == Some(130) && is_as_it_was, "{shown:?}");
+}
+
+/// The system then sends SIGHUP, and refuses whatever is written.
+#[test]
+fn a_terminal_that_is_closed_keeps_what_was_marked() {
+    let home = Home::new();
+    let mut command = Command::new("setsid"); // its controlling terminal
+    command.args(["--ctty", "env", "--default-signal=HUP"]).arg(loadtest()).args(["rehearse", "--card", "8"]);
+    command.args(["--deck"]).arg(home.deck()).current_dir(home.0.path());
+    let (mut child, master) = on_terminal(&mut command, 80, 24);
+    let (mut some, mut shown, mut master) = ([0; 4096], Vec::new(), File::from(master));
+    let mut is_typed = false;
+    while !home.deck().exists() {
+        let n = master.read(&mut some).unwrap();
+        shown.extend(&some[..n]);
+        if !is_typed && String::from_utf8_lossy(&shown).contains("Enter: I have said all") {
+            master.write_all(b"\r\ry\rn").unwrap();
+            is_typed = true;
+        }
+    }
+    drop(master);
+    child.wait().unwrap();
+    assert_eq!(home.cards()["8"]["missed"], serde_json::json!(["The drawing"]));
+    let left = std::fs::read_dir(home.deck().parent().unwrap()).unwrap().count();
+    assert_eq!(left, 1, "and no half-written file");
 }
