@@ -48,6 +48,7 @@ pub(crate) const ALIVE: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub(crate) struct RedisStore {
     shards: Shards,
+    is_cluster: bool,
     namespace: String,
     /// The replicas that must have a reservation before its buyer is told.
     replicas: u32,
@@ -68,8 +69,8 @@ impl RedisStore {
             .set_number_of_retries(1) // callers pause and retry by themselves
             .set_max_delay(Duration::from_millis(500));
         let shards = Shards::open(urls, manager).await?;
-        let redis =
-            RedisStore { shards, namespace: config.namespace.clone(), replicas: config.redis_replicas, timeout };
+        let (is_cluster, namespace, replicas) = (urls.len() > 1, config.namespace.clone(), config.redis_replicas);
+        let redis = RedisStore { shards, is_cluster, namespace, replicas, timeout };
         for mut shard in redis.shards() {
             let _: String = redis::cmd("PING").query_async(&mut shard).await?;
         }
@@ -90,6 +91,11 @@ impl RedisStore {
     /// The connections to all primaries, in the order of their slots.
     pub(crate) fn shards(&self) -> Vec<SharedConnection> {
         self.shards.all()
+    }
+
+    /// Whether it is a cluster, in which one command has keys of one slot only.
+    pub(crate) fn is_cluster(&self) -> bool {
+        self.is_cluster
     }
 
     /// Which of the [`shards`](RedisStore::shards) has a sale.

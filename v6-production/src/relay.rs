@@ -11,7 +11,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use futures_util::future::{try_join, try_join_all};
-use redis::{AsyncCommands, aio::MultiplexedConnection, streams::StreamReadOptions};
+use redis::{AsyncCommands, RedisResult, aio::MultiplexedConnection, streams::StreamReadOptions};
 use tokio::{
     sync::Mutex,
     task::JoinSet,
@@ -38,6 +38,8 @@ const IN_FLIGHT: usize = 8;
 const LINGER: Duration = Duration::from_millis(5);
 /// How long a read waits for entries.
 const WAITS: Duration = Duration::from_millis(200);
+/// How often a relay of a cluster looks into several empty outboxes.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How often a relay sends a heartbeat: several times within `GONE_AFTER`.
 const BEAT_EVERY: Duration = Duration::from_millis(500);
 /// How long Redis may take to answer, including the wait for entries.
@@ -192,17 +194,38 @@ impl Relay {
 
     /// Reads new entries, and waits for them at most `WAITS`.
     async fn read(&mut self) -> anyhow::Result<Vec<Load>> {
-        if self.outboxes.is_empty() {
-            sleep(Duration::from_millis(50)).await;
-            return Ok(Vec::new());
+        let outboxes: Vec<Outbox> = self.outboxes.values().cloned().collect();
+        match outboxes.len() {
+            0 => {
+                sleep(Duration::from_millis(50)).await;
+                Ok(Vec::new())
+            }
+            1 => Ok(self.read_from(&outboxes, Some(WAITS)).await?),
+            _ if !self.redis.is_cluster() => Ok(self.read_from(&outboxes, Some(WAITS)).await?),
+            // One command of a cluster may not read from two slots, and so it cannot wait for all of these.
+            _ => {
+                let mut read = Vec::new();
+                for outbox in outboxes.chunks(1) {
+                    read.extend(self.read_from(outbox, None).await?);
+                }
+                if read.is_empty() {
+                    sleep(LOOK_EVERY).await;
+                }
+                Ok(read)
+            }
         }
-        let outboxes: Vec<&Outbox> = self.outboxes.values().collect();
+    }
+
+    async fn read_from(&mut self, outboxes: &[Outbox], waits: Option<Duration>) -> RedisResult<Vec<Load>> {
         let keys: Vec<&str> = outboxes.iter().map(|outbox| outbox.key.as_str()).collect();
-        let options =
-            StreamReadOptions::default().group(GROUP, &self.name).count(ENTRIES).block(WAITS.as_millis() as usize);
+        let options = StreamReadOptions::default().group(GROUP, &self.name).count(ENTRIES);
+        let options = match waits {
+            Some(waits) => options.block(waits.as_millis() as usize),
+            None => options,
+        };
         let new = vec![">"; keys.len()];
         let read: Option<Vec<(String, Vec<Entry>)>> = self.connection.xread_options(&keys, &new, &options).await?;
-        let of = |key: String| outboxes.iter().find(|outbox| outbox.key == key).map(|&outbox| outbox.clone());
+        let of = |key: String| outboxes.iter().find(|outbox| outbox.key == key).cloned();
         let read = read.unwrap_or_default().into_iter();
         Ok(read.filter_map(|(key, entries)| Some((of(key)?, entries))).collect())
     }
