@@ -24,6 +24,8 @@ use v6_production::{OrderId, Reservation};
 const TO_BE_QUIET: Duration = Duration::from_secs(60);
 /// The longest time until all instances know a new sale. An operator creates it long before it opens.
 const TO_BE_KNOWN: Duration = Duration::from_millis(600);
+/// The most nodes of a cluster that are asked for one sale.
+const MOST_HOPS: usize = 32;
 /// The queues of a shop, without the namespace before their names.
 const QUEUES: [&str; 4] = ["orders", "dead", "parked", "later"];
 
@@ -238,8 +240,8 @@ impl Stores {
         connect(&self.redis).await
     }
 
-    /// Opens a connection to the Redis that has a sale. Of a cluster, that is the node that answers for the sale's keys: the others
-    /// name it instead.
+    /// Opens a connection to the Redis that has a sale. Of a cluster, that is the node that answers for the sale's keys. Another node
+    /// says which one it is.
     ///
     /// # Errors
     /// No node answers for the sale.
@@ -247,11 +249,14 @@ impl Stores {
         if self.redis_peers.is_empty() {
             return self.connect().await;
         }
-        for node in self.redis_nodes() {
-            if let Ok(mut redis) = connect(node).await
-                && redis.exists::<_, bool>(self.key(sale, "sale")).await.is_ok()
-            {
-                return Ok(redis);
+        let key = self.key(sale, "sale");
+        let mut nodes: Vec<Url> = self.redis_nodes().cloned().collect();
+        for _ in 0..MOST_HOPS {
+            let Some(node) = nodes.pop() else { break };
+            let Ok(mut redis) = connect(&node).await else { continue };
+            match redis.exists::<_, bool>(&key).await {
+                Ok(_) => return Ok(redis),
+                Err(error) => nodes.extend(error.redirect_node().and_then(|(at, _)| other_node(&self.redis, at))),
             }
         }
         bail!("no node of the Redis Cluster has sale {sale}")
@@ -268,4 +273,13 @@ impl Stores {
 
 async fn connect(url: &Url) -> anyhow::Result<MultiplexedConnection> {
     redis::Client::open(url.as_str())?.get_multiplexed_async_connection().await.context("Redis")
+}
+
+/// The URL of another node of a cluster, at `host:port`.
+fn other_node(node: &Url, at: &str) -> Option<Url> {
+    let (host, port) = at.rsplit_once(':')?;
+    let mut url = node.clone();
+    url.set_host(Some(host)).ok()?;
+    url.set_port(Some(port.parse().ok()?)).ok()?;
+    Some(url)
 }

@@ -124,7 +124,7 @@ async fn sales_on_all_shards_sell_exactly_and_the_audit_is_clean() {
     let folder = tempfile::tempdir().unwrap();
     let nodes: Vec<&str> = services.nodes(RedisCluster).iter().take(3).map(Url::as_str).collect();
     let mut run = Command::new(loadtest());
-    // Sales 1, 2 and 3 are on three shards.
+    // Its sales 1001, 1002 and 1003 are on three shards.
     run.args([
         "run",
         "v6",
