@@ -56,7 +56,8 @@ pub struct Lab {
 
 /// Redis, RabbitMQ and the payment provider.
 struct StoreServers {
-    redis: Url,
+    /// One server, or the nodes of a cluster.
+    redis: Vec<Url>,
     amqp: Url,
     provider: Url,
     /// Whether Redis and RabbitMQ come from `REDIS_URL` and `AMQP_URL`.
@@ -68,8 +69,9 @@ struct StoreServers {
 impl StoreServers {
     fn with(&self, namespace: &str) -> Stores {
         let StoreServers { redis, amqp, provider, .. } = self;
-        let (redis, amqp, provider) = (redis.clone(), amqp.clone(), provider.clone());
-        Stores { redis, amqp, provider, namespace: namespace.into() }
+        let (amqp, provider) = (amqp.clone(), provider.clone());
+        let (redis, redis_peers) = (redis[0].clone(), redis[1..].to_vec());
+        Stores { redis, redis_peers, amqp, provider, namespace: namespace.into() }
     }
 }
 
@@ -114,7 +116,7 @@ impl Lab {
             services.url(server).cloned().with_context(|| format!("{server} is not one of these servers"))
         };
         let lab = Lab::open(loadtest, &Backend::Server(url(POSTGRES)?)).await?;
-        let (redis, amqp, provider) = (url(Redis)?, url(RabbitMq)?, url(Provider)?);
+        let (redis, amqp, provider) = (vec![url(Redis)?], url(RabbitMq)?, url(Provider)?);
         let stores = StoreServers { redis, amqp, provider, others: true, _private: None };
         Ok(Lab { stores: OnceCell::new_with(Some(stores)), ..lab })
     }
@@ -199,14 +201,21 @@ impl Lab {
             let missing: Vec<_> = [Redis, RabbitMq, Provider].into_iter().filter(|&one| !is_given(one)).collect();
             let program = self.loadtest.clone();
             let services = tokio::task::spawn_blocking(move || Services::start(&program, &missing)).await??;
+            let parse = |server: servers::Server, url: &str| {
+                url.parse::<Url>().with_context(|| format!("{} is not a URL", server.variable()))
+            };
             let url = |server: servers::Server| match services.url(server) {
                 Some(url) => Ok(url.clone()),
-                None => given(server)
-                    .unwrap_or_default()
-                    .parse()
-                    .with_context(|| format!("{} is not a URL", server.variable())),
+                None => parse(server, &given(server).unwrap_or_default()),
             };
-            let (redis, amqp, provider) = (url(Redis)?, url(RabbitMq)?, url(Provider)?);
+            let redis = match services.url(Redis) {
+                Some(url) => vec![url.clone()],
+                None => {
+                    let nodes = given(Redis).unwrap_or_default();
+                    nodes.split(',').map(|url| parse(Redis, url)).collect::<anyhow::Result<_>>()?
+                }
+            };
+            let (amqp, provider) = (url(RabbitMq)?, url(Provider)?);
             anyhow::Ok(StoreServers { redis, amqp, provider, others, _private: Some(services) })
         };
         let servers = self.stores.get_or_try_init(start).await?;

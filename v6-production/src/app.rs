@@ -49,3 +49,10 @@ impl Deref for App {
         &self.0
     }
 }
+
+impl App {
+    /// The time by which a sale opens and its paths expire, in milliseconds since 1970.
+    pub(crate) fn now_ms(&self, sale_id: i64) -> i64 {
+        self.clock.now_ms_of(self.redis.shard_number(sale_id))
+    }
+}

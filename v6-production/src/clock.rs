@@ -3,24 +3,30 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::join_all;
 use redis::RedisResult;
 use sqlx::PgPool;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::{redis_store::RedisStore, sql::in_time, supervise};
+use crate::{
+    redis_store::{RedisStore, SharedConnection},
+    sql::in_time,
+    supervise,
+};
 
 /// How often the clocks are compared. In between, this process's clock drifts by microseconds.
 const EVERY: Duration = Duration::from_secs(1);
 /// An answer that took longer than this is ignored, because it does not say precisely when it was given.
 const PROMPT: Duration = Duration::from_millis(250);
 
-/// Redis's clock: all instances share it, and sales open by it. This machine's own clock may be minutes off, and nobody would
+/// Redis's clock: all instances share it, and sales open by it. In a cluster each sale has the clock of its primary. This machine's own clock may be minutes off, and nobody would
 /// notice.
 #[derive(Debug)]
 pub(crate) struct Clock {
     start: Instant,
-    offset: AtomicI64,
+    /// For each primary of Redis, what is added to the time since `start`. Their number stays the same after a failover.
+    offsets: Vec<AtomicI64>,
     /// How many milliseconds PostgreSQL's clock is ahead of Redis's.
     sql_ahead: AtomicI64,
 }
@@ -31,15 +37,21 @@ impl Clock {
     /// # Errors
     /// Redis or PostgreSQL does not answer.
     pub(crate) async fn new(redis: &RedisStore, sql: &PgPool) -> anyhow::Result<Clock> {
-        let clock = Clock { start: Instant::now(), offset: AtomicI64::new(0), sql_ahead: AtomicI64::new(0) };
+        let offsets = redis.shards().iter().map(|_| AtomicI64::new(0)).collect();
+        let clock = Clock { start: Instant::now(), offsets, sql_ahead: AtomicI64::new(0) };
         clock.set(redis, Duration::MAX).await?;
         clock.compare_with_sql(sql, Duration::MAX).await?;
         Ok(clock)
     }
 
-    /// The time in milliseconds since 1970.
+    /// The time in milliseconds since 1970, by the first primary.
     pub(crate) fn now_ms(&self) -> i64 {
-        self.offset.load(Relaxed) + self.start.elapsed().as_millis() as i64
+        self.now_ms_of(0)
+    }
+
+    /// The time in milliseconds since 1970, by the primary with this number.
+    pub(crate) fn now_ms_of(&self, shard: usize) -> i64 {
+        self.offsets[shard % self.offsets.len()].load(Relaxed) + self.start.elapsed().as_millis() as i64
     }
 
     /// Converts a time by PostgreSQL's clock to this clock, both in milliseconds since 1970. PostgreSQL decides when an order
@@ -59,12 +71,17 @@ impl Clock {
     }
 
     async fn set(&self, redis: &RedisStore, prompt: Duration) -> RedisResult<()> {
+        let each = redis.shards().into_iter().zip(&self.offsets).map(|(shard, offset)| self.ask(shard, offset, prompt));
+        join_all(each).await.into_iter().collect()
+    }
+
+    async fn ask(&self, mut shard: SharedConnection, offset: &AtomicI64, prompt: Duration) -> RedisResult<()> {
         let asked = self.start.elapsed();
-        let (seconds, micros): (i64, i64) = redis::cmd("TIME").query_async(&mut redis.shared.clone()).await?;
+        let (seconds, micros): (i64, i64) = redis::cmd("TIME").query_async(&mut shard).await?;
         let answered = self.start.elapsed();
         if answered - asked <= prompt {
             let between = (asked + answered) / 2;
-            self.offset.store(seconds * 1000 + micros / 1000 - between.as_millis() as i64, Relaxed);
+            offset.store(seconds * 1000 + micros / 1000 - between.as_millis() as i64, Relaxed);
         }
         Ok(())
     }
@@ -72,8 +89,9 @@ impl Clock {
     /// Compares the clocks again and again, until `stop`.
     pub(crate) async fn follow(&self, redis: &RedisStore, sql: &PgPool, stop: &CancellationToken) {
         let compare = || async move {
-            self.set(redis, PROMPT).await?;
+            let set = self.set(redis, PROMPT).await;
             self.compare_with_sql(sql, PROMPT).await?;
+            set?;
             let _ = stop.run_until_cancelled(sleep(EVERY)).await;
             Ok(())
         };

@@ -41,8 +41,9 @@ pub struct Config {
     #[command(flatten)]
     pub sessions: SessionLimits,
 
-    /// redis://:password@host:port/: Redis, which decides who gets a unit; rediss:// with TLS. Certificates are checked with the
-    /// system's list of authorities, or the one in SSL_CERT_FILE; for PostgreSQL, add ?sslmode=verify-full to DATABASE_URL
+    /// redis://:password@host:port/: Redis, which decides who gets a unit; rediss:// with TLS. Several URLs, separated by commas,
+    /// are nodes of a Redis Cluster; a comma in a password is %2C. Certificates are checked with the system's list of authorities, or the one in SSL_CERT_FILE;
+    /// for PostgreSQL, add ?sslmode=verify-full to DATABASE_URL
     #[arg(long, env = "REDIS_URL", value_name = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<String>,
 
@@ -105,6 +106,12 @@ pub struct Config {
     /// Seconds until a command to Redis counts as unanswered; it may have been executed
     #[arg(long, env = "REDIS_TIMEOUT", value_name = "REDIS_TIMEOUT", default_value = "2", value_parser = seconds)]
     pub redis_timeout: Duration,
+
+    /// Replicas of Redis that must have a reservation before its buyer is told `queued`. Fewer in half of the Redis timeout are
+    /// answered as `timed-out`: the same request may be sent again
+    #[arg(long, env = "REDIS_REPLICAS", value_name = "REDIS_REPLICAS", default_value_t = 0,
+          value_parser = clap::value_parser!(u32).range(..=16))]
+    pub redis_replicas: u32,
 }
 
 /// The rules of a purchase.
@@ -172,7 +179,8 @@ pub enum Mode {
 /// The URLs of the three servers.
 pub(crate) struct Urls {
     pub(crate) postgres: Url,
-    pub(crate) redis: Url,
+    /// One server, or nodes of a cluster.
+    pub(crate) redis: Vec<Url>,
     pub(crate) amqp: Url,
 }
 
@@ -198,16 +206,18 @@ impl Config {
                 list.concat()
             );
         }
-        let [postgres, redis, amqp] = given.map(|(key, _, url)| {
-            Url::parse(url.as_deref().unwrap_or_default()).with_context(|| format!("{key} is not a URL"))
-        });
-        let urls = Urls { postgres: postgres?, redis: redis?, amqp: amqp? };
+        let [postgres, redis, amqp] = given.map(|(key, _, url)| (key, url.as_deref().unwrap_or_default()));
+        let parse = |(key, url)| Url::parse(url).with_context(|| format!("{key} is not a URL"));
+        let (key, nodes) = redis;
+        let redis = nodes.split(',').map(|url| parse((key, url))).collect::<anyhow::Result<_>>()?;
+        let urls = Urls { postgres: parse(postgres)?, redis, amqp: parse(amqp)? };
         ensure!(
             urls.postgres.scheme().starts_with("postgres"),
             "DATABASE_URL speaks {}; chapter 6 needs PostgreSQL",
             urls.postgres.scheme()
         );
-        ensure!(["redis", "rediss"].contains(&urls.redis.scheme()), "REDIS_URL begins with redis:// or rediss://");
+        let is_redis = |url: &Url| ["redis", "rediss"].contains(&url.scheme());
+        ensure!(urls.redis.iter().all(is_redis), "REDIS_URL begins with redis:// or rediss://");
         ensure!(["amqp", "amqps"].contains(&urls.amqp.scheme()), "AMQP_URL begins with amqp:// or amqps://");
         Ok(urls)
     }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
+use futures_util::future::try_join_all;
 use redis::pipe;
 use sqlx::PgPool;
 use tokio::time::{sleep, timeout};
@@ -13,6 +14,7 @@ use tokio::time::{sleep, timeout};
 use crate::{
     app::App,
     config::Role,
+    redis_store::{ALIVE, SaleKeys, SharedConnection},
     relay::outbox::Entry,
     supervise,
     transport::{Link, Transport},
@@ -94,24 +96,33 @@ async fn sql(sql: &PgPool, role: Role) -> anyhow::Result<()> {
 async fn redis(health: &Health, app: &App) -> anyhow::Result<()> {
     app.redis.try_write().await?;
     let sales = app.catalogue.all();
-    let mut read = pipe();
-    read.ping().ignore();
-    for &sale in sales.keys() {
-        let outbox = app.redis.keys(sale).outbox;
-        read.xlen(&outbox).xrange_count(&outbox, "-", "+", 1);
-    }
-    let found: Vec<redis::Value> = read.query_async(&mut app.redis.shared.clone()).await?;
-    let (mut entries, mut oldest) = (0, None);
-    for outbox in found.chunks_exact(2) {
-        let (length, first): (u64, Vec<Entry>) =
-            (redis::from_redis_value_ref(&outbox[0])?, redis::from_redis_value_ref(&outbox[1])?);
-        entries += length;
-        oldest = oldest.into_iter().chain(first.first().and_then(Entry::written_at)).min();
-    }
-    let age = oldest.map_or(0, |since| (app.clock.now_ms() - since).max(0));
+    let shards = app.redis.by_shard(sales.keys().copied());
+    let found = try_join_all(shards.into_iter().map(|(shard, sales)| outboxes(app, shard, sales))).await?;
+    let (entries, age) = found.into_iter().fold((0, 0), |all, one| (all.0 + one.0, all.1.max(one.1)));
     metrics::gauge!("outbox_entries").set(entries as f64);
     metrics::gauge!("outbox_oldest_seconds").set(age as f64 / 1000.0);
     closed_sales(health, app).await
+}
+
+/// Tries a write at one primary. Returns the number of entries in the outboxes of these sales, and the age of the oldest in
+/// milliseconds.
+async fn outboxes(app: &App, mut shard: SharedConnection, sales: Vec<i64>) -> anyhow::Result<(u64, i64)> {
+    let mut read = pipe();
+    for &sale_id in &sales {
+        let SaleKeys { outbox, alive, .. } = app.redis.keys(sale_id);
+        read.set_ex(alive, 1, ALIVE.as_secs()).ignore();
+        read.xlen(&outbox).xrange_count(&outbox, "-", "+", 1);
+    }
+    let found: Vec<redis::Value> = read.query_async(&mut shard).await?;
+    let (mut entries, mut oldest) = (0, 0);
+    for (sale_id, outbox) in sales.into_iter().zip(found.chunks_exact(2)) {
+        let (length, first): (u64, Vec<Entry>) =
+            (redis::from_redis_value_ref(&outbox[0])?, redis::from_redis_value_ref(&outbox[1])?);
+        let written_at = first.first().and_then(Entry::written_at);
+        entries += length;
+        oldest = written_at.map_or(0, |since| app.now_ms(sale_id) - since).max(oldest);
+    }
+    Ok((entries, oldest))
 }
 
 /// Finds the closed sales: those that Redis does not have in the epoch of SQL.
@@ -119,9 +130,10 @@ async fn closed_sales(health: &Health, app: &App) -> anyhow::Result<()> {
     let sales = app.catalogue.all();
     let mut numbers: Vec<i64> = sales.keys().copied().collect();
     numbers.sort_unstable();
-    let epochs = app.redis.epochs(&numbers).await?;
-    let closed = numbers.iter().zip(epochs).filter(|(sale_id, epoch)| *epoch == 0 || sales[sale_id].epoch != *epoch);
-    health.set_closed_sales(closed.map(|(sale_id, _)| *sale_id).collect());
+    let made = app.redis.made(&numbers).await?;
+    let is_open =
+        |sale_id: &i64| made.get(sale_id).is_some_and(|sale| sale.epoch > 0 && sales[sale_id].epoch == sale.epoch);
+    health.set_closed_sales(numbers.into_iter().filter(|sale_id| !is_open(sale_id)).collect());
     Ok(())
 }
 

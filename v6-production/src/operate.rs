@@ -35,7 +35,7 @@ impl Servers {
         let connecting = async {
             Ok(Servers {
                 sql: sql::connect(&urls.postgres, &config.namespace, &config.shop).await?,
-                redis: RedisStore::connect(&urls.redis, &config.namespace, config.redis_timeout).await?,
+                redis: RedisStore::connect(&urls.redis, config).await?,
                 transport: Transport::new(&urls.amqp, &config.namespace),
             })
         };

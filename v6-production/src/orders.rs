@@ -62,7 +62,7 @@ pub(crate) async fn find(app: &App, order_id: OrderId, buyer: Buyer) -> Result<S
     }
     // A Redis without this sale, or one that has just restarted, may have lost this order. SQL says so after the rebuild.
     let is_sale = app.catalogue.all().contains_key(&sale_id);
-    if is_sale && app.redis.epochs(&[sale_id]).await.map_err(away)? == [0] {
+    if is_sale && app.redis.epoch(sale_id).await.map_err(away)? == 0 {
         return Err(Error::Unavailable("the sale is being made ready"));
     }
     // The order may have failed, and its reservation may have been released, since the first lookup.

@@ -90,7 +90,7 @@ async fn to_give_back(sql: &PgPool) -> sqlx::Result<Vec<Over>> {
 /// Releases units in Redis, and then notes it in SQL. After a crash in between, the release is repeated and changes nothing.
 /// Returns false if some sales were closed.
 async fn give_back(sql: &PgPool, redis: &RedisStore, path_ttl: Duration, orders: Vec<Over>) -> anyhow::Result<bool> {
-    let mut all = true;
+    let (mut all, mut failed) = (true, None);
     let mut per_sale: BTreeMap<i64, Vec<Over>> = BTreeMap::new();
     for order in orders {
         per_sale.entry(order.id.sale_id()).or_default().push(order);
@@ -103,8 +103,14 @@ async fn give_back(sql: &PgPool, redis: &RedisStore, path_ttl: Duration, orders:
         for order in &orders {
             call.arg(&order.buyer_id.to_be_bytes()).arg(&order.id.0.to_be_bytes()).arg(i64::from(order.unit));
         }
-        let units: i64 = call.invoke_async(&mut redis.shared.clone()).await?;
-        let Ok(units) = u64::try_from(units) else {
+        let units = match call.invoke_async::<i64>(&mut redis.of(sale_id)).await {
+            Ok(units) => u64::try_from(units),
+            Err(error) => {
+                failed = Some(error); // other sales may have another primary
+                continue;
+            }
+        };
+        let Ok(units) = units else {
             all = false;
             continue;
         };
@@ -114,5 +120,5 @@ async fn give_back(sql: &PgPool, redis: &RedisStore, path_ttl: Duration, orders:
         in_time(update.bind(&ids).execute(sql)).await?;
         tracing::info!(orders = list(&ids), units, "given back");
     }
-    Ok(all)
+    failed.map_or(Ok(all), |error| Err(error.into()))
 }

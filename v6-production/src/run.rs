@@ -128,7 +128,7 @@ impl Drop for Background {
 /// The configuration is wrong.
 async fn connect(config: Config, urls: Urls) -> anyhow::Result<Servers> {
     let sql = wait_for("PostgreSQL", || sql::connect(&urls.postgres, &config.namespace, &config.shop)).await?;
-    let redis = || RedisStore::connect(&urls.redis, &config.namespace, config.redis_timeout);
+    let redis = || RedisStore::connect(&urls.redis, &config);
     let redis = wait_for("Redis", redis).await?;
     let transport = Transport::new(&urls.amqp, &config.namespace);
     wait_for("RabbitMQ", || transport.connect()).await?;

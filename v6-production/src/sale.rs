@@ -24,7 +24,7 @@ use crate::{
 pub(crate) async fn show(app: State<App>, Path(path): Path<SalePath>) -> Result<impl IntoResponse, Error> {
     let sale = app.catalogue.find(path.sale_id).await?;
     let mut body = json!(*sale);
-    body["server_time"] = app.clock.now_ms().into();
+    body["server_time"] = app.now_ms(sale.id).into();
     body["buy"] = links::post(&links::session(Some(sale.id)));
     body["link"] = links::short(sale.id).into();
     Ok(([(header::CACHE_CONTROL, FOR_A_SECOND)], Json(body)))

@@ -74,6 +74,10 @@ fn postgres(error: &sqlx::Error) -> Option<Wrong> {
 }
 
 fn redis(error: &RedisError) -> Option<Wrong> {
+    if error.detail().is_some_and(|detail| detail.contains("cluster support disabled")) {
+        let remedy = "name one server in REDIS_URL, or nodes with cluster-enabled yes";
+        return Some(Wrong(format!("REDIS_URL names several servers, and they are no Redis Cluster; {remedy}")));
+    }
     let refused =
         error.kind() == AuthenticationFailed || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"));
     refused.then(|| Wrong(format!("Redis: {error}; correct user and password in REDIS_URL")))

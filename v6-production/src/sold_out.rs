@@ -63,12 +63,12 @@ impl SoldOut {
         let renew = || async move {
             let _ = app.stop.run_until_cancelled(sleep(RENEWED_EVERY)).await;
             let (flagged, asked) = (self.flagged(), Instant::now());
-            let (sales, now) = (app.catalogue.all(), app.clock.now_ms());
-            for (sale_id, found) in flagged.iter().zip(app.redis.made(&flagged).await?) {
-                let is_open = |epoch, closes_at| found.epoch == epoch && now < closes_at;
-                let is_open = sales.get(sale_id).is_some_and(|sale| is_open(sale.epoch, sale.closes_at));
+            let sales = app.catalogue.all();
+            for (sale_id, found) in app.redis.made(&flagged).await? {
+                let is_open = |epoch, closes_at| found.epoch == epoch && app.now_ms(sale_id) < closes_at;
+                let is_open = sales.get(&sale_id).is_some_and(|sale| is_open(sale.epoch, sale.closes_at));
                 if is_open && found.left.is_some_and(|left| left <= 0) {
-                    self.renew(*sale_id, asked);
+                    self.renew(sale_id, asked);
                 }
             }
             Ok(())

@@ -91,6 +91,7 @@ pub(crate) async fn keep<W: Future<Output = anyhow::Result<()>>>(
             }
         }
     }
+    failed().remove(name); // a task that was stopped is not missed
 }
 
 /// Counts every panic of this process from now on. It is still printed.

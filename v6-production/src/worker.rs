@@ -263,5 +263,5 @@ async fn consume(link: &Link, queue: &str) -> anyhow::Result<lapin::Consumer> {
 
 /// Closes a sale in Redis until it is rebuilt, if it is still in this epoch. It needs no lease.
 async fn suspend(redis: &RedisStore, sale_id: i64, epoch: i64) -> RedisResult<()> {
-    SUSPEND.key(redis.keys(sale_id).sale).arg(epoch).invoke_async(&mut redis.shared.clone()).await
+    SUSPEND.key(redis.keys(sale_id).sale).arg(epoch).invoke_async(&mut redis.of(sale_id)).await
 }

@@ -34,7 +34,7 @@ impl Links {
             Server::Redis => Some(&self.redis),
             Server::RabbitMq => Some(&self.rabbitmq),
             Server::Provider => Some(&self.provider),
-            Server::MariaDb | Server::Memcached | Server::ZooKeeper => None,
+            Server::RedisCluster | Server::MariaDb | Server::Memcached | Server::ZooKeeper => None,
         }
     }
 

@@ -18,6 +18,7 @@ mod programs;
 mod provider;
 mod rabbitmq;
 mod redis;
+mod redis_cluster;
 mod server;
 mod tree;
 mod zookeeper;
@@ -38,7 +39,7 @@ pub use server::Server;
 
 /// Servers that run as long as this value lives.
 pub struct Services {
-    urls: HashMap<Server, Url>,
+    urls: HashMap<Server, Vec<Url>>,
     keeper: Child,
     answers: BufReader<ChildStdout>,
 }
@@ -46,8 +47,9 @@ pub struct Services {
 /// A command to the keeper: one line of JSON on its standard input.
 #[derive(Serialize, Deserialize)]
 enum Order {
-    Kill(Server),
-    StartAgain(Server),
+    /// The number of a node, which is 0 for a server that is no cluster.
+    Kill(Server, usize),
+    StartAgain(Server, usize),
     EmptyRedis,
     CutRedis,
     RedisBytes,
@@ -58,8 +60,8 @@ enum Order {
 /// A reply of the keeper: one line of JSON on its standard output, one at its start and one for each command.
 #[derive(Serialize, Deserialize)]
 enum Answer {
-    /// All servers answer; these are their URLs.
-    Up(HashMap<Server, Url>),
+    /// All servers answer; these are the URLs of their nodes.
+    Up(HashMap<Server, Vec<Url>>),
     /// The command was carried out.
     Done,
     /// A number of bytes.
@@ -96,7 +98,12 @@ impl Services {
     /// The URL of a server with its password; `None` if it was not started. It listens on loopback only. The users of
     /// PostgreSQL and MariaDB have all privileges.
     pub fn url(&self, server: Server) -> Option<&Url> {
-        self.urls.get(&server)
+        self.nodes(server).first()
+    }
+
+    /// The URLs of the nodes of a cluster, in the order in which they are numbered; empty if it was not started.
+    pub fn nodes(&self, server: Server) -> &[Url] {
+        self.urls.get(&server).map_or(&[], Vec::as_slice)
     }
 
     /// Kills a server and its children (SIGKILL) and returns when they are dead. Its data stays. Blocks.
@@ -104,7 +111,15 @@ impl Services {
     /// # Errors
     /// The server was not started, or it is already dead.
     pub fn kill(&mut self, server: Server) -> anyhow::Result<()> {
-        self.order(&Order::Kill(server))
+        self.kill_node(server, 0)
+    }
+
+    /// Kills a node of a cluster like [`kill`](Services::kill). Nodes are counted from 0.
+    ///
+    /// # Errors
+    /// The cluster was not started or has no such node, or the node is already dead.
+    pub fn kill_node(&mut self, server: Server, node: usize) -> anyhow::Result<()> {
+        self.order(&Order::Kill(server, node))
     }
 
     /// Restarts a killed server at the same address, with the same password and data. Returns when it answers. Blocks.
@@ -112,7 +127,15 @@ impl Services {
     /// # Errors
     /// The server was not started, still runs, or does not restart.
     pub fn start_again(&mut self, server: Server) -> anyhow::Result<()> {
-        self.order(&Order::StartAgain(server))
+        self.start_node_again(server, 0)
+    }
+
+    /// Restarts a killed node of a cluster like [`start_again`](Services::start_again).
+    ///
+    /// # Errors
+    /// The cluster was not started or has no such node, or the node still runs or does not restart.
+    pub fn start_node_again(&mut self, server: Server, node: usize) -> anyhow::Result<()> {
+        self.order(&Order::StartAgain(server, node))
     }
 
     /// Deletes the data of a killed Redis, as if its disk were lost. Only Redis allows this: chapter 6 can rebuild what it holds.

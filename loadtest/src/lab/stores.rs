@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Parser;
 use lapin::{
     Connection, ConnectionProperties,
@@ -24,13 +24,17 @@ use v6_production::{OrderId, Reservation};
 const TO_BE_QUIET: Duration = Duration::from_secs(60);
 /// The longest time until all instances know a new sale. An operator creates it long before it opens.
 const TO_BE_KNOWN: Duration = Duration::from_millis(600);
+/// The most nodes of a cluster that are asked for one sale.
+const MOST_HOPS: usize = 32;
 /// The queues of a shop, without the namespace before their names.
 const QUEUES: [&str; 4] = ["orders", "dead", "parked", "later"];
 
 /// A run's own namespace on Redis and RabbitMQ, and the payment provider.
 pub struct Stores {
-    /// The URL of Redis.
+    /// The URL of Redis, or of the first node of a Redis Cluster.
     pub redis: Url,
+    /// The other nodes of the cluster; empty for one server.
+    pub redis_peers: Vec<Url>,
     /// The URL of RabbitMQ.
     pub amqp: Url,
     /// The URL of the payment provider.
@@ -60,13 +64,16 @@ pub struct InRedis {
 impl Stores {
     /// Command-line arguments that make a shop use these stores.
     pub fn shop_args(&self) -> Vec<String> {
-        let Stores { redis, amqp, provider, namespace } = self;
-        let servers = [("--redis-url", redis), ("--amqp-url", amqp), ("--provider-url", provider)];
-        let servers = servers.into_iter().map(|(flag, url)| (flag, url.as_str()));
-        servers
-            .chain([("--namespace", namespace.as_str())])
-            .flat_map(|(flag, value)| [flag.into(), value.into()])
-            .collect()
+        let Stores { amqp, provider, namespace, .. } = self;
+        let redis: Vec<&str> = self.redis_nodes().map(Url::as_str).collect();
+        let redis = redis.join(",");
+        let args = [
+            ("--redis-url", redis.as_str()),
+            ("--amqp-url", amqp.as_str()),
+            ("--provider-url", provider.as_str()),
+            ("--namespace", namespace.as_str()),
+        ];
+        args.into_iter().flat_map(|(flag, value)| [flag.into(), value.into()]).collect()
     }
 
     /// Creates sales in SQL and in Redis, and waits until the instances know them.
@@ -100,9 +107,9 @@ impl Stores {
         if self.unfinished(sales).await? > 0 {
             return Ok(false);
         }
-        let mut redis = self.connect().await?;
-        let info: String = redis::cmd("INFO").arg("replication").query_async(&mut redis).await?;
         for &sale in sales {
+            let mut redis = self.connect_to(sale).await?;
+            let info: String = redis::cmd("INFO").arg("replication").query_async(&mut redis).await?;
             // A sale that was loaded under another `replid` is about to be rebuilt.
             let made: (Option<i64>, Option<String>) = redis.hmget(self.key(sale, "sale"), &["epoch", "replid"]).await?;
             let ready = matches!(made, (Some(1..), Some(replid)) if info.contains(&format!("master_replid:{replid}")));
@@ -121,9 +128,9 @@ impl Stores {
     /// # Errors
     /// A server fails.
     pub async fn read(&self, sales: &[i64]) -> anyhow::Result<InStores> {
-        let mut redis = self.connect().await?;
         let mut stores = InStores { unfinished: self.unfinished(sales).await?, ..InStores::default() };
         for &sale in sales {
+            let mut redis = self.connect_to(sale).await?;
             let left: Option<i64> = redis.hget(self.key(sale, "sale"), "stock").await?;
             let held = redis.hlen(self.key(sale, "held")).await?;
             stores.sales.insert(sale, InRedis { left: left.unwrap_or_default(), held });
@@ -133,10 +140,9 @@ impl Stores {
 
     /// Outbox entries and queued messages, without messages that a worker holds unacknowledged.
     async fn unfinished(&self, sales: &[i64]) -> anyhow::Result<i64> {
-        let mut redis = self.connect().await?;
         let mut unfinished = 0;
         for &sale in sales {
-            let waiting: i64 = redis.xlen(self.key(sale, "outbox")).await?;
+            let waiting: i64 = self.connect_to(sale).await?.xlen(self.key(sale, "outbox")).await?;
             unfinished += waiting;
         }
         for queue in QUEUES {
@@ -188,15 +194,23 @@ impl Stores {
     /// # Errors
     /// A server fails.
     pub async fn remove(self) -> anyhow::Result<()> {
-        let mut redis = self.connect().await?;
-        let mut keys: Vec<String> = Vec::new();
-        let mut found = redis.scan_match::<_, String>(format!("{}:*", self.namespace)).await?;
-        while let Some(key) = found.next_item().await {
-            keys.push(key?);
-        }
-        drop(found);
-        if !keys.is_empty() {
-            redis.unlink::<_, ()>(keys).await?;
+        for node in self.redis_nodes() {
+            let mut redis = connect(node).await?;
+            let mut keys: Vec<String> = Vec::new();
+            let mut found = redis.scan_match::<_, String>(format!("{}:*", self.namespace)).await?;
+            while let Some(key) = found.next_item().await {
+                keys.push(key?);
+            }
+            drop(found);
+            for key in keys {
+                let removed: redis::RedisResult<()> = redis.unlink(key).await;
+                // A replica has the keys of its primary, and removes none.
+                if let Err(error) = removed
+                    && error.code() != Some("MOVED")
+                {
+                    return Err(error.into());
+                }
+            }
         }
         let connection = self.queues().await?;
         let channel = connection.create_channel().await?;
@@ -213,12 +227,39 @@ impl Stores {
         format!("{}:{{sale:{sale}}}:{what}", self.namespace)
     }
 
-    /// Opens a connection to Redis.
+    /// The nodes of Redis: one server, or those of a cluster.
+    fn redis_nodes(&self) -> impl Iterator<Item = &Url> {
+        [&self.redis].into_iter().chain(&self.redis_peers)
+    }
+
+    /// Opens a connection to Redis; of a cluster, to its first node.
     ///
     /// # Errors
     /// Redis does not answer.
     pub async fn connect(&self) -> anyhow::Result<MultiplexedConnection> {
-        redis::Client::open(self.redis.as_str())?.get_multiplexed_async_connection().await.context("Redis")
+        connect(&self.redis).await
+    }
+
+    /// Opens a connection to the Redis that has a sale. Of a cluster, that is the node that answers for the sale's keys. Another node
+    /// says which one it is.
+    ///
+    /// # Errors
+    /// No node answers for the sale.
+    pub async fn connect_to(&self, sale: i64) -> anyhow::Result<MultiplexedConnection> {
+        if self.redis_peers.is_empty() {
+            return self.connect().await;
+        }
+        let key = self.key(sale, "sale");
+        let mut nodes: Vec<Url> = self.redis_nodes().cloned().collect();
+        for _ in 0..MOST_HOPS {
+            let Some(node) = nodes.pop() else { break };
+            let Ok(mut redis) = connect(&node).await else { continue };
+            match redis.exists::<_, bool>(&key).await {
+                Ok(_) => return Ok(redis),
+                Err(error) => nodes.extend(error.redirect_node().and_then(|(at, _)| other_node(&self.redis, at))),
+            }
+        }
+        bail!("no node of the Redis Cluster has sale {sale}")
     }
 
     /// Opens a connection to RabbitMQ.
@@ -228,4 +269,17 @@ impl Stores {
     pub async fn queues(&self) -> anyhow::Result<Connection> {
         Connection::connect(self.amqp.as_str(), ConnectionProperties::default()).await.context("RabbitMQ")
     }
+}
+
+async fn connect(url: &Url) -> anyhow::Result<MultiplexedConnection> {
+    redis::Client::open(url.as_str())?.get_multiplexed_async_connection().await.context("Redis")
+}
+
+/// The URL of another node of a cluster, at `host:port`.
+fn other_node(node: &Url, at: &str) -> Option<Url> {
+    let (host, port) = at.rsplit_once(':')?;
+    let mut url = node.clone();
+    url.set_host(Some(host)).ok()?;
+    url.set_port(Some(port.parse().ok()?)).ok()?;
+    Some(url)
 }

@@ -35,6 +35,12 @@ pub fn own() -> Services {
     Services::start(&loadtest(), &Server::OF_SHOPS).expect("the servers start")
 }
 
+/// The test's own servers, with a Redis Cluster.
+pub fn own_with_cluster() -> Services {
+    let servers = [Server::Postgres, Server::RedisCluster, Server::RabbitMq, Server::Provider];
+    Services::start(&loadtest(), &servers).expect("the servers start")
+}
+
 /// A sale of chapter 6 with its own database, keys, queues and instances.
 pub struct Production {
     pub lab: Lab,
@@ -58,8 +64,10 @@ impl Production {
         let lab = Lab::open(loadtest(), &Backend::Server(url(Server::Postgres))).await.unwrap();
         let database = lab.fresh_database().await.unwrap();
         let namespace = database.name().to_owned();
+        let nodes = [Server::Redis, Server::RedisCluster].map(|server| services.nodes(server)).concat();
         let stores = Stores {
-            redis: url(Server::Redis),
+            redis: nodes[0].clone(),
+            redis_peers: nodes[1..].to_vec(),
             amqp: url(Server::RabbitMq),
             provider: url(Server::Provider),
             namespace,
@@ -93,7 +101,9 @@ impl Production {
             Server::Redis => "--redis-url",
             Server::RabbitMq => "--amqp-url",
             Server::Provider => "--provider-url",
-            Server::MariaDb | Server::Memcached | Server::ZooKeeper => panic!("no shop uses {server}"),
+            Server::RedisCluster | Server::MariaDb | Server::Memcached | Server::ZooKeeper => {
+                panic!("no shop uses {server}")
+            }
         };
         let mut args = self.args(further);
         let at = args.iter().position(|arg| arg == flag).unwrap();
@@ -176,7 +186,7 @@ impl Production {
 
     /// The reservations that Redis holds, in the form of messages.
     pub async fn held(&self) -> Vec<Value> {
-        let mut redis = self.stores.connect().await.unwrap();
+        let mut redis = self.stores.connect_to(SALE).await.unwrap();
         let held: Vec<(Vec<u8>, Vec<u8>)> = redis.hgetall(self.stores.key(SALE, "held")).await.unwrap();
         let number = |bytes: &[u8]| i64::from_be_bytes(bytes[..8].try_into().unwrap());
         let one = |(buyer, held): &(Vec<u8>, Vec<u8>)| {
@@ -232,7 +242,7 @@ impl Production {
     pub async fn settles_at(&self, orders: usize) {
         eventually(&format!("{orders} orders, and nothing on its way"), async || {
             // A rebuild starts its epoch in SQL and ends in Redis.
-            let Ok(mut redis) = self.stores.connect().await else { return false };
+            let Ok(mut redis) = self.stores.connect_to(self.sale).await else { return false };
             let in_redis: Option<i64> =
                 redis.hget(self.stores.key(self.sale, "sale"), "epoch").await.unwrap_or_default();
             let in_sql = "select epoch from sales where id = $1";
@@ -292,5 +302,5 @@ pub fn operate_says(sale: &Production, command: &[&str]) -> Result<String, Strin
 
 /// Reservations in Redis.
 pub async fn held(sale: &Production) -> i64 {
-    sale.stores.connect().await.unwrap().hlen(sale.stores.key(SALE, "held")).await.unwrap()
+    sale.stores.connect_to(SALE).await.unwrap().hlen(sale.stores.key(SALE, "held")).await.unwrap()
 }

@@ -26,7 +26,7 @@ const WHY: &str = "It spreads the crowd over some seconds. It is no security: a 
 
 /// The step after a login: the puzzle if the sale is open and has units, else the link that asks for the path.
 pub(super) fn step(app: &App, sale_id: i64, buyer: Buyer) -> Value {
-    let now = app.clock.now_ms();
+    let now = app.now_ms(sale_id);
     let is_open = app.catalogue.all().get(&sale_id).is_some_and(|sale| (sale.opens_at..sale.closes_at).contains(&now));
     match app.puzzles.is_some() && is_open && !app.sold_out.is(sale_id) {
         true => ask_puzzle(app, now, sale_id, buyer),
@@ -74,7 +74,7 @@ pub(crate) async fn handler(
     body: Bytes,
 ) -> Result<Json<Value>, Error> {
     let sale = app.catalogue.find(sale_id).await?;
-    let now = app.clock.now_ms();
+    let now = app.now_ms(sale_id);
     if now < sale.opens_at {
         return Err(Error::NotOpen);
     }
@@ -107,7 +107,7 @@ async fn solve(
 ) -> Result<TicketId, Error> {
     let answer: Answer =
         serde_json::from_slice(body).map_err(|_| Error::invalid("an answer is a JSON object with an answer"))?;
-    let opened = puzzles.open(&app.signer, app.clock.now_ms(), puzzle, sale_id, buyer);
+    let opened = puzzles.open(&app.signer, app.now_ms(sale_id), puzzle, sale_id, buyer);
     let (id, solution) = opened.ok_or(Error::WrongAnswer)?;
     if answer.answer.trim() == solution.to_string() {
         return Ok(id);

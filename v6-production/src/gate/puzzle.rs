@@ -78,7 +78,7 @@ impl Puzzles {
     ) -> RedisResult<bool> {
         let mut call = SCRIPT.key(redis.keys(sale_id).spent);
         call.arg([buyer.id, id.0].map(i64::to_be_bytes).concat()).arg(self.good_for.as_millis() as u64);
-        call.arg(self.wrong_answers).invoke_async(&mut redis.shared.clone()).await
+        call.arg(self.wrong_answers).invoke_async(&mut redis.of(sale_id)).await
     }
 }
 

@@ -18,8 +18,7 @@ impl Notices {
             return;
         }
         let Ok(ids) = serde_json::to_string(orders) else { return };
-        let told: redis::RedisResult<i64> = self.0.shared.clone().publish(self.0.channel("orders"), ids).await;
-        if let Err(error) = told {
+        if let Err(error) = self.0.publish(&self.0.channel("orders"), ids).await {
             tracing::debug!("notify: {error}");
         }
     }
@@ -27,8 +26,8 @@ impl Notices {
     /// Notes that these marks have passed the queue. The process that published them waits for this.
     pub(crate) async fn marks(&self, marks: &[String]) {
         for name in marks {
-            let told: redis::RedisResult<()> =
-                self.0.shared.clone().set_ex(self.0.mark(name), 1, MARKED.as_secs()).await;
+            let mark = self.0.mark(name);
+            let told: redis::RedisResult<()> = self.0.with(&mark).set_ex(&mark, 1, MARKED.as_secs()).await;
             if let Err(error) = told {
                 tracing::debug!("mark {name}: {error}"); // the mark is sent again
             }

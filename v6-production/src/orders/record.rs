@@ -44,21 +44,22 @@ impl Standing {
 /// The order of this buyer's reservation in a sale; `None` if Redis has no such reservation.
 pub(crate) async fn held(redis: &RedisStore, sale_id: i64, buyer: Buyer) -> RedisResult<Option<OrderId>> {
     let held = redis.keys(sale_id).held;
-    let held: Option<Vec<u8>> = redis.shared.clone().hget(held, &buyer.id.to_be_bytes()).await?;
+    let held: Option<Vec<u8>> = redis.of(sale_id).hget(held, &buyer.id.to_be_bytes()).await?;
     Ok(held.as_deref().and_then(number))
 }
 
 /// The orders of a buyer's reservations of these sales.
 pub(super) async fn held_of(redis: &RedisStore, sales: &[i64], buyer: Buyer) -> RedisResult<Vec<OrderId>> {
-    if sales.is_empty() {
-        return Ok(Vec::new()); // an empty pipeline is an error
+    let mut orders = Vec::new();
+    for (mut shard, sales) in redis.by_shard(sales.iter().copied()) {
+        let mut read = redis::pipe();
+        for &sale_id in &sales {
+            read.hget(redis.keys(sale_id).held, &buyer.id.to_be_bytes());
+        }
+        let held: Vec<Option<Vec<u8>>> = read.query_async(&mut shard).await?;
+        orders.extend(held.iter().flatten().filter_map(|held| number(held)));
     }
-    let mut read = redis::pipe();
-    for &sale_id in sales {
-        read.hget(redis.keys(sale_id).held, &buyer.id.to_be_bytes());
-    }
-    let held: Vec<Option<Vec<u8>>> = read.query_async(&mut redis.shared.clone()).await?;
-    Ok(held.iter().flatten().filter_map(|held| number(held)).collect())
+    Ok(orders)
 }
 
 /// The order of a reservation, which begins with the order's id.

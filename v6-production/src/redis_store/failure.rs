@@ -25,3 +25,29 @@ pub(super) fn is_read_only(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
         || error.detail().is_some_and(|detail| detail.contains("READONLY"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(answer: &str) -> Failure {
+        let answer = redis::parse_redis_value(format!("-{answer}\r\n").as_bytes()).unwrap();
+        failure(&answer.extract_error().unwrap_err())
+    }
+
+    #[test]
+    fn a_cluster_that_is_changing_has_done_nothing() {
+        for refusal in [
+            "MOVED 3999 127.0.0.1:6381",
+            "ASK 3999 127.0.0.1:6381",
+            "TRYAGAIN Multiple keys request during rehashing of slot",
+            "CLUSTERDOWN Hash slot not served",
+            "LOADING Redis is loading the dataset in memory",
+            "READONLY You can't write against a read only replica.",
+            "MASTERDOWN Link with MASTER is down",
+        ] {
+            assert_eq!(said(refusal), Failure::Refused, "{refusal}");
+        }
+        assert_eq!(said("ERR something else"), Failure::Unanswered);
+    }
+}

@@ -1,15 +1,35 @@
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    sync::{Arc, OnceLock, PoisonError, RwLock},
+    time::Duration,
+};
 
 use futures_util::{FutureExt, TryFutureExt};
 use redis::{
-    Client, Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value,
-    aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig},
+    AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value,
+    aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig, MultiplexedConnection},
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use url::Url;
 
-use super::failure::is_read_only;
+use super::{CONNECT, failure::is_read_only, slots::Address};
 
-/// One connection for all requests, which sends many commands at the same time.
+/// What the connections to all servers report.
+#[derive(Default)]
+pub(super) struct Changes {
+    /// Counts replaced connections and changed owners of slots, for listeners with their own connections.
+    pub(super) replaced: watch::Sender<u64>,
+    /// A command has failed, so another server may have its keys now.
+    pub(super) doubted: Notify,
+}
+
+impl Changes {
+    /// Tells the listeners.
+    pub(super) fn tell(&self) {
+        self.replaced.send_modify(|number| *number += 1);
+    }
+}
+
+/// One connection to a server for all requests, which sends many commands at the same time.
 ///
 /// The connection manager of redis-rs replaces a closed connection. This type also replaces a connection that gives no answer in
 /// time, because the network path may be broken, and one to a server that accepts no writes, because the name in the URL may lead
@@ -18,24 +38,67 @@ use super::failure::is_read_only;
 pub(crate) struct SharedConnection(Arc<Shared>);
 
 struct Shared {
+    address: Address,
     client: Client,
     config: ConnectionManagerConfig,
     /// The number of the connection, and the connection.
     current: RwLock<(u64, ConnectionManager)>,
-    /// The number of the connection, for listeners with their own connections.
-    replaced: watch::Sender<u64>,
+    changes: Arc<Changes>,
+    /// A second connection to the same server.
+    second: OnceLock<SharedConnection>,
 }
 
 impl SharedConnection {
-    pub(super) async fn open(client: Client, config: ConnectionManagerConfig) -> RedisResult<SharedConnection> {
-        let first = client.get_connection_manager_with_config(config.clone()).await?;
-        let (current, replaced) = (RwLock::new((0, first)), watch::Sender::new(0));
-        Ok(SharedConnection(Arc::new(Shared { client, config, current, replaced })))
+    /// A connection to the server at this URL, which the first command opens.
+    pub(super) fn lazy(
+        url: &Url,
+        config: &ConnectionManagerConfig,
+        changes: &Arc<Changes>,
+    ) -> RedisResult<SharedConnection> {
+        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        let address = Address { host, port: url.port().unwrap_or(6379) };
+        SharedConnection::with(address, Client::open(url.as_str())?, config.clone(), changes.clone())
     }
 
-    /// Receives a value whenever the connection is replaced.
-    pub(super) fn replaced(&self) -> watch::Receiver<u64> {
-        self.0.replaced.subscribe()
+    fn with(
+        address: Address,
+        client: Client,
+        config: ConnectionManagerConfig,
+        changes: Arc<Changes>,
+    ) -> RedisResult<SharedConnection> {
+        let current = RwLock::new((0, ConnectionManager::new_lazy_with_config(client.clone(), config.clone())?));
+        let second = OnceLock::new();
+        Ok(SharedConnection(Arc::new(Shared { address, client, config, current, changes, second })))
+    }
+
+    /// Host and port of the server.
+    pub(super) fn address(&self) -> &Address {
+        &self.0.address
+    }
+
+    /// A second connection to the same server, always the same one, for commands that hold up those behind them.
+    pub(super) fn second(&self) -> RedisResult<SharedConnection> {
+        let Shared { address, client, config, changes, second, .. } = &*self.0;
+        if let Some(second) = second.get() {
+            return Ok(second.clone());
+        }
+        let new = SharedConnection::with(address.clone(), client.clone(), config.clone(), changes.clone())?;
+        Ok(second.get_or_init(|| new).clone())
+    }
+
+    /// A new connection to the same server, for blocking commands.
+    ///
+    /// # Errors
+    /// The server does not answer within `CONNECT`.
+    pub(crate) async fn own(&self, timeout: Duration) -> RedisResult<MultiplexedConnection> {
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(Some(timeout));
+        self.0.client.get_multiplexed_async_connection_with_config(&config).await
+    }
+
+    /// The client of the server.
+    pub(super) fn client(&self) -> &Client {
+        &self.0.client
     }
 
     fn current(&self) -> (u64, ConnectionManager) {
@@ -44,6 +107,7 @@ impl SharedConnection {
 
     /// Replaces the connection number `used` after an error that makes it useless, unless it was replaced already.
     fn judge(&self, used: u64, error: &RedisError) {
+        self.0.changes.doubted.notify_one();
         if !error.is_timeout() && !is_read_only(error) {
             return;
         }
@@ -52,9 +116,22 @@ impl SharedConnection {
             && let Ok(next) = ConnectionManager::new_lazy_with_config(self.0.client.clone(), self.0.config.clone())
         {
             *current = (used + 1, next);
-            self.0.replaced.send_replace(used + 1);
+            self.0.changes.tell();
             metrics::counter!("redis_connections_replaced_total").increment(1);
         }
+    }
+}
+
+impl PartialEq for SharedConnection {
+    fn eq(&self, other: &SharedConnection) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl std::fmt::Display for SharedConnection {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let Address { host, port } = &self.0.address;
+        write!(f, "{host}:{port}")
     }
 }
 

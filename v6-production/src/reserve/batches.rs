@@ -5,6 +5,7 @@ use std::{
 };
 
 use anyhow::ensure;
+use futures_util::future::join_all;
 use metrics::Gauge;
 use redis::{RedisResult, Script};
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
@@ -26,7 +27,7 @@ use crate::{
 
 /// The most attempts in one call. 64 attempts in one call take Redis an eighth of the time of 64 calls.
 const BATCH: usize = 64;
-/// The most calls at the same time. Meanwhile further attempts collect; when the sale is sold out, they are refused without Redis.
+/// The most calls of one primary at the same time. Meanwhile further attempts collect; when the sale is sold out, they are refused without Redis.
 const CALLS: usize = 2;
 /// How long an attempt without an answer is repeated, because a unit may be reserved.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -39,9 +40,11 @@ static WAITING: LazyLock<Gauge> = LazyLock::new(|| metrics::gauge!("attempts_wai
 static UNDER_WAY: LazyLock<Gauge> = LazyLock::new(|| metrics::gauge!("reserve_calls_under_way"));
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../reserve.lua")));
 
-/// The queue of attempts for Redis. An attempt that was sent goes on if its client disconnects.
+/// The queues of attempts for Redis, one for each primary: while one of a cluster is away, the others sell. An attempt that was sent
+/// goes on if its client disconnects.
 pub(crate) struct Batches {
-    queue: mpsc::Sender<Waiting>,
+    redis: RedisStore,
+    queues: Vec<mpsc::Sender<Waiting>>,
 }
 
 struct Waiting {
@@ -81,7 +84,7 @@ struct Caller {
 }
 
 impl Batches {
-    /// The queue, and the task that sends its attempts until `stop`.
+    /// The queues, and the task that sends their attempts until `stop`.
     pub(crate) fn open(
         redis: RedisStore,
         catalogue: Arc<Catalogue>,
@@ -89,25 +92,32 @@ impl Batches {
         rules: Rules,
         stop: CancellationToken,
     ) -> (Batches, impl Future<Output = ()>) {
-        let (queue, attempts) = mpsc::channel(rules.waiting as usize);
-        let (attempts, caller) = (Mutex::new(attempts), Arc::new(Caller { redis, catalogue, sold_out, rules }));
+        let channel = |_| mpsc::channel(rules.waiting as usize);
+        let (queues, attempts): (Vec<_>, Vec<_>) = redis.shards().into_iter().map(channel).unzip();
+        let caller = Arc::new(Caller { redis: redis.clone(), catalogue, sold_out, rules });
         let work = async move {
-            let (attempts, caller) = (&attempts, &caller);
-            supervise::keep("batches", &stop, || async { serve(&mut *attempts.lock().await, caller).await }).await;
+            let (caller, stop) = (&caller, &stop);
+            let serve = |attempts| async move {
+                let attempts = &Mutex::new(attempts);
+                supervise::keep("batches", stop, || async { serve(&mut *attempts.lock().await, caller).await }).await;
+            };
+            join_all(attempts.into_iter().map(serve)).await;
         };
-        (Batches { queue }, work)
+        (Batches { redis, queues }, work)
     }
 
     /// Tries to reserve a unit. A repeated request reserves one unit in total. `request_id` is for the log.
     pub(crate) async fn ask(&self, attempt: Attempt, request_id: RequestId) -> Outcome {
-        let free = self.queue.capacity() as f64 / self.queue.max_capacity() as f64;
+        // A cluster that has grown since the start has more primaries than queues.
+        let queue = &self.queues[self.redis.shard_number(attempt.sale_id) % self.queues.len()];
+        let free = queue.capacity() as f64 / queue.max_capacity() as f64;
         if refuses(1.0 - free, fastrand::f64()) {
             metrics::counter!("early_refusals_total").increment(1);
             return Outcome::Overloaded;
         }
         let _waits = Counted::in_gauge(&WAITING);
         let (answer, answered) = oneshot::channel();
-        match self.queue.try_send(Waiting { attempt, request_id, answer }) {
+        match queue.try_send(Waiting { attempt, request_id, answer }) {
             Ok(()) => answered.await.unwrap_or(Outcome::Unanswered),
             Err(_) => Outcome::Overloaded,
         }
@@ -140,7 +150,7 @@ async fn serve(attempts: &mut mpsc::Receiver<Waiting>, caller: &Arc<Caller>) -> 
                 }
             }
             let each = sales.into_iter().map(|(sale_id, waiting)| caller.call(sale_id, waiting));
-            futures_util::future::join_all(each).await;
+            join_all(each).await;
             drop(permit);
         });
     }
@@ -217,11 +227,20 @@ impl Caller {
         for Waiting { attempt: Attempt { buyer, request, path, .. }, .. } in waiting {
             call.arg(&buyer.id.to_be_bytes()).arg(&request.to_be_bytes()).arg(&path.0.to_be_bytes());
         }
-        call.invoke_async(&mut self.redis.shared.clone()).await
+        let mut shard = self.redis.of(sale.id);
+        let mut answers: Vec<i64> = call.invoke_async(&mut shard).await?;
+        let has_reserved = answers.iter().any(|answer| *answer > 0);
+        if has_reserved && !self.redis.is_replicated(&shard, sale.id, sale.epoch).await? {
+            metrics::counter!("reserve_unreplicated_total").increment(1);
+            answers.iter_mut().filter(|answer| **answer > 0).for_each(|answer| *answer = UNREPLICATED);
+        }
+        Ok(answers)
     }
 }
 
 const WARMING: i64 = -1;
+/// A unit is reserved, and too few replicas have it. `reserve.lua` never answers this.
+const UNREPLICATED: i64 = -9;
 
 fn outcome(answer: i64) -> Outcome {
     match answer {
@@ -233,6 +252,7 @@ fn outcome(answer: i64) -> Outcome {
         -6 => Outcome::Denied,
         -7 => Outcome::WrongPath,
         -8 => Outcome::Crowded,
+        UNREPLICATED => Outcome::Unanswered,
         ..=-1000 => Outcome::TooOften(Duration::from_millis((-1000 - answer) as u64)),
         order_id => Outcome::Held(OrderId(order_id)),
     }

@@ -43,6 +43,7 @@ impl Upkeep {
     /// everything before it has left the queue.
     async fn drain_through(&self, link: &Link) -> anyhow::Result<()> {
         let name = format!("{:016x}", fastrand::u64(..));
+        let mark = self.redis.mark(&name);
         let (mut nothing, mut is_back, mut sent) = (0, false, None::<Instant>);
         let mut publisher = None; // a connection of its own: while RabbitMQ accepts no messages, a publishing connection is blocked
         while nothing < LOOKS {
@@ -55,11 +56,11 @@ impl Upkeep {
                     publisher = self.link().await;
                 }
                 if let Some(publisher) = &publisher {
-                    let mark = Message::mark(&name);
-                    let _ = timeout(MARK_EVERY, publisher.publish(&self.transport.orders, &mark)).await;
+                    let message = Message::mark(&name);
+                    let _ = timeout(MARK_EVERY, publisher.publish(&self.transport.orders, &message)).await;
                 }
             }
-            is_back = is_back || sent.is_some() && self.redis.shared.clone().exists(self.redis.mark(&name)).await?;
+            is_back = is_back || sent.is_some() && self.redis.with(&mark).exists(&mark).await?;
             nothing = if dead == 0 && (is_back || orders == 0) { nothing + 1 } else { 0 };
         }
         Ok(())

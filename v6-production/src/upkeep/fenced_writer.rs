@@ -27,6 +27,7 @@ static DENIALS: LazyLock<Script> =
 /// The keys of a sale, and the temporary keys that will replace them.
 pub(crate) struct FencedWriter<'a> {
     redis: &'a RedisStore,
+    sale_id: i64,
     lease: &'a Lease,
     keys: SaleKeys,
     staged: SaleKeys,
@@ -39,19 +40,19 @@ impl FencedWriter<'_> {
     /// The lease has run out.
     pub(crate) fn new<'a>(redis: &'a RedisStore, lease: &'a Lease, sale_id: i64) -> anyhow::Result<FencedWriter<'a>> {
         let staged = redis.staged_keys(sale_id, lease.number()?);
-        Ok(FencedWriter { redis, lease, keys: redis.keys(sale_id), staged })
+        Ok(FencedWriter { redis, sale_id, lease, keys: redis.keys(sale_id), staged })
     }
 
     /// Closes the sale. Returns its epoch in Redis, and the number of its last order.
     pub(crate) async fn close(&self) -> anyhow::Result<(Option<i64>, Option<i64>)> {
         let mut call = CLOSE.key(&self.keys.fence);
         call.key(&self.keys.sale).arg(self.lease.number()?);
-        Ok(call.invoke_async(&mut self.redis.shared.clone()).await?)
+        Ok(call.invoke_async(&mut self.redis.of(self.sale_id)).await?)
     }
 
     /// Writes fields of the sale, to its temporary key.
     pub(crate) async fn sale<V: ToSingleRedisArg + Send + Sync>(&self, fields: &[(&str, V)]) -> RedisResult<()> {
-        let mut redis = self.redis.shared.clone();
+        let mut redis = self.redis.of(self.sale_id);
         let _: () = redis.hset_multiple(&self.staged.sale, fields).await?;
         self.for_a_while(&self.staged.sale).await
     }
@@ -98,7 +99,7 @@ impl FencedWriter<'_> {
         self.put(&[[&self.staged.denied, &self.keys.denied]], expires_at).await?;
         let mut call = DENIALS.key(&self.keys.fence);
         call.key(&self.keys.sale).arg(self.lease.number()?).arg(denials);
-        Ok(call.invoke_async(&mut self.redis.shared.clone()).await?)
+        Ok(call.invoke_async(&mut self.redis.of(self.sale_id)).await?)
     }
 
     async fn put(&self, pairs: &[[&String; 2]], expires_at: i64) -> anyhow::Result<()> {
@@ -107,12 +108,12 @@ impl FencedWriter<'_> {
             call.key(*staged).key(*key);
         }
         call.arg(self.lease.number()?).arg(expires_at);
-        Ok(call.invoke_async(&mut self.redis.shared.clone()).await?)
+        Ok(call.invoke_async(&mut self.redis.of(self.sale_id)).await?)
     }
 
     async fn fields(&self, key: &str, fields: Vec<(Vec<u8>, Vec<u8>)>) -> RedisResult<()> {
         for fields in fields.chunks(BATCH) {
-            let _: () = self.redis.shared.clone().hset_multiple(key, fields).await?;
+            let _: () = self.redis.of(self.sale_id).hset_multiple(key, fields).await?;
             self.for_a_while(key).await?;
         }
         Ok(())
@@ -120,14 +121,14 @@ impl FencedWriter<'_> {
 
     async fn set(&self, key: &str, members: Vec<Vec<u8>>) -> RedisResult<()> {
         for members in members.chunks(BATCH) {
-            let _: () = self.redis.shared.clone().sadd(key, members).await?;
+            let _: () = self.redis.of(self.sale_id).sadd(key, members).await?;
             self.for_a_while(key).await?;
         }
         Ok(())
     }
 
     async fn for_a_while(&self, key: &str) -> RedisResult<()> {
-        self.redis.shared.clone().pexpire(key, STAGED.as_millis() as i64).await
+        self.redis.of(self.sale_id).pexpire(key, STAGED.as_millis() as i64).await
     }
 }
 

@@ -12,7 +12,7 @@ impl Upkeep {
     pub(super) async fn held(&self, sale_id: i64, cursor: &mut u64) -> RedisResult<Vec<Reservation>> {
         let mut scan = redis::cmd("HSCAN");
         scan.arg(self.redis.keys(sale_id).held).arg(*cursor).arg("COUNT").arg(AT_ONCE);
-        let (next, read): (u64, Vec<Pair>) = scan.query_async(&mut self.redis.shared.clone()).await?;
+        let (next, read): (u64, Vec<Pair>) = scan.query_async(&mut self.redis.of(sale_id)).await?;
         *cursor = next;
         Ok(read.iter().filter_map(|(buyer, held)| reservation(sale_id, buyer, held)).collect())
     }
@@ -22,7 +22,7 @@ impl Upkeep {
         let (key, mut missing) = (self.redis.keys(sale_id).held, Vec::new());
         for orders in orders.chunks(AT_ONCE) {
             let buyers: Vec<_> = orders.iter().map(|(_, buyer_id)| buyer_id.to_be_bytes().to_vec()).collect();
-            let held: Vec<Option<Vec<u8>>> = self.redis.shared.clone().hmget(&key, &buyers).await?;
+            let held: Vec<Option<Vec<u8>>> = self.redis.of(sale_id).hmget(&key, &buyers).await?;
             let is_of = |order_id: OrderId, held: &Option<Vec<u8>>| {
                 held.as_ref().is_some_and(|held| held.starts_with(&order_id.0.to_be_bytes()))
             };

@@ -56,13 +56,14 @@ impl Upkeep {
         while !stop.is_cancelled() {
             let known = catalogue.all();
             let sales: Vec<i64> = known.keys().copied().collect();
+            // While one primary of a cluster is away, the sales of the others are kept.
             let made = self.redis.made(&sales).await?;
             let mut lost = Vec::new();
-            for (sale_id, made) in sales.iter().zip(made) {
+            for (sale_id, made) in &made {
                 let sale = &known[sale_id];
                 if sale.epoch != made.epoch {
                     lost.push(*sale_id);
-                } else if !sale.is_as_in(&made) {
+                } else if !sale.is_as_in(made) {
                     self.tell_terms(sale).await?;
                 }
             }
@@ -74,7 +75,7 @@ impl Upkeep {
                 watched.retain(|sale_id, _| known.contains_key(sale_id));
             }
             let is_due = |sale_id: &i64| is_time || watched.get(sale_id).is_some_and(|sale| sale.wrong > 0);
-            let due: Vec<i64> = sales.into_iter().filter(is_due).collect();
+            let due: Vec<i64> = made.into_keys().filter(is_due).collect();
             if !due.is_empty() {
                 let link = self.link().await; // without a connection, the queues are not counted
                 for sale_id in due {
@@ -122,15 +123,17 @@ impl Upkeep {
         let Ok(rows) = in_time(query.fetch_all(&self.sql)).await else { return };
         let rows: Vec<(i64, i64)> = rows;
         let ids: Vec<i64> = rows.iter().map(|(id, _)| *id).collect();
-        let Ok(known) = self.redis.epochs(&ids).await else { return };
+        let Ok(made) = self.redis.made(&ids).await else { return };
+        let is_found = |id, epoch| made.get(&id).is_some_and(|sale| sale.epoch == epoch);
         let found: HashSet<i64> =
-            rows.iter().zip(known).filter(|((_, epoch), known)| epoch == known).map(|((id, _), _)| *id).collect();
+            rows.into_iter().filter(|&(id, epoch)| is_found(id, epoch)).map(|(id, _)| id).collect();
         lost.retain(|sale_id| !found.contains(sale_id));
     }
 
     /// The closed sales that buyers have asked for recently.
     async fn missed(&self) -> HashSet<i64> {
-        let read: RedisResult<HashSet<i64>> = self.redis.shared.clone().smembers(self.redis.missed()).await;
+        let missed = self.redis.missed();
+        let read: RedisResult<HashSet<i64>> = self.redis.with(&missed).smembers(&missed).await;
         read.unwrap_or_default() // without the set, the order is by time
     }
 

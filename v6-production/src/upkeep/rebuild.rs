@@ -67,7 +67,7 @@ impl Upkeep {
 
     async fn rebuild_alone(&self, lease: &Lease, sale_id: i64, why: Why) -> anyhow::Result<Option<Rebuilt>> {
         let (epoch, closes_at) = self.row(sale_id).await?;
-        if why == Why::Lost && epoch > 0 && self.redis.epochs(&[sale_id]).await? == [epoch] {
+        if why == Why::Lost && epoch > 0 && self.redis.epoch(sale_id).await? == epoch {
             return Ok(None);
         }
         let (known, number) = FencedWriter::new(&self.redis, lease, sale_id)?.close().await?;
@@ -86,7 +86,7 @@ impl Upkeep {
         metrics::counter!("rebuilds_total").increment(1);
         if rebuilt.left > 0 {
             let news = format!("restocked {sale_id}");
-            let _: RedisResult<i64> = self.redis.shared.clone().publish(self.redis.channel("stock"), news).await;
+            let _ = self.redis.publish(&self.redis.channel("stock"), news).await;
         }
         Ok(Some(rebuilt))
     }
@@ -103,7 +103,7 @@ impl Upkeep {
 /// sale.
 pub(super) async fn known(redis: &RedisStore, sale_id: i64) -> RedisResult<(i64, i64)> {
     let fields = ["epoch", "number"];
-    let [epoch, number]: [Option<i64>; 2] = redis.shared.clone().hmget(redis.keys(sale_id).sale, &fields).await?;
+    let [epoch, number]: [Option<i64>; 2] = redis.of(sale_id).hmget(redis.keys(sale_id).sale, &fields).await?;
     Ok((epoch.unwrap_or_default(), number.unwrap_or_default()))
 }
 
@@ -111,7 +111,7 @@ pub(super) async fn known(redis: &RedisStore, sale_id: i64) -> RedisResult<(i64,
 /// and the next leader rebuilds it.
 pub(super) async fn write(sql: &PgPool, redis: &RedisStore, lease: &Lease, sale_id: i64) -> anyhow::Result<Rebuilt> {
     // Read first: if the data of Redis change while we write, the id does not match, and the sale stays closed.
-    let replid = redis.replid().await?;
+    let replid = RedisStore::replid(redis.of(sale_id)).await?;
     let (past, _) = known(redis, sale_id).await?;
     let Picture { epoch, stock, opens_at, closes_at, active, spent, ended, denied } =
         Picture::take(sql, lease, sale_id, past).await?;

@@ -40,7 +40,7 @@ impl Upkeep {
         let (epoch, stock, sold, opens_at, closes_at, denials): (i64, i64, i64, i64, i64, i64) =
             row.with_context(|| format!("there is no sale {sale_id}"))?;
         (found.stock, found.sold) = (stock, sold);
-        if self.redis.epochs(&[sale_id]).await? != [epoch] {
+        if self.redis.epoch(sale_id).await? != epoch {
             return Ok(found);
         }
         let keys = self.redis.keys(sale_id);
@@ -48,7 +48,7 @@ impl Upkeep {
         read.atomic().hmget(&keys.sale, &["stock", "opens_at", "closes_at", "denials", "number"]);
         read.hlen(&keys.held).xlen(&keys.outbox);
         let ([left, opened, closed, told, number], held, in_outbox): ([Option<i64>; 5], i64, i64) =
-            read.query_async(&mut self.redis.shared.clone()).await?;
+            read.query_async(&mut self.redis.of(sale_id)).await?;
         (found.left, found.held, found.in_outbox) = (left, held, in_outbox);
         found.another_window = [opened, closed] != [Some(opens_at), Some(closes_at)];
         if told != Some(denials) {
@@ -72,7 +72,7 @@ impl Upkeep {
 
     /// Frees the attempts of the last frequency window, if no attempt has begun another one.
     async fn free_tries(&self, sale_id: i64) -> RedisResult<()> {
-        FREE_TRIES.key(self.redis.keys(sale_id).tries).invoke_async(&mut self.redis.shared.clone()).await
+        FREE_TRIES.key(self.redis.keys(sale_id).tries).invoke_async(&mut self.redis.of(sale_id)).await
     }
 
     /// The units sold by SQL's counter, and the number of orders that hold a unit.

@@ -45,7 +45,7 @@ impl Upkeep {
     /// # Errors
     /// A server does not answer. What was placed until then stays placed.
     pub(super) async fn settle(&self, outbox: &Outbox, sale_id: i64) -> anyhow::Result<()> {
-        let mut redis = self.redis.shared.clone();
+        let mut redis = self.redis.of(sale_id);
         let mut from = "-".to_owned();
         loop {
             let entries: Vec<Entry> = redis.xrange_count(&outbox.key, &from, "+", BATCH).await?;

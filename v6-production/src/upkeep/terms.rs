@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use redis::{AsyncCommands, RedisResult, Script};
+use redis::{RedisResult, Script};
 
 use super::{Upkeep, alone};
 use crate::{
@@ -34,13 +34,13 @@ impl Upkeep {
         call.key(keys.sale).key(keys.held).key(keys.spent).key(keys.ended).key(keys.denied);
         call.arg(lease.number()?).arg(sale.epoch).arg(sale.opens_at).arg(sale.closes_at).arg(sale.stock);
         call.arg(sale.closes_at + KEPT_MS);
-        let told: RedisResult<Option<i64>> = call.invoke_async(&mut self.redis.shared.clone()).await;
+        let told: RedisResult<Option<i64>> = call.invoke_async(&mut self.redis.of(sale.id)).await;
         lease.release().await;
         let Some(left) = told? else { return Ok(()) }; // it is being rebuilt from the same row
         tracing::warn!(sale.id, sale.opens_at, sale.closes_at, sale.stock, left, "window or stock have changed");
         if left > 0 {
             let news = format!("restocked {}", sale.id);
-            let _: RedisResult<i64> = self.redis.shared.clone().publish(self.redis.channel("stock"), news).await;
+            let _ = self.redis.publish(&self.redis.channel("stock"), news).await;
         }
         Ok(())
     }

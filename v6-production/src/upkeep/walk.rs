@@ -88,7 +88,7 @@ impl Upkeep {
         if all {
             walk.order = OrderId::default();
         }
-        let (seconds, micros): (i64, i64) = redis::cmd("TIME").query_async(&mut self.redis.shared.clone()).await?;
+        let (seconds, micros): (i64, i64) = redis::cmd("TIME").query_async(&mut self.redis.of(found.sale_id)).await?;
         let old = seconds * 1000 + micros / 1000 - self.place_after.as_millis() as i64;
         metrics::counter!("reconcile_looks_total").increment(1);
         let (mut compared, mut to_be_placed) = (0, Vec::new());

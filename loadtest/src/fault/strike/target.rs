@@ -132,7 +132,7 @@ impl<'a> Target<'a> {
             Server::Redis => Some(&self.stores.redis),
             Server::RabbitMq => Some(&self.stores.amqp),
             Server::Provider => Some(&self.stores.provider),
-            Server::MariaDb | Server::Memcached | Server::ZooKeeper => None,
+            Server::RedisCluster | Server::MariaDb | Server::Memcached | Server::ZooKeeper => None,
         }
     }
 

@@ -14,6 +14,7 @@ use tokio::{
     sync::mpsc,
     task::block_in_place,
 };
+use url::Url;
 
 use super::{Answer, Order, Server, process::Process, rabbitmq, redis};
 
@@ -37,7 +38,7 @@ pub async fn run(servers: Vec<Server>) -> anyhow::Result<ExitCode> {
         Ok(processes) => processes,
         Err(why) => return say(&Answer::Failed(format!("{why:#}"))).map(|()| ExitCode::SUCCESS),
     };
-    let mut answer = Answer::Up(processes.iter().map(|(server, process)| (*server, process.url.clone())).collect());
+    let mut answer = Answer::Up(processes.iter().map(|(server, process)| (*server, urls(process))).collect());
     while say(&answer).is_ok() {
         let order = tokio::select! {
             order = ordered.recv() => order,
@@ -71,8 +72,8 @@ fn start(servers: &[Server], folder: &Path) -> anyhow::Result<Processes> {
 
 fn obey(processes: &mut Processes, order: &str) -> anyhow::Result<Answer> {
     match serde_json::from_str(order)? {
-        Order::Kill(server) => of(processes, server)?.kill()?,
-        Order::StartAgain(server) => of(processes, server)?.start_again()?,
+        Order::Kill(server, node) => of(processes, server)?.node(node)?.kill()?,
+        Order::StartAgain(server, node) => of(processes, server)?.node(node)?.start_again()?,
         Order::EmptyRedis => redis::empty(of(processes, Server::Redis)?.folder_at_rest()?)?,
         Order::CutRedis => redis::cut(of(processes, Server::Redis)?.folder_at_rest()?)?,
         Order::RedisBytes => {
@@ -88,6 +89,11 @@ fn obey(processes: &mut Processes, order: &str) -> anyhow::Result<Answer> {
 
 fn of(processes: &mut Processes, server: Server) -> anyhow::Result<&mut Process> {
     processes.get_mut(&server).with_context(|| format!("{server} is not one of these servers"))
+}
+
+/// The URLs of its nodes; of a server that is no cluster, one.
+fn urls(process: &Process) -> Vec<Url> {
+    [process].into_iter().chain(&process.peers).map(|node| node.url.clone()).collect()
 }
 
 fn say(answer: &Answer) -> anyhow::Result<()> {

@@ -48,6 +48,8 @@ pub(super) struct Process {
     pub(super) gentle: Signal,
     /// A process that it needs to run; stopped after it.
     pub(super) needs: Option<Box<Process>>,
+    /// The other nodes, if it is a cluster; stopped after it.
+    pub(super) peers: Vec<Process>,
 }
 
 impl Process {
@@ -66,7 +68,8 @@ impl Process {
             command.process_group(0).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
             let (folder, child, gentle) = (folder.to_owned(), None, Signal::SIGTERM);
             let ports = ports.into();
-            let mut process = Process { url, ports, name, command, ask, folder, child, gentle, needs: None };
+            let (needs, peers) = (None, Vec::new());
+            let mut process = Process { url, ports, name, command, ask, folder, child, gentle, needs, peers };
             match process.start_again() {
                 Ok(()) => return Ok(process),
                 Err(_) if attempt < ATTEMPTS && process.ports.iter().any(Port::is_taken) => {}
@@ -135,8 +138,22 @@ impl Process {
         command
     }
 
+    /// The second of its ports.
+    pub(super) fn second_port(&self) -> anyhow::Result<u16> {
+        Ok(self.ports.get(1).with_context(|| format!("{} has one port", self.name))?.number())
+    }
+
+    /// A node of a cluster, counted from 0.
+    pub(super) fn node(&mut self, n: usize) -> anyhow::Result<&mut Process> {
+        match n.checked_sub(1) {
+            None => Ok(self),
+            Some(n) => self.peers.get_mut(n).context("the cluster has fewer nodes"),
+        }
+    }
+
     /// Sends the signal for a graceful stop; returns at once.
     pub(super) fn ask_to_end(&self) {
+        self.peers.iter().for_each(Process::ask_to_end);
         if let Some(child) = &self.child {
             let _ = kill(pid(child), self.gentle);
         }

@@ -25,14 +25,31 @@ pub(super) fn programs() -> Option<PathBuf> {
 
 /// Starts a server that logs each change (`appendonly`) and flushes the log to disk once per second.
 pub(super) fn start(programs: &Path, folder: &Path) -> anyhow::Result<Process> {
-    let folder = folder.join("redis");
+    let (folder, password) = (folder.join("redis"), password());
     private_folder(&folder)?;
-    let password = password();
-    // The password is in a file, because every user can read arguments. `noeviction`: Redis must refuse a write rather than evict
-    // the stock.
+    Process::start("Redis", ask, &folder, |[port]| {
+        let command = command(programs, &folder, &password, &[("port", &port.to_string())])?;
+        Ok((command, url(&password, port)?))
+    })
+}
+
+/// The URL of a server on this port.
+pub(super) fn url(password: &str, port: u16) -> anyhow::Result<Url> {
+    Ok(format!("redis://:{password}@127.0.0.1:{port}/").parse()?)
+}
+
+/// The command that starts a server with these further settings. The password is in a file, because every user can read arguments.
+/// `noeviction`: Redis must refuse a write rather than evict the stock.
+pub(super) fn command(
+    programs: &Path,
+    folder: &Path,
+    password: &str,
+    further: &[(&str, &str)],
+) -> anyhow::Result<Command> {
     let settings = folder.join("redis.conf");
+    let mut file = private_file(&settings)?;
     write!(
-        private_file(&settings)?,
+        file,
         "bind 127.0.0.1\n\
          requirepass {password}\n\
          appendonly yes\n\
@@ -41,11 +58,12 @@ pub(super) fn start(programs: &Path, folder: &Path) -> anyhow::Result<Process> {
          maxmemory-policy noeviction\n\
          daemonize no\n"
     )?;
-    Process::start("Redis", ask, &folder, |[port]| {
-        let mut command = Command::new(programs.join("redis-server"));
-        command.arg(&settings).args(["--port", &port.to_string()]).current_dir(&folder); // the folder of its data
-        Ok((command, format!("redis://:{password}@127.0.0.1:{port}/").parse()?))
-    })
+    for (name, value) in further {
+        writeln!(file, "{name} {value}")?;
+    }
+    let mut command = Command::new(programs.join("redis-server"));
+    command.arg(&settings).current_dir(folder); // the folder of its data
+    Ok(command)
 }
 
 /// Deletes its data and keeps its settings.
@@ -78,7 +96,7 @@ pub(super) fn bytes(folder: &Path) -> anyhow::Result<u64> {
 }
 
 /// Redis answers with an error while it loads its log.
-fn ask(url: &Url) -> io::Result<bool> {
+pub(super) fn ask(url: &Url) -> io::Result<bool> {
     let mut stream = connect(url)?;
     write!(stream, "AUTH {}\r\nPING\r\nQUIT\r\n", url.password().unwrap_or_default())?;
     let mut answer = String::new();

@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::{mariadb, memcached, postgres, process::Process, provider, rabbitmq, redis, zookeeper};
+use super::{mariadb, memcached, postgres, process::Process, provider, rabbitmq, redis, redis_cluster, zookeeper};
 
 /// A kind of server that the keeper can run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub enum Server {
     Postgres,
     /// Redis, chapter 6's in-memory stock.
     Redis,
+    /// Redis as a cluster of three primaries and three replicas, which chapter 6 can use instead.
+    RedisCluster,
     /// RabbitMQ, chapter 6's message queue.
     #[value(name = "rabbitmq")]
     RabbitMq,
@@ -53,7 +55,7 @@ impl Server {
     pub fn variable(self) -> &'static str {
         match self {
             Server::Postgres => "DATABASE_URL",
-            Server::Redis => "REDIS_URL",
+            Server::Redis | Server::RedisCluster => "REDIS_URL",
             Server::RabbitMq => "AMQP_URL",
             Server::Provider => "PROVIDER_URL",
             Server::MariaDb => "MARIADB_URL",
@@ -67,6 +69,7 @@ impl Server {
         match self {
             Server::Postgres => "postgres",
             Server::Redis => "redis",
+            Server::RedisCluster => "redis-cluster",
             Server::RabbitMq => "rabbitmq",
             Server::Provider => "provider",
             Server::MariaDb => "mariadb",
@@ -82,7 +85,7 @@ impl Server {
     pub(super) fn programs(self) -> anyhow::Result<PathBuf> {
         let (folder, installs) = match self {
             Server::Postgres => (postgres::programs(), "services"),
-            Server::Redis => (redis::programs(), "services"),
+            Server::Redis | Server::RedisCluster => (redis::programs(), "services"),
             Server::RabbitMq => (rabbitmq::programs(), "services"),
             Server::Provider => (provider::programs(), "services"),
             Server::MariaDb => (mariadb::programs(), "test-tools"),
@@ -98,6 +101,7 @@ impl Server {
         match self {
             Server::Postgres => postgres::start(&programs, folder),
             Server::Redis => redis::start(&programs, folder),
+            Server::RedisCluster => redis_cluster::start(&programs, folder),
             Server::RabbitMq => rabbitmq::start(&programs, folder),
             Server::Provider => provider::start(folder),
             Server::MariaDb => mariadb::start(&programs, folder),
@@ -112,6 +116,7 @@ impl fmt::Display for Server {
         f.pad(match self {
             Server::Postgres => "PostgreSQL",
             Server::Redis => "Redis",
+            Server::RedisCluster => "Redis Cluster",
             Server::RabbitMq => "RabbitMQ",
             Server::Provider => "the payment provider",
             Server::MariaDb => "MariaDB",
