@@ -46,7 +46,9 @@ pub struct Config {
     #[arg(long, env = "REDIS_URL", value_name = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<String>,
 
-    /// amqp://user:password@host:port/%2f: RabbitMQ, which carries reservations to the workers; amqps:// with TLS
+    /// amqp://user:password@host:port/%2f: RabbitMQ, which carries reservations to the workers; amqps:// with TLS. Several nodes of
+    /// one cluster are separated by commas (a comma in a password is %2C): the shop uses one of them, and another one when that one
+    /// does not answer
     #[arg(long, env = "AMQP_URL", value_name = "AMQP_URL", hide_env_values = true)]
     pub amqp_url: Option<String>,
 
@@ -173,7 +175,8 @@ pub enum Mode {
 pub(crate) struct Urls {
     pub(crate) postgres: Url,
     pub(crate) redis: Url,
-    pub(crate) amqp: Url,
+    /// The nodes of RabbitMQ; one, if it is no cluster.
+    pub(crate) amqp: Vec<Url>,
 }
 
 impl Config {
@@ -198,17 +201,22 @@ impl Config {
                 list.concat()
             );
         }
-        let [postgres, redis, amqp] = given.map(|(key, _, url)| {
-            Url::parse(url.as_deref().unwrap_or_default()).with_context(|| format!("{key} is not a URL"))
-        });
-        let urls = Urls { postgres: postgres?, redis: redis?, amqp: amqp? };
+        let parse = |key: &str, url: &str| Url::parse(url.trim()).with_context(|| format!("{key} is not a URL"));
+        let [postgres, redis, amqp] = given.map(|(key, _, url)| (key, url.as_deref().unwrap_or_default()));
+        let nodes = amqp.1.split(',').map(|node| parse(amqp.0, node));
+        let urls = Urls {
+            postgres: parse(postgres.0, postgres.1)?,
+            redis: parse(redis.0, redis.1)?,
+            amqp: nodes.collect::<anyhow::Result<_>>()?,
+        };
         ensure!(
             urls.postgres.scheme().starts_with("postgres"),
             "DATABASE_URL speaks {}; chapter 6 needs PostgreSQL",
             urls.postgres.scheme()
         );
         ensure!(["redis", "rediss"].contains(&urls.redis.scheme()), "REDIS_URL begins with redis:// or rediss://");
-        ensure!(["amqp", "amqps"].contains(&urls.amqp.scheme()), "AMQP_URL begins with amqp:// or amqps://");
+        let is_amqp = |node: &Url| ["amqp", "amqps"].contains(&node.scheme());
+        ensure!(urls.amqp.iter().all(is_amqp), "AMQP_URL, and each node in it, begins with amqp:// or amqps://");
         Ok(urls)
     }
 

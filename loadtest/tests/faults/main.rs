@@ -9,6 +9,7 @@ mod nothing_is_lost;
 mod other_data;
 mod outbox;
 mod placing;
+mod quorum;
 mod rebuild;
 mod refused;
 #[path = "../support/mod.rs"]
