@@ -12,6 +12,7 @@ mod placing;
 mod quorum;
 mod rebuild;
 mod refused;
+mod standby;
 #[path = "../support/mod.rs"]
 mod support;
 mod wrong_setup;
