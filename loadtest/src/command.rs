@@ -128,5 +128,10 @@ pub(crate) enum Command {
     Exhibit(exhibit::Args),
     /// Keeps private servers for as long as standard input is open
     #[command(hide = true)]
-    Keeper { servers: Vec<Server> },
+    Keeper {
+        servers: Vec<Server>,
+        /// Start clusters: PostgreSQL with a synchronous standby, RabbitMQ as three nodes
+        #[arg(long)]
+        replicated: bool,
+    },
 }

@@ -50,7 +50,7 @@ async fn main() -> ExitCode {
         Command::Nginx(args) => Box::pin(nginx::run(args)).await,
         Command::Provider(args) => Box::pin(provider::run(args)).await,
         Command::Services => services::run().await,
-        Command::Keeper { servers } => keeper::run(servers).await,
+        Command::Keeper { servers, replicated } => keeper::run(servers, replicated).await,
     };
     result.unwrap_or_else(|error| {
         note(format_args!("error: {error:#}"));

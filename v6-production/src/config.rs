@@ -47,7 +47,9 @@ pub struct Config {
     #[arg(long, env = "REDIS_URL", value_name = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<String>,
 
-    /// amqp://user:password@host:port/%2f: RabbitMQ, which carries reservations to the workers; amqps:// with TLS
+    /// amqp://user:password@host:port/%2f: RabbitMQ, which carries reservations to the workers; amqps:// with TLS. Several nodes of
+    /// one cluster are separated by commas (a comma in a password is %2C): the shop uses one of them, and another one when that one
+    /// does not answer
     #[arg(long, env = "AMQP_URL", value_name = "AMQP_URL", hide_env_values = true)]
     pub amqp_url: Option<String>,
 
@@ -181,7 +183,8 @@ pub(crate) struct Urls {
     pub(crate) postgres: Url,
     /// One server, or nodes of a cluster.
     pub(crate) redis: Vec<Url>,
-    pub(crate) amqp: Url,
+    /// The same of RabbitMQ.
+    pub(crate) amqp: Vec<Url>,
 }
 
 impl Config {
@@ -207,18 +210,19 @@ impl Config {
             );
         }
         let [postgres, redis, amqp] = given.map(|(key, _, url)| (key, url.as_deref().unwrap_or_default()));
-        let parse = |(key, url)| Url::parse(url).with_context(|| format!("{key} is not a URL"));
-        let (key, nodes) = redis;
-        let redis = nodes.split(',').map(|url| parse((key, url))).collect::<anyhow::Result<_>>()?;
-        let urls = Urls { postgres: parse(postgres)?, redis, amqp: parse(amqp)? };
+        let parse = |key: &str, url: &str| Url::parse(url.trim()).with_context(|| format!("{key} is not a URL"));
+        let nodes =
+            |(key, urls): (&str, &str)| urls.split(',').map(|url| parse(key, url)).collect::<anyhow::Result<_>>();
+        let urls = Urls { postgres: parse(postgres.0, postgres.1)?, redis: nodes(redis)?, amqp: nodes(amqp)? };
         ensure!(
             urls.postgres.scheme().starts_with("postgres"),
             "DATABASE_URL speaks {}; chapter 6 needs PostgreSQL",
             urls.postgres.scheme()
         );
         let is_redis = |url: &Url| ["redis", "rediss"].contains(&url.scheme());
-        ensure!(urls.redis.iter().all(is_redis), "REDIS_URL begins with redis:// or rediss://");
-        ensure!(["amqp", "amqps"].contains(&urls.amqp.scheme()), "AMQP_URL begins with amqp:// or amqps://");
+        ensure!(urls.redis.iter().all(is_redis), "REDIS_URL, and each node in it, begins with redis:// or rediss://");
+        let is_amqp = |node: &Url| ["amqp", "amqps"].contains(&node.scheme());
+        ensure!(urls.amqp.iter().all(is_amqp), "AMQP_URL, and each node in it, begins with amqp:// or amqps://");
         Ok(urls)
     }
 

@@ -14,7 +14,7 @@ use crate::{
     notify::notices::Notices,
     order_id::{OrderId, list},
     redis_store::{KEPT_MS, RedisStore},
-    sql::in_time,
+    sql::{in_time, session::write_always},
     supervise,
 };
 
@@ -31,6 +31,10 @@ pub(crate) async fn run(sql: PgPool, redis: RedisStore, path_ttl: Duration, stop
     let (sql, redis, stop) = (&sql, &redis, &stop);
     supervise::keep("release", stop, || async move {
         let expired = in_time(expire(sql)).await?;
+        if !expired.is_empty() {
+            tracing::info!(orders = list(&expired), "expired");
+        }
+        metrics::counter!("orders_expired_total").increment(expired.len() as u64);
         notices.orders(&expired).await;
         let given_back = in_time(to_give_back(sql)).await?;
         if given_back.is_empty() && expired.is_empty() {
@@ -63,10 +67,6 @@ async fn expire(sql: &PgPool) -> sqlx::Result<Vec<OrderId>> {
         sqlx::query(update).bind(sale_id).bind(units).execute(&mut *tx).await?;
     }
     tx.commit().await?;
-    if !expired.is_empty() {
-        tracing::info!(orders = list(&expired), "expired");
-    }
-    metrics::counter!("orders_expired_total").increment(expired.len() as u64);
     Ok(expired)
 }
 
@@ -79,12 +79,19 @@ struct Over {
     unit: bool,
 }
 
+/// Orders whose units are to be released. Redis sells these units again, so that the orders have ended must be on the standby, too.
 async fn to_give_back(sql: &PgPool) -> sqlx::Result<Vec<Over>> {
+    let mut tx = sql.begin().await?;
     let query = "select id, buyer_id, reason is distinct from 'sold-out' as unit from orders
                  where status in ('expired', 'failed') and not given_back
                      and exists (select from sales where sales.id = sale_id and closes_at > now_ms() - $2)
                  order by id limit $1";
-    sqlx::query_as(query).bind(BATCH).bind(SHOWN_MS).fetch_all(sql).await
+    let over: Vec<Over> = sqlx::query_as(query).bind(BATCH).bind(SHOWN_MS).fetch_all(&mut *tx).await?;
+    if !over.is_empty() {
+        write_always(&mut tx).await?;
+    }
+    tx.commit().await?;
+    Ok(over)
 }
 
 /// Releases units in Redis, and then notes it in SQL. After a crash in between, the release is repeated and changes nothing.

@@ -41,7 +41,7 @@ const GRACE: Duration = Duration::from_secs(10);
 /// http://…` when it accepts connections.
 pub async fn main(config: &Config) -> ExitCode {
     // Errors of RabbitMQ are logged where they are handled. lapin would log each of them three times more.
-    start_log(&format!("{},lapin=off", config.shop.log));
+    start_log(&format!("{},lapin=off", config.shop.log), sql::warnings::listener());
     conclude(match &config.command {
         None => run(config).await,
         Some(command) => operate(config, command).await,

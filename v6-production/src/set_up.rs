@@ -33,6 +33,14 @@ impl Wrong {
         ))
     }
 
+    /// PostgreSQL has a synchronous standby, and a COMMIT does not wait for it.
+    pub(crate) fn synchronous_commit(setting: &str) -> Wrong {
+        Wrong(format!(
+            "PostgreSQL has a synchronous standby, and synchronous_commit is {setting} here: a confirmed order could be on one disk \
+             only; set it to on, or reset it, where it was changed (alter role, alter database, postgresql.conf)"
+        ))
+    }
+
     /// The error of the configuration behind `error`; `None` if there is none.
     pub(crate) fn of(error: &anyhow::Error) -> Option<Wrong> {
         error.chain().find_map(|cause| {

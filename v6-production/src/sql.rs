@@ -6,6 +6,10 @@ pub(crate) mod abandoned;
 mod pool;
 /// The tables.
 mod schema;
+/// A session and its COMMIT, where PostgreSQL has a synchronous standby.
+pub(crate) mod session;
+/// PostgreSQL's warnings.
+pub(crate) mod warnings;
 
 use std::{io, time::Duration};
 
@@ -19,9 +23,14 @@ const PATIENCE: Duration = Duration::from_secs(6);
 /// Waits for a statement or a transaction, but at most 6 s.
 ///
 /// # Errors
-/// It fails, or there is no answer in time. Then it may have been executed.
+/// It fails, there is no answer in time, or PostgreSQL warns: the wait of a COMMIT for the standby was cancelled. In the last two
+/// cases it may have been executed.
 pub(crate) async fn in_time<T>(work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
-    timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(no_answer()))
+    match timeout(PATIENCE, warnings::heard(work)).await {
+        Ok((Ok(_), true)) => Err(sqlx::Error::Protocol("PostgreSQL warns, so this may not be on the standby".into())),
+        Ok((done, _)) => done,
+        Err(_) => Err(no_answer()),
+    }
 }
 
 fn no_answer() -> sqlx::Error {

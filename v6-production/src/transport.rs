@@ -3,13 +3,23 @@
 /// The messages.
 pub(crate) mod message;
 
-use std::{pin::pin, time::Duration};
+/// The declaration of the queues.
+mod queues;
+
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use anyhow::{Context, bail, ensure};
 use lapin::{
     Channel, Confirmation, Connection, ConnectionProperties,
     options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions},
-    types::{AMQPValue, FieldTable},
+    types::FieldTable,
 };
 use tokio::time::timeout;
 use url::Url;
@@ -19,16 +29,19 @@ pub use self::message::Reservation;
 
 /// How long RabbitMQ may take to connect, to declare, or to confirm.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long one of several nodes may take to connect, before the next one is tried. A node that is frozen accepts connections.
+const PER_NODE: Duration = Duration::from_millis(1500);
 /// Seconds between two heartbeats. After twice this time without one, each side closes the connection, and RabbitMQ gives the
 /// messages of a lost host to another worker.
 const HEARTBEAT: u16 = 4;
-/// How often a message is delivered without being acknowledged, before it goes to the dead letters.
-const DELIVERY_LIMIT: i64 = 5;
 
 /// RabbitMQ, with the queues of one shop.
 #[derive(Clone)]
 pub(crate) struct Transport {
-    url: String,
+    /// The URLs of its nodes.
+    nodes: Arc<[String]>,
+    /// The index of the node that is tried first. It starts at random, so that instances use different nodes.
+    first: Arc<AtomicUsize>,
     /// The queue of reservations for the workers.
     pub(crate) orders: String,
     /// The queue of messages that could not be placed as a whole (dead letters).
@@ -47,60 +60,63 @@ pub(crate) struct Link {
 }
 
 impl Transport {
-    /// The queues of a shop. Nothing is connected yet.
-    pub(crate) fn new(url: &Url, namespace: &str) -> Transport {
+    /// The queues of a shop, on a cluster of at least one node. Nothing is connected yet.
+    pub(crate) fn new(nodes: &[Url], namespace: &str) -> Transport {
         let [orders, dead, parked, later] =
             ["orders", "dead", "parked", "later"].map(|queue| format!("{namespace}.{queue}"));
-        let mut url = url.clone();
-        if !url.query_pairs().any(|(key, _)| key == "heartbeat") {
-            url.query_pairs_mut().append_pair("heartbeat", &HEARTBEAT.to_string());
-        }
-        Transport { url: url.into(), orders, dead, parked, later }
+        let first = Arc::new(AtomicUsize::new(fastrand::usize(..nodes.len())));
+        Transport { nodes: nodes.iter().map(with_heartbeat).collect(), first, orders, dead, parked, later }
     }
 
-    /// Connects, and creates the queues that do not exist. They are quorum queues, which are on disk and on a majority of the
-    /// brokers.
+    /// Connects to a node that answers, and creates the queues that do not exist. Takes 5 s at most.
+    ///
+    /// # Errors
+    /// No node answers in time. The error is that of the last one.
     pub(crate) async fn connect(&self) -> anyhow::Result<Link> {
-        let connecting = async {
-            let properties = ConnectionProperties::default().with_connection_name("oversold".into());
-            let connection = Connection::connect(&self.url, properties).await?;
-            let channel = connection.create_channel().await?;
-            let quorum = ("x-queue-type", AMQPValue::LongString("quorum".into()));
-            let dead_letters = [
-                ("x-delivery-limit", AMQPValue::LongLongInt(DELIVERY_LIMIT)),
-                ("x-dead-letter-exchange", AMQPValue::LongString("".into())),
-                ("x-dead-letter-routing-key", AMQPValue::LongString(self.dead.as_str().into())),
-                // A dead letter is removed from its queue only when it is stored in the other one.
-                ("x-dead-letter-strategy", AMQPValue::LongString("at-least-once".into())),
-                ("x-overflow", AMQPValue::LongString("reject-publish".into())),
-            ];
-            for queue in [&self.parked, &self.later, &self.dead] {
-                declare(&channel, queue, [quorum.clone()]).await?;
-            }
-            declare(&channel, &self.orders, dead_letters.into_iter().chain([quorum])).await?;
-            channel.confirm_select(ConfirmSelectOptions::default()).await?;
-            lapin::Result::Ok(Link { channel, connection })
-        };
-        in_time(connecting).await.context("RabbitMQ")
+        timeout(PATIENCE, self.connect_to_any())
+            .await
+            .unwrap_or_else(|_| Err(anyhow::anyhow!("no answer in time")))
+            .context("RabbitMQ")
     }
+
+    async fn connect_to_any(&self) -> anyhow::Result<Link> {
+        let first = self.first.load(Relaxed);
+        let mut failed = anyhow::anyhow!("AMQP_URL names no node");
+        for index in (first..).map(|index| index % self.nodes.len()).take(self.nodes.len()) {
+            // Noted before the attempt: a caller that gives up meanwhile must not begin with this node again.
+            self.first.store(index + 1, Relaxed);
+            match self.connect_to(&self.nodes[index]).await {
+                Ok(link) => {
+                    self.first.store(index, Relaxed);
+                    return Ok(link);
+                }
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    async fn connect_to(&self, node: &str) -> anyhow::Result<Link> {
+        let properties = ConnectionProperties::default().with_connection_name("oversold".into());
+        let patience = if self.nodes.len() == 1 { PATIENCE } else { PER_NODE };
+        let connection = timeout(patience, Connection::connect(node, properties)).await.context("no answer")??;
+        let channel = self.declare(&connection).await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        Ok(Link { channel, connection })
+    }
+}
+
+fn with_heartbeat(node: &Url) -> String {
+    let mut url = node.clone();
+    if !url.query_pairs().any(|(key, _)| key == "heartbeat") {
+        url.query_pairs_mut().append_pair("heartbeat", &HEARTBEAT.to_string());
+    }
+    url.into()
 }
 
 /// Waits for RabbitMQ, but at most 5 s.
 pub(crate) async fn in_time<T>(work: impl Future<Output = lapin::Result<T>>) -> anyhow::Result<T> {
     Ok(timeout(PATIENCE, work).await.context("no answer from RabbitMQ")??)
-}
-
-async fn declare(
-    channel: &Channel,
-    queue: &str,
-    arguments: impl IntoIterator<Item = (&'static str, AMQPValue)>,
-) -> lapin::Result<()> {
-    let mut table = FieldTable::default();
-    for (key, value) in arguments {
-        table.insert(key.into(), value);
-    }
-    let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-    channel.queue_declare(queue.into(), options, table).await.map(drop)
 }
 
 impl Link {

@@ -13,14 +13,14 @@ pub mod nginx;
 mod owner;
 pub mod port;
 mod postgres;
-mod process;
-mod programs;
+pub(in crate::lab) mod process;
+pub(in crate::lab) mod programs;
 mod provider;
 mod rabbitmq;
 mod redis;
 mod redis_cluster;
 mod server;
-mod tree;
+pub(in crate::lab) mod tree;
 mod zookeeper;
 
 use std::{
@@ -39,6 +39,7 @@ pub use server::Server;
 
 /// Servers that run as long as this value lives.
 pub struct Services {
+    /// The URLs of each server; several of a cluster.
     urls: HashMap<Server, Vec<Url>>,
     keeper: Child,
     answers: BufReader<ChildStdout>,
@@ -47,7 +48,7 @@ pub struct Services {
 /// A command to the keeper: one line of JSON on its standard input.
 #[derive(Serialize, Deserialize)]
 enum Order {
-    /// The number of a node, which is 0 for a server that is no cluster.
+    /// With the number of the node.
     Kill(Server, usize),
     StartAgain(Server, usize),
     EmptyRedis,
@@ -55,12 +56,14 @@ enum Order {
     RedisBytes,
     BlockRabbitMq(bool),
     HasOnDisk(String),
+    /// Of a queue.
+    Leader(String),
 }
 
 /// A reply of the keeper: one line of JSON on its standard output, one at its start and one for each command.
 #[derive(Serialize, Deserialize)]
 enum Answer {
-    /// All servers answer; these are the URLs of their nodes.
+    /// All servers answer; these are their URLs.
     Up(HashMap<Server, Vec<Url>>),
     /// The command was carried out.
     Done,
@@ -68,6 +71,8 @@ enum Answer {
     Bytes(u64),
     /// Yes or no.
     Is(bool),
+    /// The number of the node where a queue has its leader, and on how many nodes the queue is.
+    Leader { node: usize, members: usize },
     /// The command failed; the reason in one line.
     Failed(String),
 }
@@ -79,8 +84,22 @@ impl Services {
     /// # Errors
     /// A server is not installed or does not start.
     pub fn start(loadtest: &Path, servers: &[Server]) -> anyhow::Result<Services> {
+        Services::start_with(loadtest, &[], servers)
+    }
+
+    /// Starts these servers as clusters: PostgreSQL with a synchronous standby, RabbitMQ as three nodes. The others are single
+    /// servers. Blocks for 10 to 20 seconds.
+    ///
+    /// # Errors
+    /// As for [`Services::start`].
+    pub fn start_replicated(loadtest: &Path, servers: &[Server]) -> anyhow::Result<Services> {
+        Services::start_with(loadtest, &["--replicated"], servers)
+    }
+
+    fn start_with(loadtest: &Path, options: &[&str], servers: &[Server]) -> anyhow::Result<Services> {
         let mut keeper = Command::new(loadtest)
             .arg("keeper")
+            .args(options)
             .args(servers.iter().map(|server| server.word()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -101,9 +120,10 @@ impl Services {
         self.nodes(server).first()
     }
 
-    /// The URLs of the nodes of a cluster, in the order in which they are numbered; empty if it was not started.
+    /// The URLs of all nodes of a server: PostgreSQL's primary and then its standby, RabbitMQ's three nodes. Empty if it was not
+    /// started.
     pub fn nodes(&self, server: Server) -> &[Url] {
-        self.urls.get(&server).map_or(&[], Vec::as_slice)
+        self.urls.get(&server).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Kills a server and its children (SIGKILL) and returns when they are dead. Its data stays. Blocks.
@@ -114,10 +134,10 @@ impl Services {
         self.kill_node(server, 0)
     }
 
-    /// Kills a node of a cluster like [`kill`](Services::kill). Nodes are counted from 0.
+    /// Kills one node of a server, as [`Services::kill`] does.
     ///
     /// # Errors
-    /// The cluster was not started or has no such node, or the node is already dead.
+    /// There is no such node, or it is already dead.
     pub fn kill_node(&mut self, server: Server, node: usize) -> anyhow::Result<()> {
         self.order(&Order::Kill(server, node))
     }
@@ -130,12 +150,24 @@ impl Services {
         self.start_node_again(server, 0)
     }
 
-    /// Restarts a killed node of a cluster like [`start_again`](Services::start_again).
+    /// Restarts one killed node of a server, as [`Services::start_again`] does.
     ///
     /// # Errors
-    /// The cluster was not started or has no such node, or the node still runs or does not restart.
+    /// There is no such node, it still runs, or it does not restart.
     pub fn start_node_again(&mut self, server: Server, node: usize) -> anyhow::Result<()> {
         self.order(&Order::StartAgain(server, node))
+    }
+
+    /// The number of the node of RabbitMQ where a quorum queue has its leader, and on how many nodes the queue is. Takes two
+    /// seconds. Blocks.
+    ///
+    /// # Errors
+    /// No node runs, or there is no such queue, or it has no leader.
+    pub fn leader_of(&mut self, queue: &str) -> anyhow::Result<(usize, usize)> {
+        let Answer::Leader { node, members } = self.ask(&Order::Leader(queue.into()))? else {
+            bail!("the keeper of the servers was asked for a leader")
+        };
+        Ok((node, members))
     }
 
     /// Deletes the data of a killed Redis, as if its disk were lost. Only Redis allows this: chapter 6 can rebuild what it holds.

@@ -9,8 +9,10 @@ mod nothing_is_lost;
 mod other_data;
 mod outbox;
 mod placing;
+mod quorum;
 mod rebuild;
 mod refused;
+mod standby;
 #[path = "../support/mod.rs"]
 mod support;
 mod wrong_setup;

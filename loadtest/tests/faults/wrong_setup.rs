@@ -21,7 +21,7 @@ async fn ends(version: Version, args: &[String]) -> Output {
 }
 
 /// Asserts that the program ends with exit code 4 and one line with these words.
-async fn says(version: Version, args: &[String], words: &[&str]) {
+pub(super) async fn says(version: Version, args: &[String], words: &[&str]) {
     let output = ends(version, args).await;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let errors: Vec<&str> = said.lines().filter(|line| line.starts_with("error: ")).collect();

@@ -41,6 +41,11 @@ pub fn own_with_cluster() -> Services {
     Services::start(&loadtest(), &servers).expect("the servers start")
 }
 
+/// A cluster of the test's own: PostgreSQL with a synchronous standby, or three nodes of RabbitMQ.
+pub fn cluster(server: Server) -> Services {
+    block_in_place(|| Services::start_replicated(&loadtest(), &[server])).expect("the cluster starts")
+}
+
 /// A sale of chapter 6 with its own database, keys, queues and instances.
 pub struct Production {
     pub lab: Lab,
@@ -59,8 +64,13 @@ static PLACES: Semaphore = Semaphore::const_new(8);
 impl Production {
     /// Creates [`SALE`]. No instance runs yet.
     pub async fn new(services: &Services, stock: i64) -> Production {
+        Production::on(services, services, stock).await
+    }
+
+    /// Creates [`SALE`] with the servers that `first` has, and for the others with those of `services`.
+    pub async fn on(first: &Services, services: &Services, stock: i64) -> Production {
         let place = PLACES.acquire().await.unwrap();
-        let url = |server| services.url(server).unwrap().clone();
+        let url = |server| first.url(server).or(services.url(server)).unwrap().clone();
         let lab = Lab::open(loadtest(), &Backend::Server(url(Server::Postgres))).await.unwrap();
         let database = lab.fresh_database().await.unwrap();
         let namespace = database.name().to_owned();
@@ -69,6 +79,7 @@ impl Production {
             redis: nodes[0].clone(),
             redis_peers: nodes[1..].to_vec(),
             amqp: url(Server::RabbitMq),
+            amqp_peers: Vec::new(),
             provider: url(Server::Provider),
             namespace,
         };

@@ -25,7 +25,11 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tower::{Service, ServiceExt};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, fmt,
+    layer::{Identity, SubscriberExt},
+    util::SubscriberInitExt,
+};
 
 use super::{Config, stop_signal};
 
@@ -41,7 +45,7 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Runs a chapter's shop until one of the [`StopSignals`](super::StopSignals). Prints `listening on http://…` when it accepts connections.
 pub async fn run(config: &Config, app: impl Future<Output = anyhow::Result<Router>>) -> ExitCode {
     let running = async {
-        start_log(&config.log);
+        start_log(&config.log, Identity::new());
         let stop = stop_signal()?;
         let app = app.await?;
         serve(listen(config.listen).await?, app, stop).await;
@@ -61,11 +65,13 @@ pub fn conclude(result: anyhow::Result<()>) -> ExitCode {
     }
 }
 
-/// Starts the log on standard error, filtered by `filter`. A second shop in one process uses the log of the first one.
-pub fn start_log(filter: &str) {
-    let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(io::stderr);
+/// Starts the log on standard error, filtered by `filter`. `listener` gets every event, whatever the filter says. A second shop in
+/// one process uses the log of the first one.
+pub fn start_log(filter: &str, listener: impl Layer<Registry> + Send + Sync) {
+    let log = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     // A log that cannot be written is lost. Otherwise the subscriber would report that on the same standard error, and panic.
-    let _ = log.with_ansi(io::stderr().is_terminal()).log_internal_errors(false).try_init();
+    let log = log.log_internal_errors(false).with_filter(EnvFilter::new(filter));
+    let _ = tracing_subscriber::registry().with(listener).with(log).try_init();
 }
 
 /// Prints a line to standard output. The reader may have gone (`| head -1`), and that does not stop the program.

@@ -11,7 +11,12 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::provider::{Provider, Standing, Step};
-use crate::{notify::notices::Notices, order_id::OrderId, sql::in_time, supervise};
+use crate::{
+    notify::notices::Notices,
+    order_id::OrderId,
+    sql::{in_time, session::write_always},
+    supervise,
+};
 
 /// How long a payment belongs to the request that began it, or to the instance that claimed it. Longer than two calls to the
 /// provider and the writes after them.
@@ -158,6 +163,8 @@ pub(super) async fn write(
         let query = sqlx::query_as(query).bind(payment.buyer_id).bind(&payment.idempotency_key);
         let current: Payment = query.fetch_one(&mut *tx).await?;
         if current.owes != payment.owes {
+            write_always(&mut tx).await?; // the buyer is told what the other process has written
+            tx.commit().await?;
             return Ok(Some(current));
         }
         let Some((owes, answer)) = next(&mut tx, payment, standing).await? else { return Ok(None) };
@@ -256,11 +263,15 @@ async fn end(tx: &mut PgConnection, order_id: OrderId, from: &str, reason: &str)
     Ok(true)
 }
 
-/// Cancels a confirmed order that no payment has claimed. Returns false if it is not such an order.
+/// Cancels a confirmed order that no payment has claimed. Returns false if it is not such an order, for example because it was
+/// cancelled before; that is then on the standby, too.
 pub(super) async fn cancel(sql: &PgPool, order_id: OrderId) -> sqlx::Result<bool> {
     in_time(async {
         let mut tx = sql.begin().await?;
         let ended = end(&mut tx, order_id, "confirmed", CANCELED).await?;
+        if !ended {
+            write_always(&mut tx).await?;
+        }
         tx.commit().await?;
         Ok(ended)
     })
@@ -284,12 +295,14 @@ pub(crate) async fn refund(sql: &PgPool, order_id: OrderId) -> sqlx::Result<bool
     let update = "update payments set owes = 'refund', next_at = 0, tries = 0
                   where owes is null and (buyer_id, idempotency_key) in (
                       select buyer_id, paid_with from orders where id = $1 and status = 'paid')";
-    if sqlx::query(update).bind(order_id).execute(&mut *tx).await?.rows_affected() == 0 {
-        return Ok(false);
+    let is_paid = sqlx::query(update).bind(order_id).execute(&mut *tx).await?.rows_affected() > 0;
+    if is_paid {
+        let update = "update orders set paid_with = null where id = $1 and status = 'paid'";
+        sqlx::query(update).bind(order_id).execute(&mut *tx).await?;
+        end(&mut tx, order_id, "paid", REFUNDED).await?;
+    } else {
+        write_always(&mut tx).await?; // the operator is told that it was refunded before
     }
-    let update = "update orders set paid_with = null where id = $1 and status = 'paid'";
-    sqlx::query(update).bind(order_id).execute(&mut *tx).await?;
-    end(&mut tx, order_id, "paid", REFUNDED).await?;
     tx.commit().await?;
-    Ok(true)
+    Ok(is_paid)
 }

@@ -8,7 +8,7 @@ use sqlx::{PgPool, Postgres, Transaction};
 use crate::{
     order_id::{OrderId, list},
     orders::record::RESERVATION_LOST,
-    sql::in_time,
+    sql::{in_time, session::write_always},
     transport::Reservation,
 };
 
@@ -18,14 +18,20 @@ use crate::{
 /// # Errors
 /// PostgreSQL fails or does not answer in time. Repeat it then: what was committed changes nothing.
 pub(crate) async fn place(sql: &PgPool, reservations: &[Reservation], pay_within: Duration) -> sqlx::Result<Placed> {
-    in_time(async {
+    let placed = in_time(async {
         let mut tx = sql.begin().await?;
         let placed = place_in(&mut tx, reservations, pay_within).await?;
+        if placed.new_orders().next().is_none() {
+            // They are orders already, perhaps on this disk only. The caller removes them from queue or outbox, so the COMMIT has to
+            // wait for the standby also now.
+            write_always(&mut tx).await?;
+        }
         tx.commit().await?;
-        placed.report();
         Ok(placed)
     })
-    .await
+    .await?;
+    placed.report();
+    Ok(placed)
 }
 
 /// The result for each reservation, except those that were orders before.

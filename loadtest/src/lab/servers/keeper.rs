@@ -14,18 +14,18 @@ use tokio::{
     sync::mpsc,
     task::block_in_place,
 };
-use url::Url;
 
 use super::{Answer, Order, Server, process::Process, rabbitmq, redis};
 
-type Processes = HashMap<Server, Process>;
+/// The processes of each server, in the order in which the orders number them.
+type Processes = HashMap<Server, Vec<Process>>;
 
-/// Starts the servers, reports their URLs and carries out commands. Stops the servers when standard input closes or a signal
-/// arrives.
+/// Starts the servers, or with `replicated` their clusters, reports their URLs and carries out commands. Stops the servers when
+/// standard input closes or a signal arrives.
 ///
 /// # Errors
 /// No signal handler can be installed, or the parent does not read.
-pub async fn run(servers: Vec<Server>) -> anyhow::Result<ExitCode> {
+pub async fn run(servers: Vec<Server>, replicated: bool) -> anyhow::Result<ExitCode> {
     // From here on, a signal must not end the keeper before its servers.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -34,11 +34,12 @@ pub async fn run(servers: Vec<Server>) -> anyhow::Result<ExitCode> {
     thread::spawn(move || io::stdin().lines().map_while(Result::ok).try_for_each(|line| orders.send(line)));
 
     let folder = tempfile::Builder::new().prefix("oversold-servers-").tempdir()?;
-    let mut processes = match block_in_place(|| start(&servers, folder.path())) {
+    let mut processes = match block_in_place(|| start(&servers, replicated, folder.path())) {
         Ok(processes) => processes,
         Err(why) => return say(&Answer::Failed(format!("{why:#}"))).map(|()| ExitCode::SUCCESS),
     };
-    let mut answer = Answer::Up(processes.iter().map(|(server, process)| (*server, urls(process))).collect());
+    let urls = |nodes: &Vec<Process>| nodes.iter().map(|node| node.url.clone()).collect();
+    let mut answer = Answer::Up(processes.iter().map(|(server, nodes)| (*server, urls(nodes))).collect());
     while say(&answer).is_ok() {
         let order = tokio::select! {
             order = ordered.recv() => order,
@@ -52,16 +53,19 @@ pub async fn run(servers: Vec<Server>) -> anyhow::Result<ExitCode> {
             Err(why) => Answer::Failed(format!("{why:#}")),
         };
     }
-    processes.values().for_each(Process::ask_to_end); // all at once; dropping `processes` waits for each
+    processes.values().flatten().for_each(Process::ask_to_end); // all at once; dropping `processes` waits for each
     Ok(ExitCode::SUCCESS)
 }
 
 /// Starts the servers in parallel, since each one mostly waits.
-fn start(servers: &[Server], folder: &Path) -> anyhow::Result<Processes> {
+fn start(servers: &[Server], replicated: bool, folder: &Path) -> anyhow::Result<Processes> {
     thread::scope(|scope| {
         let start = |server: &Server| {
             let server = *server;
-            scope.spawn(move || Ok((server, server.start(folder)?)))
+            scope.spawn(move || {
+                let nodes = if replicated { server.start_replicated(folder)? } else { server.start_nodes(folder)? };
+                Ok((server, nodes))
+            })
         };
         let starting: Vec<_> = servers.iter().map(start).collect();
         // Wait for all of them before the first error is returned, so that those that did start are stopped.
@@ -72,28 +76,29 @@ fn start(servers: &[Server], folder: &Path) -> anyhow::Result<Processes> {
 
 fn obey(processes: &mut Processes, order: &str) -> anyhow::Result<Answer> {
     match serde_json::from_str(order)? {
-        Order::Kill(server, node) => of(processes, server)?.node(node)?.kill()?,
-        Order::StartAgain(server, node) => of(processes, server)?.node(node)?.start_again()?,
-        Order::EmptyRedis => redis::empty(of(processes, Server::Redis)?.folder_at_rest()?)?,
-        Order::CutRedis => redis::cut(of(processes, Server::Redis)?.folder_at_rest()?)?,
+        Order::Kill(server, node) => of(processes, server, node)?.kill()?,
+        Order::StartAgain(server, node) => of(processes, server, node)?.start_again()?,
+        Order::EmptyRedis => redis::empty(of(processes, Server::Redis, 0)?.folder_at_rest()?)?,
+        Order::CutRedis => redis::cut(of(processes, Server::Redis, 0)?.folder_at_rest()?)?,
         Order::RedisBytes => {
-            return Ok(Answer::Bytes(redis::bytes(of(processes, Server::Redis)?.folder_at_rest()?)?));
+            return Ok(Answer::Bytes(redis::bytes(of(processes, Server::Redis, 0)?.folder_at_rest()?)?));
         }
-        Order::BlockRabbitMq(block) => rabbitmq::block(of(processes, Server::RabbitMq)?, block)?,
+        Order::BlockRabbitMq(block) => rabbitmq::block(of(processes, Server::RabbitMq, 0)?, block)?,
         Order::HasOnDisk(queue) => {
-            return Ok(Answer::Is(rabbitmq::has_on_disk(of(processes, Server::RabbitMq)?.folder(), &queue)?));
+            return Ok(Answer::Is(rabbitmq::has_on_disk(of(processes, Server::RabbitMq, 0)?.folder(), &queue)?));
+        }
+        Order::Leader(queue) => {
+            let nodes = processes.get(&Server::RabbitMq).context("RabbitMQ is not one of these servers")?;
+            let (node, members) = rabbitmq::cluster::leader(nodes, &queue)?;
+            return Ok(Answer::Leader { node, members });
         }
     }
     Ok(Answer::Done)
 }
 
-fn of(processes: &mut Processes, server: Server) -> anyhow::Result<&mut Process> {
-    processes.get_mut(&server).with_context(|| format!("{server} is not one of these servers"))
-}
-
-/// The URLs of its nodes; of a server that is no cluster, one.
-fn urls(process: &Process) -> Vec<Url> {
-    [process].into_iter().chain(&process.peers).map(|node| node.url.clone()).collect()
+fn of(processes: &mut Processes, server: Server, node: usize) -> anyhow::Result<&mut Process> {
+    let nodes = processes.get_mut(&server).with_context(|| format!("{server} is not one of these servers"))?;
+    nodes.get_mut(node).with_context(|| format!("{server} has no node {node}"))
 }
 
 fn say(answer: &Answer) -> anyhow::Result<()> {

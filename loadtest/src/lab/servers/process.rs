@@ -119,6 +119,11 @@ impl Process {
         Ok(())
     }
 
+    /// Whether it was started and not killed.
+    pub(super) fn is_running(&self) -> bool {
+        self.child.is_some()
+    }
+
     /// The folder of its data.
     pub(super) fn folder(&self) -> &Path {
         &self.folder

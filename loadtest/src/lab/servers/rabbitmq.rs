@@ -1,5 +1,8 @@
 //! RabbitMQ with its data in a folder.
 
+/// Three nodes in one cluster.
+pub(super) mod cluster;
+
 use std::{
     fs::{self, Permissions},
     io::{self, Read, Write},
@@ -28,30 +31,58 @@ pub(super) fn start(programs: &Path, folder: &Path) -> anyhow::Result<Process> {
     let folder = folder.join("rabbitmq");
     private_folder(&folder)?;
     let names = names(&folder)?;
-    write!(private_file(&folder.join("plugins"))?, "[].")?;
-    let cookie = folder.join(".erlang.cookie");
-    write!(private_file(&cookie)?, "{}", password())?;
-    fs::set_permissions(cookie, Permissions::from_mode(0o400))?; // Erlang refuses a cookie file that others can read.
-
-    let (name, password) = (format!("oversold-{:016x}@localhost", fastrand::u64(..)), password());
-    let mut node = Process::start("RabbitMQ", ask, &folder, |[port, for_nodes]| {
-        write!(
-            private_file(&folder.join("rabbitmq.conf"))?,
-            "listeners.tcp.local = 127.0.0.1:{port}\n\
-             default_user = oversold\n\
-             default_pass = {password}\n\
-             vm_memory_high_watermark.absolute = 1GB\n\
-             disk_free_limit.absolute = 50MB\n"
-        )?;
-        let mut command = Command::new(programs.join("rabbitmq-server"));
-        environment(&mut command, &folder, &names)
-            .env("RABBITMQ_NODENAME", &name)
-            .env("RABBITMQ_NODE_PORT", port.to_string())
-            .env("RABBITMQ_DIST_PORT", for_nodes.to_string());
-        Ok((command, format!("amqp://oversold:{password}@127.0.0.1:{port}/%2f").parse()?))
-    })?;
+    let mut node = Node::new(folder, &names).start(programs)?;
     node.needs = Some(Box::new(names));
     Ok(node)
+}
+
+/// A node that is about to be started.
+struct Node {
+    folder: PathBuf,
+    /// Its name among the nodes of this machine.
+    name: String,
+    cookie: String,
+    password: String,
+    /// The port of its `epmd`.
+    names: u16,
+    /// Further lines of its configuration.
+    settings: String,
+    /// Further arguments of Erlang.
+    arguments: &'static str,
+}
+
+impl Node {
+    /// A node without others, in this folder.
+    fn new(folder: PathBuf, names: &Process) -> Node {
+        let (name, names) =
+            (format!("oversold-{:016x}@localhost", fastrand::u64(..)), names.url.port().unwrap_or_default());
+        let (cookie, password) = (password(), password());
+        Node { folder, name, cookie, password, names, settings: String::new(), arguments: "" }
+    }
+
+    fn start(&self, programs: &Path) -> anyhow::Result<Process> {
+        let Node { folder, password, settings, .. } = self;
+        write!(private_file(&folder.join("plugins"))?, "[].")?;
+        let cookie = folder.join(".erlang.cookie");
+        write!(private_file(&cookie)?, "{}", self.cookie)?;
+        fs::set_permissions(cookie, Permissions::from_mode(0o400))?; // Erlang refuses a cookie file that others can read.
+        Process::start("RabbitMQ", ask, folder, |[port, for_nodes]| {
+            write!(
+                private_file(&folder.join("rabbitmq.conf"))?,
+                "listeners.tcp.local = 127.0.0.1:{port}\n\
+                 default_user = oversold\n\
+                 default_pass = {password}\n\
+                 vm_memory_high_watermark.absolute = 1GB\n\
+                 disk_free_limit.absolute = 50MB\n\
+                 {settings}"
+            )?;
+            let mut command = Command::new(programs.join("rabbitmq-server"));
+            self.environment(&mut command)
+                .env("RABBITMQ_NODE_PORT", port.to_string())
+                .env("RABBITMQ_DIST_PORT", for_nodes.to_string());
+            Ok((command, format!("amqp://oversold:{password}@127.0.0.1:{port}/%2f").parse()?))
+        })
+    }
 }
 
 /// Raises the node's memory alarm or clears it. While it is raised, RabbitMQ does not read from publishers.
@@ -91,33 +122,37 @@ fn names(folder: &Path) -> anyhow::Result<Process> {
     })
 }
 
-/// Sets the environment so that the user's own Erlang and RabbitMQ settings have no effect.
-fn environment<'a>(command: &'a mut Command, folder: &Path, names: &Process) -> &'a mut Command {
-    command
-        .current_dir(folder) // Erlang writes files here that it could not read
-        .env_clear()
-        .envs(std::env::vars_os().filter(|(key, _)| key == "PATH"))
-        .env("HOME", folder)
-        .env("LANG", "C.UTF-8")
-        .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-        .env("ERL_EPMD_PORT", names.url.port().unwrap_or_default().to_string())
+impl Node {
+    /// Sets the environment so that the user's own Erlang and RabbitMQ settings have no effect.
+    fn environment<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         // By default, nodes listen for each other on all interfaces. Two schedulers start faster than one for each core.
-        .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2")
-        .env("RUNNING_UNDER_SYSTEMD", "true"); // The script then execs the node, so that signals reach the node.
-    for (variable, name) in [
-        ("RABBITMQ_CONFIG_FILE", "rabbitmq.conf"),
-        ("RABBITMQ_ADVANCED_CONFIG_FILE", "advanced.config"),
-        ("RABBITMQ_CONFIG_FILES", "conf.d"),
-        ("RABBITMQ_CONF_ENV_FILE", "env.conf"),
-        ("RABBITMQ_ENABLED_PLUGINS_FILE", "plugins"),
-        ("RABBITMQ_MNESIA_BASE", "data"),
-        ("RABBITMQ_LOG_BASE", "logs"),
-        ("RABBITMQ_PID_FILE", "pid"),
-        ("ERL_CRASH_DUMP", "crash"), // not into the user's working directory
-    ] {
-        command.env(variable, folder.join(name));
+        let arguments = format!("-kernel inet_dist_use_interface {{127,0,0,1}} +S 2:2 {}", self.arguments);
+        command
+            .current_dir(&self.folder) // Erlang writes files here that it could not read
+            .env_clear()
+            .envs(std::env::vars_os().filter(|(key, _)| key == "PATH"))
+            .env("HOME", &self.folder)
+            .env("LANG", "C.UTF-8")
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env("ERL_EPMD_PORT", self.names.to_string())
+            .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", arguments.trim_end())
+            .env("RABBITMQ_NODENAME", &self.name)
+            .env("RUNNING_UNDER_SYSTEMD", "true"); // The script then execs the node, so that signals reach the node.
+        for (variable, name) in [
+            ("RABBITMQ_CONFIG_FILE", "rabbitmq.conf"),
+            ("RABBITMQ_ADVANCED_CONFIG_FILE", "advanced.config"),
+            ("RABBITMQ_CONFIG_FILES", "conf.d"),
+            ("RABBITMQ_CONF_ENV_FILE", "env.conf"),
+            ("RABBITMQ_ENABLED_PLUGINS_FILE", "plugins"),
+            ("RABBITMQ_MNESIA_BASE", "data"),
+            ("RABBITMQ_LOG_BASE", "logs"),
+            ("RABBITMQ_PID_FILE", "pid"),
+            ("ERL_CRASH_DUMP", "crash"), // not into the user's working directory
+        ] {
+            command.env(variable, self.folder.join(name));
+        }
+        command
     }
-    command
 }
 
 /// Sends `NAMES_REQ`. The reply begins with epmd's own port; another program on that port would answer differently.

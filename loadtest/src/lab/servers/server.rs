@@ -95,6 +95,16 @@ impl Server {
         folder.with_context(|| format!("{self} is not installed; `make {installs}` installs it"))
     }
 
+    /// Starts it as a cluster, with its data in `folder`, and waits until all of it answers: PostgreSQL with a synchronous standby,
+    /// RabbitMQ as three nodes. The others are single servers also here.
+    pub(super) fn start_replicated(self, folder: &Path) -> anyhow::Result<Vec<Process>> {
+        match self {
+            Server::Postgres => postgres::start_replicated(&self.programs()?, folder),
+            Server::RabbitMq => rabbitmq::cluster::start(&self.programs()?, folder),
+            other => Ok(vec![other.start(folder)?]),
+        }
+    }
+
     /// Starts it with its data in `folder` and waits until it answers.
     pub(super) fn start(self, folder: &Path) -> anyhow::Result<Process> {
         let programs = self.programs()?;
