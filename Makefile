@@ -3,7 +3,7 @@
 #   make demo    chapter 1 oversells; then breaks every version and prints the table
 #   make test    every test: unit, contract, real services, browser
 #
-.PHONY: help demo test bench lint book services test-tools results figures-check pictures deny clean
+.PHONY: help demo test bench lint book services machines test-tools results figures-check pictures deny clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ book: ## the book in docs/book; warnings and broken links refused
 
 services: ## installs the servers that the lab starts by itself
 	@.ci/install postgresql redis rabbitmq nginx
+
+machines: services ## installs what --machines 3 needs: PostgreSQL under Patroni, ZooKeeper, HAProxy
+	@.ci/install zookeeper patroni haproxy iproute2
 
 test-tools: ## installs what only tests need: a browser, a clock that is wrong, and more databases
 	@.ci/install chromium faketime mariadb memcached zookeeper

@@ -21,6 +21,7 @@ pub(crate) mod gates;
 pub(crate) mod lab;
 mod live;
 mod load;
+mod machines;
 pub(crate) mod matrix;
 pub(crate) mod museum;
 pub(crate) mod mutant;
@@ -44,6 +45,8 @@ mod terminal;
 mod thresholds;
 mod variant;
 pub(crate) mod ways;
+
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use loadtest::lab::servers::Server;
@@ -102,7 +105,7 @@ pub(crate) enum Command {
     /// One version up, with its database, to try by hand
     Serve(serve::Args),
     /// Private servers up until Ctrl-C; prints their URLs
-    Services,
+    Services(services::Args),
     /// A payment provider for chapter 6: a fake, with a ledger, which can be slow, silent or dead
     Provider(provider::Args),
     /// nginx in front of instances of chapter 6
@@ -126,6 +129,9 @@ pub(crate) enum Command {
     /// A shop with a mistake of the museum
     #[command(hide = true)]
     Exhibit(exhibit::Args),
+    /// The first process of a machine
+    #[command(hide = true)]
+    Init { remove: Option<PathBuf> },
     /// Keeps private servers for as long as standard input is open
     #[command(hide = true)]
     Keeper {

@@ -1,11 +1,14 @@
 //! Fault injection for chapter 6: one fault in the middle of a sale, and an audit afterwards.
 //!
 //! To follow one fault, read `round` first. Then `strike` (inject, check, repair), `probe` (the buyers during the fault) and
-//! `record::faults` (the results). `by_hand` is a sale during which a person strikes. `network` is a proxy that can fail, and `links` are the proxies between one instance and its
-//! servers. A new fault is a new member of `Fault`; the compiler names all other places.
+//! `record::faults` (the results). `by_hand` is a sale during which a person strikes. `network` is a proxy that can fail, and
+//! `links` are the proxies between one instance and its servers. A new fault is a new member of `Fault`, or of `MachineFault` in
+//! `machines`; the compiler names all other places. `blow` is what both have in common.
 
+mod blow;
 pub(crate) mod by_hand;
 mod links;
+mod machines;
 pub mod network;
 mod probe;
 pub mod resume;
@@ -20,7 +23,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{lab::faketime, scenario::plan::Plan};
 
-pub use round::round;
+pub use self::{
+    blow::AnyFault,
+    machines::MachineFault,
+    round::{round, round_on_machines},
+};
 
 /// A fault that is injected into a server or an instance while the crowd buys. Servers and instances return at the same address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]

@@ -2,13 +2,14 @@
 //!
 //! `servers` are the private ones. `database` and `stores` are a run's own data on them, `shop_process` is one shop, and
 //! `deployment` is all of that for one run. `target` is a shop that already runs. `observe` and `usage` measure from outside the shop. `machine`, `open_files` and `faketime` deal
-//! with the host.
+//! with the host. `machines` are three of them on this one, for chapter 6 on clusters.
 
 mod backend;
 pub mod database;
 pub(crate) mod deployment;
 pub mod faketime;
 pub mod machine;
+pub mod machines;
 pub mod observe;
 pub mod open_files;
 pub mod servers;
@@ -17,7 +18,7 @@ pub mod stores;
 pub mod target;
 pub(crate) mod usage;
 
-use std::{fs, io, path::PathBuf};
+use std::{fs, io, path::PathBuf, sync::Arc};
 
 use anyhow::{Context, bail};
 use sqlx::{AnyPool, AssertSqlSafe};
@@ -29,6 +30,7 @@ use v1_naive::shop::config::sqlite_url;
 pub use self::{backend::Backend, database::FreshDatabase};
 use self::{
     database::{Database, connect},
+    machines::{Machine, Machines},
     servers::{
         Server::{Provider, RabbitMq, Redis},
         Services,
@@ -50,6 +52,8 @@ pub struct Lab {
     server: Option<Server>,
     /// Redis, RabbitMQ and the payment provider. They start when the first version needs them.
     stores: OnceCell<StoreServers>,
+    /// The machines that all servers and instances are on; `None` for single servers.
+    machines: Option<Arc<Machines>>,
     /// The names of the databases that this lab has created.
     made: Mutex<Vec<String>>,
 }
@@ -58,7 +62,8 @@ pub struct Lab {
 struct StoreServers {
     /// One server, or the nodes of a cluster.
     redis: Vec<Url>,
-    amqp: Url,
+    /// The same of RabbitMQ.
+    amqp: Vec<Url>,
     provider: Url,
     /// Whether Redis and RabbitMQ come from `REDIS_URL` and `AMQP_URL`.
     others: bool,
@@ -69,9 +74,9 @@ struct StoreServers {
 impl StoreServers {
     fn with(&self, namespace: &str) -> Stores {
         let StoreServers { redis, amqp, provider, .. } = self;
-        let (amqp, provider) = (amqp.clone(), provider.clone());
-        let (redis, redis_peers) = (redis[0].clone(), redis[1..].to_vec());
-        Stores { redis, redis_peers, amqp, provider, namespace: namespace.into() }
+        let first = |nodes: &[Url]| (nodes[0].clone(), nodes[1..].to_vec());
+        let ((redis, redis_peers), (amqp, amqp_peers)) = (first(redis), first(amqp));
+        Stores { redis, redis_peers, amqp, amqp_peers, provider: provider.clone(), namespace: namespace.into() }
     }
 }
 
@@ -116,9 +121,36 @@ impl Lab {
             services.url(server).cloned().with_context(|| format!("{server} is not one of these servers"))
         };
         let lab = Lab::open(loadtest, &Backend::Server(url(POSTGRES)?)).await?;
-        let (redis, amqp, provider) = (vec![url(Redis)?], url(RabbitMq)?, url(Provider)?);
+        let (redis, amqp, provider) = (vec![url(Redis)?], vec![url(RabbitMq)?], url(Provider)?);
         let stores = StoreServers { redis, amqp, provider, others: true, _private: None };
         Ok(Lab { stores: OnceCell::new_with(Some(stores)), ..lab })
+    }
+
+    /// Opens a lab on three machines.
+    ///
+    /// # Errors
+    /// PostgreSQL does not answer.
+    pub async fn on_machines(loadtest: PathBuf, machines: Arc<Machines>) -> anyhow::Result<Lab> {
+        let lab = Lab::open(loadtest, &Backend::Server(machines.postgres()?)).await?;
+        let (redis, amqp, provider) = (machines.redis()?, machines.amqp()?, machines.provider()?);
+        let stores = StoreServers { redis, amqp, provider, others: true, _private: None };
+        Ok(Lab { stores: OnceCell::new_with(Some(stores)), machines: Some(machines), ..lab })
+    }
+
+    /// The machines that all servers and instances are on; `None` for single servers.
+    pub fn machines(&self) -> Option<&Arc<Machines>> {
+        self.machines.as_ref()
+    }
+
+    /// The IP address that the instances see the load test and nginx at.
+    pub(crate) fn proxies(&self) -> String {
+        self.machines().map_or("127.0.0.1".into(), |machines| machines.load_test().to_string())
+    }
+
+    /// The machine that an instance runs on: they take turns. `None` for this one.
+    pub(crate) fn machine_of(&self, instance: usize) -> Option<Arc<Machine>> {
+        let machines = self.machines.as_ref()?.all();
+        machines.get(instance % machines.len()).cloned()
     }
 
     /// The same lab, for a process that does other work at the same time.
@@ -127,7 +159,15 @@ impl Lab {
     }
 
     fn with(loadtest: PathBuf, folder: TempDir, server: Option<Server>) -> Lab {
-        Lab { loadtest, folder, shares_process: false, server, stores: OnceCell::new(), made: Mutex::default() }
+        Lab {
+            loadtest,
+            folder,
+            shares_process: false,
+            server,
+            stores: OnceCell::new(),
+            machines: None,
+            made: Mutex::default(),
+        }
     }
 
     /// Opens a lab on PostgreSQL if it is installed, otherwise on SQLite.
@@ -208,14 +248,11 @@ impl Lab {
                 Some(url) => Ok(url.clone()),
                 None => parse(server, &given(server).unwrap_or_default()),
             };
-            let redis = match services.url(Redis) {
-                Some(url) => vec![url.clone()],
-                None => {
-                    let nodes = given(Redis).unwrap_or_default();
-                    nodes.split(',').map(|url| parse(Redis, url)).collect::<anyhow::Result<_>>()?
-                }
+            let nodes = |server: servers::Server| match services.url(server) {
+                Some(url) => Ok(vec![url.clone()]),
+                None => given(server).unwrap_or_default().split(',').map(|url| parse(server, url)).collect(),
             };
-            let (amqp, provider) = (url(RabbitMq)?, url(Provider)?);
+            let (redis, amqp, provider) = (nodes(Redis)?, nodes(RabbitMq)?, url(Provider)?);
             anyhow::Ok(StoreServers { redis, amqp, provider, others, _private: Some(services) })
         };
         let servers = self.stores.get_or_try_init(start).await?;

@@ -11,7 +11,7 @@ use command::{
     matrix, museum, mutant, mutants, nginx, no_op, picture, print::note, provider, rehearse, replay, report, run,
     serve, services, ways,
 };
-use loadtest::lab::servers::keeper;
+use loadtest::lab::{machines::init, servers::keeper};
 
 /// A stampede is allocations: the system's allocator took a quarter of a shop's processor time. Crowd and shops are this one
 /// program, so every version has it.
@@ -49,7 +49,8 @@ async fn main() -> ExitCode {
         Command::Serve(args) => Box::pin(serve::run(args)).await,
         Command::Nginx(args) => Box::pin(nginx::run(args)).await,
         Command::Provider(args) => Box::pin(provider::run(args)).await,
-        Command::Services => services::run().await,
+        Command::Services(args) => services::run(args).await,
+        Command::Init { remove } => init::run(remove).await,
         Command::Keeper { servers, replicated } => keeper::run(servers, replicated).await,
     };
     result.unwrap_or_else(|error| {

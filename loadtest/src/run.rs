@@ -11,6 +11,7 @@ use crate::{
         FreshDatabase, Lab,
         database::Database,
         deployment::{Deployment, addresses},
+        machines::State,
         observe,
         shop_process::ShopProcess,
         stores::Stores,
@@ -77,6 +78,8 @@ struct Watched {
     statements: Option<i64>,
     generator_share: f64,
     usage: Option<Usage>,
+    /// An engine that failed over although nothing was struck, in words.
+    failover: Option<String>,
     /// Whether the generator was the bottleneck. False if other work runs in its process, because then this is unknown.
     is_bottleneck: bool,
 }
@@ -101,6 +104,7 @@ async fn watch_play(
     let stage = Stage { shops: &doors, pool, database: &database.url, stores, plan, sale: FIRST_SALE, progress };
     let baseline = async || Baseline::take(lab, database, stores, &addresses, &pids).await;
     let mut before = baseline().await;
+    let led = State::now(lab.machines()).await?;
     let at_barrier = async || before = baseline().await;
     let played = Box::pin(scenario::play(lab, &stage, database, shops, calibration, at_barrier)).await?;
     let processors = Processors::read(&pids);
@@ -135,7 +139,8 @@ async fn watch_play(
     };
     let statements = before.statements.zip(statements).map(|(before, after)| after - before);
     let is_bottleneck = !lab.shares_process && generator_share > GENERATOR_SHARE;
-    Ok(Watched { played, counters, nginx, statements, generator_share, usage, is_bottleneck })
+    let failover = led.zip(State::now(lab.machines()).await?).and_then(|(before, after)| before.changed_to(&after));
+    Ok(Watched { failover, played, counters, nginx, statements, generator_share, usage, is_bottleneck })
 }
 
 /// A server's report after a run, within this time. `None` if the run was stopped before its end and the server does not answer, which may be
@@ -175,13 +180,13 @@ async fn conclude(plan: &Plan, deployment: &Deployment, watched: Watched) -> any
 
 /// The run with its verdict.
 fn judged(plan: &Plan, watched: Watched, audit: Audit, database: Database) -> Run {
-    let Watched { played, counters, nginx, statements, generator_share, usage, is_bottleneck } = watched;
+    let Watched { played, counters, nginx, statements, generator_share, usage, failover, is_bottleneck } = watched;
     let Played { history, requests, elapsed, .. } = played;
     let measure = played.measure.or_else(|| plan.scenario.is_a_crowd().then(|| stampede::measure(&audit, &history)));
     let promised = plan.promised(database);
     let too_slow = plan.scenario.is_a_crowd() && is_bottleneck && elapsed >= LONG_ENOUGH;
     let too_slow = too_slow.then(|| "the generator was the bottleneck".to_owned());
-    let invalid = played.stopped.or(too_slow).or(played.invalid);
+    let invalid = played.stopped.or(failover).or(too_slow).or(played.invalid);
     let (seconds, is_a_crowd) = (elapsed.as_secs_f64(), plan.scenario.is_a_crowd());
     let mut run = Run {
         version: plan.version,

@@ -75,12 +75,21 @@ impl Payers {
     /// Handles every confirmed order until `end`; returns the last answers to their buyers.
     ///
     /// # Errors
-    /// The database cannot be read.
+    /// The database cannot be read for a minute.
     pub async fn serve(self, mut end: oneshot::Receiver<()>) -> anyhow::Result<Vec<Heard>> {
         let (mut seen, mut at_it, places) = (HashSet::new(), JoinSet::new(), Arc::new(Semaphore::new(AT_A_TIME)));
+        let mut read_at = Instant::now();
         while end.try_recv() == Err(oneshot::error::TryRecvError::Empty) {
             let query = "select id, buyer_id from orders where sale_id = $1 and status = 'confirmed'";
-            let confirmed: Vec<(i64, i64)> = sqlx::query_as(query).bind(self.sale).fetch_all(&self.pool).await?;
+            let confirmed = sqlx::query_as(query).bind(self.sale).fetch_all(&self.pool).await;
+            let confirmed: Vec<(i64, i64)> = match confirmed {
+                Ok(confirmed) => {
+                    read_at = Instant::now();
+                    confirmed
+                }
+                Err(_) if read_at.elapsed() < PATIENCE => Vec::new(), // another server is about to become the primary
+                Err(why) => return Err(why.into()),
+            };
             for (order_id, known_as) in confirmed {
                 let Some(&buyer) = self.buyers.get(&known_as).filter(|_| seen.insert(order_id)) else { continue };
                 let (payers, places) = (self.clone(), places.clone());

@@ -1,8 +1,8 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use loadtest::{
     buyer::ending::Ending,
-    lab::{Backend, Lab},
+    lab::{Backend, Lab, machines::Machines},
 };
 
 use super::{
@@ -63,6 +63,18 @@ pub(crate) async fn in_lab_until_ended(
             return Ok(interrupted);
         }
     };
+    let result = interrupts.end(&ending, work(&lab, &ending)).await;
+    lab.close().await;
+    result
+}
+
+/// As [`in_lab_until_ended`], on three machines.
+pub(crate) async fn on_machines_until_ended(
+    machines: Arc<Machines>,
+    work: impl AsyncFnOnce(&Lab, &Ending) -> anyhow::Result<Exit>,
+) -> anyhow::Result<Exit> {
+    let (mut interrupts, ending) = (Interrupts::listen()?, Ending::default());
+    let lab = Lab::on_machines(this_program()?, machines).await?;
     let result = interrupts.end(&ending, work(&lab, &ending)).await;
     lab.close().await;
     result

@@ -22,18 +22,23 @@ pub(crate) enum Exit {
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        ExitCode::from(match exit {
+        ExitCode::from(exit.code())
+    }
+}
+
+impl Exit {
+    /// The exit code of the process.
+    pub(crate) fn code(self) -> u8 {
+        match self {
             Exit::AsPromised => 0,
             Exit::ThresholdMissed => 1,
             Exit::PromiseBroken => 2,
             Exit::Invalid => 3,
             Exit::SetUp => 4,
             Exit::Interrupted(signal) => 128 + signal as u8,
-        })
+        }
     }
-}
 
-impl Exit {
     /// The exit code of a run.
     pub(crate) fn of(run: &Run) -> Exit {
         let judged = match run.verdict {

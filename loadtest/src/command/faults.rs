@@ -1,12 +1,13 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
-use anyhow::Context;
-use clap::ValueEnum;
+use anyhow::{Context, bail};
 use loadtest::{
     buyer::progress::Progress,
-    fault::{Fault, round},
+    fault::{AnyFault, round, round_on_machines},
     lab::{
-        Lab, open_files,
+        Lab,
+        machines::{self, Machines},
+        open_files,
         servers::{Server, Services},
     },
     record::{
@@ -17,11 +18,13 @@ use loadtest::{
     scenario::plan::Plan,
     version::Version,
 };
+use tokio::task::spawn_blocking;
 
 use super::{
     database::this_program,
     ending::Interrupts,
     exit::Exit,
+    machines::MachinesArgs,
     print::{note, print, room, say},
     progress::with_progress,
 };
@@ -30,7 +33,10 @@ use super::{
 pub(crate) struct Args {
     /// Faults to inject, one after the other [default: all]
     #[arg(value_name = "FAULT")]
-    faults: Vec<Fault>,
+    faults: Vec<AnyFault>,
+
+    #[command(flatten)]
+    machines: MachinesArgs,
 
     /// Valid rounds for each fault. A round in which the fault comes too late is repeated, three times at most
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -44,9 +50,9 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(4..))]
     stock: u32,
 
-    /// Instances of the shop; the requests of each tab go to them in turn
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
-    instances: u32,
+    /// Instances of the shop; the requests of each tab go to them in turn [default: 2, or one on each machine]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=16))]
+    instances: Option<u32>,
 
     /// The seed that shuffles the buyers; each round adds 1, each repeat adds 1000
     #[arg(long, default_value_t = 1)]
@@ -69,15 +75,20 @@ const REPEAT: u64 = 1000;
 
 /// Starts the servers, and works until done or interrupted. The servers stop in both cases.
 pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
-    let mut interrupts = Interrupts::listen()?;
+    let on_machines = args.machines.are_asked_for();
     let plan = Plan {
         buyers: args.buyers as usize,
         stock: args.stock.into(),
-        instances: args.instances as usize,
+        instances: args.instances.map_or(args.machines.instances().max(2), |n| n as usize),
+        nginx: on_machines,
         connections: CONNECTIONS,
         ..Plan::stampede(Version::V6, None)
     };
     let mut grid = Grid::new(&args, plan)?;
+    if on_machines {
+        machines::enter()?; // the process starts again, so this comes before it listens for signals
+    }
+    let mut interrupts = Interrupts::listen()?;
     let interrupted = tokio::select! {
         exit = grid.play() => return exit,
         interrupted = interrupts.next() => interrupted,
@@ -88,7 +99,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
 
 /// The faults to inject, and the number of rounds for each.
 struct Grid {
-    chosen: Vec<Fault>,
+    chosen: Vec<AnyFault>,
+    on_machines: bool,
     rounds: usize,
     plan: Plan,
     played: Faults,
@@ -108,9 +120,10 @@ impl Grid {
         };
         let file = args.resume.as_ref().or(args.json.as_ref()).cloned();
         file.iter().try_for_each(|file| check_writable(file))?;
-        let chosen = if args.faults.is_empty() { Fault::value_variants() } else { &args.faults };
-        chosen.iter().try_for_each(|fault| fault.check(&plan))?;
-        Ok(Grid { chosen: chosen.to_vec(), rounds: args.rounds as usize, plan, played, file })
+        let on_machines = args.machines.are_asked_for();
+        let chosen = if args.faults.is_empty() { AnyFault::all(on_machines) } else { args.faults.clone() };
+        chosen.iter().try_for_each(|fault| check(*fault, on_machines, &plan))?;
+        Ok(Grid { chosen, on_machines, rounds: args.rounds as usize, plan, played, file })
     }
 
     /// Plays the missing rounds and shows all of them.
@@ -123,11 +136,11 @@ impl Grid {
         let mut ground = None; // no servers are needed if the file has all rounds
         for (place, fault) in self.chosen.clone().into_iter().enumerate() {
             while let Some(turn) = self.played.of(fault).next(self.rounds) {
-                let (lab, services) = match &mut ground {
+                let ground = match &mut ground {
                     Some(ground) => ground,
-                    None => ground.insert(start().await?),
+                    None => ground.insert(start(self.on_machines).await?),
                 };
-                self.play_one(lab, services, fault, place, turn).await?;
+                self.play_one(ground, fault, place, turn).await?;
             }
             print(faults::table([&*self.played.of(fault)]).lines(room()));
         }
@@ -138,9 +151,8 @@ impl Grid {
     /// Plays one round or its repeat, and writes the file at once.
     async fn play_one(
         &mut self,
-        lab: &Lab,
-        services: &mut Services,
-        fault: Fault,
+        (lab, services): &mut (Lab, Option<Services>),
+        fault: AnyFault,
         place: usize,
         (n, repeat): (usize, usize),
     ) -> anyhow::Result<()> {
@@ -149,7 +161,15 @@ impl Grid {
         let again = if repeat == 0 { String::new() } else { format!(", repeat {repeat} of {REPEATS}") };
         let (at, of) = (place * self.rounds + n + 1, self.chosen.len() * self.rounds);
         let progress = Progress::default();
-        let work = round(lab, services, fault, &plan, progress.clone(), async |shops| shops);
+        let work = async {
+            match (fault, services) {
+                (AnyFault::Servers(fault), Some(services)) => {
+                    round(lab, services, fault, &plan, progress.clone(), async |shops| shops).await
+                }
+                (AnyFault::Machines(fault), _) => round_on_machines(lab, fault, &plan, progress.clone()).await,
+                (AnyFault::Servers(fault), None) => bail!("{fault} needs single servers"),
+            }
+        };
         let title = format!("[{at}/{of}] {fault}{again}");
         let round = with_progress(&title, &plan.who(), Some(plan.buyers), true, &progress, work).await?;
         if let Some(why) = round.why_invalid() {
@@ -175,11 +195,25 @@ impl Grid {
     }
 }
 
-/// Starts all servers, and opens a lab on them.
-async fn start() -> anyhow::Result<(Lab, Services)> {
+/// Starts all servers or three machines, and opens a lab on them.
+async fn start(on_machines: bool) -> anyhow::Result<(Lab, Option<Services>)> {
     let program = this_program()?;
-    let services = tokio::task::spawn_blocking(move || Services::start(&program, &Server::OF_SHOPS)).await??;
-    Ok((Lab::on(this_program()?, &services).await?, services))
+    if on_machines {
+        let machines = spawn_blocking(move || Machines::start(&program)).await??;
+        return Ok((Lab::on_machines(this_program()?, Arc::new(machines)).await?, None));
+    }
+    let services = spawn_blocking(move || Services::start(&program, &Server::OF_SHOPS)).await??;
+    Ok((Lab::on(this_program()?, &services).await?, Some(services)))
+}
+
+/// Whether a fault can be played here.
+fn check(fault: AnyFault, on_machines: bool, plan: &Plan) -> anyhow::Result<()> {
+    match (fault, on_machines) {
+        (AnyFault::Servers(fault), false) => fault.check(plan),
+        (AnyFault::Machines(_), true) => Ok(()),
+        (AnyFault::Servers(fault), true) => bail!("{fault} strikes single servers: leave --machines out"),
+        (AnyFault::Machines(fault), false) => bail!("{fault} strikes one of three machines: add --machines 3"),
+    }
 }
 
 /// In words, what follows an invalid round.

@@ -1,15 +1,17 @@
+use anyhow::ensure;
 use loadtest::{
-    buyer::schedule::Load,
-    lab::open_files,
+    buyer::{ending::Ending, schedule::Load},
+    lab::{Lab, open_files},
     render::{page::runs::OMISSION, runs},
     scenario::{Scenario, plan::Plan},
     version::Version,
 };
 
 use super::{
-    database::{Database, in_lab_until_ended},
+    database::{Database, in_lab_until_ended, on_machines_until_ended},
     exit::Exit,
     load::LoadArgs,
+    machines::MachinesArgs,
     output::{Destination, Output},
     print::{print, room, say},
     progress::{Plain, run_with_progress},
@@ -38,6 +40,9 @@ pub(crate) struct Args {
     target: TargetArgs,
 
     #[command(flatten)]
+    machines: MachinesArgs,
+
+    #[command(flatten)]
     load: LoadArgs,
 
     /// What it is put through
@@ -57,7 +62,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     sales: u32,
 
-    /// Instances of the shop; the requests of a tab are sent to them in turn [default: 1, of two-instances 2]
+    /// Instances of the shop; the requests of a tab are sent to them in turn [default: 1, of two-instances 2, one on each machine]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=16))]
     instances: Option<u32>,
 
@@ -99,12 +104,16 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let plans = args.versions.iter().map(|&version| plan(&args, version)).collect::<anyhow::Result<Vec<_>>>()?;
+    if args.machines.are_asked_for() {
+        ensure!(args.versions == [Version::V6], "--machines is about chapter 6's clusters: name v6 alone");
+    }
+    let machines = args.machines.start().await?;
     let (destination, shows) = (Destination::new(args.output)?, args.plain.shows());
     open_files::allow(plans.iter().map(Plan::sockets).max().unwrap_or_default())?;
     if args.target.is_named()? {
         return target::run(args.target, &plans, args.rounds.rounds, shows, &destination).await;
     }
-    in_lab_until_ended(&args.database, async |lab, ending| {
+    let work = async |lab: &Lab, ending: &Ending| {
         say_first(&plans[0].describe(), &plans[0].load);
         let (mut runs, mut failed) = (Vec::new(), None);
         for plan in args.rounds.of(&plans) {
@@ -129,8 +138,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
             Some(why) if runs.is_empty() => Err(why),
             Some(why) => destination.conclude(args.rounds.seed, runs).and(Err(why)),
         }
-    })
-    .await
+    };
+    match machines {
+        Some(machines) => on_machines_until_ended(machines, work).await,
+        None => in_lab_until_ended(&args.database, work).await,
+    }
 }
 
 /// What is about to happen, how an open loop counts, and the heads of the table.
@@ -148,8 +160,8 @@ fn plan(args: &Args, version: Version) -> anyhow::Result<Plan> {
         buyers: args.buyers.map_or(plan.buyers, |n| n as usize),
         stock: args.stock.map_or(plan.stock, i64::from),
         sales: args.sales as usize,
-        instances: args.instances.map_or(plan.instances, |n| n as usize),
-        nginx: args.nginx,
+        instances: args.instances.map_or(plan.instances.max(args.machines.instances()), |n| n as usize),
+        nginx: args.nginx || args.machines.are_asked_for(),
         connections: args.connections as usize,
         pool: args.pool.unwrap_or(plan.pool),
         shop_args: if args.wide_limits { version.wide_limits() } else { Vec::new() }

@@ -1,3 +1,5 @@
+mod on_machines;
+
 use std::{net::SocketAddr, process::ExitCode};
 
 use anyhow::{Context, ensure};
@@ -14,6 +16,7 @@ use v1_naive::shop::{self, stop_signal};
 
 use super::{
     database::this_program,
+    machines::MachinesArgs,
     print::{note, say},
 };
 
@@ -35,6 +38,9 @@ pub(crate) struct Args {
     #[arg(long)]
     nginx: bool,
 
+    #[command(flatten)]
+    machines: MachinesArgs,
+
     /// Stop when standard input is closed
     #[arg(long, hide = true)]
     while_stdin_is_open: bool,
@@ -47,6 +53,9 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.while_stdin_is_open {
         servers::stop_with_parent();
+    }
+    if args.machines.are_asked_for() {
+        return on_machines::run(&args).await;
     }
     let mut shop_args = args.shop_args.clone();
     let mut lab = None;

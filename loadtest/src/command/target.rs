@@ -25,7 +25,7 @@ use super::{
 pub(crate) struct TargetArgs {
     /// A shop that already runs, for example http://127.0.0.1:3000. The version is what it is held to. Its database is not audited
     #[arg(long, value_name = "URL",
-          conflicts_with_all = ["variant", "scenario", "stock", "sales", "instances", "nginx", "pool", "wide_limits", "shop_args"])]
+          conflicts_with_all = ["machines", "variant", "scenario", "stock", "sales", "instances", "nginx", "pool", "wide_limits", "shop_args"])]
     url: Option<Url>,
 
     /// The sale of that shop to buy from [default: 1]

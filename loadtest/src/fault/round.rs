@@ -1,8 +1,9 @@
 //! One round: one sale with one fault in the middle.
 
+mod come;
+
 use std::{
     net::SocketAddr,
-    path::Path,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -16,11 +17,12 @@ use tokio::{
 };
 use v1_naive::shop::sales::Sale;
 
+use self::come::Come;
 use super::{
-    Fault,
+    AnyFault, Fault, MachineFault,
+    blow::{Blow, Ground},
     links::Links,
     probe::{self, Walk},
-    strike::Target,
 };
 use crate::{
     buyer::{
@@ -28,11 +30,7 @@ use crate::{
         payers::{Heard, Payers},
         progress::Progress,
     },
-    lab::{
-        Lab,
-        deployment::{Deployment, addresses},
-        servers::Services,
-    },
+    lab::{Lab, deployment::Deployment, servers::Services},
     provider::Remote,
     record::faults::{Round, Strike, Verdict},
     scenario::plan::Plan,
@@ -75,19 +73,46 @@ pub async fn round(
     progress: Progress,
     doors: impl AsyncFnOnce(Vec<SocketAddr>) -> Vec<SocketAddr>,
 ) -> anyhow::Result<Round> {
+    let ground = Ground::Servers(fault, &lab.loadtest, services);
+    round_on(lab, ground, fault.needs_links(), plan, progress, doors).await
+}
+
+/// As [`round`], on three machines: `lab` must be [on](Lab::on_machines) them. Buyers come through nginx.
+///
+/// # Errors
+/// As for [`round`], and a cluster does not become whole again.
+pub async fn round_on_machines(
+    lab: &Lab,
+    fault: MachineFault,
+    plan: &Plan,
+    progress: Progress,
+) -> anyhow::Result<Round> {
+    let machines = lab.machines().context("the lab is not on machines")?.clone();
+    round_on(lab, Ground::Machines(fault, machines), false, plan, progress, async |doors| doors).await
+}
+
+async fn round_on(
+    lab: &Lab,
+    ground: Ground<'_>,
+    needs_links: bool,
+    plan: &Plan,
+    progress: Progress,
+    doors: impl AsyncFnOnce(Vec<SocketAddr>) -> Vec<SocketAddr>,
+) -> anyhow::Result<Round> {
+    let fault = ground.fault();
     let mut links = Vec::new();
     let mut deployment = Deployment::build_with(lab, plan, async |args| {
         args.push(PATH_TTL.into());
         if fault.is_about_money() {
             args.push(PAY_WITHIN.into());
         }
-        if fault.needs_links() {
+        if needs_links {
             links.push(Links::between(args).await?);
         }
         Ok(())
     })
     .await?;
-    let played = play(&mut deployment, &links, (&lab.loadtest, services), fault, plan, progress, doors).await;
+    let played = play(&mut deployment, &links, ground, plan, progress, doors).await;
     deployment.stop_shops().await; // before the audit, because requests that timed out may still write
     let round = match played {
         Ok((history, heard, strike)) => conclude(fault, plan, &deployment, (&history, &heard), strike).await,
@@ -102,25 +127,24 @@ pub async fn round(
 async fn play(
     deployment: &mut Deployment,
     links: &[Links],
-    keeper: (&Path, &mut Services),
-    fault: Fault,
+    ground: Ground<'_>,
     plan: &Plan,
     progress: Progress,
     doors: impl AsyncFnOnce(Vec<SocketAddr>) -> Vec<SocketAddr>,
 ) -> anyhow::Result<(Vec<Told>, Vec<Heard>, Strike)> {
     let come = Come::of(plan);
     let (let_in, gate) = watch::channel(come.first);
-    let (pool, addresses) = (deployment.pool.clone(), addresses(&deployment.shops));
-    let mut target = Target::new(keeper, deployment, links, (SALE, plan.seed), (&let_in, come.before)).await?;
-    let stores = target.stores;
-    stores.put_up(target.database, &[Sale::open(SALE, plan.stock)]).await?;
-    fault.prepare(&mut target).await?;
+    let (fault, pool, addresses) = (ground.fault(), deployment.pool.clone(), deployment.doors());
+    let mut blow = ground.blow(deployment, links, (SALE, plan.seed), (&let_in, come.before)).await?;
+    let stores = blow.stores();
+    stores.put_up(blow.database(), &[Sale::open(SALE, plan.stock)]).await?;
+    blow.prepare().await?;
     let doors = doors(addresses).await;
 
     let mut paying = JoinSet::new();
     let (paid, until) = oneshot::channel();
     if fault.is_about_money() {
-        let card = if fault == Fault::ProviderLate { LATE } else { GOOD };
+        let card = if fault == Fault::ProviderLate.into() { LATE } else { GOOD };
         let buyers = Payers::known_as((1..=plan.buyers as i64).chain(probe::buyers(plan.stock)));
         paying.spawn(Payers { doors: doors.clone().into(), pool: pool.clone(), sale: SALE, card, buyers }.serve(until));
     }
@@ -145,7 +169,7 @@ async fn play(
             queued: Arc::default(),
             polls: probe::EVERY,
         };
-        strike(fault, target, walk, &come, &let_in, (plan.stock, &pool)).await
+        strike(blow, walk, &come, &let_in, (plan.stock, &pool)).await
     };
     let at_barrier = async || {
         let _ = barrier.send(Instant::now()); // the receiver is gone if the strike has failed
@@ -186,36 +210,17 @@ async fn settle(
     paying.join_next().await.context("no payers have run")??
 }
 
-/// How many buyers of the crowd may have clicked by each step.
-struct Come {
-    /// Before the strike.
-    first: usize,
-    /// Before the fault is in place. Each takes one unit at most, so half of the stock is left.
-    before: usize,
-    /// During the fault.
-    meanwhile: usize,
-}
-
-impl Come {
-    fn of(plan: &Plan) -> Come {
-        let share = |units: i64, buyers: usize| buyers.min(units as usize);
-        let (before, meanwhile) = (share(plan.stock / 2, plan.buyers / 4), share(plan.stock / 4 * 3, plan.buyers / 2));
-        Come { first: (before * 3 / 4).max(1), before, meanwhile }
-    }
-}
-
 /// Injects the fault, checks it, repairs it, and lets buyers in between the steps. Returns the answers to the buyers who came one
 /// by one, and the record of the strike.
 async fn strike(
-    fault: Fault,
-    mut target: Target<'_>,
+    mut blow: Blow<'_>,
     walk: Walk,
     come: &Come,
     let_in: &watch::Sender<usize>,
     (stock, pool): (i64, &AnyPool),
 ) -> anyhow::Result<(Vec<Told>, Strike)> {
     let progress = walk.progress.clone();
-    fault.arm(&mut target).await?;
+    blow.arm().await?;
     let struck = Instant::now();
     let mut strike = Strike {
         struck_ms: ms(struck - walk.began),
@@ -223,13 +228,13 @@ async fn strike(
         unconfirmed: progress.unconfirmed(),
         ..Strike::default()
     };
-    fault.strike(&mut target).await?;
-    let is_in_place = fault.comes_into_place(&mut target).await?;
-    strike.seen = std::mem::take(&mut target.seen);
+    blow.strike().await?;
+    let is_in_place = blow.comes_into_place().await?;
+    strike.seen = blow.seen();
     if !is_in_place {
         // The strike may have broken something else.
-        let _ = fault.mend(&mut target).await;
-        let _ = fault.bring_back(&mut target).await;
+        let _ = blow.mend().await;
+        let _ = blow.bring_back().await;
         let_in.send_replace(usize::MAX);
         return Ok((Vec::new(), strike));
     }
@@ -240,14 +245,14 @@ async fn strike(
     let (end, until) = oneshot::channel();
     let mut probing = JoinSet::new(); // in its own task, because starting a server blocks; dropping the set ends it
     probing.spawn(walk.clone().probe(until));
-    fault.mend(&mut target).await?;
+    blow.mend().await?;
     let mended = Instant::now();
     strike.mended_ms = Some(ms(mended - struck));
     let_in.send_replace(usize::MAX);
 
     let confirmed = timeout(LONGEST, progress.until_confirmed()).await;
     drop(end);
-    let back = fault.bring_back(&mut target).await?;
+    let back = blow.bring_back().await?;
     strike.back_ms = back.map(|()| ms(struck.elapsed()));
     let mut history = Vec::new();
     if let (Ok(()), Some(first)) = (confirmed, progress.first_confirmed()) {
@@ -261,7 +266,7 @@ async fn strike(
 }
 
 async fn conclude(
-    fault: Fault,
+    fault: AnyFault,
     plan: &Plan,
     deployment: &Deployment,
     (history, heard): (&[Told], &[Heard]),

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use sqlx::AnyPool;
+use url::Url;
 
 use super::{FreshDatabase, Lab, servers::nginx, shop_process::ShopProcess, stores::Stores};
 use crate::scenario::plan::Plan;
@@ -34,8 +35,14 @@ impl Deployment {
         let mut shops = Vec::new();
         for n in 0..plan.instances {
             let log = lab.folder.path().join(format!("{}-{n}.log", database.name()));
-            let mut args = shop_args(plan, &database, stores.as_ref());
+            let machine = lab.machine_of(n);
+            let url = machine.as_ref().map_or(Ok(database.url.clone()), |machine| machine.database(&database.url))?;
+            let mut args = shop_args(plan, &url, stores.as_ref(), &lab.proxies());
             change(&mut args).await?;
+            if let Some(machine) = machine {
+                shops.push(ShopProcess::start_on(machine, &lab.loadtest, plan.version, &args, log).await?);
+                continue;
+            }
             shops.push(match (plan.mutant, plan.exhibit) {
                 (Some(mutant), _) => ShopProcess::mutant(&lab.loadtest, mutant, &args, log).await?,
                 (None, Some(exhibit)) => ShopProcess::exhibit(&lab.loadtest, exhibit, &args, log).await?,
@@ -81,11 +88,11 @@ impl Deployment {
 }
 
 /// The arguments of an instance.
-fn shop_args(plan: &Plan, database: &FreshDatabase, stores: Option<&Stores>) -> Vec<String> {
+fn shop_args(plan: &Plan, database: &Url, stores: Option<&Stores>, proxies: &str) -> Vec<String> {
     let owned = |args: &[&str]| args.iter().map(|&arg| arg.to_owned()).collect::<Vec<_>>();
-    let mut args = owned(&["--database-url", database.url.as_str(), "--pool-size", &plan.pool.to_string()]);
+    let mut args = owned(&["--database-url", database.as_str(), "--pool-size", &plan.pool.to_string()]);
     if plan.version.counts_clients() {
-        args.extend(owned(&["--trusted-proxies", "127.0.0.1"]));
+        args.extend(owned(&["--trusted-proxies", proxies]));
     }
     args.extend(stores.iter().flat_map(|stores| stores.shop_args()));
     args.extend(plan.variant.iter().flat_map(|variant| ["--variant".into(), variant.to_string()]));

@@ -88,13 +88,15 @@ pub struct RedisStats {
 /// # Errors
 /// Redis does not answer.
 pub async fn redis(stores: &Stores) -> anyhow::Result<RedisStats> {
-    let info: InfoDict = redis::cmd("INFO").query_async(&mut stores.connect().await?).await?;
-    let number = |name: &str| info.get::<u64>(name).with_context(|| format!("Redis does not report {name}"));
-    Ok(RedisStats {
-        commands: number("total_commands_processed")?,
-        bytes: number("total_net_input_bytes")? + number("total_net_output_bytes")?,
-        memory: number("used_memory")?,
-    })
+    let mut all = RedisStats { commands: 0, bytes: 0, memory: 0 };
+    for mut redis in stores.connect_to_each().await? {
+        let info: InfoDict = redis::cmd("INFO").query_async(&mut redis).await?;
+        let number = |name: &str| info.get::<u64>(name).with_context(|| format!("Redis does not report {name}"));
+        all.commands += number("total_commands_processed")?;
+        all.bytes += number("total_net_input_bytes")? + number("total_net_output_bytes")?;
+        all.memory += number("used_memory")?;
+    }
+    Ok(all)
 }
 
 /// The shops' counters by name, without `_total` at the end. Each is summed over all instances and labels.

@@ -5,10 +5,11 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, Error, bail};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -16,11 +17,13 @@ use nix::{
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
+    runtime::Handle,
     time::timeout,
 };
 
 use super::{
     faketime,
+    machines::Machine,
     servers::port::{ATTEMPTS, Port},
 };
 use crate::{gates::Gate, museum::name::WrongShop, mutant::name::Mutant, version::Version};
@@ -56,6 +59,8 @@ pub(super) struct Start {
     clock: Option<&'static str>,
     /// How long it may take until it listens.
     within: Duration,
+    /// The machine that it runs on; `None` for this one.
+    machine: Option<Arc<Machine>>,
 }
 
 impl ShopProcess {
@@ -79,6 +84,20 @@ impl ShopProcess {
         log: PathBuf,
     ) -> anyhow::Result<Self> {
         ShopProcess::run(Start { within, ..Start::serve(loadtest, version, args, log) }).await
+    }
+
+    /// As [`ShopProcess::start`], on one of three machines.
+    ///
+    /// # Errors
+    /// As for [`ShopProcess::start`].
+    pub async fn start_on(
+        machine: Arc<Machine>,
+        loadtest: &Path,
+        version: Version,
+        args: &[String],
+        log: PathBuf,
+    ) -> anyhow::Result<Self> {
+        ShopProcess::run(Start { machine: Some(machine), ..Start::serve(loadtest, version, args, log) }).await
     }
 
     /// Starts a mutant: a shop with one seeded bug.
@@ -131,7 +150,8 @@ impl ShopProcess {
     pub(super) async fn run(start: Start) -> anyhow::Result<Self> {
         for attempt in 1.. {
             let port = Port::take()?;
-            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number()));
+            let ip = start.machine.as_ref().map_or(Ipv4Addr::LOCALHOST, |machine| machine.ip());
+            let address = SocketAddr::from((ip, port.number()));
             match start.at(address).await {
                 Ok(child) => return Ok(ShopProcess { address, child, start, _port: port }),
                 Err(_) if attempt < ATTEMPTS && port.is_taken() => {}
@@ -194,6 +214,11 @@ impl ShopProcess {
         drop(self.child.stdin.take());
     }
 
+    /// Waits until it has ended after it was [asked](ShopProcess::ask_to_stop) to.
+    pub async fn wait(&mut self) {
+        let _ = timeout(TO_STOP, self.child.wait()).await;
+    }
+
     /// Waits until it has ended, then restarts it at the same address.
     ///
     /// # Errors
@@ -209,13 +234,22 @@ impl ShopProcess {
     /// Stops it gracefully: it finishes the requests that it has.
     pub async fn stop(mut self) {
         self.ask_to_stop();
-        let _ = timeout(TO_STOP, self.child.wait()).await;
+        self.wait().await;
     }
 }
 
 impl Start {
     pub(super) fn new(loadtest: &Path, name: &'static str, args: Vec<String>, log: PathBuf) -> Start {
-        Start { loadtest: loadtest.into(), name, args, log, kill_on_drop: true, clock: None, within: TO_START }
+        Start {
+            loadtest: loadtest.into(),
+            name,
+            args,
+            log,
+            kill_on_drop: true,
+            clock: None,
+            within: TO_START,
+            machine: None,
+        }
     }
 
     fn serve(loadtest: &Path, version: Version, args: &[String], log: PathBuf) -> Start {
@@ -240,8 +274,8 @@ impl Start {
     /// Starts it and waits until it listens at the address.
     async fn at(&self, address: SocketAddr) -> anyhow::Result<Child> {
         let Start { loadtest, args, log, kill_on_drop, .. } = self;
-        let mut child = self
-            .program()
+        let mut program = self.program();
+        program
             .args(args)
             .args(["--listen", &address.to_string()])
             .env_clear() // A `RETRIES` in the user's shell must not change a run, because the run does not record it.
@@ -251,9 +285,18 @@ impl Start {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(File::create(log)?)
-            .kill_on_drop(*kill_on_drop)
-            .spawn()
-            .with_context(|| format!("cannot start {}", loadtest.display()))?;
+            .kill_on_drop(*kill_on_drop);
+        let child = match &self.machine {
+            Some(machine) => {
+                let runtime = Handle::current();
+                machine.inside(|| {
+                    let _runtime = runtime.enter();
+                    Ok(program.spawn()?)
+                })
+            }
+            None => program.spawn().map_err(Error::from),
+        };
+        let mut child = child.with_context(|| format!("cannot start {}", loadtest.display()))?;
         let mut line = String::new();
         let mut out = BufReader::new(child.stdout.take().context("the shop has no output")?);
         let said = timeout(self.within, out.read_line(&mut line)).await;
@@ -276,44 +319,4 @@ impl Start {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::lab::servers::port::tests::{choose, taken};
-
-    /// Listens like a shop, except at these addresses.
-    fn program(folder: &Path, taken: &str) -> PathBuf {
-        let file = folder.join("shop");
-        let script = format!(
-            "#!/bin/sh\n\
-             for last; do :; done\n\
-             case ' {taken} ' in *\" $last \"*) echo error: Address already in use >&2; exit 4; esac\n\
-             echo listening on http://$last; exec cat\n"
-        );
-        // Another process writes the script. If this process had it open for writing, a child of a parallel test could inherit
-        // the file, and the script could not be executed until that child closes it.
-        let write = std::process::Command::new("sh")
-            .args(["-c", r#"printf %s "$1" >"$2" && chmod 755 "$2""#, "sh", &script])
-            .arg(&file)
-            .status();
-        assert!(write.unwrap().success());
-        file
-    }
-
-    #[tokio::test]
-    async fn a_shop_starts_elsewhere_if_its_port_is_taken_meanwhile() {
-        let (mut ports, strangers): (Vec<_>, Vec<_>) = (0..=ATTEMPTS).map(|_| taken()).unzip();
-        let taken: Vec<_> = strangers.iter().map(|stranger| stranger.local_addr().unwrap().to_string()).collect();
-        let folder = tempfile::tempdir().unwrap();
-        let program = program(folder.path(), &taken.join(" "));
-        let start = || ShopProcess::start(&program, Version::V1, &[], folder.path().join("log"));
-
-        choose(ports.pop());
-        let shop = start().await.unwrap();
-        assert!(!taken.contains(&shop.address.to_string()));
-
-        choose(ports);
-        let why = start().await.err().unwrap().to_string();
-        let last = &taken[ATTEMPTS - 1];
-        assert_eq!(why, format!("v1-naive does not start at {last} (exit status: 4): Address already in use"));
-    }
-}
+mod tests;

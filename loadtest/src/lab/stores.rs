@@ -6,8 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Parser;
+use futures_util::future::try_join_all;
 use lapin::{
     Connection, ConnectionProperties,
     options::{BasicGetOptions, QueueDeclareOptions, QueueDeleteOptions},
@@ -15,7 +16,7 @@ use lapin::{
 };
 use redis::{AsyncCommands, aio::MultiplexedConnection};
 use sqlx::AnyPool;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use url::Url;
 use v1_naive::shop::sales::Sale;
 use v6_production::{OrderId, Reservation};
@@ -24,6 +25,8 @@ use v6_production::{OrderId, Reservation};
 const TO_BE_QUIET: Duration = Duration::from_secs(60);
 /// The longest time until all instances know a new sale. An operator creates it long before it opens.
 const TO_BE_KNOWN: Duration = Duration::from_millis(600);
+/// How long one node of a cluster may take to accept a connection, before the next one is asked.
+const FOR_A_NODE: Duration = Duration::from_secs(10);
 /// The most nodes of a cluster that are asked for one sale.
 const MOST_HOPS: usize = 32;
 /// The queues of a shop, without the namespace before their names.
@@ -35,8 +38,10 @@ pub struct Stores {
     pub redis: Url,
     /// The other nodes of the cluster; empty for one server.
     pub redis_peers: Vec<Url>,
-    /// The URL of RabbitMQ.
+    /// The URL of RabbitMQ, or of the first node of a cluster.
     pub amqp: Url,
+    /// The other nodes of the cluster; empty for one server.
+    pub amqp_peers: Vec<Url>,
     /// The URL of the payment provider.
     pub provider: Url,
     /// The prefix of all keys and queues.
@@ -64,9 +69,10 @@ pub struct InRedis {
 impl Stores {
     /// Command-line arguments that make a shop use these stores.
     pub fn shop_args(&self) -> Vec<String> {
-        let Stores { amqp, provider, namespace, .. } = self;
+        let Stores { provider, namespace, .. } = self;
         let redis: Vec<&str> = self.redis_nodes().map(Url::as_str).collect();
-        let redis = redis.join(",");
+        let amqp: Vec<&str> = self.amqp_nodes().map(Url::as_str).collect();
+        let (redis, amqp) = (redis.join(","), amqp.join(","));
         let args = [
             ("--redis-url", redis.as_str()),
             ("--amqp-url", amqp.as_str()),
@@ -240,6 +246,11 @@ impl Stores {
         connect(&self.redis).await
     }
 
+    /// Opens a connection to each Redis: to one server, or to all nodes of a cluster.
+    pub(super) async fn connect_to_each(&self) -> anyhow::Result<Vec<MultiplexedConnection>> {
+        try_join_all(self.redis_nodes().map(connect)).await
+    }
+
     /// Opens a connection to the Redis that has a sale. Of a cluster, that is the node that answers for the sale's keys. Another node
     /// says which one it is.
     ///
@@ -262,12 +273,26 @@ impl Stores {
         bail!("no node of the Redis Cluster has sale {sale}")
     }
 
-    /// Opens a connection to RabbitMQ.
+    /// The nodes of RabbitMQ: one server, or those of a cluster.
+    fn amqp_nodes(&self) -> impl Iterator<Item = &Url> {
+        [&self.amqp].into_iter().chain(&self.amqp_peers)
+    }
+
+    /// Opens a connection to RabbitMQ; of a cluster, to the first node that answers.
     ///
     /// # Errors
     /// RabbitMQ does not answer.
     pub async fn queues(&self) -> anyhow::Result<Connection> {
-        Connection::connect(self.amqp.as_str(), ConnectionProperties::default()).await.context("RabbitMQ")
+        let mut connected = Err(anyhow!("RabbitMQ has no node"));
+        for node in self.amqp_nodes() {
+            let connecting = Connection::connect(node.as_str(), ConnectionProperties::default());
+            connected = match timeout(FOR_A_NODE, connecting).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(why)) => Err(why).context("RabbitMQ"),
+                Err(_) => Err(anyhow!("RabbitMQ does not answer within {} s", FOR_A_NODE.as_secs())),
+            };
+        }
+        connected
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::file::{Figures, File, Kind};
 use crate::{
     compare::spread::Spread,
-    fault::Fault,
+    fault::AnyFault,
     render::text::thousands,
     verdict::{audit::Audit, money::Money},
 };
@@ -36,7 +36,7 @@ impl Figures for Grid {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Rounds {
     /// The fault's name on the command line: `redis-killed`, …
-    pub fault: Fault,
+    pub fault: AnyFault,
     /// The rounds in the order in which they were played, with invalid ones and their repeats.
     pub rounds: Vec<Round>,
 }
@@ -126,8 +126,8 @@ impl Strike {
     }
 
     /// The verdict on a round with this strike. A broken promise counts even if the fault was not in place in time.
-    pub(crate) fn judge(&self, fault: Fault, stock: i64, audit: &Audit) -> Verdict {
-        let late = if fault.loses_reservations() { 0 } else { audit.late_rejects };
+    pub(crate) fn judge(&self, fault: impl Into<AnyFault>, stock: i64, audit: &Audit) -> Verdict {
+        let late = if fault.into().loses_reservations() { 0 } else { audit.late_rejects };
         let kept = audit.is_sound() && audit.not_conserved == 0 && audit.undersold == 0 && late == 0;
         match (kept, self.is_in_time(stock)) {
             (true, true) if self.confirmed_ms.is_some() => Verdict::Clean,
@@ -139,7 +139,8 @@ impl Strike {
 
 impl Grid {
     /// The rounds of a fault; empty if the file does not have it yet.
-    pub fn of(&mut self, fault: Fault) -> &mut Rounds {
+    pub fn of(&mut self, fault: impl Into<AnyFault>) -> &mut Rounds {
+        let fault = fault.into();
         let known = self.faults.iter().position(|rounds| rounds.fault == fault);
         let at = known.unwrap_or(self.faults.len());
         if known.is_none() {

@@ -143,7 +143,7 @@ mod tests {
             money: None,
             outcomes: BTreeMap::new(),
         };
-        let rounds = Rounds { fault: Fault::RedisCut, rounds: vec![round; 4] };
+        let rounds = Rounds { fault: Fault::RedisCut.into(), rounds: vec![round; 4] };
         let table = table([&rounds]).markdown();
         let row = table.lines().nth(2).unwrap().replace('*', "");
         assert_eq!(row, "| redis-cut | invalid | 0 +4 | - | 1,000 of 1,000 | 0 | 0 | 0 | 0 | - | 0 | 0 | - | - |");

@@ -43,6 +43,7 @@ pub async fn against(target: &Target, plan: &Plan, progress: Progress) -> anyhow
     };
     let audit = outside::audit(&stampede.history, before, after);
     let watched = Watched {
+        failover: None,
         played: Played {
             history: stampede.history,
             sales: crowd.sales,

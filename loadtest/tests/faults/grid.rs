@@ -155,8 +155,10 @@ fn file_of(path: &Path, fault: Fault, rounds: usize, verdict: Verdict, strike: &
         money: None,
         outcomes: BTreeMap::from([("bought".into(), 100)]),
     };
-    let faults =
-        Faults::new(Grid { seed: 1, faults: vec![Rounds { fault, rounds: (0..rounds).map(round).collect() }] });
+    let faults = Faults::new(Grid {
+        seed: 1,
+        faults: vec![Rounds { fault: fault.into(), rounds: (0..rounds).map(round).collect() }],
+    });
     Faults { commit: None, ..faults }.write(path).unwrap();
 }
 

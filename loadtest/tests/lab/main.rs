@@ -20,6 +20,7 @@ mod interrupted;
 mod lab_page;
 mod live;
 mod load;
+mod machines;
 mod museum;
 mod mutants;
 mod other_databases;

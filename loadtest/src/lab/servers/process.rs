@@ -48,8 +48,6 @@ pub(super) struct Process {
     pub(super) gentle: Signal,
     /// A process that it needs to run; stopped after it.
     pub(super) needs: Option<Box<Process>>,
-    /// The other nodes, if it is a cluster; stopped after it.
-    pub(super) peers: Vec<Process>,
 }
 
 impl Process {
@@ -68,8 +66,7 @@ impl Process {
             command.process_group(0).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
             let (folder, child, gentle) = (folder.to_owned(), None, Signal::SIGTERM);
             let ports = ports.into();
-            let (needs, peers) = (None, Vec::new());
-            let mut process = Process { url, ports, name, command, ask, folder, child, gentle, needs, peers };
+            let mut process = Process { url, ports, name, command, ask, folder, child, gentle, needs: None };
             match process.start_again() {
                 Ok(()) => return Ok(process),
                 Err(_) if attempt < ATTEMPTS && process.ports.iter().any(Port::is_taken) => {}
@@ -148,17 +145,8 @@ impl Process {
         Ok(self.ports.get(1).with_context(|| format!("{} has one port", self.name))?.number())
     }
 
-    /// A node of a cluster, counted from 0.
-    pub(super) fn node(&mut self, n: usize) -> anyhow::Result<&mut Process> {
-        match n.checked_sub(1) {
-            None => Ok(self),
-            Some(n) => self.peers.get_mut(n).context("the cluster has fewer nodes"),
-        }
-    }
-
     /// Sends the signal for a graceful stop; returns at once.
     pub(super) fn ask_to_end(&self) {
-        self.peers.iter().for_each(Process::ask_to_end);
         if let Some(child) = &self.child {
             let _ = kill(pid(child), self.gentle);
         }
@@ -186,7 +174,7 @@ fn pid(child: &Child) -> Pid {
 }
 
 /// A random password of letters and digits, which needs no quoting.
-pub(super) fn password() -> String {
+pub(in crate::lab) fn password() -> String {
     std::iter::repeat_with(fastrand::alphanumeric).take(32).collect()
 }
 
@@ -199,12 +187,12 @@ pub(super) fn connect(url: &Url) -> io::Result<TcpStream> {
 }
 
 /// Creates a folder that no other user can read.
-pub(super) fn private_folder(path: &Path) -> io::Result<()> {
+pub(in crate::lab) fn private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
 }
 
 /// Creates a file that no other user can read, for a password. Replaces an earlier file of this name, from a start on other
 /// ports.
-pub(super) fn private_file(path: &Path) -> io::Result<File> {
+pub(in crate::lab) fn private_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }

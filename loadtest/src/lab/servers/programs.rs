@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 /// Finds the folder that holds `program`: the last of `folders` in sort order, otherwise one on the `PATH`.
-pub(super) fn folder_of(program: &str, folders: impl IntoIterator<Item = PathBuf>) -> Option<PathBuf> {
+pub(in crate::lab) fn folder_of(program: &str, folders: impl IntoIterator<Item = PathBuf>) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut known: Vec<_> = folders.into_iter().collect();
     known.sort();

@@ -36,9 +36,8 @@ const SETTINGS: [(&str, &str); 7] = [
     ("repl-timeout", "5"),
 ];
 
-/// Starts the nodes and forms a cluster of them. The first three are primaries, and node `n + 3` replicates node `n`. The other
-/// nodes are the peers of the first.
-pub(super) fn start(programs: &Path, folder: &Path) -> anyhow::Result<Process> {
+/// Starts the nodes and forms a cluster of them. The first three are primaries, and node `n + 3` replicates node `n`.
+pub(super) fn start(programs: &Path, folder: &Path) -> anyhow::Result<Vec<Process>> {
     let (folder, password) = (folder.join("redis-cluster"), password());
     private_folder(&folder)?;
     let start = |n: usize| {
@@ -56,11 +55,9 @@ pub(super) fn start(programs: &Path, folder: &Path) -> anyhow::Result<Process> {
         let started = starting.into_iter().map(|thread| thread.join());
         started.map(|node| node.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     });
-    let mut nodes = nodes.into_iter().collect::<anyhow::Result<Vec<Process>>>()?;
+    let nodes = nodes.into_iter().collect::<anyhow::Result<Vec<Process>>>()?;
     form(&nodes)?;
-    let mut first = nodes.remove(0);
-    first.peers = nodes;
-    Ok(first)
+    Ok(nodes)
 }
 
 /// Makes one cluster of empty nodes, and waits until every node sees it complete.

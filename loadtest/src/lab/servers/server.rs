@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
@@ -82,7 +82,7 @@ impl Server {
     ///
     /// # Errors
     /// It is not installed. The message says how to install it.
-    pub(super) fn programs(self) -> anyhow::Result<PathBuf> {
+    pub(in crate::lab) fn programs(self) -> anyhow::Result<PathBuf> {
         let (folder, installs) = match self {
             Server::Postgres => (postgres::programs(), "services"),
             Server::Redis | Server::RedisCluster => (redis::programs(), "services"),
@@ -101,7 +101,15 @@ impl Server {
         match self {
             Server::Postgres => postgres::start_replicated(&self.programs()?, folder),
             Server::RabbitMq => rabbitmq::cluster::start(&self.programs()?, folder),
-            other => Ok(vec![other.start(folder)?]),
+            other => other.start_nodes(folder),
+        }
+    }
+
+    /// Starts it with its data in `folder` and waits until it answers; a Redis Cluster with all of its nodes.
+    pub(super) fn start_nodes(self, folder: &Path) -> anyhow::Result<Vec<Process>> {
+        match self {
+            Server::RedisCluster => redis_cluster::start(&self.programs()?, folder),
+            one => Ok(vec![one.start(folder)?]),
         }
     }
 
@@ -111,7 +119,7 @@ impl Server {
         match self {
             Server::Postgres => postgres::start(&programs, folder),
             Server::Redis => redis::start(&programs, folder),
-            Server::RedisCluster => redis_cluster::start(&programs, folder),
+            Server::RedisCluster => bail!("{self} has several nodes"),
             Server::RabbitMq => rabbitmq::start(&programs, folder),
             Server::Provider => provider::start(folder),
             Server::MariaDb => mariadb::start(&programs, folder),

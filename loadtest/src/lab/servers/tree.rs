@@ -12,7 +12,7 @@ use nix::{
 ///
 /// A process group is not enough: each session of PostgreSQL and each helper of RabbitMQ creates its own group. Without `/proc`,
 /// the children end by themselves shortly after their parent.
-pub(super) fn kill_all(root: Pid) {
+pub(in crate::lab) fn kill_all(root: Pid) {
     let _ = kill(root, Signal::SIGSTOP); // It must not start children while we list them.
     let descendants = descendants(root);
     for pid in descendants.iter().chain([&root]) {

@@ -1,4 +1,5 @@
 use super::{Verdict::*, *};
+use crate::fault::Fault;
 
 const STOCK: i64 = 100;
 
@@ -18,7 +19,7 @@ fn round(strike: Strike) -> Round {
 }
 
 fn rounds(strikes: &[Strike]) -> Rounds {
-    Rounds { fault: Fault::RedisKilled, rounds: strikes.iter().cloned().map(round).collect() }
+    Rounds { fault: Fault::RedisKilled.into(), rounds: strikes.iter().cloned().map(round).collect() }
 }
 
 const LATE: usize = 51;

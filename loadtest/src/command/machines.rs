@@ -1,0 +1,43 @@
+use std::{process, sync::Arc};
+
+use loadtest::lab::machines::{self, Machines};
+use tokio::task::spawn_blocking;
+
+use super::{database::this_program, ending::Interrupts, print::note};
+
+#[derive(clap::Args)]
+pub(crate) struct MachinesArgs {
+    /// Run chapter 6 on three machines, of which any one may die: each has a node of Redis Cluster, RabbitMQ, PostgreSQL under
+    /// Patroni, ZooKeeper and HAProxy. They are network namespaces on this machine and need no root; `make machines` installs the
+    /// programs
+    #[arg(long, value_name = "3", value_parser = clap::value_parser!(u8).range(3..=3))]
+    machines: Option<u8>,
+}
+
+impl MachinesArgs {
+    /// Whether machines are asked for.
+    pub(crate) fn are_asked_for(&self) -> bool {
+        self.machines.is_some()
+    }
+
+    /// How many instances of the shop there are at least: one on each machine.
+    pub(crate) fn instances(&self) -> usize {
+        self.machines.unwrap_or_default().into()
+    }
+
+    /// Starts the machines, if they are asked for. The command first starts again inside namespaces of its own, so this comes
+    /// before anything else. An interrupt ends the process at once, and with it the machines.
+    pub(crate) async fn start(&self) -> anyhow::Result<Option<Arc<Machines>>> {
+        if !self.are_asked_for() {
+            return Ok(None);
+        }
+        machines::enter()?;
+        let mut interrupts = Interrupts::listen()?;
+        note("starting three machines, which takes half a minute …");
+        let program = this_program()?;
+        tokio::select! {
+            machines = spawn_blocking(move || Machines::start(&program)) => Ok(Some(Arc::new(machines??))),
+            interrupted = interrupts.next() => process::exit(interrupted.code().into()),
+        }
+    }
+}
