@@ -3,16 +3,16 @@
 //!
 //! Read the modules in this order:
 //!
-//! 1. [`server`]: the routes and who may use them. [`files`]: the page's own files.
-//! 2. [`stampede`]: the first tab. It plays the same runs as `cargo loadtest run`. [`ask`]: what the page may ask for. [`rows`]: orders while
+//! 1. `server`: the routes and who may use them. `files`: the page's own files.
+//! 2. `stampede`: the first tab. It plays the same runs as `cargo loadtest run`. `ask`: what the page may ask for. `rows`: orders while
 //!    they come.
-//! 3. [`scheduler`]: the second tab, on the wire of `explore`. [`position`]: which position is wanted.
-//!    [`scene`]: what is shown of it. [`code`]: their source, line by
-//!    line. [`levels`]: the tasks. [`tree`]: all interleavings, counted.
-//! 4. [`sandbox`]: the third tab, chapter 6 and its servers.
+//! 3. `scheduler`: the second tab, on the wire of `explore`. `position`: which position is wanted.
+//!    `scene`: what is shown of it. `code`: their source, line by
+//!    line. `levels`: the tasks. `tree`: all interleavings, counted.
+//! 4. `sandbox`: the third tab, chapter 6 and its servers.
 //!
-//! Each tab has one state, which every browser sees: a JSON value in a [`watch`] channel. A browser sends what it wants, and a tab's
-//! `work` does one thing after the other. [`labs`] has the servers.
+//! Each tab has one state, which every browser sees: a JSON value in a `watch` channel. A browser sends what it wants, and a tab's
+//! `work` does one thing after the other. `labs` has the servers.
 
 mod ask;
 mod code;

@@ -99,7 +99,7 @@ impl Drop for LabPage {
 /// Waits until an element of the page is there and shows this; returns all that it shows.
 pub async fn shows(browser: &Browser, css: &str, part: &str) -> String {
     let script = format!("return document.querySelector(\"{css}\")?.innerText ?? ''");
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(180); // servers start, and the machine may be busy
     loop {
         let shown = browser.script(&script).await.as_str().unwrap_or_default().to_owned();
         if shown.contains(part) {
