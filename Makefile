@@ -42,8 +42,8 @@ services: ## installs the servers that the lab starts by itself
 machines: services ## installs what --machines 3 needs: PostgreSQL under Patroni, ZooKeeper, HAProxy
 	@.ci/install zookeeper patroni haproxy iproute2
 
-test-tools: ## installs what only tests need: a browser, a clock that is wrong, and more databases
-	@.ci/install chromium faketime mariadb memcached zookeeper
+test-tools: machines ## installs what only tests need: a browser, a clock that is wrong, and more databases
+	@.ci/install chromium faketime mariadb memcached
 
 results: services ## measures the figures of README and book again, into docs/results (an hour and a half)
 	@.ci/install faketime

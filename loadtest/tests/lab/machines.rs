@@ -29,9 +29,23 @@ fn processes_with(folder: &str) -> Vec<u32> {
     pids.filter(names_it).collect()
 }
 
+/// Whether this system lets a program make namespaces of its own. Where it does not, `--machines` says so, which has a test of its
+/// own.
+fn are_namespaces_allowed() -> bool {
+    let status = Command::new("unshare").args(["--user", "--net", "--mount", "--pid", "--fork", "true"]).status();
+    let allowed = status.is_ok_and(|status| status.success());
+    if !allowed {
+        eprintln!("this system allows no namespaces: not tested");
+    }
+    allowed
+}
+
 #[tokio::test]
 #[ignore = "needs the programs of make machines"]
 async fn machines_end_with_the_process_that_started_them_even_if_they_are_frozen() {
+    if !are_namespaces_allowed() {
+        return;
+    }
     let folder = temporary();
     let at = folder.path().to_str().unwrap();
     let mut command = Command::new(loadtest());
@@ -56,6 +70,9 @@ async fn machines_end_with_the_process_that_started_them_even_if_they_are_frozen
 #[test]
 #[ignore = "needs the programs of make machines"]
 fn nobody_loses_a_confirmed_order_when_a_machine_is_killed() {
+    if !are_namespaces_allowed() {
+        return;
+    }
     let (folder, results) = (temporary(), temporary());
     let file = results.path().join("faults.json");
     let mut command = Command::new(loadtest());
