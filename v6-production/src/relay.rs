@@ -81,7 +81,8 @@ async fn run_at(
 ) {
     let (shard, redis, transport, catalogue, stop) = (&shard, &redis, &transport, &catalogue, &stop);
     let kept: &Mutex<Option<Arc<Link>>> = &Mutex::new(None);
-    supervise::keep(&format!("relay of {shard}"), stop, || async move {
+    let task = if redis.is_cluster() { format!("relay of {shard}") } else { "relay".to_owned() };
+    supervise::keep(&task, stop, || async move {
         let mut link = kept.lock().await;
         // A blocked connection cannot be closed, so it is kept.
         if !link.as_ref().is_some_and(|link| link.is_blocked()) {
