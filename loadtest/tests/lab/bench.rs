@@ -134,8 +134,10 @@ fn a_quick_benchmark_measures_everything() {
         for subject in of_shops.into_iter().chain(VERSIONS.map(Subject::Orders)) {
             let sample = file.of(subject, connections).next().unwrap_or_else(|| panic!("{subject}, {connections}"));
             let is_of_rows = subject == Subject::Orders(Version::V6); // their cost is that of `sell`
-            // Of 64 orders of chapter 1, perhaps one takes a unit, and on a slow machine after the end.
-            let may_be_none = subject == Subject::Orders(Version::V1);
+            // Of 64 orders of chapter 1, perhaps one takes a unit, and on a slow machine after the end. There, 256 buyers of
+            // chapters 3 to 5 may be in conflict all the time.
+            let of_conflicts = [Version::V1, Version::V3, Version::V4, Version::V5];
+            let may_be_none = of_conflicts.map(Subject::Orders).contains(&subject);
             assert!((sample.per_second > 0.0 || may_be_none) && sample.cost.is_some() != is_of_rows, "{sample:?}");
         }
         let sell = file.of(Subject::Sell, connections).next().unwrap();
