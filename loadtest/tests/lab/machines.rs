@@ -32,7 +32,10 @@ fn processes_with(folder: &str) -> Vec<u32> {
 /// Whether this system lets a program make namespaces of its own. Where it does not, `--machines` says so, which has a test of its
 /// own.
 fn are_namespaces_allowed() -> bool {
-    let status = Command::new("unshare").args(["--user", "--net", "--mount", "--pid", "--fork", "true"]).status();
+    let needs = "mount -t tmpfs tmpfs /run && ip link add name bridge0 type bridge && \
+                 ip link add name veth0 type veth peer name veth1";
+    let user = ["--user", "--net", "--mount", "--map-user=1000", "--map-group=1000", "--keep-caps"];
+    let status = Command::new("unshare").args(user).args(["sh", "-c", needs]).status();
     let allowed = status.is_ok_and(|status| status.success());
     if !allowed {
         eprintln!("this system allows no namespaces: not tested");
