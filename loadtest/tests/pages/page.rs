@@ -97,8 +97,8 @@ async fn it_closes_by_itself() {
 #[ignore = "needs chromium-driver: make test"]
 async fn a_wrong_clock_opens_nothing() {
     let shop = Shop::start(V1, "sqlite", 9, &[]).await;
+    let browser = Browser::start().await; // may wait for other tests
     Sale { opens_at: now_ms() + 600_000, ..Sale::open(7, 1) }.insert(&shop.pool).await.unwrap();
-    let browser = Browser::start().await;
     let ahead = "const now = Date.now; Date.now = () => now() + 3600000";
     browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": ahead })).await;
     visit(&browser, shop.address(), "7").await;
