@@ -61,7 +61,7 @@ pub(in super::super) fn leader(nodes: &[Process], queue: &str) -> anyhow::Result
     let found = queues.into_iter().find(|found| found.name == queue);
     let found = found.with_context(|| format!("there is no queue {queue}"))?;
     let leader = nodes.iter().position(|node| name(node) == found.leader);
-    let leader = leader.context("the leader is no node of this cluster")?;
+    let leader = leader.context("the leader is not one of these nodes")?;
     Ok((leader, found.members.len()))
 }
 
