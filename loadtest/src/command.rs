@@ -1,9 +1,10 @@
 //! The command line: one file per command, with its arguments and its work.
 //!
 //! What several commands share: `database` (where the shops keep their rows, and a lab on it), `load` (how buyers come),
-//! `target` (a shop that already runs), `variant`, `output` (where results
-//! go), `rounds` (how often), `thresholds` (what fails a run), `print` (what is printed), `progress`, `live` and `terminal` (what is shown meanwhile), `ending` (what Ctrl-C does),
-//! and `exit` (the exit codes).
+//! `target` (a shop that already runs), `variant`, `output` (where results go), `rounds` (how often), `thresholds` (what fails a
+//! run), `print` (what is printed), `progress`, `live` and `terminal` (what is shown meanwhile), and `ending` (what Ctrl-C does).
+//!
+//! The program has no unit tests, because they would compile it twice. What needs one belongs into the library.
 
 pub(crate) mod bench;
 pub(crate) mod capacity;
@@ -13,7 +14,6 @@ pub(crate) mod demo;
 mod ending;
 pub(crate) mod exercise;
 pub(crate) mod exhibit;
-pub(crate) mod exit;
 pub(crate) mod explore;
 pub(crate) mod faults;
 pub(crate) mod figures;
@@ -50,6 +50,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use loadtest::lab::servers::Server;
+pub(crate) use loadtest::verdict::exit;
 
 /// Breaks every version of the flash sale with the same crowd, and audits what is left.
 ///

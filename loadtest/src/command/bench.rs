@@ -2,16 +2,9 @@ use std::path::PathBuf;
 
 use anyhow::ensure;
 use loadtest::{
-    bench::{
-        self, Size,
-        goals::{GOALS, Reached, invalid},
-        growth::Growth,
-    },
+    bench::{self, Size, growth::Growth},
     lab::{open_files, servers::Server},
-    record::{
-        bench::{Bench, Samples},
-        file::check_writable,
-    },
+    record::{bench::Bench, file::check_writable},
     render::{self, table::Table},
 };
 
@@ -60,62 +53,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         let show = |sample: &_| note(render::bench::line(sample));
         let file = Bench::new(bench::run(lab, size, args.seed, show).await?);
         print(Table::all(&render::bench::tables(&file), |table| table.terminal(room())));
-        notes(&file).iter().for_each(say);
+        render::bench::notes(&file).iter().for_each(say);
         if let Some(path) = &args.json {
             file.write(path)?;
         }
-        Ok(exit(&file))
+        Ok(Exit::of_bench(&file))
     })
     .await
-}
-
-/// Why samples, or the whole run, do not count.
-fn notes(samples: &Samples) -> Vec<String> {
-    let wrong = samples.bench.iter().filter_map(|one| Some((one, one.wrong.as_ref()?)));
-    let wrong = wrong.map(|(one, why)| format!("wrong: {} on {} connections: {why}", one.subject, one.connections));
-    wrong.chain(invalid(samples).map(|why| format!("invalid: {why}. Run it again."))).collect()
-}
-
-/// A bar that is missed is a missed threshold, a sample that is not what its name says a broken promise.
-fn exit(samples: &Samples) -> Exit {
-    let is_wrong = samples.bench.iter().any(|one| one.wrong.is_some());
-    let is_missed = GOALS.iter().any(|goal| goal.reached(samples) == Reached::No);
-    match (is_wrong, is_missed, invalid(samples)) {
-        (true, ..) => Exit::PromiseBroken,
-        (false, true, _) => Exit::ThresholdMissed,
-        (false, false, Some(_)) => Exit::Invalid,
-        (false, false, None) => Exit::AsPromised,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use loadtest::record::bench::{Sample, Subject};
-
-    use super::*;
-
-    /// The no-op at this share of bare hyper, and refusals at this share of the no-op.
-    fn samples(no_op: f64, refuse: f64) -> Samples {
-        let each = |connections| {
-            [(Subject::BareHyper, 1.0), (Subject::NoOp, no_op), (Subject::Refuse, no_op * refuse)]
-                .map(|(subject, rate)| Sample::new(1, subject, connections, rate * 1e5))
-        };
-        Samples { bench: bench::CONNECTIONS.into_iter().flat_map(each).collect(), ..Samples::default() }
-    }
-
-    #[test]
-    fn the_exit_code_says_what_the_run_is_worth() {
-        assert_eq!(exit(&samples(1.0, 0.9)), Exit::AsPromised);
-        assert_eq!(exit(&samples(1.0, 0.5)), Exit::ThresholdMissed);
-        for refuse in [0.5, 0.9] {
-            assert_eq!(exit(&samples(0.8, refuse)), Exit::Invalid, "a slow no-op");
-        }
-        for (no_op, refuse) in [(1.0, 0.9), (1.0, 0.5), (0.8, 0.9)] {
-            let mut samples = samples(no_op, refuse);
-            let wrong = Some("sold out".into());
-            samples.bench.push(Sample { wrong, ..Sample::new(1, Subject::Sell, 64, 0.0) });
-            assert_eq!(exit(&samples), Exit::PromiseBroken);
-            assert!(notes(&samples)[0].contains("wrong: sell on 64 connections: sold out"));
-        }
-    }
 }

@@ -5,7 +5,7 @@ use super::{
     text::{significant, thousands},
 };
 use crate::{
-    bench::goals::{GOALS, Goal, Reached},
+    bench::goals::{GOALS, Goal, Reached, invalid},
     compare::Spread,
     record::{
         Consumer,
@@ -25,6 +25,13 @@ pub fn line(sample: &Sample) -> String {
     let wrong = wrong.as_ref().map_or(String::new(), |why| format!("; wrong: {why}"));
     let rate = thousands(per_second.round() as i64);
     format!("{round}  {subject:26} {connections:>4} connections {rate:>9}/s{latency}{wrong}")
+}
+
+/// Why samples, or the whole run, do not count.
+pub fn notes(samples: &Samples) -> Vec<String> {
+    let wrong = samples.bench.iter().filter_map(|one| Some((one, one.wrong.as_ref()?)));
+    let wrong = wrong.map(|(one, why)| format!("wrong: {} on {} connections: {why}", one.subject, one.connections));
+    wrong.chain(invalid(samples).map(|why| format!("invalid: {why}. Run it again."))).collect()
 }
 
 /// Rates, costs, growth if it was measured, and the goals, each with the median and the range of all rounds.

@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     net::{SocketAddr, TcpListener},
+    path::Path,
     process::{Command, Output, Stdio},
 };
 
@@ -236,5 +237,19 @@ async fn an_aborted_run_leaves_nothing() {
         if code.is_some() {
             assert!(is_empty(folder.path()), "and so is all else");
         }
+    }
+}
+
+/// The program is not built for unit tests, so a test in it would never run.
+#[test]
+fn the_program_has_no_unit_tests() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files = fs::read_dir(sources.join("command")).unwrap().map(|file| file.unwrap().path());
+    let nested = files.flat_map(|path| match path.is_dir() {
+        true => fs::read_dir(path).unwrap().map(|file| file.unwrap().path()).collect(),
+        false => vec![path],
+    });
+    for file in nested.chain([sources.join("main.rs")]) {
+        assert!(!fs::read_to_string(&file).unwrap().contains("cfg(test)"), "{}", file.display());
     }
 }
