@@ -7,12 +7,13 @@ use crate::render::text::thousands;
 /// How far the rounds may differ, as a share of their median. The flood is five times the median; with a larger spread it could
 /// just as well be four or six times.
 const SPREAD: f64 = 0.25;
+
 /// The purchases per second of a small shop.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     /// Purchases per second in each round.
     pub rounds: Vec<f64>,
-    /// How many attempts were made, the last one included.
+    /// How often five consecutive rounds were compared: after the fifth round, and after each further one.
     pub attempts: u32,
 }
 

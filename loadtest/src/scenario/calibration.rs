@@ -2,10 +2,14 @@
 
 use std::{
     net::SocketAddr,
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
+use tokio::time::sleep;
 use v1_naive::shop::sales::Sale;
 
 use super::stage::at_once;
@@ -28,32 +32,49 @@ pub const PLENTY: i64 = 1_000_000;
 const ASKING: usize = 32;
 /// Answers during this time are not counted, because connections, caches and pages are still cold.
 const WARM_UP: Duration = Duration::from_millis(500);
-/// How long a round lasts, and the number of rounds. A stall of one second spoils two of five rounds, so
-/// the median is one of the others.
+/// How long a round lasts, and how many consecutive ones have to agree. A stall of one second spoils two of five rounds, so the
+/// median is one of the others.
 const ROUND: Duration = Duration::from_millis(600);
 const ROUNDS: usize = 5;
-/// The most calibrations in a run. A busy machine may be quiet a few seconds later.
-const ATTEMPTS: u32 = 3;
+/// The most rounds that are measured until five agree: nine seconds. A busy machine may be quiet a few seconds later.
+const MOST_ROUNDS: usize = 15;
 
 /// The first steady calibration of this process, for SQLite and for PostgreSQL. The machine does not change, so one is enough.
 static STEADY: [OnceLock<Calibration>; 2] = [const { OnceLock::new() }; 2];
 
 impl Calibration {
-    /// Calibrates until the rounds agree, at most [`ATTEMPTS`] times. The last calibration is returned even if it is not steady.
-    async fn until_steady(mut attempt: impl AsyncFnMut() -> anyhow::Result<Vec<f64>>) -> anyhow::Result<Calibration> {
-        let mut calibration = Calibration::default();
-        while calibration.attempts == 0 || calibration.invalid().is_some() && calibration.attempts < ATTEMPTS {
-            calibration = Calibration { rounds: attempt().await?, attempts: calibration.attempts + 1 };
-        }
-        Ok(calibration)
-    }
-
-    /// Calibrates against the shop at `shop`. Its sale must have [`PLENTY`] units.
+    /// Calibrates against the shop at `shop`, until [`ROUNDS`] consecutive rounds agree. If they never do, the last ones are
+    /// returned, which are then invalid. The shop's sale must have [`PLENTY`] units.
     ///
     /// # Errors
     /// The shop does not answer, or does not have the sale.
     pub async fn of(shop: SocketAddr, sale: i64) -> anyhow::Result<Calibration> {
-        Calibration::until_steady(async || rounds(shop, sale).await).await
+        let (answered, done) = (AtomicU64::new(0), AtomicBool::new(false));
+        let asking = at_once(ASKING, async |n| {
+            ask_until(&done, &answered, shop, sale, n as i64 + 1).await?;
+            anyhow::Ok((Vec::<()>::new(), 0))
+        });
+        let counting = async {
+            sleep(WARM_UP).await;
+            let mut rounds = Vec::new();
+            let calibration = loop {
+                rounds.push(rate(&answered).await);
+                if let Some(calibration) = Calibration::settled(&rounds) {
+                    break calibration;
+                }
+            };
+            done.store(true, Relaxed);
+            Ok(calibration)
+        };
+        let (_, calibration) = tokio::try_join!(asking, counting)?;
+        Ok(calibration)
+    }
+
+    /// The last [`ROUNDS`] of these rounds, if they agree or if no further one may be measured.
+    fn settled(rounds: &[f64]) -> Option<Calibration> {
+        let before = rounds.len().checked_sub(ROUNDS)?;
+        let last = Calibration { rounds: rounds[before..].to_vec(), attempts: before as u32 + 1 };
+        (last.invalid().is_none() || rounds.len() >= MOST_ROUNDS).then_some(last)
     }
 }
 
@@ -84,35 +105,30 @@ pub async fn capacity(lab: &Lab) -> anyhow::Result<Calibration> {
     Ok(calibration)
 }
 
-/// Runs the warm-up and [`ROUNDS`] rounds without pauses. Returns each round's answers per second.
-async fn rounds(shop: SocketAddr, sale: i64) -> anyhow::Result<Vec<f64>> {
-    let start = Instant::now();
-    let ends = WARM_UP + ROUND * ROUNDS as u32;
-    let asking = async |n: usize| {
-        let mut connection = Connection::open(shop).await?;
-        let link = open_sale(&mut connection, sale).await?;
-        let mut answered = Vec::new();
-        while start.elapsed() < ends {
-            match buy(&mut connection, &link, n as i64 + 1).await.0 {
-                Answer::Unknown => connection = Connection::open(shop).await?,
-                Answer::Bought { .. } | Answer::Refused(_) | Answer::Queued { .. } => answered.push(start.elapsed()),
-            }
-        }
-        anyhow::Ok((answered, 0))
-    };
-    let (answered, _) = at_once(ASKING, asking).await?;
-    Ok(per_round(&answered))
-}
-
-/// Counts the answers per second in each round, by the time at which they came.
-fn per_round(answered: &[Duration]) -> Vec<f64> {
-    let mut counts = vec![0.0; ROUNDS];
-    for at in answered.iter().filter_map(|at| at.checked_sub(WARM_UP)) {
-        if let Some(count) = counts.get_mut(at.div_duration_f64(ROUND) as usize) {
-            *count += 1.0;
+/// Buys again and again for this buyer, and counts the answers.
+async fn ask_until(
+    done: &AtomicBool,
+    answered: &AtomicU64,
+    shop: SocketAddr,
+    sale: i64,
+    buyer: i64,
+) -> anyhow::Result<()> {
+    let mut connection = Connection::open(shop).await?;
+    let link = open_sale(&mut connection, sale).await?;
+    while !done.load(Relaxed) {
+        match buy(&mut connection, &link, buyer).await.0 {
+            Answer::Unknown => connection = Connection::open(shop).await?,
+            Answer::Bought { .. } | Answer::Refused(_) | Answer::Queued { .. } => _ = answered.fetch_add(1, Relaxed),
         }
     }
-    counts.into_iter().map(|count| count / ROUND.as_secs_f64()).collect()
+    Ok(())
+}
+
+/// The answers per second during one round.
+async fn rate(answered: &AtomicU64) -> f64 {
+    let (before, start) = (answered.load(Relaxed), Instant::now());
+    sleep(ROUND).await;
+    (answered.load(Relaxed) - before) as f64 / start.elapsed().as_secs_f64()
 }
 
 #[cfg(test)]
@@ -120,26 +136,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_belong_to_the_round_in_which_they_came() {
-        let at = |ms| Duration::from_millis(ms);
-        let answered = [at(0), at(499), at(500), at(1099), at(1100), at(3499), at(3500)];
-        let counts: Vec<f64> = per_round(&answered).iter().map(|rate| rate * ROUND.as_secs_f64()).collect();
-        assert_eq!(counts.iter().map(|count| count.round()).collect::<Vec<_>>(), [2.0, 1.0, 0.0, 0.0, 1.0]);
-    }
-
-    #[tokio::test]
-    async fn calibration_repeats_until_steady_but_at_most_three_times() {
-        let (steady, stalled) = (vec![100.0; 5], vec![100.0, 100.0, 100.0, 100.0, 10.0]);
-        for (rounds, attempts, valid) in [
-            (vec![&steady], 1, true),
-            (vec![&stalled, &steady], 2, true),
-            (vec![&stalled, &stalled, &steady], 3, true),
-            (vec![&stalled, &stalled, &stalled], 3, false),
-        ] {
-            let mut left = rounds.into_iter();
-            let once = async || Ok(left.next().expect("no further attempt").clone());
-            let calibration = Calibration::until_steady(once).await.unwrap();
-            assert_eq!((calibration.attempts, calibration.invalid().is_none()), (attempts, valid));
-        }
+    fn five_consecutive_rounds_have_to_agree() {
+        let steady = [100.0, 101.0, 99.0, 100.0, 102.0];
+        assert_eq!(Calibration::settled(&steady[..4]), None, "too few");
+        assert_eq!(Calibration::settled(&steady), Some(Calibration { rounds: steady.to_vec(), attempts: 1 }));
+        let stalled = [&[10.0], &steady[..]].concat();
+        assert_eq!(Calibration::settled(&stalled[..5]), None, "one of them stalled");
+        assert_eq!(Calibration::settled(&stalled), Some(Calibration { rounds: steady.to_vec(), attempts: 2 }));
+        let restless = [100.0, 10.0].repeat(MOST_ROUNDS);
+        assert!((0..MOST_ROUNDS).all(|n| Calibration::settled(&restless[..n]).is_none()));
+        let given_up = Calibration::settled(&restless[..MOST_ROUNDS]).unwrap();
+        assert_eq!((given_up.attempts, given_up.invalid().is_some()), (11, true));
     }
 }
