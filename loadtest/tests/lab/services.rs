@@ -151,6 +151,9 @@ async fn killed_servers_come_back_with_their_data_and_dropped_ones_leave_nothing
     let mut session = AnyConnection::connect(postgres_url.as_str()).await.unwrap();
     sqlx::query("create table kept (id bigint)").execute(&mut session).await.unwrap();
     sqlx::query("insert into kept values (42)").execute(&mut session).await.unwrap();
+    // Otherwise a killed server leaves a file in /dev/shm.
+    let memory: String = sqlx::query_scalar("show dynamic_shared_memory_type").fetch_one(&mut session).await.unwrap();
+    assert_eq!(memory, "mmap");
     let mut busy = AnyConnection::connect(postgres_url.as_str()).await.unwrap();
     let busy = tokio::spawn(async move { sqlx::query("select pg_sleep(3600)").execute(&mut busy).await.map(drop) });
     assert!(redis(redis_url, "SET kept 42").ends_with("+OK\r\n+OK\r\n"));

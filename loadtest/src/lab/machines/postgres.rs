@@ -79,6 +79,7 @@ bootstrap:
         wal_receiver_timeout: 5000
         wal_retrieve_retry_interval: 500ms
         unix_socket_directories: ''
+        dynamic_shared_memory_type: mmap
   initdb: [encoding: UTF8, locale: C, no-sync]
 postgresql:
   listen: '{ip}:{PORT}'

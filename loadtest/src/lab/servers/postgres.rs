@@ -103,6 +103,8 @@ impl Place {
                 "listen_addresses=127.0.0.1",
                 "unix_socket_directories=",
                 "max_connections=400",
+                // In the data folder. The default is a file in /dev/shm, which stays there when the server is killed.
+                "dynamic_shared_memory_type=mmap",
                 // Counts statements, for the cost of each chapter's purchase.
                 "shared_preload_libraries=pg_stat_statements",
             ];
