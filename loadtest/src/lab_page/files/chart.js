@@ -37,7 +37,7 @@ export class Chart {
       const over = this.points.map(({ ms, series }) => `${x(ms)},${y(Math.max(series[0][1] ?? 0, stock))}`);
       parts.push(draw("polygon", { class: "over", points: [`${x(0)},${y(stock)}`, ...over, `${x(ends)},${y(stock)}`].join(" ") }));
       parts.push(draw("line", { class: "stock", x1: x(0), x2: x(ends), y1: y(stock), y2: y(stock) }));
-      parts.push(draw("text", { x: WIDTH - LEFT, y: y(stock) - 4, "text-anchor": "end" }, `stock ${number(stock)}`));
+      parts.push(draw("text", { x: LEFT, y: y(stock) - 4 }, `stock ${number(stock)}`));
     }
     this.points[0].series.forEach(([name], n) => {
       const known = this.points.filter((point) => point.series[n]?.[1] !== null && point.series[n]?.[1] !== undefined);

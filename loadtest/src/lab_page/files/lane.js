@@ -46,8 +46,8 @@ export class Lane {
       ["orders", number(orders), "orders"],
       ["told yes", number(result?.told_yes ?? lane.yes), "yes"],
       ["`sold` says", number(result ? result.audit.sold : lane.sold), "sold"],
-      [over > 0 ? "oversold by" : "oversold", number(over), "over"],
-      ["half / 99 of 100 waited", `${ms(latency?.p50)} / ${ms(latency?.p99)}`, "waited"],
+      [over > 0 ? "oversold by" : "oversold", number(orders === undefined ? null : over), "over"],
+      ["half / 99 of 100 waited", latency ? `${ms(latency.p50).replace(" ms", "")} / ${ms(latency.p99)}` : "–", "waited"],
     ].map(([name, value, key]) => el("div", { "data-figure": key }, el("dt", {}, name), el("dd", {}, value))));
     this.told.replaceChildren(...told.map(([kind, count]) => el("li", {}, el("b", {}, number(count)), ` ${kind === "bought" ? "told yes" : kind}`)));
     if (lane.ms !== undefined && lane.ms !== null && !result) this.chart.add(lane.ms, [["orders", lane.orders], ["sold", lane.sold]], stock);

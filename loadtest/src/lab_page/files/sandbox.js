@@ -10,7 +10,7 @@ const DOES = {
   "first-instance": "answers buyers", "second-instance": "answers buyers", redis: "reserves units", rabbitmq: "carries reservations",
   postgres: "keeps orders",
 };
-const WORDS = { up: "works", killed: "killed", silent: "silent" };
+const word = (part, is) => ({ up: "works", killed: "killed", silent: part.endsWith("instance") ? "frozen" : "silent" })[is];
 /** The boxes in the order of an order's way. */
 const WAY = [["first-instance", "second-instance"], ["redis"], ["rabbitmq"], ["postgres"]];
 
@@ -23,6 +23,9 @@ const figures = el("dl", { class: "figures" });
 const chart = new Chart("Confirmed orders and waiting orders over time");
 const told = el("ul", { class: "told" });
 const log = el("ol", { class: "log" });
+const numbers = el("div", { hidden: true }, figures, chart.svg,
+  el("p", { class: "legend" }, el("span", { class: "orders" }, "orders in PostgreSQL"), el("span", { class: "waiting" }, "buyers who wait for their order")),
+  told, log);
 let drawn = "";
 
 export function build(all) {
@@ -31,9 +34,7 @@ export function build(all) {
     tab.append(el("p", { class: "needs" }, all.needs.v6, " The first tab plays chapters 1 to 5 without them."));
     return;
   }
-  tab.append(el("div", { class: "actions" }, go, end), phase, boxes, figures, chart.svg,
-    el("p", { class: "legend" }, el("span", { class: "orders" }, "orders in PostgreSQL"), el("span", { class: "waiting" }, "buyers who wait for their order")),
-    told, log);
+  tab.append(el("div", { class: "actions" }, go, end), phase, boxes, numbers);
   changed({ phase: "idle" });
 }
 
@@ -62,12 +63,13 @@ export function changed(state) {
     if (focused) boxes.querySelector(`[data-turn="${focused}"]`)?.focus();
   }
   if (state.phase === "starting") chart.clear();
+  numbers.hidden = state.ms === undefined;
   if (state.ms !== undefined && state.ms !== null) chart.add(state.ms, [["orders", state.orders], ["waiting", state.waiting]]);
   const shown = state.ms === undefined ? [] : [["orders", number(state.orders)], ["told yes", number(state.yes)], ["wait for their order", number(state.waiting)]];
   figures.replaceChildren(...shown.map(([name, value]) => el("div", { "data-figure": name.split(" ")[0] }, el("dt", {}, name), el("dd", {}, value))));
   told.replaceChildren(...(state.told ?? []).map(([kind, count]) => el("li", {}, el("b", {}, number(count)), ` ${kind === "bought" ? "told yes" : kind}`)));
   log.replaceChildren(...(state.log ?? []).map(({ ms, part, to, error }) => el("li", { class: error ? "bad" : "" },
-    `${seconds(ms)}: ${NAMES[part]} ${to === "up" ? "is brought back" : WORDS[to]}${error ? `: ${error}` : ""}`)));
+    `${seconds(ms)}: ${NAMES[part]} is ${to === "up" ? "brought back" : word(part, to)}${error ? `: ${error}` : ""}`)));
 }
 
 function box(part, parts, turning) {
@@ -77,7 +79,7 @@ function box(part, parts, turning) {
     type: "button", "data-turn": `${part}-${to}`, disabled: Boolean(turning), click: () => post("/sandbox", { do: "turn", part, to }),
   }, text);
   return el("div", { class: `box ${is}`, "data-part": part }, el("b", {}, NAMES[part]), el("small", {}, DOES[part]),
-    el("span", { class: "is" }, turning === part ? "…" : WORDS[is]),
+    el("span", { class: "is" }, turning === part ? "…" : word(part, is)),
     el("div", { class: "actions" }, is === "up" ? [turn("killed", "Kill"), turn("silent", silence)] : turn("up", "Bring back")));
 }
 

@@ -66,7 +66,7 @@ function shop(ask, title) {
     const { variants, gates } = choices.versions.find((one) => one.name === name) ?? choices.versions[0];
     const boxes = gates.map((gate) => el("label", { class: "check" },
       el("input", { type: "checkbox", name: "gate", value: gate.name, checked: !(without ?? []).includes(gate.name) }),
-      gate.name, el("span", { class: "soft" }, ` refuses ${gate.refuses}`)));
+      el("b", {}, gate.name), el("span", { class: "soft" }, `refuses ${gate.refuses}`)));
     more.replaceChildren(
       ...(variants.length ? [select("Variant", "variant", [["", "as it is taught"], ...variants], variant)] : []),
       ...(boxes.length ? [el("div", { class: "gates" }, el("span", {}, "Gates. Remove one, and see what passes"), ...boxes)] : []));
