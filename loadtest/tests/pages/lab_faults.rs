@@ -5,13 +5,19 @@ use std::time::Duration;
 use crate::support::{
     browser::Browser,
     eventually,
-    lab_page::{LabPage, shows},
+    lab_page::{LabPage, descendants, shows},
     within,
 };
 
 async fn figure(browser: &Browser, name: &str) -> i64 {
     let script = format!("return document.querySelector('#faults [data-figure={name}] dd')?.textContent ?? ''");
     browser.script(&script).await.as_str().unwrap_or_default().replace(',', "").parse().unwrap_or(-1)
+}
+
+/// How many instances of the shop are stopped, as the system says.
+fn frozen(lab: &LabPage) -> usize {
+    let stat = |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    descendants(lab.pid(), "loadtest").into_iter().filter(|pid| stat(*pid).contains(") T ")).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,7 +43,17 @@ async fn orders_wait_while_rabbitmq_is_dead_and_none_is_lost() {
     within(minutes, "orders go on", async || figure(&browser, "orders").await > before + 20).await;
 
     browser.click("[data-turn=second-instance-silent]").await;
-    shows(&browser, &box_of("second-instance"), "silent").await;
+    shows(&browser, &box_of("second-instance"), "frozen").await;
+    eventually("its process is stopped", async || frozen(&lab) == 1).await;
+    browser.screenshot("lab-faults-frozen.png").await;
+    let before = figure(&browser, "orders").await;
+    browser.click("[data-turn=second-instance-up]").await;
+    shows(&browser, &box_of("second-instance"), "works").await;
+    eventually("its process continues", async || frozen(&lab) == 0).await;
+    within(minutes, "orders go on", async || figure(&browser, "orders").await > before + 20).await;
+
+    browser.click("[data-turn=first-instance-silent]").await;
+    shows(&browser, &box_of("first-instance"), "frozen").await;
     let end =
         "[...document.querySelectorAll('#faults button')].find((one) => one.textContent.startsWith('End')).click()";
     browser.script(end).await;
