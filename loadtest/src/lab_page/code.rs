@@ -48,6 +48,19 @@ mod tests {
         }
     }
 
+    /// So there is no write skew among purchases, as the page says: each writes the row that it has read.
+    #[test]
+    fn a_purchase_reads_one_row_and_writes_it() {
+        for version in [Version::V1, Version::V2, Version::V3] {
+            for variant in [None].into_iter().chain(version.variants().iter().copied().map(Some)) {
+                let source = of(version, variant);
+                let begin = |words: &str| source.matches(words).count();
+                assert_eq!((begin("\"update sales set"), begin("\"update ")), (1, 1), "{version} {variant:?}");
+                assert_eq!(begin("\"select "), begin(" from sales where id = $1"), "{version} {variant:?}");
+            }
+        }
+    }
+
     #[test]
     fn a_statement_is_found_in_its_line() {
         let (v1, v2) = (of(Version::V1, None), of(Version::V2, None));

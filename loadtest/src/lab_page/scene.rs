@@ -107,8 +107,9 @@ fn anomaly(played: &Played) -> &'static str {
     match () {
         () if played.count(Mark::LostUpdate) > 0 => "lost update",
         () if played.count(Mark::Deadlock) > 0 => "deadlock",
-        () if played.count(Mark::StaleRead) > 0 => "stale read, noticed before it did harm",
-        () => "no anomaly",
+        () if played.count(Mark::StaleRead) == 0 => "no anomaly",
+        () if played.audit.undersold > 0 => "stale read, noticed, and the buyer is refused",
+        () => "stale read, noticed before it did harm",
     }
 }
 

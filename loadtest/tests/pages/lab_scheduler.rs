@@ -74,6 +74,89 @@ async fn a_reader_makes_version_1_oversell_in_six_moves() {
     browser.screenshot("lab-scheduler-phone.png").await;
 }
 
+/// A level as a reader plays it: its number, what is predicted, the gauge at the start, the moves, and what the end says.
+struct Plays {
+    level: usize,
+    predicts: &'static str,
+    gauge: &'static str,
+    moves: &'static str,
+    says: &'static [&'static str],
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL and chromium-driver: make test"]
+async fn each_other_level_is_played_to_its_end() {
+    let lab = LabPage::start(&["--database", "postgres"]);
+    let browser = Browser::start().await;
+    browser.page.goto(&lab.url("#scheduler")).await.unwrap();
+    shows(&browser, "#scheduler .levels", "v1-naive").await;
+    for Plays { level, predicts, gauge, moves, says } in [
+        Plays {
+            level: 1,
+            predicts: "no",
+            gauge: "22 of the 24 interleavings from here oversell",
+            moves: "ABABAABB",
+            says: &[
+                "lost update A was told bought, B was told bought",
+                "Reached in 8 moves. The fewest are 8.",
+                "that is wrong",
+            ],
+        },
+        Plays {
+            level: 2,
+            predicts: "yes",
+            gauge: "4 of the 10 interleavings from here deadlock",
+            moves: "ABABBB",
+            says: &[
+                "deadlock A was told conflict, B was told bought",
+                "Reached in 6 moves. The fewest are 6.",
+                "that is right",
+            ],
+        },
+        Plays {
+            level: 3,
+            predicts: "yes",
+            gauge: "22 of the 24 interleavings from here undersell",
+            moves: "ABABAA",
+            says: &[
+                "stale read, noticed, and the buyer is refused A was told bought, B was told conflict",
+                "1 left, though a buyer was refused",
+                "Reached in 6 moves. The fewest are 6.",
+                "Without a retry that buyer is refused",
+            ],
+        },
+        Plays {
+            level: 5,
+            predicts: "yes",
+            gauge: "0 of the 24 interleavings from here oversell",
+            moves: "ABABAAB",
+            says: &[
+                "stale read, noticed before it did harm A was told bought, B was told sold-out",
+                "nothing oversold",
+                "No order does it: 0 of 24 interleavings oversell.",
+                "that is wrong",
+                "You cannot.",
+            ],
+        },
+    ] {
+        browser.click(&format!("[data-level='{level}']")).await;
+        shows(&browser, ".predict", "Predict first").await;
+        browser.script(&format!("document.querySelector('[data-predict={predicts}]').click()")).await;
+        shows(&browser, ".gauge", gauge).await;
+        for (n, buyer) in moves.char_indices() {
+            press(&browser, &buyer.to_lowercase().to_string()).await;
+            if n + 1 < moves.len() {
+                stands_at(&browser, &moves[..=n]).await;
+            }
+        }
+        let end = shows(&browser, ".finished", says[1]).await;
+        assert!(says.iter().all(|part| end.contains(part)), "level {level}: {end}");
+        let finished = shows(&browser, ".endings", moves).await;
+        assert!(finished.contains("Write skew does not occur here"), "{finished}");
+    }
+    assert_eq!(browser.console_errors().await, Vec::<String>::new());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL and chromium-driver: make test"]
 async fn version_2_cannot_oversell_and_a_killed_postgres_is_a_clear_line() {

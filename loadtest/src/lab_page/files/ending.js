@@ -15,8 +15,8 @@ export function list(of) {
   const row = ({ subject, moves, finished: end }) => el("li", {}, el("a", { href: link({ ...subject, moves }) }, moves), " ",
     el("b", { class: end.oversold > 0 || end.undersold > 0 ? "bad" : "" }, end.anomaly), ` ${end.outcome}`);
   return el("section", { class: "endings" }, el("h2", {}, "Finished"), el("ol", {}, own.map(row)),
-    el("p", { class: "soft" }, "Write skew is the third anomaly of the textbooks. It needs two rows: each transaction reads both and writes one. "
-      + "A purchase reads and writes one row, so you do not meet it here."));
+    el("p", { class: "soft" }, "Write skew does not occur here: it needs two transactions that read the same rows and then write different ones, "
+      + "and every purchase writes the row of the sale that it has read."));
 }
 
 /** What came out, and what that says about the prediction. */
@@ -33,7 +33,7 @@ export function finished({ finished: end, tree, moves, subject }, task, goal, sa
     el("p", {}, el("b", { class: "badge" }, end.anomaly), ` ${end.outcome}.`),
     el("ul", {}, end.explains.map((line) => el("li", {}, line))),
     lines.map((line) => el("p", { class: "verdict" }, line)),
-    task && (reached || can === false) ? el("details", { open: reached }, el("summary", {}, "Why?"), el("p", {}, task.why)) : null,
+    task && (reached || can === false) ? el("details", { open: true }, el("summary", {}, "Why?"), el("p", {}, task.why)) : null,
     el("button", { type: "button", class: "quiet", click: () => save(subject, end.schedule) }, "Save as a schedule file"),
     el("small", {}, ` to play it again: cargo loadtest replay ${title(subject).replace(" ", " --variant ")} schedule.txt --stock ${subject.stock}`));
 }
