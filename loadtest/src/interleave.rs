@@ -5,7 +5,7 @@
 //! is released.
 //!
 //! To follow one interleaving, read `play` first. Then `scheduler` (the database and the instances), `proxy` (the wire), `settle`
-//! (when has every buyer stopped?) and `step` (what is recorded). `search` plays all interleavings, `replay` one that a person
+//! (when has every buyer stopped?), `queue` (who gets a lock first?) and `step` (what is recorded). `search` plays all interleavings, `replay` one that a person
 //! wrote.
 //!
 //! Most interleavings differ only in the order of steps that do not affect each other. For these classes, read `trace`, then
@@ -17,6 +17,7 @@ pub mod footprint;
 pub mod gauge;
 mod keys;
 pub mod play;
+pub mod queue;
 pub mod replay;
 pub mod schedule;
 pub mod scheduler;

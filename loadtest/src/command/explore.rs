@@ -21,7 +21,13 @@ use super::{
     variant::Variant,
 };
 
+/// What `--help` says about buyers who wait.
+const IN_TURN: &str = "Buyers who wait for the same row get it in the order in which they asked. If the database lets one overtake another, \
+                       that interleaving is played again. No outcome is lost: the two could have asked in the other order, which is an \
+                       interleaving of its own.";
+
 #[derive(clap::Args)]
+#[command(after_help = IN_TURN)]
 pub(crate) struct Args {
     /// v1-naive, v2-pessimistic, v3-optimistic; v1, v2, v3 for short
     #[arg(required = true)]

@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 use tokio::{task::JoinSet, time::timeout};
 
 use super::{
     footprint::Footprint,
+    queue::{Overtaken, is_overtaken},
     scheduler::{SALE, Scheduler},
     settle::{Place, Still},
     step::{Event, Mark, Row, Step, letter, mark},
@@ -82,7 +83,7 @@ impl Scheduler {
     /// Plays one interleaving. Whenever all buyers have stopped, `choose` picks the buyer whose held statement is released next.
     ///
     /// # Errors
-    /// `choose` fails, a server does not answer, or a connection is lost. The scheduler can still play other interleavings.
+    /// `choose` fails, a buyer is [`Overtaken`], a server does not answer, or a connection is lost. The scheduler can still play other interleavings.
     pub async fn play(
         &self,
         hold: Hold,
@@ -101,9 +102,10 @@ impl Scheduler {
         let (order, steps, waiting) = (Vec::new(), Vec::new(), vec![false; self.subject.buyers]);
         let transactions = Transactions::new(self.subject.buyers, &self.keys);
         let mut play = Play { scheduler: self, before, order, steps, waiting, transactions, footprints: Vec::new() };
-        let (mut released, mut cut_off) = (None, false);
+        let (mut released, mut cut_off, mut places) = (None, false, Vec::new());
         let answers: Vec<Answer> = loop {
             let still = self.settle().await?;
+            ensure!(!is_overtaken(&places, &still.places), Overtaken);
             let answers: Vec<_> = still.places.iter().filter_map(Place::answer).collect();
             play.note(released, &still).await?;
             if answers.len() == self.subject.buyers {
@@ -119,7 +121,7 @@ impl Scheduler {
                 play.order.push(format!("{} {word}", letter(next)));
             }
             self.wires.send_modify(|wires| wires[next].let_go());
-            released = Some(next);
+            (released, places) = (Some(next), still.places);
         };
         let Play { order, steps, footprints, .. } = play;
         let played = self.conclude(order, steps, &answers, cut_off).await?;

@@ -8,6 +8,7 @@ use anyhow::{bail, ensure};
 use super::{
     explain::explain,
     play::{Played, Scene},
+    queue::in_turn,
     schedule::{Schedule, Turn},
     scheduler::Scheduler,
     settle::Place,
@@ -52,8 +53,13 @@ pub async fn replay(
 /// # Errors
 /// As for [`replay`].
 pub async fn once(scheduler: &Scheduler, schedule: &Schedule) -> anyhow::Result<(Played, Vec<String>)> {
-    let mut follow = Follow { turns: schedule.turns.iter().enumerate(), notes: Vec::new(), ended: false };
-    let played = scheduler.play(schedule.hold(), async |scene| follow.next(&scene)).await?;
+    let begin = || Follow { turns: schedule.turns.iter().enumerate(), notes: Vec::new(), ended: false };
+    let mut follow = begin();
+    let played = in_turn(async || {
+        follow = begin();
+        scheduler.play(schedule.hold(), async |scene| follow.next(&scene)).await
+    })
+    .await?;
     let Follow { turns, mut notes, .. } = follow;
     for (n, turn) in turns {
         let told = played.told.get(&letter(turn.buyer)).cloned().unwrap_or_default();

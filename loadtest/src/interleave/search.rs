@@ -14,6 +14,7 @@ use anyhow::ensure;
 use super::{
     footprint::Footprint,
     play::{Played, Scene},
+    queue::in_turn,
     scheduler::Scheduler,
     settle::Place,
     step::letter,
@@ -84,8 +85,11 @@ async fn explore(
     let mut search = Search { choices: Vec::new(), depth: 0, sleeps };
     let (mut classes, begun) = (HashSet::new(), Instant::now());
     loop {
-        search.depth = 0;
-        let footprints = match scheduler.play(Hold::All, async |scene| search.choose(&scene)).await {
+        let played = in_turn(async || {
+            search.depth = 0;
+            scheduler.play(Hold::All, async |scene| search.choose(&scene)).await
+        });
+        let footprints = match played.await {
             Ok(played) => {
                 let footprints = played.footprints.clone();
                 explored.add(played, sleeps);
@@ -116,17 +120,20 @@ async fn explore(
 /// # Errors
 /// As for [`Scheduler::play`]; or the same choices lead to another state.
 pub async fn again(scheduler: &Scheduler, order: &[String]) -> anyhow::Result<Played> {
-    let mut next = order.iter();
-    let played = scheduler.play(Hold::All, async |scene| {
-        let step = next.next().map(String::as_str).unwrap_or_default();
-        let held = |(n, place): (usize, &Place)| match place {
-            Place::Held(word) if format!("{} {word}", letter(n)) == step => Some(n),
-            Place::Held(_) | Place::Waits(..) | Place::Finished(_) => None,
-        };
-        let found = scene.places.iter().enumerate().find_map(held);
-        found.ok_or_else(|| anyhow::anyhow!("the interleaving took another course at `{step}`"))
-    });
-    played.await
+    let follow = async || {
+        let mut next = order.iter();
+        let played = scheduler.play(Hold::All, async |scene| {
+            let step = next.next().map(String::as_str).unwrap_or_default();
+            let held = |(n, place): (usize, &Place)| match place {
+                Place::Held(word) if format!("{} {word}", letter(n)) == step => Some(n),
+                Place::Held(_) | Place::Waits(..) | Place::Finished(_) => None,
+            };
+            let found = scene.places.iter().enumerate().find_map(held);
+            found.ok_or_else(|| anyhow::anyhow!("the interleaving took another course at `{step}`"))
+        });
+        played.await
+    };
+    in_turn(follow).await
 }
 
 impl Search {
