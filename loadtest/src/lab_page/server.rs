@@ -90,16 +90,18 @@ fn choices(page: &Page) -> Value {
         "database": if is_sqlite { "SQLite" } else { "PostgreSQL" },
         "missing": missing,
         "needs": {
-            "v6": (is_sqlite || !missing.is_empty()).then(|| needs("Chapter 6 needs PostgreSQL, Redis and RabbitMQ.", is_sqlite)),
-            "scheduler": is_sqlite.then(|| needs("SQLite has no wire on which statements could be held.", is_sqlite)),
+            "v6": (is_sqlite || !missing.is_empty()).then(|| needs("Chapter 6 needs PostgreSQL, Redis and RabbitMQ", "them", is_sqlite)),
+            "scheduler": is_sqlite.then(|| needs("This tab needs PostgreSQL, because SQLite has no wire on which a statement could be held", "it", true)),
         },
     })
 }
 
-fn needs(what: &str, is_sqlite: bool) -> String {
-    let named =
-        if is_sqlite && Server::Postgres.is_installed() { ", and start the lab without --database sqlite" } else { "" };
-    format!("{what} Install them with `make services`{named}.")
+/// What is missing, and how a reader comes by it.
+fn needs(what: &str, them: &str, is_sqlite: bool) -> String {
+    match is_sqlite && Server::Postgres.is_installed() {
+        true => format!("{what}. This lab was started with --database sqlite."),
+        false => format!("{what}: `make services` installs {them}."),
+    }
 }
 
 /// The states of all tabs, and every change of them.

@@ -93,5 +93,37 @@ fn wrong_requests_are_refused_with_the_reason() {
     assert_eq!(lab.send("GET", "/files/../Cargo.toml", "", "").0, 404);
     let choices: Value = serde_json::from_str(&lab.send("GET", "/choices", "", "").1).unwrap();
     assert!(choices["needs"]["scheduler"].as_str().unwrap().contains("SQLite has no wire"), "{choices}");
-    assert!(choices["needs"]["v6"].as_str().unwrap().contains("make services"), "{choices}");
+    assert!(
+        choices["needs"]["v6"].as_str().unwrap().starts_with("Chapter 6 needs PostgreSQL, Redis and RabbitMQ"),
+        "{choices}"
+    );
+}
+
+/// The folders with PostgreSQL and RabbitMQ are hidden in a mount namespace of the lab, and the others are not on its PATH.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "hides folders in a namespace: make test"]
+async fn without_any_server_chapters_1_to_5_run_on_sqlite_and_the_rest_says_what_it_needs() {
+    let hide = "for folder in /usr/lib/postgresql /usr/lib/rabbitmq; do \
+                if [ -d $folder ]; then mount -t tmpfs none $folder || exit; fi; done; \
+                PATH=/nowhere exec \"$0\" lab --port 0";
+    let lab = LabPage::of(
+        Command::new("unshare").args(["--user", "--map-root-user", "--mount", "sh", "-c", hide]).arg(loadtest()),
+    );
+    let choices: Value = serde_json::from_str(&lab.send("GET", "/choices", "", "").1).unwrap();
+    assert_eq!(choices["database"], "SQLite");
+    assert_eq!(
+        choices["needs"]["v6"],
+        "Chapter 6 needs PostgreSQL, Redis and RabbitMQ: `make services` installs them."
+    );
+    assert!(choices["needs"]["scheduler"].as_str().unwrap().ends_with(": `make services` installs it."), "{choices}");
+    let _browser = lab.watch();
+    for (n, version) in
+        ["v1-naive", "v2-pessimistic", "v3-optimistic", "v4-ratelimit", "v5-hidden-api"].iter().enumerate()
+    {
+        let ask = format!(r#"[{{"version": "{version}", "buyers": 30, "stock": 5}}]"#);
+        eventually("the run before is over", async || lab.post("/stampede", &ask).0 == 202).await;
+        within(Duration::from_secs(60), "it is audited", async || lab.runs().len() == n + 1).await;
+        let run = lab.runs().remove(n);
+        assert_eq!((&run["version"], &run["database"]), (&(*version).into(), &"sqlite".into()), "{run}");
+    }
 }

@@ -24,13 +24,12 @@ pub struct LabPage {
 impl LabPage {
     /// Starts it on a free port.
     pub fn start(args: &[&str]) -> LabPage {
-        let mut child = Command::new(super::loadtest())
-            .args(["lab", "--port", "0"])
-            .args(args)
-            .env_remove("DATABASE_URL")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        LabPage::of(Command::new(super::loadtest()).args(["lab", "--port", "0"]).args(args))
+    }
+
+    /// Starts it with this command.
+    pub fn of(command: &mut Command) -> LabPage {
+        let mut child = command.env_remove("DATABASE_URL").stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.split("http://").nth(1).and_then(|rest| rest.split(' ').next()).expect("its address");

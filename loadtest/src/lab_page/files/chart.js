@@ -19,8 +19,8 @@ export class Chart {
 
   /** Adds the values at a time in milliseconds. `series` are names and values; a value may be null. */
   add(ms, series, stock) {
-    const last = this.points.at(-1);
-    if (last && ms <= last.ms) return;
+    if (ms < this.points.at(-1)?.ms) this.clear(); // another run
+    if (ms === this.points.at(-1)?.ms) return;
     this.points.push({ ms, series });
     if (this.points.length > MOST) this.points = this.points.filter((_, n) => n % 2 === 0);
     this.paint(stock);
@@ -34,7 +34,7 @@ export class Chart {
     const y = (units) => HEIGHT - BOTTOM - (units / highest) * (HEIGHT - BOTTOM - TOP);
     const parts = [];
     if (stock) {
-      const over = this.points.map(({ ms, series }) => `${x(ms)},${y(Math.max(series[0][1] ?? 0, stock))}`);
+      const over = above(this.points, stock).map(([ms, units]) => `${x(ms)},${y(units)}`);
       parts.push(draw("polygon", { class: "over", points: [`${x(0)},${y(stock)}`, ...over, `${x(ends)},${y(stock)}`].join(" ") }));
       parts.push(draw("line", { class: "stock", x1: x(0), x2: x(ends), y1: y(stock), y2: y(stock) }));
       parts.push(draw("text", { x: LEFT, y: y(stock) - 4 }, `stock ${number(stock)}`));
@@ -48,4 +48,16 @@ export class Chart {
     parts.push(draw("text", { x: LEFT, y: HEIGHT - 6 }, "0 s"));
     this.svg.replaceChildren(...parts);
   }
+}
+
+/** The first series where it is above the stock, and the stock elsewhere. Between two points, it may cross the stock. */
+function above(points, stock) {
+  const value = (point) => point.series[0][1] ?? 0;
+  return points.flatMap((point, n) => {
+    const own = [point.ms, Math.max(value(point), stock)];
+    const before = points[n - 1];
+    if (!before || (value(before) - stock) * (value(point) - stock) >= 0) return [own];
+    const share = (stock - value(before)) / (value(point) - value(before));
+    return [[before.ms + share * (point.ms - before.ms), stock], own];
+  });
 }

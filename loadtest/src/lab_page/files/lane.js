@@ -30,8 +30,7 @@ export class Lane {
 
   change(lane) {
     const { phase, result } = lane;
-    if (phase === "waiting" || (phase === "starting" && this.last !== "starting")) this.chart.clear();
-    this.last = phase;
+    if ((lane.ms ?? null) === null) this.chart.clear(); // no buyer has come yet
     this.title.textContent = lane.title ?? lane.ask.version;
     const told = result ? Object.entries(result.told) : lane.told ?? [];
     const orders = result ? result.audit.orders : lane.orders;
@@ -46,7 +45,7 @@ export class Lane {
       ["orders", number(orders), "orders"],
       ["told yes", number(result?.told_yes ?? lane.yes), "yes"],
       ["`sold` says", number(result ? result.audit.sold : lane.sold), "sold"],
-      [over > 0 ? "oversold by" : "oversold", number(orders === undefined ? null : over), "over"],
+      [over > 0 ? "oversold by" : "oversold", number((orders ?? null) === null ? null : over), "over"],
       ["half / 99 of 100 waited", latency ? `${ms(latency.p50).replace(" ms", "")} / ${ms(latency.p99)}` : "–", "waited"],
     ].map(([name, value, key]) => el("div", { "data-figure": key }, el("dt", {}, name), el("dd", {}, value))));
     this.told.replaceChildren(...told.map(([kind, count]) => el("li", {}, el("b", {}, number(count)), ` ${kind === "bought" ? "told yes" : kind}`)));
