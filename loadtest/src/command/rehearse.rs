@@ -40,7 +40,7 @@ mod screen;
 /// What `--help` says about a session.
 const SESSION: &str = "A card: talk for five minutes, predict what a real run shows, then reveal one step after the other and mark it. What you \
                        missed comes again in the same session, and the card after 1, 3, 7 and 21 days. q ends, and so does Ctrl-C; \
-                       the deck is saved after each card and each miss.";
+                       the deck is saved at each mark, and a card that you leave continues there, if you return within half a day.";
 
 /// Follow-ups in an interview.
 const DRAWN: usize = 2;

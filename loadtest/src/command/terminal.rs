@@ -12,6 +12,7 @@ use std::{
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, poll},
+    sys::termios::{SetArg, tcgetattr, tcsetattr},
     unistd::{getpgrp, tcgetpgrp},
 };
 use ratatui::{
@@ -110,8 +111,7 @@ impl Keyboard {
     }
 
     /// Waits for events, at most this long. crossterm would read from a closed terminal for ever, so it is asked only if there is
-    /// something to read, or if the size has changed. It loses the wake-up of a key that it finds together with a new size, and then
-    /// the key waits for the next one. So it is told of a new size at once: only a key within milliseconds of it can still wait.
+    /// something to read, or if the size has changed.
     pub(super) fn events(&mut self, most: Duration) -> io::Result<Vec<Event>> {
         let until = Instant::now() + most;
         loop {
@@ -119,15 +119,26 @@ impl Keyboard {
             let now = size().ok();
             let is_resized = std::mem::replace(&mut self.size, now) != now;
             if is_typed || is_resized {
-                let mut all = Vec::new();
-                while event::poll(Duration::ZERO)? {
-                    all.push(event::read()?);
+                let all = read()?;
+                if all.is_empty() && self.is_typed(Duration::ZERO)? {
+                    self.report_again()?;
+                    return read();
                 }
                 return Ok(all);
             }
             if Instant::now() >= until {
                 return Ok(Vec::new());
             }
+        }
+    }
+
+    /// Makes the system report a key again that crossterm has not read. crossterm learns of a key only when it arrives. If it finds
+    /// a new size at the same time, it returns that one and forgets the key, which would then wait for the next one. When a terminal's
+    /// settings are set, Linux reports anew what can be read, so they are set to what they are.
+    fn report_again(&self) -> io::Result<()> {
+        match SHOWN.lock() {
+            Ok(shown) if *shown => Ok(tcsetattr(&self.terminal, SetArg::TCSANOW, &tcgetattr(&self.terminal)?)?),
+            Ok(_) | Err(_) => Ok(()), // the terminal was given back
         }
     }
 
@@ -144,6 +155,15 @@ impl Keyboard {
             Some(_) | None => Ok(false),
         }
     }
+}
+
+/// The events that crossterm has.
+fn read() -> io::Result<Vec<Event>> {
+    let mut all = Vec::new();
+    while event::poll(Duration::ZERO)? {
+        all.push(event::read()?);
+    }
+    Ok(all)
 }
 
 /// Whether this key is Ctrl-C, which a terminal in raw mode does not turn into a signal.

@@ -48,6 +48,9 @@ pub struct Memory {
     /// What was missed then.
     #[serde(default)]
     pub missed: Vec<String>,
+    /// What the reader had then, if the card was left before its end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub had: Vec<String>,
 }
 
 impl Deck {
@@ -167,12 +170,27 @@ impl Deck {
         let level = if before.due <= now { before.level.saturating_add(1) } else { before.level.max(1) };
         let days = DAYS[level.min(DAYS.len()) - 1];
         let due = now + days * DAY - EARLY;
-        self.keep(number, Memory { level, rehearsed: now, due, missed: Vec::new() });
+        self.keep(number, Memory { level, rehearsed: now, due, ..Memory::default() });
     }
 
     /// Something of the card was missed, so it is due at once.
     pub fn missed(&mut self, number: u8, missed: Vec<String>, now: u64) {
-        self.keep(number, Memory { level: 0, rehearsed: now, due: now, missed });
+        self.keep(number, Memory { rehearsed: now, due: now, missed, ..Memory::default() });
+    }
+
+    /// Some steps of the card were had, and some missed, and others may be left. A card of which nothing was missed yet stays as due
+    /// as it was.
+    pub fn marked(&mut self, number: u8, had: Vec<String>, missed: Vec<String>, now: u64) {
+        let Memory { level, due, .. } = self.of(number);
+        let (level, due) = if missed.is_empty() { (level, due) } else { (0, now) };
+        self.keep(number, Memory { level, rehearsed: now, due, missed, had });
+    }
+
+    /// The steps that the reader had when they left the card before its end, less than half a day ago. Empty if nothing else is left.
+    pub fn left(&self, card: &Card, now: u64) -> Vec<String> {
+        let memory = self.of(card.number);
+        let is_left = card.outline.iter().chain(&card.follow_ups).any(|step| !memory.had.contains(&step.cue));
+        if is_left && now.saturating_sub(memory.rehearsed) < EARLY { memory.had } else { Vec::new() }
     }
 
     fn keep(&mut self, number: u8, memory: Memory) {

@@ -86,9 +86,13 @@ impl Predict {
         matches!(self.read, Read::Number(_))
     }
 
-    /// Whether this can be an answer.
-    pub fn accepts(&self, said: &str) -> bool {
-        if self.is_number() { number(said).is_some() } else { said.chars().any(char::is_alphabetic) }
+    /// Why this cannot be an answer; `None` if it can.
+    pub fn refuses(&self, said: &str) -> Option<&'static str> {
+        match self.is_number() {
+            true if number(said).is_none() => Some("not a number, such as 120"),
+            false if !said.chars().any(char::is_alphabetic) => Some("not a word, such as holds"),
+            true | false => None,
+        }
     }
 
     /// The figure in a file.
@@ -204,8 +208,8 @@ mod tests {
     #[test]
     fn only_a_number_is_accepted_where_one_is_asked_for() {
         let (number, word) = (reading("/x"), reading("outcome"));
-        assert!(["100", "10,000", " 1.5 "].iter().all(|said| number.accepts(said)));
-        assert!(["", "many", "-1", "1e3", "NaN", "inf", "."].iter().all(|said| !number.accepts(said)));
-        assert!(word.accepts("oversells") && !word.accepts("") && !word.accepts("12"));
+        assert!(["100", "10,000", " 1.5 "].iter().all(|said| number.refuses(said).is_none()));
+        assert!(["", "many", "-1", "1e3", "NaN", "inf", "."].iter().all(|said| number.refuses(said).is_some()));
+        assert!(word.refuses("oversells").is_none() && word.refuses("").is_some() && word.refuses("12").is_some());
     }
 }

@@ -43,9 +43,10 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session with these cards, each as a whole.
+    /// A session with these cards: each as a whole, or without what the reader had when they left it before its end.
     pub fn of(deck: Deck, cards: &[&'static Card], now: Now) -> Session {
-        Session::new(deck, cards.iter().copied().map(Sitting::whole).collect(), now)
+        let queue = cards.iter().map(|card| Sitting::of(card, deck.left(card, now.unix))).collect();
+        Session::new(deck, queue, now)
     }
 
     /// An interview: the master card, and follow-ups that were drawn from the other cards.
@@ -97,20 +98,20 @@ impl Session {
         (whole.count(), missed.count())
     }
 
-    /// Puts a mark into the deck. What was missed is kept at once, so that no way to end loses it.
+    /// Puts a mark into the deck, which is saved at once, so that no way to end loses it.
     fn remember(&mut self, is_last: bool, now: u64) -> Effect {
         let Some((sitting, mark)) = self.queue.front().and_then(|sitting| Some((sitting, sitting.marks.last()?)))
         else {
             return Effect::None;
         };
-        let missed_of = |card: &Card| {
-            let missed = sitting.marks.iter().filter(|mark| !mark.had && mark.of.card.number == card.number);
-            missed.map(|mark| mark.of.step.cue.clone()).collect::<Vec<_>>()
-        };
-        match mark.had {
-            false => self.deck.missed(mark.of.card.number, missed_of(mark.of.card), now),
-            true if is_last && missed_of(sitting.card).is_empty() => self.deck.had(sitting.card.number, now),
-            true => return Effect::None,
+        let (card, missed) = (mark.of.card, sitting.marked(mark.of.card, false));
+        match (mark.had, sitting.kind) {
+            (true, _) if is_last && sitting.marked(sitting.card, false).is_empty() => {
+                self.deck.had(sitting.card.number, now);
+            }
+            (true, Kind::Interview) => return Effect::None, // an interview is not continued
+            (false, Kind::Interview) => self.deck.missed(card.number, missed, now),
+            (_, Kind::Whole | Kind::Rest | Kind::Again) => self.deck.marked(card.number, sitting.had(), missed, now),
         }
         Effect::Save
     }
@@ -129,7 +130,7 @@ impl Session {
     fn when_again(&self, sitting: &Sitting, now: u64) -> String {
         match (self.deck.is_due(sitting.card.number, now), sitting.kind) {
             (true, Kind::Interview) => "This card is due again.".into(),
-            (true, Kind::Whole | Kind::Again) => "What you missed comes again in this session.".into(),
+            (true, Kind::Whole | Kind::Rest | Kind::Again) => "What you missed comes again in this session.".into(),
             (false, _) => format!("This card comes again {}.", in_days(self.deck.days_until(sitting.card.number, now))),
         }
     }

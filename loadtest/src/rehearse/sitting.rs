@@ -25,6 +25,8 @@ pub struct Sitting {
     pub talked: Option<Duration>,
     /// What was recalled, in order.
     pub marks: Vec<Mark>,
+    /// The steps of the card that the reader had before this sitting.
+    pub before: Vec<String>,
 }
 
 /// The kind of a sitting.
@@ -32,6 +34,8 @@ pub struct Sitting {
 pub enum Kind {
     /// A whole card.
     Whole,
+    /// The rest of a card that was left before its end.
+    Rest,
     /// What was missed before in this session.
     Again,
     /// An interview: the whole card, and follow-ups of others while the clock runs.
@@ -75,8 +79,8 @@ enum State {
     Playing { said: String },
     /// The prediction beside what came out, or why nothing did.
     Beside { said: String, came: Result<Figure, String> },
-    /// The answer is shown.
-    Revealed,
+    /// The answer is shown. Whether the last key was neither yes nor no.
+    Revealed { unclear: bool },
     /// All tasks are done.
     Done,
 }
@@ -109,11 +113,17 @@ pub enum Moved {
 }
 
 impl Sitting {
-    /// A whole card.
-    pub fn whole(card: &'static Card) -> Sitting {
-        let predict = card.predict.as_ref().map(Task::Predict);
-        let steps = card.outline.iter().chain(&card.follow_ups).map(|step| Task::Recall(Recall { card, step }));
-        Sitting::new(card, Kind::Whole, [Task::Talk].into_iter().chain(predict).chain(steps).collect())
+    /// A card without the steps that the reader had before. Without any, it is whole: it begins with the talk.
+    pub fn of(card: &'static Card, before: Vec<String>) -> Sitting {
+        let steps = card.outline.iter().chain(&card.follow_ups);
+        let rest = steps.filter(|step| !before.contains(&step.cue)).map(|step| Task::Recall(Recall { card, step }));
+        if before.is_empty() {
+            let predict = card.predict.as_ref().map(Task::Predict);
+            Sitting::new(card, Kind::Whole, [Task::Talk].into_iter().chain(predict).chain(rest).collect())
+        } else {
+            let rest = rest.collect();
+            Sitting { before, ..Sitting::new(card, Kind::Rest, rest) }
+        }
     }
 
     /// The interview: the master card with follow-ups of other cards.
@@ -126,11 +136,24 @@ impl Sitting {
     /// What was missed in a sitting; `None` if nothing was.
     pub fn again(&self) -> Option<Sitting> {
         let missed: Vec<_> = self.marks.iter().filter(|mark| !mark.had).map(|mark| Task::Recall(mark.of)).collect();
-        (!missed.is_empty()).then(|| Sitting::new(self.card, Kind::Again, missed))
+        let before = self.had();
+        (!missed.is_empty()).then(|| Sitting { before, ..Sitting::new(self.card, Kind::Again, missed) })
+    }
+
+    /// The steps of the card that the reader had, in this sitting and before.
+    pub fn had(&self) -> Vec<String> {
+        self.before.iter().cloned().chain(self.marked(self.card, true)).collect()
+    }
+
+    /// The steps of a card that were marked like this.
+    pub fn marked(&self, card: &Card, had: bool) -> Vec<String> {
+        let marks = self.marks.iter().filter(|mark| mark.had == had && mark.of.card.number == card.number);
+        marks.map(|mark| mark.of.step.cue.clone()).collect()
     }
 
     fn new(card: &'static Card, kind: Kind, tasks: Vec<Task>) -> Sitting {
-        Sitting { card, kind, tasks, at: 0, state: State::Asked, began: None, talked: None, marks: Vec::new() }
+        let (marks, before) = (Vec::new(), Vec::new());
+        Sitting { card, kind, tasks, at: 0, state: State::Asked, began: None, talked: None, marks, before }
     }
 
     /// Shows the prompt: the clock runs from here.
@@ -142,31 +165,36 @@ impl Sitting {
     pub fn press(&mut self, key: Key, now: Duration) -> Moved {
         let goes_on = matches!(key, Key::Enter | Key::Char(' '));
         match (&mut self.state, self.tasks.get(self.at)) {
-            (State::Asked, Some(Task::Recall(_))) if goes_on => self.state = State::Revealed,
-            (State::Revealed, Some(Task::Recall(of))) => {
+            (State::Asked, Some(Task::Recall(_))) if goes_on => self.state = State::Revealed { unclear: false },
+            (State::Revealed { unclear }, Some(Task::Recall(of))) => {
                 let had = match key {
                     Key::Char('y' | 'Y') => true,
                     Key::Char('n' | 'N') => false,
-                    Key::Enter | Key::Char(_) | Key::Backspace => return Moved::On,
+                    Key::Enter | Key::Char(_) | Key::Backspace => {
+                        *unclear = true;
+                        return Moved::On;
+                    }
                 };
                 self.marks.push(Mark { of: *of, had });
                 self.go_on(now);
                 return Moved::Marked { is_last: self.is_done() };
             }
             (State::Typing { typed, refused }, Some(Task::Predict(predict))) => match key {
-                Key::Char(c) => typed.push(c),
+                Key::Char(c) => {
+                    typed.push(c);
+                    *refused = None;
+                }
                 Key::Backspace => {
                     typed.pop();
+                    *refused = None;
                 }
                 Key::Enter if typed.trim().is_empty() => self.go_on(now),
-                Key::Enter if predict.accepts(typed) => {
-                    self.state = State::Playing { said: typed.trim().to_owned() };
-                    return Moved::Predicted(predict);
-                }
                 Key::Enter => {
-                    typed.clear();
-                    *refused =
-                        Some(if predict.is_number() { "a number, such as 120" } else { "a word, such as holds" });
+                    *refused = predict.refuses(typed);
+                    if refused.is_none() {
+                        self.state = State::Playing { said: typed.trim().to_owned() };
+                        return Moved::Predicted(predict);
+                    }
                 }
             },
             (State::Asked | State::Beside { .. }, Some(Task::Talk | Task::Predict(_))) if goes_on => self.go_on(now),
@@ -176,7 +204,7 @@ impl Sitting {
                 | State::Typing { .. }
                 | State::Playing { .. }
                 | State::Beside { .. }
-                | State::Revealed
+                | State::Revealed { .. }
                 | State::Done,
                 _,
             ) => {}
@@ -204,7 +232,7 @@ impl Sitting {
             Some(Task::Talk | Task::Recall(_)) => State::Asked,
             None => State::Done,
         };
-        if !self.is_talk() && self.talked.is_none() && self.kind != Kind::Again {
+        if !self.is_talk() && self.talked.is_none() && matches!(self.kind, Kind::Whole | Kind::Interview) {
             self.talked = Some(now.saturating_sub(self.began.unwrap_or(now)));
         }
     }

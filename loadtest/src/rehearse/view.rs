@@ -50,7 +50,10 @@ pub enum Ask {
         refused: Option<&'static str>,
     },
     /// Say whether they had it.
-    Mark,
+    Mark {
+        /// Whether the last key was neither yes nor no.
+        unclear: bool,
+    },
     /// Nothing: a run is being played.
     Wait,
 }

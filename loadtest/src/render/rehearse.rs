@@ -154,12 +154,15 @@ fn verbatim(line: &str, columns: usize) -> Vec<String> {
 fn asks(ask: &Ask) -> Vec<String> {
     match ask {
         Ask::GoOn(what) => vec![format!("Enter: {what} · q: end")],
-        Ask::Mark => vec!["y: had it · n: missed it · q: end".into()],
+        Ask::Mark { unclear } => {
+            let again = unclear.then(|| "Type y or n.".into());
+            again.into_iter().chain(["y: had it · n: missed it · q: end".into()]).collect()
+        }
         Ask::Wait => vec!["q: end".into()],
         Ask::Predict { typed, refused } => vec![
             format!("Your prediction: {typed}▏"),
             match refused {
-                Some(wanted) => format!("Type {wanted}, or nothing."),
+                Some(why) => format!("This is {why}."),
                 None => "Enter: play the run · Enter alone: skip it".into(),
             },
         ],
@@ -183,10 +186,10 @@ pub fn plain_ask(ask: &Ask) -> Option<String> {
     match ask {
         Ask::Wait => None,
         Ask::Predict { refused, .. } => {
-            let wanted = refused.map_or(String::new(), |wanted| format!(" ({wanted})"));
-            Some(format!("Your prediction{wanted}, or nothing to skip it · q: end"))
+            let why = refused.map_or(String::new(), |why| format!("This is {why}.\n"));
+            Some(format!("{why}Your prediction, or nothing to skip it · q: end"))
         }
-        Ask::GoOn(_) | Ask::Mark => Some(asks(ask).join("\n")),
+        Ask::GoOn(_) | Ask::Mark { .. } => Some(asks(ask).join("\n")),
     }
 }
 

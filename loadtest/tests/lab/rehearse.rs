@@ -180,14 +180,24 @@ fn the_end_of_the_input_ends_the_rehearsal_and_shows_nothing_that_was_not_asked_
     let shown = text(&output.stdout);
     assert!(shown.contains("Compare: The drawing") && !shown.contains("stock − 1, pay_by"), "{shown}");
     assert!(shown.contains("No card is done. 18 cards are due."), "{shown}");
-    assert!(!home.deck().exists(), "a card that is not done changes nothing");
+    assert_eq!(home.cards()["8"]["had"], json!(["The first two minutes"]));
+
+    let shown = text(&home.rehearse("--card 8", &marks("yyyyyy")).stdout);
+    assert!(shown.contains("== The rest of 8: when to deduct == card 1 of 1"), "{shown}");
+    assert!(!shown.contains("Compare: The first two minutes") && shown.contains("You had 7 of 7."), "{shown}");
 }
 
 #[test]
 fn a_line_that_means_nothing_is_asked_for_again() {
     let shown = text(&Home::new().rehearse("--card 8", "\n\nperhaps\nyes\nq\n").stdout);
     assert_eq!(shown.matches("y: had it · n: missed it").count(), 2, "{shown}");
+    assert!(shown.contains("> Type y or n.\ny: had it"), "{shown}");
     assert!(shown.ends_with("No card is done. 18 cards are due.\n"), "{shown}");
+    let shown = text(&Home::new().rehearse("--card 8", "\n\n\ny\nq\n").stdout);
+    assert!(shown.contains("> Type y or n.\n") && shown.contains("Compare: The drawing"), "an empty line: {shown}");
+    let shown = text(&Home::new().rehearse("--card 17", "\nmany\n25\n").stdout);
+    assert!(shown.contains("This is not a number, such as 120.\nYour prediction"), "{shown}");
+    assert!(shown.contains("You said 25."), "the next line is typed anew: {shown}");
 }
 
 /// A pipe has no escape codes, and is not wrapped to 80 columns.

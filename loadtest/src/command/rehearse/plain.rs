@@ -95,8 +95,11 @@ fn show(before: Option<&View>, view: &View) -> bool {
 fn obey(reader: &mut Reader, ask: &Ask, line: &str) -> anyhow::Result<bool> {
     let typed = line.chars().map(Key::Char);
     let keys: Vec<Key> = match ask {
-        Ask::Predict { .. } => typed.chain([Key::Enter]).collect(),
-        Ask::Mark => typed.take(1).collect(),
+        Ask::Predict { typed: before, .. } => {
+            let cleared = before.chars().map(|_| Key::Backspace); // a line is typed as a whole
+            cleared.chain(typed).chain([Key::Enter]).collect()
+        }
+        Ask::Mark { .. } => typed.chain([Key::Enter]).take(1).collect(),
         Ask::GoOn(_) if line.starts_with('q') => vec![Key::Char('q')],
         Ask::GoOn(_) | Ask::Wait => vec![Key::Enter],
     };

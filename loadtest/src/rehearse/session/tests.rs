@@ -83,7 +83,7 @@ fn a_card_is_talked_about_then_predicted_then_compared_step_by_step() {
         assert!(reader.view().answer.is_empty(), "nothing is shown before");
         reader.press("\n");
         assert_eq!(reader.view().answer, step.answer);
-        assert_eq!(reader.view().ask, Ask::Mark);
+        assert_eq!(reader.view().ask, Ask::Mark { unclear: false });
         reader.press("y");
     }
     let view = reader.view();
@@ -125,17 +125,61 @@ fn what_was_missed_comes_again_in_the_same_session_and_nothing_else() {
 }
 
 #[test]
-fn a_miss_is_saved_at_once_and_a_card_without_one_when_it_is_done() {
+fn each_mark_is_saved_at_once_and_a_card_is_done_with_its_last_step() {
     let mut reader = Reader::of(&[8]);
-    assert!(matches!(reader.press("\n\ny"), Effect::None), "one step of seven");
-    assert!(reader.session.deck.is_new(8));
+    reader.press("\n");
+    assert!(matches!(reader.press("\ny"), Effect::Save), "one step of the card");
+    assert_eq!(reader.session.deck.of(8).had, ["The first two minutes"]);
     assert!(matches!(reader.press("\nn"), Effect::Save));
     assert_eq!(reader.session.deck.of(8).missed, ["The drawing"]);
+    assert_eq!(reader.session.deck.of(8).had, ["The first two minutes"]);
     let mut reader = Reader::of(&[8]);
     reader.rehearse("yyyyyy");
-    assert!(reader.session.deck.is_new(8), "the last step is missing");
+    assert!(reader.session.deck.is_due(8, NOON), "the last step is missing");
     assert!(matches!(reader.press("\ny"), Effect::Save));
     assert_eq!(reader.session.deck.days_until(8, NOON), 1);
+    assert!(reader.session.deck.of(8).had.is_empty());
+}
+
+#[test]
+fn a_card_that_was_left_continues_without_what_the_reader_had() {
+    let left = |marks: &str, hours: u64| {
+        let mut reader = Reader::of(&[8]);
+        reader.rehearse(marks);
+        let now = Now { unix: NOON + hours * 3600, running: Duration::ZERO };
+        let card = cards::numbered(8).unwrap();
+        Reader { session: Session::of(reader.session.deck, &[card], now), now }
+    };
+    let mut reader = left("yny", 1);
+    assert_eq!(reader.view().heading, "The rest of 8: when to deduct");
+    assert_eq!(reader.cue(), "Compare: The drawing", "what was missed is asked again");
+    reader.mark("yyyyy");
+    assert_eq!(reader.cue(), "You had 7 of 7. This card comes again in a day.");
+    assert_eq!(reader.session.deck.of(8).level, 1);
+    assert!(matches!(reader.press("\n"), Effect::Over));
+    assert_eq!(reader.session.counts(), (1, 0));
+
+    let reader = left("yny", 12);
+    assert_eq!(reader.cue(), cards::numbered(8).unwrap().prompt, "another day, the card is whole");
+    let mut reader = left("yyyynyy", 1);
+    assert_eq!(reader.view().progress, "card 1 of 1 · step 1 of 1", "only what was missed");
+    reader.mark("n");
+    assert!(reader.session.deck.is_due(8, NOON + 3600) && reader.session.deck.of(8).had.len() == 6);
+    let reader = left("yyyyyyy", 1);
+    assert_eq!(reader.view().heading, "8: when to deduct", "a card that is done is whole");
+}
+
+#[test]
+fn a_key_that_is_neither_yes_nor_no_is_asked_for_again() {
+    for key in ["\n", "x", " "] {
+        let mut reader = Reader::of(&[1]);
+        reader.press("\n\n\n");
+        assert_eq!(reader.view().ask, Ask::Mark { unclear: false });
+        assert!(matches!(reader.press(key), Effect::None));
+        assert_eq!(reader.view().ask, Ask::Mark { unclear: true });
+        reader.press("y\n");
+        assert_eq!(reader.view().ask, Ask::Mark { unclear: false }, "the next step");
+    }
 }
 
 #[test]
@@ -162,8 +206,12 @@ fn a_prediction_is_made_before_anything_is_shown_and_laid_beside_the_run() {
     let mut reader = Reader::of(&[1]);
     let why = &cards::numbered(1).unwrap().predict.as_ref().unwrap().why;
     assert!(matches!(reader.press("\nmany\n"), Effect::None));
-    let refused = Some("a number, such as 120");
-    assert_eq!(reader.view().ask, Ask::Predict { typed: String::new(), refused });
+    let refused = Some("not a number, such as 120");
+    assert_eq!(reader.view().ask, Ask::Predict { typed: "many".into(), refused }, "the text is kept");
+    for left in ["man", "ma", "m", ""] {
+        reader.session.press(Key::Backspace, reader.now);
+        assert_eq!(reader.view().ask, Ask::Predict { typed: left.into(), refused: None });
+    }
     assert!(matches!(reader.press("12"), Effect::None));
     reader.session.press(Key::Backspace, reader.now);
     let Effect::Play(predict) = reader.press("00\n") else { panic!("no run") };
@@ -204,7 +252,7 @@ fn keys_without_a_meaning_change_nothing_and_q_ends_everywhere() {
             reader.session.played(Ok(Figure::Number(7.0)));
         }
         let view = reader.view();
-        let is_typing = matches!(view.ask, Ask::Predict { .. });
+        let is_typing = matches!(view.ask, Ask::Predict { .. } | Ask::Mark { .. });
         for key in [Key::Char('x'), Key::Char('é'), Key::Backspace].into_iter().filter(|_| !is_typing) {
             assert!(matches!(reader.session.press(key, reader.now), Effect::None));
             assert_eq!(reader.view(), view, "{key:?} after {keys:?}");

@@ -20,7 +20,11 @@ impl Sitting {
 
     /// What the reader sees. `progress` says which card of the session this is, and `due` when it comes again.
     pub fn view(&self, progress: &str, due: &str, now: Duration) -> View {
-        let again = if self.kind == Kind::Again { "Again, " } else { "" };
+        let again = match self.kind {
+            Kind::Again => "Again, ",
+            Kind::Rest => "The rest of ",
+            Kind::Whole | Kind::Interview => "",
+        };
         let step = match self.state {
             State::Done => String::new(),
             _ => format!(" · step {} of {}", self.at + 1, self.tasks.len()),
@@ -49,9 +53,10 @@ impl Sitting {
                 (vec![text(self.card.prompt.clone()), text(task)], Vec::new(), Ask::GoOn("I have said all"))
             }
             (state, Some(Task::Recall(of))) => {
-                let is_revealed = matches!(state, State::Revealed);
-                let answer = if is_revealed { of.step.answer.clone() } else { Vec::new() };
-                let ask = if is_revealed { Ask::Mark } else { Ask::GoOn("reveal") };
+                let (answer, ask) = match state {
+                    State::Revealed { unclear } => (of.step.answer.clone(), Ask::Mark { unclear: *unclear }),
+                    _ => (Vec::new(), Ask::GoOn("reveal")),
+                };
                 (vec![text(self.cue(of))], answer, ask)
             }
             (state, Some(Task::Predict(predict))) => {
@@ -64,7 +69,7 @@ impl Sitting {
                     State::Playing { said } => {
                         (asked, vec![text(format!("You said {said}. The run is played …"))], Ask::Wait)
                     }
-                    State::Asked | State::Revealed | State::Done => (asked, Vec::new(), Ask::Wait),
+                    State::Asked | State::Revealed { .. } | State::Done => (asked, Vec::new(), Ask::Wait),
                 }
             }
         }
@@ -81,11 +86,15 @@ impl Sitting {
 
     /// How it went, and when the card comes again.
     fn result(&self, due: &str) -> Vec<Block> {
-        let had = self.marks.iter().filter(|mark| mark.had).count();
+        let before = if self.kind == Kind::Rest { self.before.len() } else { 0 };
+        let had = before + self.marks.iter().filter(|mark| mark.had).count();
         let talked =
             self.talked.map(|talked| format!("You talked for {} of {}. ", minutes(talked), minutes(self.limit())));
-        let mut result =
-            vec![Block::Text(format!("{}You had {had} of {}. {due}", talked.unwrap_or_default(), self.marks.len()))];
+        let mut result = vec![Block::Text(format!(
+            "{}You had {had} of {}. {due}",
+            talked.unwrap_or_default(),
+            before + self.marks.len()
+        ))];
         let missed = self.marks.iter().filter(|mark| !mark.had);
         result.extend(missed.map(|mark| Block::Item(format!("missed: {}", mark.of.step.cue))));
         result
@@ -93,7 +102,7 @@ impl Sitting {
 
     fn proof(&self) -> Vec<Block> {
         match self.kind {
-            Kind::Whole => [&[Block::Text("Prove it:".into())][..], &self.card.prove].concat(),
+            Kind::Whole | Kind::Rest => [&[Block::Text("Prove it:".into())][..], &self.card.prove].concat(),
             Kind::Again | Kind::Interview => Vec::new(),
         }
     }

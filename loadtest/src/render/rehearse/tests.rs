@@ -30,7 +30,7 @@ const START: Scroll = Scroll { down: None, right: 0 };
 
 fn drawing(card: u8) -> View {
     let card = cards::numbered(card).unwrap();
-    view(card.outline[1].answer.clone(), Ask::Mark)
+    view(card.outline[1].answer.clone(), Ask::Mark { unclear: false })
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_narrow_one_moves_the_drawing_and_keeps_the_keys() {
 #[test]
 fn a_long_answer_begins_at_its_first_line_and_can_be_scrolled() {
     let items = (1..=30).map(|n| Block::Item(format!("item {n}"))).collect();
-    let (mut scroll, view) = (START, view(items, Ask::Mark));
+    let (mut scroll, view) = (START, view(items, Ask::Mark { unclear: false }));
     let text = drawn(40, 12, &view, &mut scroll);
     assert_eq!((text[3].as_str(), scroll.down), ("- item 1", Some(2)));
     assert_eq!(text[10], "↑  ↓ more");
@@ -93,12 +93,12 @@ fn every_card_fits_40_columns() {
 #[test]
 fn the_clock_stands_at_the_right_and_a_prediction_is_typed() {
     let clock = Clock { spent: Duration::from_secs(67), limit: Duration::from_secs(300) };
-    let ask = Ask::Predict { typed: "12".into(), refused: Some("a number, such as 120") };
+    let ask = Ask::Predict { typed: "12".into(), refused: Some("not a number, such as 120") };
     let view = View { clock: Some(clock), ..view(Vec::new(), ask) };
     let mut scroll = START;
     let text = drawn(40, 12, &view, &mut scroll);
     assert!(text[0].starts_with("9: hot key") && text[0].ends_with("  1:07 / 5:00"), "{text:?}");
-    assert_eq!(text[10..], ["Your prediction: 12▏", "Type a number, such as 120, or nothing."]);
+    assert_eq!(text[10..], ["Your prediction: 12▏", "This is not a number, such as 120."]);
     assert_eq!(drawn(39, 12, &view, &mut scroll)[0], "Too small: 40 × 12 are needed. q ends.");
 }
 

@@ -56,7 +56,7 @@ fn read_until(shown: &mut impl Read, text: &str) {
 const PROMPTS: [(&str, &str); 8] = [
     ("Enter: I have said all", "\n"),
     ("Your prediction", "many\n"),
-    ("Your prediction (a number, such as 120)", "10\n"),
+    ("This is not a number, such as 120.", "10\n"),
     ("The run is played", ""),
     ("Enter: go on", "\n"),
     ("Enter: reveal", "\n"),
@@ -89,7 +89,7 @@ fn ctrl_c_at_each_prompt_ends_with_130_and_keeps_the_deck() {
 }
 
 #[test]
-fn kill_9_loses_no_card_that_is_done_and_no_miss() {
+fn kill_9_loses_no_mark() {
     let home = Home::new();
     let mut typing = Typing::start(&home, "--card 8");
     typing.at("Enter: I have said all", "\n");
@@ -101,6 +101,7 @@ fn kill_9_loses_no_card_that_is_done_and_no_miss() {
     typing.signal(Signal::SIGKILL);
     typing.child.wait().unwrap();
     assert_eq!(home.cards()["8"]["missed"], serde_json::json!(["Three numbers"]));
+    assert_eq!(home.cards()["8"]["had"], serde_json::json!(["The first two minutes", "The drawing"]));
     let left = fs::read_dir(home.deck().parent().unwrap()).unwrap().count();
     assert_eq!(left, 1, "and no half-written file");
 }
