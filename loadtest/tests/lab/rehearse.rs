@@ -77,7 +77,7 @@ fn seconds() -> u64 {
 #[test]
 fn a_card_is_rehearsed_in_plain_lines_and_is_due_again_in_a_day() {
     let home = Home::new();
-    let output = home.rehearse("--card 8", &format!("\n{}\n", marks("yyyyyyy")));
+    let output = home.rehearse("--card 8", &format!("\n\n{}\n", marks("yyyyyyy")));
     let shown = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let mut rest = shown.as_str();
@@ -86,6 +86,7 @@ fn a_card_is_rehearsed_in_plain_lines_and_is_due_again_in_a_day() {
         "Do you deduct stock when the order is placed, or when it is paid?",
         "You have 5 minutes.",
         "Enter: I have said all",
+        "Predict. Half of the buyers pay",
         "Compare: The first two minutes",
         "There are three ways.",
         "Compare: The drawing",
@@ -109,7 +110,7 @@ fn a_card_is_rehearsed_in_plain_lines_and_is_due_again_in_a_day() {
 #[test]
 fn what_was_missed_comes_again_in_the_same_session() {
     let home = Home::new();
-    let output = home.rehearse("--card 8", &format!("\n{}\n{}\n", marks("ynyyyyy"), marks("y")));
+    let output = home.rehearse("--card 8", &format!("\n\n{}\n{}\n", marks("ynyyyyy"), marks("y")));
     let shown = text(&output.stdout);
     let again = shown.split_once("== Again, 8: when to deduct == card 2 of 2").expect("again").1;
     assert!(again.contains("Compare: The drawing") && !again.contains("Compare: Three numbers"), "{again}");
@@ -174,7 +175,7 @@ fn a_summary_that_cannot_be_written_and_an_unknown_card_are_refused_before_the_p
 #[test]
 fn the_end_of_the_input_ends_the_rehearsal_and_shows_nothing_that_was_not_asked_for() {
     let home = Home::new();
-    let output = home.rehearse("--card 8", "\n\ny\n");
+    let output = home.rehearse("--card 8", "\n\n\ny\n");
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(text(&output.stderr), "The input has ended, and so does the rehearsal.\n");
     let shown = text(&output.stdout);
@@ -189,11 +190,11 @@ fn the_end_of_the_input_ends_the_rehearsal_and_shows_nothing_that_was_not_asked_
 
 #[test]
 fn a_line_that_means_nothing_is_asked_for_again() {
-    let shown = text(&Home::new().rehearse("--card 8", "\n\nperhaps\nyes\nq\n").stdout);
+    let shown = text(&Home::new().rehearse("--card 8", "\n\n\nperhaps\nyes\nq\n").stdout);
     assert_eq!(shown.matches("y: had it · n: missed it").count(), 2, "{shown}");
     assert!(shown.contains("> Type y or n.\ny: had it"), "{shown}");
     assert!(shown.ends_with("No card is done. 18 cards are due.\n"), "{shown}");
-    let shown = text(&Home::new().rehearse("--card 8", "\n\n\ny\nq\n").stdout);
+    let shown = text(&Home::new().rehearse("--card 8", "\n\n\n\ny\nq\n").stdout);
     assert!(shown.contains("> Type y or n.\n") && shown.contains("Compare: The drawing"), "an empty line: {shown}");
     let shown = text(&Home::new().rehearse("--card 17", "\nmany\n25\n").stdout);
     assert!(shown.contains("This is not a number, such as 120.\nYour prediction"), "{shown}");

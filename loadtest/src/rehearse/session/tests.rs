@@ -127,7 +127,7 @@ fn what_was_missed_comes_again_in_the_same_session_and_nothing_else() {
 #[test]
 fn each_mark_is_saved_at_once_and_a_card_is_done_with_its_last_step() {
     let mut reader = Reader::of(&[8]);
-    reader.press("\n");
+    reader.press("\n\n");
     assert!(matches!(reader.press("\ny"), Effect::Save), "one step of the card");
     assert_eq!(reader.session.deck.of(8).had, ["The first two minutes"]);
     assert!(matches!(reader.press("\nn"), Effect::Save));
@@ -194,6 +194,7 @@ fn the_clock_runs_while_the_reader_talks() {
     reader.press("\n");
     reader.now.running += Duration::from_secs(1000);
     assert_eq!(reader.view().clock, None);
+    reader.press("\n");
     reader.mark("yyyyyyy");
     let result = reader.cue();
     assert!(result.starts_with("You talked for 5:07 of 5:00."), "{result}");

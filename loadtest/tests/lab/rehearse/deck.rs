@@ -44,6 +44,7 @@ fn a_deck_that_becomes_newer_meanwhile_is_not_overwritten() {
     let newer = "{\"schema\": 2, \"cards\": {}}";
     let mut typing = Typing::start(&home, "--card 8");
     typing.at("Enter: I have said all", "\n");
+    typing.at("Your prediction", "\n");
     typing.at("Enter: reveal", "\n");
     fs::write(home.deck(), newer).unwrap();
     typing.at("y: had it", "n\n");
@@ -58,7 +59,7 @@ fn without_a_folder_for_data_the_option_is_named() {
     let without = |args: &str, variables: &[(&str, &str)]| {
         let mut command = home.command(args);
         command.arg("--plain").env_remove("XDG_DATA_HOME").env_remove("HOME").envs(variables.iter().copied());
-        super::says(&mut command, &format!("\n{}", marks("n")))
+        super::says(&mut command, &format!("\n\n{}", marks("n")))
     };
     assert_refused(&without("--card 8", &[]), "set HOME or XDG_DATA_HOME, or name a file with --deck");
     assert_refused(&without("--card 8", &[("HOME", ""), ("XDG_DATA_HOME", "data")]), "--deck");
@@ -85,7 +86,7 @@ fn a_clock_that_was_set_back_is_said_and_the_intervals_stay() {
     assert!(shown.lines().any(|line| line.starts_with("3 ") && line.contains("in 3 days")), "{shown}");
     assert_eq!(fs::read_to_string(home.deck()).unwrap(), deck.to_string(), "a list writes nothing");
 
-    let output = home.rehearse("--card 8", &format!("\n{}", marks("n")));
+    let output = home.rehearse("--card 8", &format!("\n\n{}", marks("n")));
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let cards = home.cards();
     assert!(cards["3"]["rehearsed"].as_u64().unwrap() <= seconds(), "{cards}");
@@ -128,6 +129,7 @@ fn a_disk_that_fills_up_meanwhile_leaves_the_deck_as_it_was() {
     let disk = SmallDisk(Home::new());
     let mut typing = Typing::of(&mut disk.rehearse("true"));
     typing.at("Enter: I have said all", "\n");
+    typing.at("Your prediction", "\n");
     typing.at("Enter: reveal", "\n");
     let folder = fs::File::open(format!("/proc/{}/cwd", typing.child.id())).unwrap(); // keeps the disk after the program's end
     let inside = format!("/proc/self/fd/{}", folder.as_raw_fd());

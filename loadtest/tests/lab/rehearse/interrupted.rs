@@ -93,6 +93,7 @@ fn kill_9_loses_no_mark() {
     let home = Home::new();
     let mut typing = Typing::start(&home, "--card 8");
     typing.at("Enter: I have said all", "\n");
+    typing.at("Your prediction", "\n");
     for mark in ["y\n", "y\n", "n\n"] {
         typing.at("Enter: reveal", "\n");
         typing.at("y: had it", mark);

@@ -102,7 +102,7 @@ fn a_card_on_a_screen_is_remembered_and_said_after_it() {
     for (columns, rows) in [(80, 24), (40, 20)] {
         let home = Home::new();
         let mut terminal = OnTerminal::start(&home, "--card 8", columns, rows);
-        terminal.types_at("Enter: I have said all", &format!("\r{}\r", "\ry".repeat(7)));
+        terminal.types_at("Enter: I have said all", &format!("\r\r{}\r", "\ry".repeat(7)));
         let (code, shown, is_as_it_was) = terminal.end();
         assert!(code == Some(0) && is_as_it_was, "{shown:?}");
         let (screen, after) = shown.rsplit_once(LEAVES).unwrap();
@@ -142,7 +142,7 @@ fn a_terminal_of_39_columns_has_plain_lines_that_fit() {
 fn a_terminal_that_is_resized_is_drawn_again_and_can_be_left() {
     let home = Home::new();
     let mut terminal = OnTerminal::start(&home, "--card 8", 80, 24);
-    terminal.types_at("Enter: I have said all", "\r");
+    terminal.types_at("Enter: I have said all", "\r\r");
     terminal.types_at("reveal", "");
     let deadline = Instant::now() + Duration::from_secs(60);
     for columns in [40, 100, 41] {
@@ -165,7 +165,7 @@ fn a_key_in_the_moment_of_a_new_size_is_obeyed() {
     for _ in 0..4 {
         let home = Home::new();
         let mut terminal = OnTerminal::start(&home, "--card 8", 80, 24);
-        terminal.types_at("Enter: I have said all", "\r");
+        terminal.types_at("Enter: I have said all", "\r\r");
         for mark in 1..7 {
             let before = text(&terminal.shown).len();
             terminal.keyboard.write_all(b"\r").unwrap();
@@ -196,7 +196,7 @@ fn a_terminal_that_is_closed_keeps_what_was_marked() {
         let n = master.read(&mut some).unwrap();
         shown.extend(&some[..n]);
         if !is_typed && String::from_utf8_lossy(&shown).contains("Enter: I have said all") {
-            master.write_all(b"\r\ry\rn").unwrap();
+            master.write_all(b"\r\r\ry\rn").unwrap();
             is_typed = true;
         }
     }
