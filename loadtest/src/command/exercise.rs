@@ -1,4 +1,5 @@
 use std::{
+    future::pending,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -34,6 +35,8 @@ const RED: Style = AnsiColor::Red.on_default().bold();
 
 /// How often `watch` looks whether the file was saved.
 const LOOKS: Duration = Duration::from_millis(200);
+/// A check that takes longer than this is building.
+const BUILDS: Duration = Duration::from_secs(10);
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -121,7 +124,9 @@ fn start(exercise: &'static Exercise, path: Option<PathBuf>) -> anyhow::Result<(
     say(format_args!("Change {} and keep this running:", shown(&folder.work())));
     say(format_args!("  cargo loadtest exercise watch {}", path.display()));
     if let Check::Program { dependencies: [_, ..], .. } = exercise.check {
-        say("The first check builds what the exercise stands on, which takes about a minute. Later ones take seconds.");
+        say(
+            "The first check builds what the exercise depends on, which takes a minute or more. Later ones take seconds.",
+        );
     }
     Ok(())
 }
@@ -172,7 +177,15 @@ async fn watch(folder: &mut Folder, checker: &Checker) -> anyhow::Result<bool> {
 async fn once(folder: &mut Folder, checker: &Checker) -> anyhow::Result<bool> {
     let bar = spinner(&format!("checking {}", folder.exercise.name));
     bar.enable_steady_tick(Duration::from_millis(100));
-    let outcome = checker.check(folder).await;
+    let builds = async {
+        sleep(BUILDS).await;
+        bar.set_message(format!("checking {}: the first check builds what it depends on", folder.exercise.name));
+        pending::<()>().await;
+    };
+    let outcome = tokio::select! {
+        outcome = checker.check(folder) => outcome,
+        () = builds => unreachable!("it only says so"),
+    };
     bar.finish_and_clear();
     match outcome? {
         Outcome::Passed(line) => {

@@ -93,7 +93,8 @@ impl Session {
 
     /// The cards that are done, and how many of them had something missed.
     pub fn counts(&self) -> (usize, usize) {
-        let whole = self.done.iter().filter(|sitting| sitting.kind != Kind::Again);
+        let done = self.done.iter().chain(self.queue.front().filter(|sitting| sitting.is_done()));
+        let whole = done.filter(|sitting| sitting.kind != Kind::Again);
         let missed = whole.clone().filter(|sitting| sitting.marks.iter().any(|mark| !mark.had));
         (whole.count(), missed.count())
     }

@@ -155,6 +155,7 @@ fn a_card_that_was_left_continues_without_what_the_reader_had() {
     assert_eq!(reader.cue(), "Compare: The drawing", "what was missed is asked again");
     reader.mark("yyyyy");
     assert_eq!(reader.cue(), "You had 7 of 7. This card comes again in a day.");
+    assert_eq!(reader.session.counts(), (1, 0), "also if the session ends here");
     assert_eq!(reader.session.deck.of(8).level, 1);
     assert!(matches!(reader.press("\n"), Effect::Over));
     assert_eq!(reader.session.counts(), (1, 0));
