@@ -93,6 +93,9 @@ impl Stampedes {
     /// The file of figures cannot be written.
     pub(super) async fn work(&self, page: &Page) -> anyhow::Result<()> {
         let mut asked = self.asked.subscribe();
+        if !asked.borrow().is_empty() {
+            asked.mark_changed(); // a browser was faster than this task
+        }
         while asked.changed().await.is_ok() {
             let asks = asked.borrow_and_update().clone();
             let ending = self.ending().unwrap_or_default();
@@ -221,4 +224,24 @@ fn result(run: &Run) -> Value {
             "oversold_after_ms": run.oversold_after_ms,
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::Backend;
+
+    #[tokio::test]
+    async fn a_run_that_is_asked_for_before_the_work_begins_is_played() {
+        let page = Page::new("/no/such/program".into(), Some(Backend::Sqlite), None);
+        let ask = serde_json::from_str(r#"{"version": "v1-naive", "buyers": 1}"#).unwrap();
+        page.stampedes.start(vec![ask]).unwrap();
+        let mut shown = page.stampedes.shown.subscribe();
+        let played = shown.wait_for(|shown| shown["lanes"][0]["phase"] == "failed"); // there is no such program
+        tokio::select! {
+            played = played => drop(played.unwrap()),
+            ended = page.stampedes.work(&page) => panic!("it works for ever: {ended:?}"),
+            () = sleep(Duration::from_secs(20)) => panic!("nothing is played"),
+        }
+    }
 }
