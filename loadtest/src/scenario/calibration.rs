@@ -37,18 +37,21 @@ const WARM_UP: Duration = Duration::from_millis(500);
 const ROUND: Duration = Duration::from_millis(600);
 const ROUNDS: usize = 5;
 /// The most rounds that are measured until five agree: nine seconds. A busy machine may be quiet a few seconds later.
-const MOST_ROUNDS: usize = 15;
+pub const MOST_ROUNDS: usize = 15;
 
 /// The first steady calibration of this process, for SQLite and for PostgreSQL. The machine does not change, so one is enough.
 static STEADY: [OnceLock<Calibration>; 2] = [const { OnceLock::new() }; 2];
+/// Whether the machine was too busy once. From then on a calibration has no further rounds, so that a matrix on a busy machine does
+/// not spend most of its time on them.
+static WAS_BUSY: AtomicBool = AtomicBool::new(false);
 
 impl Calibration {
-    /// Calibrates against the shop at `shop`, until [`ROUNDS`] consecutive rounds agree. If they never do, the last ones are
-    /// returned, which are then invalid. The shop's sale must have [`PLENTY`] units.
+    /// Calibrates against the shop at `shop`, until [`ROUNDS`] consecutive rounds agree. If they do not within `most` rounds, the
+    /// last ones are returned, which are then invalid. The shop's sale must have [`PLENTY`] units.
     ///
     /// # Errors
     /// The shop does not answer, or does not have the sale.
-    pub async fn of(shop: SocketAddr, sale: i64) -> anyhow::Result<Calibration> {
+    pub async fn of(shop: SocketAddr, sale: i64, most: usize) -> anyhow::Result<Calibration> {
         let (answered, done) = (AtomicU64::new(0), AtomicBool::new(false));
         let asking = at_once(ASKING, async |n| {
             ask_until(&done, &answered, shop, sale, n as i64 + 1).await?;
@@ -59,7 +62,7 @@ impl Calibration {
             let mut rounds = Vec::new();
             let calibration = loop {
                 rounds.push(rate(&answered).await);
-                if let Some(calibration) = Calibration::settled(&rounds) {
+                if let Some(calibration) = Calibration::settled(&rounds, most) {
                     break calibration;
                 }
             };
@@ -71,10 +74,10 @@ impl Calibration {
     }
 
     /// The last [`ROUNDS`] of these rounds, if they agree or if no further one may be measured.
-    fn settled(rounds: &[f64]) -> Option<Calibration> {
+    fn settled(rounds: &[f64], most: usize) -> Option<Calibration> {
         let before = rounds.len().checked_sub(ROUNDS)?;
         let last = Calibration { rounds: rounds[before..].to_vec(), attempts: before as u32 + 1 };
-        (last.invalid().is_none() || rounds.len() >= MOST_ROUNDS).then_some(last)
+        (last.invalid().is_none() || rounds.len() >= most).then_some(last)
     }
 }
 
@@ -95,12 +98,14 @@ pub async fn capacity(lab: &Lab) -> anyhow::Result<Calibration> {
     let (sale, pool) = (2, database.connect().await?);
     Sale::open(sale, PLENTY).insert(&pool).await?;
     pool.close().await;
-    let calibration = Calibration::of(shop.address, sale).await;
+    let most = if WAS_BUSY.load(Relaxed) { ROUNDS } else { MOST_ROUNDS };
+    let calibration = Calibration::of(shop.address, sale, most).await;
     shop.stop().await;
     lab.remove(database).await?;
     let calibration = calibration?;
-    if calibration.invalid().is_none() {
-        let _ = steady.set(calibration.clone()); // an unsteady result is not kept, so the next call measures again
+    match calibration.invalid() {
+        None => _ = steady.set(calibration.clone()),
+        Some(_) => WAS_BUSY.store(true, Relaxed),
     }
     Ok(calibration)
 }
@@ -138,14 +143,14 @@ mod tests {
     #[test]
     fn five_consecutive_rounds_have_to_agree() {
         let steady = [100.0, 101.0, 99.0, 100.0, 102.0];
-        assert_eq!(Calibration::settled(&steady[..4]), None, "too few");
-        assert_eq!(Calibration::settled(&steady), Some(Calibration { rounds: steady.to_vec(), attempts: 1 }));
+        assert_eq!(Calibration::settled(&steady[..4], 15), None, "too few");
+        assert_eq!(Calibration::settled(&steady, 15), Some(Calibration { rounds: steady.to_vec(), attempts: 1 }));
         let stalled = [&[10.0], &steady[..]].concat();
-        assert_eq!(Calibration::settled(&stalled[..5]), None, "one of them stalled");
-        assert_eq!(Calibration::settled(&stalled), Some(Calibration { rounds: steady.to_vec(), attempts: 2 }));
-        let restless = [100.0, 10.0].repeat(MOST_ROUNDS);
-        assert!((0..MOST_ROUNDS).all(|n| Calibration::settled(&restless[..n]).is_none()));
-        let given_up = Calibration::settled(&restless[..MOST_ROUNDS]).unwrap();
+        assert_eq!(Calibration::settled(&stalled[..5], 15), None, "one of them stalled");
+        assert_eq!(Calibration::settled(&stalled, 15), Some(Calibration { rounds: steady.to_vec(), attempts: 2 }));
+        let restless = [100.0, 10.0].repeat(15);
+        assert!((0..15).all(|n| Calibration::settled(&restless[..n], 15).is_none()));
+        let given_up = Calibration::settled(&restless[..15], 15).unwrap();
         assert_eq!((given_up.attempts, given_up.invalid().is_some()), (11, true));
     }
 }

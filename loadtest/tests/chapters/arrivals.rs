@@ -26,7 +26,7 @@ use loadtest::{
         open_loop::{Visitors, Visits},
     },
     record::Calibration,
-    scenario::{Played, Scenario, Stage, flood, office, plan::Plan, stampede},
+    scenario::{Played, Scenario, Stage, calibration::MOST_ROUNDS, flood, office, plan::Plan, stampede},
     version::Version::V3,
 };
 use serde_json::json;
@@ -132,7 +132,7 @@ async fn a_shop_that_stalls_cannot_be_calibrated() {
         async move { drop(gate.read().await) }
     })
     .await;
-    let calibration = Calibration::of(shop, 1).await.unwrap();
+    let calibration = Calibration::of(shop, 1, MOST_ROUNDS).await.unwrap();
     assert_eq!(calibration.attempts, 11, "fifteen rounds: {calibration:?}");
     assert!(calibration.invalid().unwrap().contains("differ by"), "{calibration:?}");
 }
