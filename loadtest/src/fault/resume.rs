@@ -66,6 +66,7 @@ mod tests {
             strike: Strike::default(),
             audit: Audit::default(),
             money: None,
+            worse_answers: None,
             outcomes: BTreeMap::new(),
         });
         faults.check_resumes(&plan, 7).unwrap();

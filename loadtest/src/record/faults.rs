@@ -64,6 +64,9 @@ pub struct Round {
     /// The audit of the money; `None` if buyers do not pay in this round.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub money: Option<Money>,
+    /// Answers of nginx to buyers that were worse than a 503 with `Retry-After`; `None` without nginx.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worse_answers: Option<u64>,
     /// The number of buyers by their last answer.
     pub outcomes: BTreeMap<String, u64>,
 }
