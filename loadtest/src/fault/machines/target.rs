@@ -206,13 +206,13 @@ impl<'a> Target<'a> {
         timeout(SILENCE * 10, connecting).await.is_ok_and(|connected| connected.is_err())
     }
 
-    /// Whether another machine leads now: the sale's Redis, or PostgreSQL.
+    /// Whether another machine leads now: the sale's Redis, or PostgreSQL. False while none does.
     pub(super) async fn leads_no_more(&self, redis: bool) -> anyhow::Result<bool> {
         let (chosen, part, key) = (self.chosen, self.part, self.stores.key(self.sale, "sale"));
         self.work(move |machines| {
             Ok(match redis {
-                true => machines.redis_master_of(&key)? != (chosen, part),
-                false => machines.primary()? != chosen,
+                true => machines.redis_master_of(&key).is_ok_and(|master| master != (chosen, part)),
+                false => machines.primary().is_ok_and(|primary| primary != chosen),
             })
         })
         .await
