@@ -24,6 +24,9 @@ pub type Faults = File<Grid>;
 pub struct Grid {
     /// The seed of the first round. Each further round adds one.
     pub seed: u64,
+    /// Further arguments of the shops.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shop_args: Vec<String>,
     /// The records of each fault.
     pub faults: Vec<Rounds>,
 }
