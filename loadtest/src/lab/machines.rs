@@ -27,7 +27,10 @@ use std::{
     fmt,
     net::Ipv4Addr,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -79,6 +82,8 @@ pub struct Machines {
     machines: Vec<Arc<Machine>>,
     clients: Arc<Machine>,
     shared: Arc<Shared>,
+    /// Whether somebody else has killed a machine.
+    was_struck: AtomicBool,
     _folder: TempDir,
 }
 
@@ -95,7 +100,7 @@ impl Machines {
         let new = |number| Machine::new(number, loadtest, folder.path()).map(Arc::new);
         let clients = new(CLIENTS)?;
         let machines = (1..=MACHINES).map(new).collect::<anyhow::Result<Vec<_>>>()?;
-        let machines = Machines { machines, clients, shared, _folder: folder };
+        let machines = Machines { machines, clients, shared, was_struck: AtomicBool::new(false), _folder: folder };
         machines.boot()?;
         Ok(machines)
     }
@@ -160,6 +165,25 @@ impl Machines {
         machine.switch_on()?;
         self.start_parts(machine)?;
         self.wait_until_whole()
+    }
+
+    /// A machine that somebody else has killed, by its first process; `None` if there is none. It can be brought back.
+    ///
+    /// # Errors
+    /// Its cable cannot be removed.
+    pub fn died(&self) -> anyhow::Result<Option<u8>> {
+        for machine in &self.machines {
+            if machine.has_died()? {
+                self.was_struck.store(true, Relaxed);
+                return Ok(Some(machine.number));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a machine [has died](Machines::died) so far.
+    pub(crate) fn were_struck(&self) -> bool {
+        self.was_struck.load(Relaxed)
     }
 
     /// Starts one server of a machine again, after it was killed; does not wait for it.

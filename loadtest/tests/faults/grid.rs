@@ -157,6 +157,7 @@ fn file_of(path: &Path, fault: Fault, rounds: usize, verdict: Verdict, strike: &
         outcomes: BTreeMap::from([("bought".into(), 100)]),
     };
     let faults = Faults::new(Grid {
+        shop_args: Vec::new(),
         seed: 1,
         faults: vec![Rounds { fault: fault.into(), rounds: (0..rounds).map(round).collect() }],
     });

@@ -1,22 +1,22 @@
 //! A COMMIT that waited for PostgreSQL's standby was interrupted, so its change is visible on one disk only. Nothing that others
 //! rely on is done because of it: no unit is sold again, no card is charged, and no operator is told.
 
-use std::time::Duration;
+use std::thread;
 
 use crate::standby::{STANDBY, WORKER, comes_back};
 use crate::support::{
     SALE, assert_problem, eventually,
-    money::{Does, Provider},
+    money::Provider,
     orders::{GOOD, confirmed, given_back, pay},
     production::{Production, cluster, held, operate_says, shared},
     requests::counter,
 };
 use loadtest::{
     lab::servers::{Server, Services},
-    provider::{Standing, Step},
+    provider::{Does, Standing, Step},
 };
 use sqlx::{AssertSqlSafe, Executor};
-use tokio::task::block_in_place;
+use tokio::{runtime::Handle, task::block_in_place};
 
 /// How often an instance's release has failed.
 const RELEASE_FAILED: &str = r#"restarts_total{task="release"}"#;
@@ -72,17 +72,26 @@ async fn a_card_is_not_charged_for_a_claim_on_one_disk() {
     let (api, worker) = (sale.with(&provider, &["--role", "api"]).await, sale.with(&provider, &WORKER).await);
     let order_id = confirmed(&api, 1).await;
     worker.stop().await; // the requests alone do the next step
-    provider.at(Step::Authorise, Does::Slow(3000)).await;
-    let strikes = async {
-        let begun = "select count(*) from payments";
-        let begun = async || sqlx::query_scalar::<_, i64>(begun).fetch_one(&sale.pool).await.unwrap() == 1;
-        eventually("the payment has begun", begun).await;
-        tokio::time::sleep(Duration::from_millis(500)).await; // both requests are at the provider, which takes longer
-        goes_away(&mut postgres);
-        sale.interrupts_a_commit().await;
+    provider.at(Step::Authorise, Does::Slow(2500)).await;
+    let asked_at = async || {
+        let asked_at = sqlx::query_scalar("select next_at from payments").fetch_optional(&sale.pool).await;
+        asked_at.unwrap().unwrap_or_default()
     };
-    let (first, second, ()) =
-        tokio::join!(pay(&api, 1, order_id, Some("once"), GOOD), pay(&api, 1, order_id, Some("once"), GOOD), strikes);
+    let again = async {
+        let mut first: i64 = 0;
+        eventually("the payment has begun", async || {
+            first = asked_at().await;
+            first > 0
+        })
+        .await;
+        let strikes = async {
+            eventually("it is asked for again", async || asked_at().await > first).await;
+            goes_away(&mut postgres); // both requests are at the provider
+            sale.interrupts_a_commit().await;
+        };
+        tokio::join!(pay(&api, 1, order_id, Some("once"), GOOD), strikes).0
+    };
+    let (first, second) = tokio::join!(pay(&api, 1, order_id, Some("once"), GOOD), again);
     for reply in [first, second] {
         assert_problem(&reply, 503, "timed-out");
     }
@@ -124,11 +133,10 @@ async fn an_operator_is_not_told_of_a_refund_on_one_disk() {
     };
     let refund = ["refund", &order_id.to_string()].map(str::to_owned);
     let refund = || operate_says(&sale, &refund.each_ref().map(String::as_str));
-    let (said, ()) = std::thread::scope(|scope| {
+    let said = thread::scope(|scope| {
         let command = scope.spawn(refund);
-        let handle = tokio::runtime::Handle::current();
-        block_in_place(|| handle.block_on(interrupted));
-        (command.join().unwrap(), ())
+        block_in_place(|| Handle::current().block_on(interrupted));
+        command.join().unwrap()
     });
     said.unwrap_err();
     sale.is(order_id, "failed", Some("refunded")).await;

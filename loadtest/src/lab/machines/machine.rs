@@ -197,6 +197,18 @@ impl Machine {
         network::unplug(self.number)
     }
 
+    /// Whether its first process has died, and all others with it, although nobody here has killed it. Then it counts as switched off.
+    ///
+    /// # Errors
+    /// Its cable cannot be removed.
+    pub(super) fn has_died(&self) -> anyhow::Result<bool> {
+        let is_dead = self.life().as_mut().is_some_and(|life| life.init.try_wait().is_ok_and(|ended| ended.is_some()));
+        if is_dead {
+            self.kill()?;
+        }
+        Ok(is_dead)
+    }
+
     /// Freezes all of its processes (SIGSTOP): its connections stay open, and it does nothing.
     ///
     /// # Errors
