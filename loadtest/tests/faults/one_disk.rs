@@ -8,10 +8,12 @@ use crate::support::{
     SALE, assert_problem, eventually,
     money::Provider,
     orders::{GOOD, confirmed, given_back, pay},
-    production::{Production, cluster, held, operate_says, shared},
+    production::{Production, cluster, held, operate_with, shared},
     requests::counter,
 };
+use futures_util::future::join_all;
 use loadtest::{
+    fault::network::Network,
     lab::servers::{Server, Services},
     provider::{Does, Standing, Step},
 };
@@ -63,7 +65,7 @@ async fn a_unit_whose_order_expired_on_one_disk_is_not_sold_again() {
 }
 
 /// The same payment is asked for twice, at the same time. What the first request has written is visible to the second one, which
-/// would do the next step.
+/// would do the next step. It has locked the row, and PostgreSQL writes row locks to its log.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn a_card_is_not_charged_for_a_claim_on_one_disk() {
@@ -72,6 +74,9 @@ async fn a_card_is_not_charged_for_a_claim_on_one_disk() {
     let (api, worker) = (sale.with(&provider, &["--role", "api"]).await, sale.with(&provider, &WORKER).await);
     let order_id = confirmed(&api, 1).await;
     worker.stop().await; // the requests alone do the next step
+    // The pool has a connection for each request. A new one would wait for the standby by itself.
+    let unknown = (0..8).map(|_| pay(&api, 1, order_id + 1, Some("unknown"), GOOD));
+    assert!(join_all(unknown).await.iter().all(|reply| reply.status == 404));
     provider.at(Step::Authorise, Does::Slow(2500)).await;
     let asked_at = async || {
         let asked_at = sqlx::query_scalar("select next_at from payments").fetch_optional(&sale.pool).await;
@@ -105,7 +110,7 @@ async fn a_card_is_not_charged_for_a_claim_on_one_disk() {
     assert_eq!(sale.movements(&provider.remote).await, [[Standing::Authorised, Standing::Captured]]);
 }
 
-/// The operator's command waits for a row that another refund has changed.
+/// Another refund comes when the operator's command has connected to PostgreSQL, and not yet to Redis.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn an_operator_is_not_told_of_a_refund_on_one_disk() {
@@ -116,25 +121,25 @@ async fn an_operator_is_not_told_of_a_refund_on_one_disk() {
     assert_eq!(pay(&shop, 1, order_id, Some("once"), GOOD).await.status, 200);
     shop.stop().await;
 
-    let mut another = sale.pool.begin().await.unwrap();
-    another.execute("select 1 from payments for update").await.unwrap();
+    let redis = Network::to(&sale.stores.redis).await.unwrap();
+    redis.hold_request(b"PING");
     let interrupted = async {
-        let waits =
-            "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query ilike 'update payments%'
-                     and datname = current_database()";
-        let waits = async || sqlx::query_scalar::<_, i64>(waits).fetch_one(&sale.pool).await.unwrap() == 1;
-        eventually("the command waits for the row", waits).await;
+        eventually("the command connects to Redis", async || redis.is_holding()).await;
         goes_away(&mut postgres);
+        let mut another = sale.pool.begin().await.unwrap();
         another.execute("update payments set owes = 'refund', next_at = 0").await.unwrap();
         let end = "update orders set status = 'failed', reason = 'refunded', paid_with = null";
         another.execute(end).await.unwrap();
         another.execute(AssertSqlSafe(format!("update sales set sold = 0 where id = {SALE}"))).await.unwrap();
         tokio::join!(another.commit(), sale.interrupts_a_commit()).0.unwrap();
+        redis.restore();
     };
-    let refund = ["refund", &order_id.to_string()].map(str::to_owned);
-    let refund = || operate_says(&sale, &refund.each_ref().map(String::as_str));
+    let order = order_id.to_string();
+    // With one connection to PostgreSQL: a second one would wait for the standby by itself.
+    let args = ["--pool-size", "1", "refund", &order];
+    let args = sale.args_with(Server::Redis, &redis.instead_of(&sale.stores.redis), &args);
     let said = thread::scope(|scope| {
-        let command = scope.spawn(refund);
+        let command = scope.spawn(|| operate_with(&args));
         block_in_place(|| Handle::current().block_on(interrupted));
         command.join().unwrap()
     });
@@ -142,5 +147,6 @@ async fn an_operator_is_not_told_of_a_refund_on_one_disk() {
     sale.is(order_id, "failed", Some("refunded")).await;
 
     comes_back(&mut postgres);
-    eventually("the command says it", async || refund().is_ok_and(|said| said.contains("refunded before"))).await;
+    eventually("the command says it", async || operate_with(&args).is_ok_and(|said| said.contains("refunded before")))
+        .await;
 }
