@@ -13,7 +13,7 @@ pub(super) struct Come {
     /// Before the fault is in place. Each takes one unit at most, so half of the stock is left.
     pub(super) before: usize,
     /// During the fault.
-    meanwhile: usize,
+    pub(super) meanwhile: usize,
     /// The time between two buyers during the fault, and until all is back. `None` if those of this step come at once.
     pub(super) pace: Option<Duration>,
 }
