@@ -5,7 +5,7 @@ use tokio::{task::spawn_blocking, time::sleep};
 
 use super::{database::this_program, ending::Interrupts, print::note};
 
-/// How often to check whether somebody has killed a machine, and after how long it is switched on again.
+/// How often to check whether somebody has killed a machine, and after how long its servers start again.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 const OFF_FOR: Duration = Duration::from_secs(10);
 
@@ -50,11 +50,12 @@ impl MachinesArgs {
 pub(crate) fn say_how_to_kill(machines: &Machines) {
     for machine in machines.all() {
         let init = machine.init().unwrap_or_default();
-        note(format_args!("a shell on {}: nsenter --target {init} --all; kill it: kill -9 {init}", machine.name()));
+        let enter = format!("nsenter --target {init} --all");
+        note(format_args!("a shell on {}: {enter}; kill all of its processes: {enter} kill -9 -1", machine.name()));
     }
 }
 
-/// Brings each machine back that somebody kills, after ten seconds. Then calls `is_back` with its number.
+/// Brings each machine back all of whose processes somebody kills, after ten seconds. Then calls `is_back` with its number.
 ///
 /// # Errors
 /// It does not come back.
@@ -64,11 +65,11 @@ pub(crate) async fn bring_back_killed(
 ) -> anyhow::Result<Infallible> {
     loop {
         sleep(LOOK_EVERY).await;
-        let Some(number) = machines.died()? else { continue };
-        note(format_args!("machine {number} is dead; it is switched on again in {} s", OFF_FOR.as_secs()));
+        let Some(number) = machines.died() else { continue };
+        note(format_args!("machine {number} is dead; its servers start again in {} s", OFF_FOR.as_secs()));
         sleep(OFF_FOR).await;
         let machines = machines.clone();
-        spawn_blocking(move || machines.bring_back(number)).await??;
+        spawn_blocking(move || machines.start_all_again(number)).await??;
         is_back(number).await?;
         note(format_args!("machine {number} is back"));
     }

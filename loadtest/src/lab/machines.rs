@@ -161,24 +161,24 @@ impl Machines {
     /// # Errors
     /// It runs, or it does not come back.
     pub fn bring_back(&self, number: u8) -> anyhow::Result<()> {
-        let machine = self.machine(number)?;
-        machine.switch_on()?;
-        self.start_parts(machine)?;
-        self.wait_until_whole()
+        self.machine(number)?.switch_on()?;
+        self.start_all_again(number)
     }
 
-    /// A machine that somebody else has killed, by its first process; `None` if there is none. It can be brought back.
+    /// A machine all of whose servers somebody else has killed; `None` if there is none. Asked again, it is not named again.
+    pub fn died(&self) -> Option<u8> {
+        let dead = self.machines.iter().find(|machine| machine.has_died())?;
+        self.was_struck.store(true, Relaxed);
+        Some(dead.number)
+    }
+
+    /// Starts all servers of a machine that [has died](Machines::died). Blocks until all clusters are healthy.
     ///
     /// # Errors
-    /// Its cable cannot be removed.
-    pub fn died(&self) -> anyhow::Result<Option<u8>> {
-        for machine in &self.machines {
-            if machine.has_died()? {
-                self.was_struck.store(true, Relaxed);
-                return Ok(Some(machine.number));
-            }
-        }
-        Ok(None)
+    /// A server runs, or it does not start.
+    pub fn start_all_again(&self, number: u8) -> anyhow::Result<()> {
+        self.start_parts(self.machine(number)?)?;
+        self.wait_until_whole()
     }
 
     /// Whether a machine [has died](Machines::died) so far.

@@ -197,16 +197,16 @@ impl Machine {
         network::unplug(self.number)
     }
 
-    /// Whether its first process has died, and all others with it, although nobody here has killed it. Then it counts as switched off.
-    ///
-    /// # Errors
-    /// Its cable cannot be removed.
-    pub(super) fn has_died(&self) -> anyhow::Result<bool> {
-        let is_dead = self.life().as_mut().is_some_and(|life| life.init.try_wait().is_ok_and(|ended| ended.is_some()));
+    /// Whether somebody else has killed all of its servers. Then none counts as started any more.
+    pub(super) fn has_died(&self) -> bool {
+        let mut life = self.life();
+        let Some(life) = life.as_mut().filter(|life| !life.parts.is_empty()) else { return false };
+        let has_ended = |part: &mut Child| part.try_wait().is_ok_and(|ended| ended.is_some());
+        let is_dead = life.parts.values_mut().all(has_ended);
         if is_dead {
-            self.kill()?;
+            life.parts.clear();
         }
-        Ok(is_dead)
+        is_dead
     }
 
     /// Freezes all of its processes (SIGSTOP): its connections stay open, and it does nothing.
