@@ -126,11 +126,13 @@ async fn watch_play(
         sessions,
         redis_commands,
     });
-    let nginx = match nginx {
+    // An instance may be away, and its counters have died with it.
+    let were_struck = lab.machines().is_some_and(|machines| machines.were_struck());
+    let nginx = match nginx.filter(|_| !were_struck) {
         Some(nginx) => unless_silent(is_stopped, ending, TO_REPORT, observe::edge(nginx, &addresses)).await?,
         None => None,
     };
-    let counters = match plan.scenario == Scenario::Restart {
+    let counters = match plan.scenario == Scenario::Restart || were_struck {
         true => BTreeMap::new(), // they died with the process that counted
         false => {
             let counters = unless_silent(is_stopped, ending, TO_REPORT, observe::counters(&addresses)).await?;
@@ -139,7 +141,10 @@ async fn watch_play(
     };
     let statements = before.statements.zip(statements).map(|(before, after)| after - before);
     let is_bottleneck = !lab.shares_process && generator_share > GENERATOR_SHARE;
-    let failover = led.zip(State::now(lab.machines()).await?).and_then(|(before, after)| before.changed_to(&after));
+    let failover = match were_struck {
+        true => Some("a machine was killed by hand".into()),
+        false => led.zip(State::now(lab.machines()).await?).and_then(|(before, after)| before.changed_to(&after)),
+    };
     Ok(Watched { failover, played, counters, nginx, statements, generator_share, usage, is_bottleneck })
 }
 

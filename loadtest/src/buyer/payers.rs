@@ -1,5 +1,5 @@
-//! Buyers of chapter 6 after their orders are confirmed: half of them pay, a quarter cancels, and a quarter lets the order
-//! expire. A buyer without an answer retries with the same idempotency key, as the page does.
+//! Buyers of chapter 6 after their orders are confirmed: most of them pay, some cancel, and as many let the order expire. A buyer
+//! without an answer retries with the same idempotency key, as the page does.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -40,6 +40,8 @@ pub struct Payers {
     pub sale: i64,
     /// The card number that they pay with.
     pub card: &'static str,
+    /// One of so many buyers cancels the order, and one lets it expire.
+    pub one_of: i64,
     /// Our buyer numbers, by the shop's buyer ids.
     pub buyers: Arc<HashMap<i64, i64>>,
 }
@@ -104,7 +106,7 @@ impl Payers {
     }
 
     async fn follow(&self, order_id: i64, buyer: i64) -> Said {
-        let (path, body) = match order_id % 4 {
+        let (path, body) = match order_id % self.one_of {
             0 => return Said::Nothing, // the order expires
             1 => ("cancel", None),
             _ => ("payment", Some(json!({ "card": self.card }).to_string())),

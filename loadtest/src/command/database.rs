@@ -8,6 +8,7 @@ use loadtest::{
 use super::{
     ending::{Interrupts, say_nothing_to_report},
     exit::Exit,
+    machines::{bring_back_killed, say_how_to_kill},
 };
 
 #[derive(clap::Args)]
@@ -74,8 +75,12 @@ pub(crate) async fn on_machines_until_ended(
     work: impl AsyncFnOnce(&Lab, &Ending) -> anyhow::Result<Exit>,
 ) -> anyhow::Result<Exit> {
     let (mut interrupts, ending) = (Interrupts::listen()?, Ending::default());
-    let lab = Lab::on_machines(this_program()?, machines).await?;
-    let result = interrupts.end(&ending, work(&lab, &ending)).await;
+    let lab = Lab::on_machines(this_program()?, machines.clone()).await?;
+    say_how_to_kill(&machines);
+    let result = tokio::select! {
+        result = interrupts.end(&ending, work(&lab, &ending)) => result,
+        failed = bring_back_killed(&machines, async |_| Ok(())) => match failed? {},
+    };
     lab.close().await;
     result
 }

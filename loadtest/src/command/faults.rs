@@ -66,6 +66,10 @@ pub(crate) struct Args {
     /// machine and commit must be the same as in the file
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
+
+    /// Further arguments for the shop, after --. A run that is continued needs the same ones
+    #[arg(last = true)]
+    shop_args: Vec<String>,
 }
 
 /// Connections that the buyers share.
@@ -82,6 +86,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         instances: args.instances.map_or(args.machines.instances().max(2), |n| n as usize),
         nginx: on_machines,
         connections: CONNECTIONS,
+        shop_args: args.shop_args.clone(),
         ..Plan::stampede(Version::V6, None)
     };
     let mut grid = Grid::new(&args, plan)?;
@@ -116,7 +121,7 @@ impl Grid {
                 resumes.with_context(|| format!("cannot go on with {}", file.display()))?;
                 played
             }
-            None => Faults::new(Figures { seed: args.seed, faults: Vec::new() }),
+            None => Faults::new(Figures { seed: args.seed, shop_args: plan.shop_args.clone(), faults: Vec::new() }),
         };
         let file = args.resume.as_ref().or(args.json.as_ref()).cloned();
         file.iter().try_for_each(|file| check_writable(file))?;

@@ -1,9 +1,13 @@
-use std::{process, sync::Arc};
+use std::{convert::Infallible, process, sync::Arc, time::Duration};
 
 use loadtest::lab::machines::{self, Machines};
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::sleep};
 
 use super::{database::this_program, ending::Interrupts, print::note};
+
+/// How often to check whether somebody has killed a machine, and after how long its servers start again.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+const OFF_FOR: Duration = Duration::from_secs(10);
 
 #[derive(clap::Args)]
 pub(crate) struct MachinesArgs {
@@ -39,5 +43,34 @@ impl MachinesArgs {
             machines = spawn_blocking(move || Machines::start(&program)) => Ok(Some(Arc::new(machines??))),
             interrupted = interrupts.next() => process::exit(interrupted.code().into()),
         }
+    }
+}
+
+/// Says how to kill each machine.
+pub(crate) fn say_how_to_kill(machines: &Machines) {
+    for machine in machines.all() {
+        let init = machine.init().unwrap_or_default();
+        let enter = format!("nsenter --target {init} --all");
+        note(format_args!("a shell on {}: {enter}; kill all of its processes: {enter} kill -9 -1", machine.name()));
+    }
+}
+
+/// Brings each machine back all of whose processes somebody kills, after ten seconds. Then calls `is_back` with its number.
+///
+/// # Errors
+/// It does not come back.
+pub(crate) async fn bring_back_killed(
+    machines: &Arc<Machines>,
+    mut is_back: impl AsyncFnMut(u8) -> anyhow::Result<()>,
+) -> anyhow::Result<Infallible> {
+    loop {
+        sleep(LOOK_EVERY).await;
+        let Some(number) = machines.died() else { continue };
+        note(format_args!("machine {number} is dead; its servers start again in {} s", OFF_FOR.as_secs()));
+        sleep(OFF_FOR).await;
+        let machines = machines.clone();
+        spawn_blocking(move || machines.start_all_again(number)).await??;
+        is_back(number).await?;
+        note(format_args!("machine {number} is back"));
     }
 }

@@ -1,4 +1,4 @@
-use std::{net::SocketAddr, process::ExitCode};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use loadtest::lab::servers::{self, nginx};
 use tokio::task::spawn_blocking;
@@ -13,6 +13,10 @@ pub(crate) struct Args {
     /// Trust `X-Forwarded-For` from every client on this machine, as from a load balancer
     #[arg(long)]
     as_lab: bool,
+
+    /// Write a line for each request to this file
+    #[arg(long, value_name = "FILE")]
+    access_log: Option<PathBuf>,
 
     /// Stop when standard input is closed
     #[arg(long)]
@@ -29,7 +33,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.while_stdin_is_open {
         servers::stop_with_parent();
     }
-    let start = move || nginx::Nginx::start(args.listen, &args.instances, args.as_lab);
+    let start =
+        move || nginx::Nginx::start_with_log(args.listen, &args.instances, args.as_lab, args.access_log.as_deref());
     let nginx = spawn_blocking(start).await??;
     let at = nginx.url().as_str().trim_end_matches('/');
     say(format_args!("listening on {at}"));

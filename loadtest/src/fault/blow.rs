@@ -1,6 +1,6 @@
 //! What a round strikes: single servers, or three machines. Both have the same steps.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use clap::{ValueEnum, builder::PossibleValue};
 use serde::{Deserialize, Serialize};
@@ -37,13 +37,31 @@ impl AnyFault {
         }
     }
 
-    /// Whether its buyers pay, cancel or let their orders expire. On three machines they always do.
-    pub(super) fn is_about_money(self) -> bool {
+    /// How buyers pay; `None` if they do not. On three machines they always do, and most of them: an outage takes longer there, and
+    /// its length must not decide which orders are paid.
+    pub(super) fn payments(self) -> Option<Payments> {
         match self {
-            AnyFault::Servers(fault) => fault.is_about_money(),
-            AnyFault::Machines(_) => true,
+            AnyFault::Servers(fault) => fault.is_about_money().then_some(Payments { within: 8, one_of: 4 }),
+            AnyFault::Machines(_) => Some(Payments { within: 30, one_of: 10 }),
         }
     }
+
+    /// The time between two buyers during the fault; `None` if they come at once. A quarter of a thousand units lasts for a minute.
+    pub(super) fn pace(self) -> Option<Duration> {
+        match self {
+            AnyFault::Servers(_) => None,
+            AnyFault::Machines(_) => Some(Duration::from_millis(200)),
+        }
+    }
+}
+
+/// How buyers pay in a round.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Payments {
+    /// How many seconds an order may stay unpaid.
+    pub(super) within: u32,
+    /// One of so many buyers cancels the order, and one lets it expire. All others pay.
+    pub(super) one_of: i64,
 }
 
 impl From<Fault> for AnyFault {

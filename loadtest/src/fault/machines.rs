@@ -21,10 +21,8 @@ use crate::lab::machines::Part;
 const TO_BE_IN_PLACE: Duration = Duration::from_secs(30);
 /// How often to check whether a fault is in place.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// How long RabbitMQ has no majority.
+/// How long RabbitMQ has no majority, and PostgreSQL no primary because ZooKeeper has none.
 const A_WHILE: Duration = Duration::from_secs(5);
-/// How long ZooKeeper has no majority: longer than PostgreSQL's primary may stay one without it.
-const UNTIL_DEMOTED: Duration = Duration::from_secs(12);
 
 /// A fault of three machines, which strikes while the crowd buys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -33,7 +31,8 @@ pub enum MachineFault {
     /// A machine's plug is pulled: its cable is taken down, then all of its processes are killed (kill -9). The seed chooses the
     /// machine: seed 1 takes machine 1, and so on
     MachineKilled,
-    /// All processes of a machine are frozen (SIGSTOP); its connections stay open. The seed chooses the machine
+    /// All processes of a machine are frozen (SIGSTOP); its connections stay open. Afterwards they go on, and its RabbitMQ node is
+    /// restarted, as an operator has to. The seed chooses the machine
     MachineStopped,
     /// A machine is cut off from the network, and its processes run on. The seed chooses the machine
     MachineCutOff,
@@ -57,7 +56,7 @@ pub enum MachineFault {
     #[value(name = "zookeeper-leader-killed")]
     #[serde(rename = "zookeeper-leader-killed")]
     ZooKeeperLeaderKilled,
-    /// Two of three ZooKeeper servers are killed, and started again after twelve seconds
+    /// Two of three ZooKeeper servers are killed, and started again five seconds after PostgreSQL has become read-only
     #[value(name = "zookeeper-no-majority")]
     #[serde(rename = "zookeeper-no-majority")]
     ZooKeeperNoMajority,
@@ -155,9 +154,9 @@ impl MachineFault {
             QueueLeaderKilled => target.is_dead(Part::RabbitMq).await?,
             QueueNoMajority => target.is_dead(Part::RabbitMq).await? && target.is_second_dead(Part::RabbitMq).await?,
             PostgresPrimaryKilled => target.is_dead(Part::Patroni).await?,
-            PatroniStopped => target.is_frozen_and_writable().await?,
+            PatroniStopped => target.are_both_writable().await?,
             ZooKeeperLeaderKilled => target.is_dead(Part::ZooKeeper).await?,
-            ZooKeeperNoMajority => target.has_no_zookeeper().await?,
+            ZooKeeperNoMajority => target.has_no_zookeeper().await? && target.has_no_primary().await,
         })
     }
 
@@ -170,7 +169,7 @@ impl MachineFault {
                 target.start_on_two(Part::RabbitMq).await
             }
             ZooKeeperNoMajority => {
-                sleep(UNTIL_DEMOTED).await;
+                sleep(A_WHILE).await;
                 target.start_on_two(Part::ZooKeeper).await
             }
             RollingRestart => target.roll().await,
@@ -192,14 +191,17 @@ impl MachineFault {
     pub(super) async fn bring_back(self, target: &mut Target<'_>) -> anyhow::Result<Option<()>> {
         match self {
             MachineKilled => target.bring_machine_back().await?,
-            MachineStopped => target.on_chosen(|machine| machine.resume()).await?,
+            MachineStopped => target.thaw().await?,
             MachineCutOff => target.on_chosen(|machine| machine.join()).await?,
             RedisMasterKilled | RedisMasterKilledLagging => target.start_part(target.part).await?,
             QueueLeaderKilled => target.start_part(Part::RabbitMq).await?,
             PostgresPrimaryKilled => target.start_part(Part::Patroni).await?,
             PatroniStopped => target.freeze_patroni(false).await?,
             ZooKeeperLeaderKilled => target.start_part(Part::ZooKeeper).await?,
-            SlotMoved | QueueNoMajority | PostgresSwitchover | ZooKeeperNoMajority | RollingRestart => return Ok(None),
+            SlotMoved | QueueNoMajority | PostgresSwitchover | ZooKeeperNoMajority | RollingRestart => {
+                target.work(|machines| machines.wait_until_whole()).await?;
+                return Ok(None);
+            }
         }
         target.work(|machines| machines.wait_until_whole()).await.map(Some)
     }

@@ -30,6 +30,8 @@ impl Faults {
             compare("instances", count(round.instances), count(plan.instances));
         }
         compare("seed", self.seed.to_string(), seed.to_string());
+        let words = |args: &[String]| if args.is_empty() { "none".into() } else { args.join(" ") };
+        compare("arguments of the shop", words(&self.shop_args), words(&plan.shop_args));
         let named = |commit: &Option<String>| commit.clone().unwrap_or_else(|| "unknown".into());
         compare("commit", named(&self.commit), named(&commit()));
         let machine = |machine: &Machine| format!("{} with {} cores", machine.model, machine.cores);
@@ -56,7 +58,7 @@ mod tests {
     #[test]
     fn rounds_are_added_only_under_the_same_conditions() {
         let plan = Plan { buyers: 4000, stock: 1000, instances: 2, ..Plan::stampede(Version::V6, None) };
-        let mut faults = Faults::new(Grid { seed: 7, faults: Vec::new() });
+        let mut faults = Faults::new(Grid { seed: 7, shop_args: Vec::new(), faults: Vec::new() });
         faults.of(Fault::RedisKilled).rounds.push(Round {
             stock: 1000,
             buyers: 4000,
@@ -66,6 +68,7 @@ mod tests {
             strike: Strike::default(),
             audit: Audit::default(),
             money: None,
+            worse_answers: None,
             outcomes: BTreeMap::new(),
         });
         faults.check_resumes(&plan, 7).unwrap();
@@ -75,6 +78,11 @@ mod tests {
             "it was made under other conditions: buyers 4,000, here 400; instances 2, here 3; seed 7, here 8"
         );
         assert!(refused(&faults, &Plan { stock: 10, ..plan.clone() }, 7).ends_with(": stock 1,000, here 10"));
+        let shop_args = vec!["--redis-replicas".to_owned(), "1".into()];
+        assert!(
+            refused(&faults, &Plan { shop_args, ..plan.clone() }, 7)
+                .ends_with(": arguments of the shop none, here --redis-replicas 1")
+        );
         let elsewhere = Faults { commit: Some("abc".into()), ..faults };
         assert!(refused(&elsewhere, &plan, 7).contains("commit abc, here "));
         let old = Faults { schema: 1, ..elsewhere };

@@ -1,6 +1,7 @@
 //! One round: one sale with one fault in the middle.
 
 mod come;
+mod end;
 
 use std::{
     net::SocketAddr,
@@ -17,10 +18,13 @@ use tokio::{
 };
 use v1_naive::shop::sales::Sale;
 
-use self::come::Come;
+use self::{
+    come::Come,
+    end::{conclude, settle},
+};
 use super::{
-    AnyFault, Fault, MachineFault,
-    blow::{Blow, Ground},
+    Fault, MachineFault,
+    blow::{Blow, Ground, Payments},
     links::Links,
     probe::{self, Walk},
 };
@@ -31,15 +35,9 @@ use crate::{
         progress::Progress,
     },
     lab::{Lab, deployment::Deployment, servers::Services},
-    provider::Remote,
-    record::faults::{Round, Strike, Verdict},
+    record::faults::{Round, Strike},
     scenario::plan::Plan,
-    verdict::{
-        audit::audit,
-        history::{Told, outcomes},
-        ledger::Ledger,
-        money,
-    },
+    verdict::{history::Told, ledger::Ledger},
 };
 
 /// The sale's id.
@@ -47,8 +45,6 @@ const SALE: i64 = 1001;
 /// A card that is accepted, and one that the bank decides on later.
 const GOOD: &str = "4242 4242 4242 4242";
 const LATE: &str = "4000 0000 0000 0119";
-/// How long an order may stay unpaid in a round with payments.
-const PAY_WITHIN: &str = "--pay-within=8";
 /// The lifetime of a purchase URL. Buyers get theirs before the sale begins, and the last ones use them after the fault. On a
 /// busy machine that takes longer than the default of one minute.
 const PATH_TTL: &str = "--path-ttl=900";
@@ -62,6 +58,9 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// five eighths of the stock must be left. Until the fault is in place, half must be left. During the fault, a quarter must be
 /// left. All other buyers click after the repair, while the shop recovers. After the first confirmed order, a lost instance
 /// returns, and a last wave comes with as many buyers as units are left. A shop that has recovered must sell all of them.
+///
+/// Three machines recover without a repair. So buyers come one by one from the fault until all machines are back, and all others
+/// then.
 ///
 /// # Errors
 /// A server or an instance does not restart, or the crowd cannot run.
@@ -103,9 +102,7 @@ async fn round_on(
     let mut links = Vec::new();
     let mut deployment = Deployment::build_with(lab, plan, async |args| {
         args.push(PATH_TTL.into());
-        if fault.is_about_money() {
-            args.push(PAY_WITHIN.into());
-        }
+        args.extend(fault.payments().map(|payments| format!("--pay-within={}", payments.within)));
         if needs_links {
             links.push(Links::between(args).await?);
         }
@@ -132,7 +129,7 @@ async fn play(
     progress: Progress,
     doors: impl AsyncFnOnce(Vec<SocketAddr>) -> Vec<SocketAddr>,
 ) -> anyhow::Result<(Vec<Told>, Vec<Heard>, Strike)> {
-    let come = Come::of(plan);
+    let come = Come::of(plan, ground.fault().pace());
     let (let_in, gate) = watch::channel(come.first);
     let (fault, pool, addresses) = (ground.fault(), deployment.pool.clone(), deployment.doors());
     let mut blow = ground.blow(deployment, links, (SALE, plan.seed), (&let_in, come.before)).await?;
@@ -143,10 +140,11 @@ async fn play(
 
     let mut paying = JoinSet::new();
     let (paid, until) = oneshot::channel();
-    if fault.is_about_money() {
+    if let Some(Payments { one_of, .. }) = fault.payments() {
         let card = if fault == Fault::ProviderLate.into() { LATE } else { GOOD };
         let buyers = Payers::known_as((1..=plan.buyers as i64).chain(probe::buyers(plan.stock)));
-        paying.spawn(Payers { doors: doors.clone().into(), pool: pool.clone(), sale: SALE, card, buyers }.serve(until));
+        let payers = Payers { doors: doors.clone().into(), pool: pool.clone(), sale: SALE, card, one_of, buyers };
+        paying.spawn(payers.serve(until));
     }
     let crowd = Crowd {
         shops: doors.clone(),
@@ -188,28 +186,6 @@ async fn play(
     Ok((history, heard, strike))
 }
 
-/// Waits until all payers have an answer, unpaid orders have expired, and no payment has an open request to the provider; at most
-/// 60 s. Returns the buyers' answers about their payments.
-async fn settle(
-    paid: oneshot::Sender<()>,
-    mut paying: JoinSet<anyhow::Result<Vec<Heard>>>,
-    pool: &AnyPool,
-) -> anyhow::Result<Vec<Heard>> {
-    if paying.is_empty() {
-        return Ok(Vec::new());
-    }
-    let (began, left) = (
-        Instant::now(),
-        "select (select count(*) from orders where status = 'confirmed')
-        + (select count(*) from payments where owes is not null)",
-    );
-    while sqlx::query_scalar::<_, i64>(left).fetch_one(pool).await? > 0 && began.elapsed() < LONGEST {
-        sleep(Duration::from_millis(50)).await;
-    }
-    drop(paid);
-    paying.join_next().await.context("no payers have run")??
-}
-
 /// Injects the fault, checks it, repairs it, and lets buyers in between the steps. Returns the answers to the buyers who came one
 /// by one, and the record of the strike.
 async fn strike(
@@ -240,20 +216,27 @@ async fn strike(
     }
     strike.sold = progress.sold_at_most();
     strike.in_place_ms = Some(ms(progress.fault_is_in_place() - struck));
-    let_in.send_replace(come.meanwhile);
-
     let (end, until) = oneshot::channel();
     let mut probing = JoinSet::new(); // in its own task, because starting a server blocks; dropping the set ends it
     probing.spawn(walk.clone().probe(until));
-    blow.mend().await?;
-    let mended = Instant::now();
-    strike.mended_ms = Some(ms(mended - struck));
+    let recovers = async {
+        blow.mend().await?;
+        let mended = Instant::now();
+        strike.mended_ms = Some(ms(mended - struck));
+        if come.pace.is_none() {
+            let_in.send_replace(usize::MAX);
+        }
+        let confirmed = timeout(LONGEST, progress.until_confirmed()).await;
+        drop(end);
+        let back = blow.bring_back().await?;
+        strike.back_ms = back.map(|()| ms(struck.elapsed()));
+        anyhow::Ok((mended, confirmed))
+    };
+    let (mended, confirmed) = tokio::select! {
+        recovered = recovers => recovered?,
+        never = come.meanwhile(let_in) => match never {},
+    };
     let_in.send_replace(usize::MAX);
-
-    let confirmed = timeout(LONGEST, progress.until_confirmed()).await;
-    drop(end);
-    let back = blow.bring_back().await?;
-    strike.back_ms = back.map(|()| ms(struck.elapsed()));
     let mut history = Vec::new();
     if let (Ok(()), Some(first)) = (confirmed, progress.first_confirmed()) {
         strike.confirmed_ms = Some(ms(first - struck));
@@ -263,41 +246,6 @@ async fn strike(
     }
     history.extend(probing.join_next().await.context("no buyers came during the fault")???);
     Ok((history, strike))
-}
-
-async fn conclude(
-    fault: AnyFault,
-    plan: &Plan,
-    deployment: &Deployment,
-    (history, heard): (&[Told], &[Heard]),
-    strike: Strike,
-) -> anyhow::Result<Round> {
-    let mut ledger = Ledger::read(&deployment.pool, deployment.stores.as_ref(), &[SALE]).await?;
-    let money = match &deployment.stores {
-        Some(stores) if fault.is_about_money() => {
-            let ours = Remote::new(&stores.provider).entries_of(&stores.namespace).await?;
-            Some(money::audit(&ours, &money::orders(&deployment.pool, SALE).await?, heard))
-        }
-        _ => None,
-    };
-    if let (Some(stores), Some(seen)) = (&deployment.stores, &mut ledger.stores) {
-        seen.unfinished -= stores.repeated(&deployment.pool, SALE).await?;
-    }
-    let audit = audit(history, &ledger);
-    Ok(Round {
-        stock: plan.stock,
-        buyers: plan.buyers,
-        instances: plan.instances,
-        seed: plan.seed,
-        verdict: match &money {
-            Some(money) if !money.is_sound() => Verdict::Broken,
-            Some(_) | None => strike.judge(fault, plan.stock, &audit),
-        },
-        strike,
-        audit,
-        money,
-        outcomes: outcomes(history),
-    })
 }
 
 fn ms(duration: Duration) -> f64 {

@@ -1,6 +1,6 @@
 //! All that one run deploys: a database, a namespace in the stores, the instances of the shop, and nginx.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use sqlx::AnyPool;
 use url::Url;
@@ -16,6 +16,8 @@ pub(crate) struct Deployment {
     pub(crate) shops: Vec<ShopProcess>,
     /// The reverse proxy in front of the instances, if the plan has one.
     pub(crate) nginx: Option<ShopProcess>,
+    /// Where nginx on three machines writes a line for each request. It is complete when nginx has stopped.
+    pub(crate) access_log: Option<PathBuf>,
 }
 
 impl Deployment {
@@ -53,13 +55,17 @@ impl Deployment {
             });
         }
         let instances = addresses(&shops);
-        let log = lab.folder.path().join(format!("{}-nginx.log", database.name()));
+        let log = |what| lab.folder.path().join(format!("{}-{what}.log", database.name()));
+        let access_log = lab.machines().map(|_| log("access"));
         let nginx = match plan.nginx {
-            true => Some(nginx::in_front_of(&lab.loadtest, &instances, log).await?),
+            true => {
+                let (log, access_log) = (log("nginx"), access_log.as_deref());
+                Some(nginx::in_front_of_with_log(&lab.loadtest, &instances, log, access_log).await?)
+            }
             false => None,
         };
         let pool = database.connect().await?;
-        Ok(Deployment { database, stores, pool, shops, nginx })
+        Ok(Deployment { database, stores, pool, shops, nginx, access_log })
     }
 
     /// The addresses that buyers connect to: nginx, or all instances.

@@ -27,7 +27,10 @@ use std::{
     fmt,
     net::Ipv4Addr,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -79,6 +82,8 @@ pub struct Machines {
     machines: Vec<Arc<Machine>>,
     clients: Arc<Machine>,
     shared: Arc<Shared>,
+    /// Whether somebody else has killed a machine.
+    was_struck: AtomicBool,
     _folder: TempDir,
 }
 
@@ -95,7 +100,7 @@ impl Machines {
         let new = |number| Machine::new(number, loadtest, folder.path()).map(Arc::new);
         let clients = new(CLIENTS)?;
         let machines = (1..=MACHINES).map(new).collect::<anyhow::Result<Vec<_>>>()?;
-        let machines = Machines { machines, clients, shared, _folder: folder };
+        let machines = Machines { machines, clients, shared, was_struck: AtomicBool::new(false), _folder: folder };
         machines.boot()?;
         Ok(machines)
     }
@@ -156,10 +161,29 @@ impl Machines {
     /// # Errors
     /// It runs, or it does not come back.
     pub fn bring_back(&self, number: u8) -> anyhow::Result<()> {
-        let machine = self.machine(number)?;
-        machine.switch_on()?;
-        self.start_parts(machine)?;
+        self.machine(number)?.switch_on()?;
+        self.start_all_again(number)
+    }
+
+    /// A machine all of whose servers somebody else has killed; `None` if there is none. Asked again, it is not named again.
+    pub fn died(&self) -> Option<u8> {
+        let dead = self.machines.iter().find(|machine| machine.has_died())?;
+        self.was_struck.store(true, Relaxed);
+        Some(dead.number)
+    }
+
+    /// Starts all servers of a machine that [has died](Machines::died). Blocks until all clusters are healthy.
+    ///
+    /// # Errors
+    /// A server runs, or it does not start.
+    pub fn start_all_again(&self, number: u8) -> anyhow::Result<()> {
+        self.start_parts(self.machine(number)?)?;
         self.wait_until_whole()
+    }
+
+    /// Whether a machine [has died](Machines::died) so far.
+    pub(crate) fn were_struck(&self) -> bool {
+        self.was_struck.load(Relaxed)
     }
 
     /// Starts one server of a machine again, after it was killed; does not wait for it.

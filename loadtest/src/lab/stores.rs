@@ -1,34 +1,31 @@
 //! Chapter 6's Redis, RabbitMQ and payment provider. Each run has its own keys and queues there. The load test reads them
 //! directly, never through the shop.
 
+mod nodes;
+
 use std::{
     collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, anyhow, bail};
 use clap::Parser;
-use futures_util::future::try_join_all;
 use lapin::{
-    Connection, ConnectionProperties,
     options::{BasicGetOptions, QueueDeclareOptions, QueueDeleteOptions},
     types::FieldTable,
 };
-use redis::{AsyncCommands, aio::MultiplexedConnection};
+use redis::AsyncCommands;
 use sqlx::AnyPool;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use url::Url;
 use v1_naive::shop::sales::Sale;
 use v6_production::{OrderId, Reservation};
+
+use self::nodes::connect;
 
 /// How long reservations may take from Redis to SQL after the last purchase.
 const TO_BE_QUIET: Duration = Duration::from_secs(60);
 /// The longest time until all instances know a new sale. An operator creates it long before it opens.
 const TO_BE_KNOWN: Duration = Duration::from_millis(600);
-/// How long one node of a cluster may take to accept a connection, before the next one is asked.
-const FOR_A_NODE: Duration = Duration::from_secs(10);
-/// The most nodes of a cluster that are asked for one sale.
-const MOST_HOPS: usize = 32;
 /// The queues of a shop, without the namespace before their names.
 const QUEUES: [&str; 4] = ["orders", "dead", "parked", "later"];
 
@@ -200,8 +197,8 @@ impl Stores {
     /// # Errors
     /// A server fails.
     pub async fn remove(self) -> anyhow::Result<()> {
-        for node in self.redis_nodes() {
-            let mut redis = connect(node).await?;
+        for primary in self.primaries().await? {
+            let mut redis = connect(&primary).await?;
             let mut keys: Vec<String> = Vec::new();
             let mut found = redis.scan_match::<_, String>(format!("{}:*", self.namespace)).await?;
             while let Some(key) = found.next_item().await {
@@ -209,13 +206,7 @@ impl Stores {
             }
             drop(found);
             for key in keys {
-                let removed: redis::RedisResult<()> = redis.unlink(key).await;
-                // A replica has the keys of its primary, and removes none.
-                if let Err(error) = removed
-                    && error.code() != Some("MOVED")
-                {
-                    return Err(error.into());
-                }
+                redis.unlink::<_, ()>(key).await?;
             }
         }
         let connection = self.queues().await?;
@@ -232,79 +223,4 @@ impl Stores {
     pub fn key(&self, sale: i64, what: &str) -> String {
         format!("{}:{{sale:{sale}}}:{what}", self.namespace)
     }
-
-    /// The nodes of Redis: one server, or those of a cluster.
-    fn redis_nodes(&self) -> impl Iterator<Item = &Url> {
-        [&self.redis].into_iter().chain(&self.redis_peers)
-    }
-
-    /// Opens a connection to Redis; of a cluster, to its first node.
-    ///
-    /// # Errors
-    /// Redis does not answer.
-    pub async fn connect(&self) -> anyhow::Result<MultiplexedConnection> {
-        connect(&self.redis).await
-    }
-
-    /// Opens a connection to each Redis: to one server, or to all nodes of a cluster.
-    pub(super) async fn connect_to_each(&self) -> anyhow::Result<Vec<MultiplexedConnection>> {
-        try_join_all(self.redis_nodes().map(connect)).await
-    }
-
-    /// Opens a connection to the Redis that has a sale. Of a cluster, that is the node that answers for the sale's keys. Another node
-    /// says which one it is.
-    ///
-    /// # Errors
-    /// No node answers for the sale.
-    pub async fn connect_to(&self, sale: i64) -> anyhow::Result<MultiplexedConnection> {
-        if self.redis_peers.is_empty() {
-            return self.connect().await;
-        }
-        let key = self.key(sale, "sale");
-        let mut nodes: Vec<Url> = self.redis_nodes().cloned().collect();
-        for _ in 0..MOST_HOPS {
-            let Some(node) = nodes.pop() else { break };
-            let Ok(mut redis) = connect(&node).await else { continue };
-            match redis.exists::<_, bool>(&key).await {
-                Ok(_) => return Ok(redis),
-                Err(error) => nodes.extend(error.redirect_node().and_then(|(at, _)| other_node(&self.redis, at))),
-            }
-        }
-        bail!("no node of the Redis Cluster has sale {sale}")
-    }
-
-    /// The nodes of RabbitMQ: one server, or those of a cluster.
-    fn amqp_nodes(&self) -> impl Iterator<Item = &Url> {
-        [&self.amqp].into_iter().chain(&self.amqp_peers)
-    }
-
-    /// Opens a connection to RabbitMQ; of a cluster, to the first node that answers.
-    ///
-    /// # Errors
-    /// RabbitMQ does not answer.
-    pub async fn queues(&self) -> anyhow::Result<Connection> {
-        let mut connected = Err(anyhow!("RabbitMQ has no node"));
-        for node in self.amqp_nodes() {
-            let connecting = Connection::connect(node.as_str(), ConnectionProperties::default());
-            connected = match timeout(FOR_A_NODE, connecting).await {
-                Ok(Ok(connection)) => return Ok(connection),
-                Ok(Err(why)) => Err(why).context("RabbitMQ"),
-                Err(_) => Err(anyhow!("RabbitMQ does not answer within {} s", FOR_A_NODE.as_secs())),
-            };
-        }
-        connected
-    }
-}
-
-async fn connect(url: &Url) -> anyhow::Result<MultiplexedConnection> {
-    redis::Client::open(url.as_str())?.get_multiplexed_async_connection().await.context("Redis")
-}
-
-/// The URL of another node of a cluster, at `host:port`.
-fn other_node(node: &Url, at: &str) -> Option<Url> {
-    let (host, port) = at.rsplit_once(':')?;
-    let mut url = node.clone();
-    url.set_host(Some(host)).ok()?;
-    url.set_port(Some(port.parse().ok()?)).ok()?;
-    Some(url)
 }

@@ -24,6 +24,9 @@ pub type Faults = File<Grid>;
 pub struct Grid {
     /// The seed of the first round. Each further round adds one.
     pub seed: u64,
+    /// Further arguments of the shops.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shop_args: Vec<String>,
     /// The records of each fault.
     pub faults: Vec<Rounds>,
 }
@@ -64,6 +67,9 @@ pub struct Round {
     /// The audit of the money; `None` if buyers do not pay in this round.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub money: Option<Money>,
+    /// Answers of nginx to buyers that were worse than a 503 with `Retry-After`; `None` without nginx.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worse_answers: Option<u64>,
     /// The number of buyers by their last answer.
     pub outcomes: BTreeMap<String, u64>,
 }

@@ -61,6 +61,9 @@ fn says(round: &Round) -> String {
         .filter(|(n, _)| *n > 0)
         .map(|(n, what)| format!("{} {what}", thousands(n)))
         .collect();
+    if let Some(worse @ 1..) = round.worse_answers {
+        says.push(format!("{} answers worse than 503 with Retry-After", thousands(worse as i64)));
+    }
     if round.is_struck() && strike.confirmed_ms.is_none() {
         says.push("no order confirmed within a minute".into());
     }
@@ -141,6 +144,7 @@ mod tests {
             strike: Strike::default(),
             audit: Audit { orders: 1000, ..Audit::default() },
             money: None,
+            worse_answers: None,
             outcomes: BTreeMap::new(),
         };
         let rounds = Rounds { fault: Fault::RedisCut.into(), rounds: vec![round; 4] };

@@ -153,9 +153,11 @@ fn file_of(path: &Path, fault: Fault, rounds: usize, verdict: Verdict, strike: &
         strike: strike.clone(),
         audit: Audit { orders: 100, sold: 100, ..Audit::default() },
         money: None,
+        worse_answers: None,
         outcomes: BTreeMap::from([("bought".into(), 100)]),
     };
     let faults = Faults::new(Grid {
+        shop_args: Vec::new(),
         seed: 1,
         faults: vec![Rounds { fault: fault.into(), rounds: (0..rounds).map(round).collect() }],
     });

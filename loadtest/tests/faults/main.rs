@@ -6,6 +6,7 @@ mod each_fault;
 mod grid;
 mod lost_hosts;
 mod nothing_is_lost;
+mod one_disk;
 mod other_data;
 mod outbox;
 mod placing;

@@ -20,13 +20,13 @@ use sqlx::{AssertSqlSafe, Executor};
 use tokio::task::block_in_place;
 
 /// Of all instances only the worker writes orders: none is placed directly from Redis.
-const WORKER: [&str; 4] = ["--role", "worker", "--place-after", "600"];
+pub(crate) const WORKER: [&str; 4] = ["--role", "worker", "--place-after", "600"];
 /// PostgreSQL's standby among its nodes.
-const STANDBY: usize = 1;
+pub(crate) const STANDBY: usize = 1;
 
 impl Production {
     /// The sessions whose transaction waits for the standby.
-    async fn commits_that_wait(&self) -> Vec<i32> {
+    pub(crate) async fn commits_that_wait(&self) -> Vec<i32> {
         let query = "select pid from pg_stat_activity where wait_event = 'SyncRep' and query ilike 'commit'
                      and datname = current_database()";
         sqlx::query_scalar(query).fetch_all(&self.pool).await.unwrap_or_default()
@@ -59,7 +59,7 @@ impl Production {
     }
 }
 
-fn comes_back(postgres: &mut Services) {
+pub(crate) fn comes_back(postgres: &mut Services) {
     block_in_place(|| postgres.start_node_again(Server::Postgres, STANDBY)).unwrap();
 }
 

@@ -303,8 +303,12 @@ pub fn operate(sale: &Production, command: &[&str]) {
 
 /// Runs one of the operator's commands and returns its output or error.
 pub fn operate_says(sale: &Production, command: &[&str]) -> Result<String, String> {
-    let mut program = Command::new(loadtest());
-    let output = block_in_place(|| program.args(["serve", "v6"]).args(sale.args(command)).output()).unwrap();
+    block_in_place(|| operate_with(&sale.args(command)))
+}
+
+/// The same with all arguments. Blocks.
+pub fn operate_with(args: &[String]) -> Result<String, String> {
+    let output = Command::new(loadtest()).args(["serve", "v6"]).args(args).output().unwrap();
     match output.status.code() {
         Some(0) => Ok(String::from_utf8(output.stdout).unwrap()),
         _ => Err(format!("{output:?}")),

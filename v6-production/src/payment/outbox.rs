@@ -163,7 +163,7 @@ pub(super) async fn write(
         let query = sqlx::query_as(query).bind(payment.buyer_id).bind(&payment.idempotency_key);
         let current: Payment = query.fetch_one(&mut *tx).await?;
         if current.owes != payment.owes {
-            write_always(&mut tx).await?; // the buyer is told what the other process has written
+            // The row lock is a write, so what the other process has written is on the standby after this.
             tx.commit().await?;
             return Ok(Some(current));
         }

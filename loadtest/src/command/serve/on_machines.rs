@@ -11,7 +11,11 @@ use tokio::task::spawn_blocking;
 use v1_naive::shop::stop_signal;
 
 use super::{Args, take};
-use crate::command::{database::this_program, print::say};
+use crate::command::{
+    database::this_program,
+    machines::{bring_back_killed, say_how_to_kill},
+    print::say,
+};
 
 /// Serves until a stop is requested.
 pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -40,13 +44,12 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let nginx = spawn_blocking(move || Nginx::start(([127, 0, 0, 1], 0).into(), &instances, false)).await??;
     let at = nginx.url().socket_addrs(|| None)?[0];
     say(format_args!("listening on http://{listen}"));
-    for machine in machines.all() {
-        let init = machine.init().unwrap_or_default();
-        say(format_args!("a shell on {}: nsenter --target {init} --all; kill it: kill -9 {init}", machine.name()));
-    }
+    say_how_to_kill(&machines);
+    let is_back = async |number: u8| shops[usize::from(number) - 1].start_again().await;
     tokio::select! {
         () = stop => {}
         failed = door::forward(door, at) => failed?,
+        failed = bring_back_killed(&machines, is_back) => match failed? {},
     }
     spawn_blocking(|| drop(nginx)).await?;
     for shop in shops {

@@ -145,6 +145,14 @@ impl<'a> Target<'a> {
         self.work(move |machines| machines.start_again(chosen, part)).await
     }
 
+    /// Lets a frozen machine go on, and restarts its RabbitMQ node. Its peers have given the node up, and the node has not noticed:
+    /// it connects again within milliseconds, so `pause_minority` does not pause it, and the cluster stays partitioned.
+    pub(super) async fn thaw(&self) -> anyhow::Result<()> {
+        self.on_chosen(|machine| machine.resume()).await?;
+        self.kill_part(Part::RabbitMq).await?;
+        self.start_part(Part::RabbitMq).await
+    }
+
     /// Kills a server on the chosen machine and on the next one.
     pub(super) async fn kill_on_two(&mut self, part: Part) -> anyhow::Result<()> {
         let two = self.two();
@@ -192,20 +200,27 @@ impl<'a> Target<'a> {
         self.work(|machines| Ok(machines.zookeeper_leader().is_none())).await
     }
 
-    /// Whether another machine leads now: the sale's Redis, or PostgreSQL.
+    /// Whether HAProxy leads to no primary: Patroni has made it read-only, because it cannot renew its key.
+    pub(super) async fn has_no_primary(&self) -> bool {
+        let connecting = PgConnection::connect(self.database.as_str());
+        timeout(SILENCE * 10, connecting).await.is_ok_and(|connected| connected.is_err())
+    }
+
+    /// Whether another machine leads now: the sale's Redis, or PostgreSQL. False while none does.
     pub(super) async fn leads_no_more(&self, redis: bool) -> anyhow::Result<bool> {
         let (chosen, part, key) = (self.chosen, self.part, self.stores.key(self.sale, "sale"));
         self.work(move |machines| {
             Ok(match redis {
-                true => machines.redis_master_of(&key)? != (chosen, part),
-                false => machines.primary()? != chosen,
+                true => machines.redis_master_of(&key).is_ok_and(|master| master != (chosen, part)),
+                false => machines.primary().is_ok_and(|primary| primary != chosen),
             })
         })
         .await
     }
 
-    /// Whether another machine is the primary, and the old one still takes writes.
-    pub(super) async fn is_frozen_and_writable(&mut self) -> anyhow::Result<bool> {
+    /// Whether another machine is the primary, and the old one still takes writes. The write is one that waits for no standby and
+    /// changes no row; the shop refuses to work like that.
+    pub(super) async fn are_both_writable(&mut self) -> anyhow::Result<bool> {
         if !self.leads_no_more(false).await? {
             return Ok(false);
         }
@@ -213,15 +228,16 @@ impl<'a> Target<'a> {
         let ip = self.on_chosen(|machine| Ok(machine.ip())).await?;
         old.set_ip_host(ip.into()).ok().context("a database without a host")?;
         old.set_port(Some(Part::Patroni.port())).ok().context("a database without a port")?;
-        let writable = async {
+        let writing = async {
             let mut old = PgConnection::connect(old.as_str()).await?;
-            let follows: bool = sqlx::query_scalar("select pg_is_in_recovery()").fetch_one(&mut old).await?;
-            anyhow::Ok(!follows)
+            sqlx::query("set synchronous_commit = local").execute(&mut old).await?;
+            sqlx::query("select pg_current_xact_id(), pg_logical_emit_message(true, 'loadtest', '')")
+                .execute(&mut old)
+                .await
         };
-        let writable = timeout(SILENCE * 10, writable).await.is_ok_and(|writable| writable.unwrap_or(false));
-        let says = if writable { "stays writable" } else { "no longer answers" };
-        self.seen = format!("machine {}; the old primary {says} beside the new one", self.chosen);
-        Ok(true)
+        let has_written = timeout(SILENCE * 10, writing).await.is_ok_and(|written| written.is_ok());
+        self.seen = format!("machine {}; the old primary takes writes beside the new one", self.chosen);
+        Ok(has_written)
     }
 }
 

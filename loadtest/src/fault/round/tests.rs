@@ -4,7 +4,8 @@ use crate::version::Version;
 #[test]
 fn each_step_has_buyers_and_half_of_the_stock_is_left_for_the_fault() {
     let come = |buyers, stock| {
-        let Come { first, before, meanwhile } = Come::of(&Plan { buyers, stock, ..Plan::stampede(Version::V6, None) });
+        let plan = Plan { buyers, stock, ..Plan::stampede(Version::V6, None) };
+        let Come { first, before, meanwhile, .. } = Come::of(&plan, None);
         [first, before, meanwhile]
     };
     assert_eq!(come(4000, 1000), [375, 500, 750]);

@@ -197,6 +197,18 @@ impl Machine {
         network::unplug(self.number)
     }
 
+    /// Whether somebody else has killed all of its servers. Then none counts as started any more.
+    pub(super) fn has_died(&self) -> bool {
+        let mut life = self.life();
+        let Some(life) = life.as_mut().filter(|life| !life.parts.is_empty()) else { return false };
+        let has_ended = |part: &mut Child| part.try_wait().is_ok_and(|ended| ended.is_some());
+        let is_dead = life.parts.values_mut().all(has_ended);
+        if is_dead {
+            life.parts.clear();
+        }
+        is_dead
+    }
+
     /// Freezes all of its processes (SIGSTOP): its connections stay open, and it does nothing.
     ///
     /// # Errors

@@ -50,6 +50,19 @@ impl Nginx {
     /// # Errors
     /// nginx is not installed or does not start, the address is taken, or `instances` is empty.
     pub fn start(listen: SocketAddr, instances: &[SocketAddr], as_lab: bool) -> anyhow::Result<Nginx> {
+        Nginx::start_with_log(listen, instances, as_lab, None)
+    }
+
+    /// As [`Nginx::start`]; `access_log` gets a line for each request. nginx must be allowed to create that file.
+    ///
+    /// # Errors
+    /// As for [`Nginx::start`].
+    pub fn start_with_log(
+        listen: SocketAddr,
+        instances: &[SocketAddr],
+        as_lab: bool,
+        access_log: Option<&Path>,
+    ) -> anyhow::Result<Nginx> {
         let programs = program().context("nginx is not installed; `make services` installs it")?;
         let above = tempfile::Builder::new().prefix("oversold-nginx-").tempdir()?;
         let folder = above.path().join("nginx");
@@ -59,7 +72,8 @@ impl Nginx {
             instances.iter().map(|shop| format!("server {shop} max_fails=1 fail_timeout=1s;\n")).collect();
         let launch = |port| {
             let listen = SocketAddr::new(listen.ip(), port);
-            let site = format!("listen {listen};\n{}\n", if as_lab { OF_THE_LAB } else { "" });
+            let log = access_log.map(|log| format!("access_log {} edge;\n", log.display())).unwrap_or_default();
+            let site = format!("listen {listen};\n{}\n{log}", if as_lab { OF_THE_LAB } else { "" });
             for (name, text) in [("nginx.conf", SETTINGS), ("instances.conf", &shops), ("site.conf", &site)] {
                 fs::write(folder.join(name), text)?;
             }
@@ -91,8 +105,22 @@ impl Nginx {
 /// # Errors
 /// nginx is not installed, or does not start.
 pub async fn in_front_of(loadtest: &Path, instances: &[SocketAddr], log: PathBuf) -> anyhow::Result<ShopProcess> {
+    in_front_of_with_log(loadtest, instances, log, None).await
+}
+
+/// As [`in_front_of`]; `access_log` gets a line for each request. nginx must be allowed to create that file.
+///
+/// # Errors
+/// As for [`in_front_of`].
+pub async fn in_front_of_with_log(
+    loadtest: &Path,
+    instances: &[SocketAddr],
+    log: PathBuf,
+    access_log: Option<&Path>,
+) -> anyhow::Result<ShopProcess> {
     let nginx = ["nginx", "--while-stdin-is-open", "--as-lab"].map(str::to_owned);
-    let args = nginx.into_iter().chain(instances.iter().map(SocketAddr::to_string)).collect();
+    let access_log = access_log.map(|log| format!("--access-log={}", log.display()));
+    let args = nginx.into_iter().chain(access_log).chain(instances.iter().map(SocketAddr::to_string)).collect();
     ShopProcess::run(Start::new(loadtest, "nginx", args, log).and_let_it_end_itself()).await
 }
 

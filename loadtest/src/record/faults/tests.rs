@@ -15,7 +15,18 @@ fn sold_out() -> Audit {
 fn round(strike: Strike) -> Round {
     let verdict = strike.judge(Fault::RedisKilled, STOCK, &sold_out());
     let (audit, outcomes) = (sold_out(), BTreeMap::new());
-    Round { stock: STOCK, buyers: 200, instances: 2, seed: 1, verdict, strike, audit, money: None, outcomes }
+    Round {
+        stock: STOCK,
+        buyers: 200,
+        instances: 2,
+        seed: 1,
+        verdict,
+        strike,
+        audit,
+        money: None,
+        worse_answers: None,
+        outcomes,
+    }
 }
 
 fn rounds(strikes: &[Strike]) -> Rounds {
