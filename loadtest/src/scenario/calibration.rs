@@ -46,7 +46,7 @@ static STEADY: [OnceLock<Calibration>; 2] = [const { OnceLock::new() }; 2];
 static WAS_BUSY: AtomicBool = AtomicBool::new(false);
 
 impl Calibration {
-    /// Calibrates against the shop at `shop`, until [`ROUNDS`] consecutive rounds agree. If they do not within `most` rounds, the
+    /// Calibrates against the shop at `shop`, until five consecutive rounds agree. If they do not within `most` rounds, the
     /// last ones are returned, which are then invalid. The shop's sale must have [`PLENTY`] units.
     ///
     /// # Errors
