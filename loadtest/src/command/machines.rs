@@ -50,7 +50,7 @@ impl MachinesArgs {
 pub(crate) fn say_how_to_kill(machines: &Machines) {
     for machine in machines.all() {
         let init = machine.init().unwrap_or_default();
-        let enter = format!("nsenter --target {init} --all");
+        let enter = format!("nsenter --target {init} --all --preserve-credentials");
         note(format_args!("a shell on {}: {enter}; kill all of its processes: {enter} kill -9 -1", machine.name()));
     }
 }

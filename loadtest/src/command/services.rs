@@ -49,7 +49,7 @@ async fn show(machines: &Machines) -> anyhow::Result<ExitCode> {
     say(format_args!("PROVIDER_URL={}", machines.provider()?));
     for machine in machines.all() {
         let init = machine.init().unwrap_or_default();
-        say(format_args!("{} {}: nsenter --target {init} --all", machine.name(), machine.ip()));
+        say(format_args!("{} {}: nsenter --target {init} --all --preserve-credentials", machine.name(), machine.ip()));
     }
     note(format_args!(
         "Up until Ctrl-C. Only processes inside reach these addresses. A shell there: nsenter --target {} --user --net --mount \
