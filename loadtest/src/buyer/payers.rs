@@ -40,7 +40,7 @@ pub struct Payers {
     pub sale: i64,
     /// The card number that they pay with.
     pub card: &'static str,
-    /// One of so many buyers cancels the order, and one lets it expire.
+    /// Of this number of buyers, one cancels the order and one lets it expire.
     pub one_of: i64,
     /// Our buyer numbers, by the shop's buyer ids.
     pub buyers: Arc<HashMap<i64, i64>>,

@@ -60,7 +60,7 @@ impl AnyFault {
 pub(super) struct Payments {
     /// How many seconds an order may stay unpaid.
     pub(super) within: u32,
-    /// One of so many buyers cancels the order, and one lets it expire. All others pay.
+    /// Of this number of buyers, one cancels the order and one lets it expire. All others pay.
     pub(super) one_of: i64,
 }
 
