@@ -25,13 +25,15 @@ test: services test-tools ## every test; a server that is missing is a failure
 bench: services ## chapter 6 against a shop that does nothing, and against chapters 1 to 5 (six minutes)
 	@cargo loadtest bench
 
+# Examples get the features that tests need. Without them a hundred crates would be built once for this, and again for the tests.
 lint: ## prose, format, clippy and docs, warnings refused; every number quoted has a record
 	@.ci/prose
 	@.ci/zh
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- --deny warnings
-	RUSTDOCFLAGS="--deny warnings" cargo doc --quiet --workspace --no-deps --document-private-items
-	cargo run --quiet -p loadtest -- figures
+	RUSTDOCFLAGS="--deny warnings" cargo doc --quiet --workspace --lib --examples --no-deps --document-private-items
+	cargo build --quiet --workspace --bins --examples
+	"$${CARGO_TARGET_DIR:-target}/debug/loadtest" figures
 
 book: ## the book in docs/book; warnings and broken links refused
 	@.ci/book
