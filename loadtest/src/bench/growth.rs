@@ -82,11 +82,13 @@ impl<S: FnMut(&Sample)> Sampler<'_, S> {
             // The loads of earlier steps are held, too.
             let asking = Asking { connections: FILLING, lasts: 6 * LONGEST, rate: None };
             let more = held.saturating_sub(next.next);
-            orders += market.sell(self.lab, next.take(more), asking).await?.orders;
+            let filled = market.sell(self.lab, next.take(more), asking).await?;
+            orders += filled.orders;
             for round in 1..=growth.loads {
                 let mut sold = self.sell(&market, next.take(growth.buyers), CONNECTIONS).await?;
                 let is_too_few = orders < held as u64;
-                sold.wrong = sold.wrong.or_else(|| is_too_few.then(|| format!("{orders} of {held} units were held")));
+                let too_few = || format!("{orders} of {held} units were held: {}", filled.loaded.says());
+                sold.wrong = sold.wrong.or_else(|| is_too_few.then(too_few));
                 orders += sold.orders;
                 self.grown(round, held, Many::Held, CONNECTIONS, sold, None);
             }

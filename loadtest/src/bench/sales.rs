@@ -77,6 +77,9 @@ pub fn plan(version: Version, buyers: usize, seed: u64) -> Plan {
     if version.hides_the_address() {
         shop_args.push("--path-ttl=900"); // the first buyer's URL is valid until the last buyer has one
     }
+    if version.needs_stores() {
+        shop_args.push("--frequency-buyers=10000000"); // more than can come in one window
+    }
     let shop_args = shop_args.into_iter().map(str::to_owned).collect();
     Plan { buyers, stock: buyers as i64, seed, shop_args, ..Plan::stampede(version, None) }
 }
