@@ -3,7 +3,7 @@
 #   make demo    chapter 1 oversells; then breaks every version and prints the table
 #   make test    every test: unit, contract, real services, browser
 #
-.PHONY: help demo test bench lint book services machines test-tools results figures-check pictures deny clean
+.PHONY: help demo test bench lint book services machines test-tools results figures-check pictures flamegraph deny clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -68,6 +68,9 @@ pictures: ## the pictures of README and book, from docs/results
 	cargo loadtest picture bench docs/results/bench.json --svg docs/src/bench.svg
 	cargo loadtest picture ways docs/results/ways-hot.json --svg docs/src/ways-hot.svg
 	cargo loadtest picture ways docs/results/ways-spread.json --svg docs/src/ways-spread.svg
+
+flamegraph: services ## which functions of chapter 6 use the processors, into the book (needs perf)
+	@docs/results/flamegraph
 
 deny: ## licenses, sources and advisories of the dependencies (needs cargo-deny)
 	cargo deny check
