@@ -14,6 +14,7 @@ use loadtest::{
     bench::{
         CONNECTIONS,
         goals::{GOALS, Reached, invalid},
+        growth::Growth,
         load::{self, Load, Loaded, Wanted},
         sales::{Asking, Sold, WARM_UP, plan, sell},
     },
@@ -117,6 +118,14 @@ async fn an_open_loop_asks_at_its_rate() {
         sell(&lab, &Plan { mutant: Some(Mutant::Right), ..plan(Version::V5, WARM_UP + 100, 1) }, asking).await.unwrap();
     let (elapsed, last_is_due) = (sold.loaded.elapsed, Duration::from_millis(990));
     assert!(sold.orders == 100 && elapsed >= last_is_due, "{} orders in {elapsed:?}", sold.orders);
+}
+
+/// Otherwise chapter 6 refuses a tenth of the buyers that fill its largest sale, on a machine that is fast enough.
+#[test]
+fn the_largest_sale_is_filled_however_fast_its_buyers_come() {
+    let args = plan(Version::V6, 1, 1).shop_args;
+    let counted = args.iter().find_map(|arg| arg.strip_prefix("--frequency-buyers=")).unwrap();
+    assert!(counted.parse::<usize>().unwrap() > *Growth::FULL.held.last().unwrap(), "{args:?}");
 }
 
 /// The whole benchmark, on real servers. Whether goals are reached, and whether the no-op was fast enough, is the machine's matter.
