@@ -7,6 +7,8 @@ pub mod bench;
 pub mod benches;
 mod calibration;
 pub mod capacity;
+#[cfg(test)]
+pub(crate) mod example;
 pub mod faults;
 pub mod file;
 pub mod interleavings;

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use super::*;
 use crate::{
@@ -6,19 +6,17 @@ use crate::{
         arrivals::Arrivals,
         schedule::{Pattern, Schedule},
     },
-    record::{OpenLoop, Record, Reservations, Sessions, Usage},
+    record::{OpenLoop, Reservations, Sessions, Usage, example},
     verdict::latency::Latency,
 };
 
 /// A run of 1,000 buyers in ten seconds in which nothing gave way.
 fn run() -> Run {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/results/v2-x1.json");
-    let mut run = Record::read(&file).unwrap().runs.remove(0);
+    let mut run = example::run();
     run.load = Load::Open(Schedule::constant(100.0, Duration::from_secs(10), Pattern::Constant).unwrap());
     (run.buyers, run.pool, run.instances, run.seconds) = (1000, Some(16), 1, 10.0);
     run.outcomes = BTreeMap::from([("bought".into(), 1000)]);
     (run.audit.orders, run.audit.sold, run.audit.oversold) = (1000, 1000, 0);
-    run.counters.clear();
     run.usage = Some(Usage {
         processor_seconds: BTreeMap::from([(Consumer::Shop, 9.0), (Consumer::Generator, 6.0)]),
         of_seconds: 20.0,

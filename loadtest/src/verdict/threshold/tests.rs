@@ -1,4 +1,5 @@
 use super::*;
+use crate::record::example;
 
 fn parsed(text: &str) -> Threshold {
     text.parse().unwrap_or_else(|error| panic!("{error}"))
@@ -73,15 +74,9 @@ fn a_caret_counts_characters_and_stays_on_its_line() {
     assert_eq!(error, "\n  errors>1  %ä!\n             ^ here should be the end");
 }
 
-/// A run as it was measured once.
-fn run(file: &str) -> Run {
-    let results = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/results");
-    crate::record::Record::read(&results.join(file)).unwrap().runs[0].clone()
-}
-
 #[test]
 fn a_run_is_held_against_it() {
-    let mut run = run("v2-x1.json");
+    let mut run = example::run();
     let ms = 12.345;
     run.latency_ms.bought = Some(Latency { count: 1, p50: ms, p90: ms, p99: ms, p999: ms, max: ms });
     run.latency_ms.refused = None;
@@ -110,7 +105,7 @@ fn a_run_is_held_against_it() {
 
 #[test]
 fn a_threshold_over_no_samples_is_failed() {
-    let mut run = run("v2-x1.json");
+    let mut run = example::run();
     run.outcomes.clear();
     run.requests = 0;
     (run.latency_ms.bought, run.latency_ms.refused) = (None, None);
@@ -125,8 +120,8 @@ fn a_threshold_over_no_samples_is_failed() {
 
 #[test]
 fn arrivals_are_counted_of_an_open_loop() {
-    let mut run = run("bystander.json");
-    run.bystander.as_mut().unwrap().arrivals_beside = Arrivals { planned: 300, dropped: 3, late: 0 };
+    let arrivals = Arrivals { planned: 300, dropped: 3, late: 0 };
+    let run = Run { bystander: Some(example::bystander(arrivals)), ..example::run() };
     let check = |text: &str| {
         let checked = parsed(text).check(&run);
         (checked.failed, checked.value())
