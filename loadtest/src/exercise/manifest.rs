@@ -24,6 +24,7 @@ const PROFILE: &str = "\
 [profile.quick]
 inherits = \"dev\"
 debug = false
+opt-level = 0
 ";
 
 /// The clone that this program was built from.
