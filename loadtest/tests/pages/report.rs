@@ -183,7 +183,7 @@ async fn the_matrix_says_what_the_figures_say() {
     let runs = record["runs"].as_array().unwrap();
     assert_eq!(cells.as_array().unwrap().len(), runs.len());
     for (cell, run) in cells.as_array().unwrap().iter().zip(runs) {
-        if run["promised"] != "may break" {
+        if run["verdict"] == "as promised" {
             assert_eq!(*cell, run["promised"], "{} {}", run["version"], run["scenario"]);
         }
     }
