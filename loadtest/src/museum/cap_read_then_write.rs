@@ -28,6 +28,8 @@ use crate::{
 
 /// The requests of a buyer in ten seconds: chapter 5's default.
 const LIMIT: i64 = 6;
+/// The most bursts, each at a new shop. On a busy machine the requests of one can come one after the other, and none reads too early.
+const BURSTS: usize = 5;
 const WINDOW: std::time::Duration = std::time::Duration::from_secs(10);
 
 pub(super) const EXHIBIT: Exhibit = Exhibit {
@@ -79,8 +81,16 @@ fn play<'a>(kit: &'a Kit<'a>, form: Form) -> LocalBoxFuture<'a, anyhow::Result<S
         Form::Fixed => plan,
     };
     Box::pin(async move {
-        let Burst { passed, sent, .. } = burst(kit.lab, &plan, |_| 7).await?;
-        let line = format!("{passed} of {sent} requests of one buyer passed; the cap is {LIMIT} in ten seconds");
-        Ok(Seen::figure(line, passed as i64 <= LIMIT))
+        let mut bursts = 0;
+        loop {
+            let Burst { passed, sent, .. } = burst(kit.lab, &plan, |_| 7).await?;
+            bursts += 1;
+            let holds = passed as i64 <= LIMIT;
+            if !holds || bursts == BURSTS {
+                let line =
+                    format!("{passed} of {sent} requests of one buyer passed; the cap is {LIMIT} in ten seconds");
+                return Ok(Seen::figure(line, holds));
+            }
+        }
     })
 }
