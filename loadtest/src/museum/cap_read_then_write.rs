@@ -40,7 +40,7 @@ pub(super) const EXHIBIT: Exhibit = Exhibit {
         Source::Thread("TerminalWitchcraft/actix-ratelimit", 16, "get, then decrement: two requests read the last one"),
         Source::Thread("idenplane/idenplane", 396, "get, add one, set"),
     ],
-    attack: "a burst: one buyer sends 60 requests at once",
+    attack: "bursts: one buyer sends 60 requests at once, five times at most",
     finding: Finding::Figure,
     fix: Fix {
         file: "v5-hidden-api/src/gate/frequency.rs",
