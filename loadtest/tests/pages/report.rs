@@ -182,10 +182,11 @@ async fn the_matrix_says_what_the_figures_say() {
         .await;
     let runs = record["runs"].as_array().unwrap();
     assert_eq!(cells.as_array().unwrap().len(), runs.len());
-    for (cell, run) in cells.as_array().unwrap().iter().zip(runs) {
-        if run["verdict"] == "as promised" {
-            assert_eq!(*cell, run["promised"], "{} {}", run["version"], run["scenario"]);
-        }
+    let cells = cells.as_array().unwrap().iter().zip(runs);
+    let promised: Vec<_> = cells.filter(|(_, run)| run["verdict"] == "as promised").collect();
+    assert!(promised.len() > runs.len() / 2, "{}", promised.len());
+    for (cell, run) in promised {
+        assert_eq!(*cell, run["promised"], "{} {}", run["version"], run["scenario"]);
     }
     let last = runs.iter().find(|run| run["version"] == "v4-ratelimit" && run["scenario"] == "stampede").unwrap();
     let funnel = browser.text("svg.funnel").await;
