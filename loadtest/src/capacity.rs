@@ -16,7 +16,7 @@ use crate::{
     verdict::bottleneck::Bottleneck,
 };
 
-use self::search::Search;
+use self::{search::Search, trial::outcome};
 
 /// Plays rates until the capacity is known. `schedule` makes the load of a rate, `play` carries out a plan, and `show` gets each
 /// trial. The search ends early if `play` returns `None`.
@@ -40,7 +40,7 @@ pub async fn find(
         };
         database = run.database;
         let trial = Trial::of(&run, rate, limits);
-        search.report(trial.is_served());
+        search.report(outcome(&run, &trial));
         show(&trial);
         trials.push(trial);
     }

@@ -30,6 +30,11 @@ impl Arrivals {
         self.planned - self.dropped
     }
 
+    /// Whether more of them than tolerated came late because of the generator, so that the figures say nothing about the shop.
+    pub fn sent_late(&self) -> bool {
+        self.late as f64 > TOLERATED * self.planned as f64
+    }
+
     /// Why the figures of these visitors are invalid; `None` if nearly all of them came on time.
     pub fn invalid(&self) -> Option<String> {
         if self.planned == 0 {
@@ -61,6 +66,7 @@ mod tests {
             assert_eq!(arrivals(dropped, late).invalid(), None, "{dropped} dropped, {late} late");
         }
         for (dropped, late) in [(4, 0), (0, 4), (2, 2)] {
+            assert_eq!(arrivals(dropped, late).sent_late(), late == 4);
             let why = arrivals(dropped, late).invalid().expect("a reason");
             assert_eq!(why, "1.3 % of the visitors came late or found no connection");
         }

@@ -1,5 +1,6 @@
 //! Judges one rate.
 
+use super::search::Outcome;
 use crate::{
     record::{
         Consumer, Run, Usage,
@@ -34,6 +35,16 @@ impl Trial {
             bottlenecks: Bottleneck::of(run),
             cost: Cost::of(run),
         }
+    }
+}
+
+/// How the run of a trial went.
+pub(super) fn outcome(run: &Run, trial: &Trial) -> Outcome {
+    let sent_late = run.open_loop.as_ref().is_some_and(|came| came.arrivals.sent_late());
+    match trial.is_served() {
+        true => Outcome::Served,
+        false if sent_late => Outcome::SentLate,
+        false => Outcome::Failed,
     }
 }
 
