@@ -74,9 +74,6 @@ pub struct Sold {
 /// The plan of a sale with a unit for each of the buyers. No limit of the shop has an effect.
 pub fn plan(version: Version, buyers: usize, seed: u64) -> Plan {
     let mut shop_args = version.wide_limits();
-    if version.hides_the_address() {
-        shop_args.push("--path-ttl=900"); // the first buyer's URL is valid until the last buyer has one
-    }
     if version.needs_stores() {
         shop_args.push("--frequency-buyers=10000000"); // more than can come in one window
     }

@@ -45,9 +45,6 @@ const SALE: i64 = 1001;
 /// A card that is accepted, and one that the bank decides on later.
 const GOOD: &str = "4242 4242 4242 4242";
 const LATE: &str = "4000 0000 0000 0119";
-/// The lifetime of a purchase URL. Buyers get theirs before the sale begins, and the last ones use them after the fault. On a
-/// busy machine that takes longer than the default of one minute.
-const PATH_TTL: &str = "--path-ttl=900";
 /// How long the first confirmed order may take after the repair. After that the shop counts as not recovered.
 const LONGEST: Duration = Duration::from_secs(60);
 
@@ -101,7 +98,6 @@ async fn round_on(
     let fault = ground.fault();
     let mut links = Vec::new();
     let mut deployment = Deployment::build_with(lab, plan, async |args| {
-        args.push(PATH_TTL.into());
         args.extend(fault.payments().map(|payments| format!("--pay-within={}", payments.within)));
         if needs_links {
             links.push(Links::between(args).await?);

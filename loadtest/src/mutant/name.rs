@@ -13,6 +13,8 @@ pub enum Mutant {
     Right,
     /// Always answers sold-out
     AlwaysSoldOut,
+    /// Always answers that the sale is over
+    AlwaysClosed,
     /// Always answers 503
     Overloaded,
     /// Answers 200 with a body that is not in the contract
@@ -25,6 +27,8 @@ pub enum Mutant {
     StoresNothing,
     /// Stores the order and answers no
     TellsNo,
+    /// Stores the order and answers 500
+    Fails,
     /// Is correct, but takes forty seconds
     Slow,
     /// Loses every hundredth order

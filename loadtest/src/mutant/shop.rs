@@ -123,6 +123,7 @@ async fn buy(
     match rules.mutant {
         Mutant::Right | Mutant::LosesHundredth => {}
         Mutant::AlwaysSoldOut => return Err(Error::SoldOut.into_response()),
+        Mutant::AlwaysClosed => return Err(closed()),
         Mutant::Overloaded => return Err(Error::Overloaded.into_response()),
         Mutant::Garbage => return Ok((StatusCode::OK, "<html><body>It works!</body></html>").into_response()),
         Mutant::FirstBuyerOnly if rules.has_sold.swap(true, SeqCst) => return Err(Error::SoldOut.into_response()),
@@ -133,6 +134,10 @@ async fn buy(
             sell(&shop, rules.mutant, sale_id, id).await.map_err(refused)?;
             return Err(Error::SoldOut.into_response());
         }
+        Mutant::Fails => {
+            sell(&shop, rules.mutant, sale_id, id).await.map_err(refused)?;
+            return Err(problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something failed"));
+        }
         Mutant::Slow => {
             drop(in_turn);
             tokio::time::sleep(SLOW).await;
@@ -142,6 +147,10 @@ async fn buy(
         }
     }
     Ok(sell(&shop, rules.mutant, sale_id, id).await.map_err(refused)?.into_response())
+}
+
+fn closed() -> Response {
+    problem(StatusCode::GONE, "closed", "the sale is over")
 }
 
 /// Chapter 3's condition in the update itself. It is correct on one row, with any number of instances.
@@ -184,7 +193,7 @@ impl Rules {
             return Err(problem(StatusCode::FORBIDDEN, "not-open", "the sale has not opened yet"));
         }
         if now >= closes_at {
-            return Err(problem(StatusCode::GONE, "closed", "the sale is over"));
+            return Err(closed());
         }
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         let asked = requests.entry(buyer.id).or_default();

@@ -15,7 +15,7 @@ use crate::{
     gates::{self, Gate},
     lab::database::Database,
     render::text::thousands,
-    scenario::Scenario,
+    scenario::{Scenario, bystander::has_starved},
     verdict::{
         Verdict, audit::Audit, evidence::Evidence, history::Moment, latency::Latency, promise::Promise,
         threshold::Checked,
@@ -231,9 +231,12 @@ impl Run {
         Evidence {
             audit: &self.audit,
             figure_holds: self.measure.as_ref().is_none_or(|measure| measure.holds),
+            has_starved: self.bystander.as_ref().is_some_and(has_starved),
             late: self.honest.map_or(0, |honest| honest.late),
+            told_yes: Some(self.told("bought")),
             beside: self.bystander.as_ref().map(|bystander| &bystander.audit),
             deadlocks: self.counters.get("deadlocks").copied().unwrap_or_default(),
+            may_oversell: self.version == Version::V1,
         }
     }
 

@@ -116,6 +116,18 @@ impl Beside {
     }
 }
 
+/// The share of the bystanders who got a unit.
+fn share(served: Latency, planned: usize) -> f64 {
+    served.count as f64 / planned.max(served.count) as f64
+}
+
+/// Whether bystanders starve beside the crowd, although they were well served without it.
+pub(crate) fn has_starved(bystander: &Bystander) -> bool {
+    let (alone, planned) = (bystander.alone, bystander.arrivals_alone.planned);
+    let well_served = alone.is_some_and(|alone| alone.p99 < SLOW_ALONE_MS && share(alone, planned) >= SERVED);
+    well_served && bystander.arrivals_beside.planned > 0 && !Outcome::of(bystander).measure().holds
+}
+
 /// The result for the bystanders.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Outcome {
@@ -136,7 +148,6 @@ impl Outcome {
         let (Some(alone), Some(beside), Some(times)) = (bystander.alone, bystander.beside, bystander.p99_ratio) else {
             return Outcome::NoAnswer;
         };
-        let share = |served: Latency, planned: usize| served.count as f64 / planned.max(served.count) as f64;
         let (planned, together) = (bystander.arrivals_alone.planned, bystander.arrivals_beside.planned);
         let served = share(alone, planned).min(share(beside, together));
         if alone.p99 >= SLOW_ALONE_MS {
@@ -217,16 +228,20 @@ mod tests {
 
     #[test]
     fn bystanders_starve_in_four_ways() {
-        for (bystander, figure, holds) in [
-            (bystander([10.0, 49.0], [300, 297]), "p99 × 4.9", true),
-            (bystander([10.0, 50.0], [300, 300]), "p99 × 5.0", false),
-            (bystander([10.0, 10.0], [300, 296]), "99 % served", false),
-            (bystander([10.0, 10.0], [150, 300]), "50 % served", false),
-            (bystander([40_000.0, 40_000.0], [300, 300]), "40.0 s alone", false),
-            (Bystander { beside: None, p99_ratio: None, ..bystander([1.0; 2], [9; 2]) }, "no answer", false),
+        let none_beside = Bystander { beside: None, p99_ratio: None, ..bystander([1.0; 2], [300; 2]) };
+        for (bystander, figure, holds, starved) in [
+            (bystander([10.0, 49.0], [300, 297]), "p99 × 4.9", true, false),
+            (bystander([10.0, 50.0], [300, 300]), "p99 × 5.0", false, true),
+            (bystander([10.0, 10.0], [300, 296]), "99 % served", false, true),
+            (bystander([10.0, 10.0], [150, 300]), "50 % served", false, false),
+            (bystander([10.0, 50.0], [150, 300]), "p99 × 5.0", false, false),
+            (bystander([40_000.0, 40_000.0], [300, 300]), "40.0 s alone", false, false),
+            (none_beside.clone(), "no answer", false, true),
+            (Bystander { alone: None, ..none_beside }, "no answer", false, false),
         ] {
             let outcome = Outcome::of(&bystander);
             assert_eq!((outcome.figure().as_str(), outcome.measure().holds), (figure, holds), "{bystander:?}");
+            assert_eq!(has_starved(&bystander), starved, "{bystander:?}");
         }
     }
 

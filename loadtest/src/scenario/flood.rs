@@ -14,6 +14,7 @@ use super::{
 use crate::{
     buyer::{open_loop::Visitors, schedule::Schedule},
     record::{Calibration, Flood, Measure, Run},
+    render::text::percent,
     verdict::{
         audit::{Demand, Honest},
         latency::Latency,
@@ -45,6 +46,8 @@ const READS: Duration = Duration::from_secs(1);
 const IN_TIME: Duration = Duration::from_millis(500);
 /// How long a buyer waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// The share of the flood that the generator may send late.
+const MOST_LATE: f64 = 0.1;
 /// The share of honest buyers that must get a unit in time for the version to pass.
 pub const ENOUGH: f64 = 0.95;
 
@@ -89,8 +92,10 @@ pub async fn play(stage: &Stage<'_>, calibration: Calibration, lasts: Duration) 
     // A buyer without a free connection also wanted a unit, so the share is of all planned arrivals.
     let share = in_time as f64 / honest.arrivals.planned.max(1) as f64;
     let what = "share of honest buyers with a unit, or a true sold-out, within 500 ms";
-    // If a slow shop keeps all of the attackers' connections busy, attackers are dropped. That is not a fault of the generator.
-    let invalid = calibration.invalid().or_else(|| honest.arrivals.invalid());
+    // A flood that the generator sends late is less than five times the capacity. If a slow shop keeps all of the attackers' connections busy, attackers are dropped. That is not a fault of the generator.
+    let (late, planned) = (flood.arrivals.late as f64, flood.arrivals.planned as f64);
+    let late = (late > MOST_LATE * planned).then(|| format!("{} of the flood came late", percent(late, planned)));
+    let invalid = calibration.invalid().or_else(|| honest.arrivals.invalid()).or(late);
     let about = Flood {
         capacity_per_second: capacity,
         calibration,

@@ -10,7 +10,7 @@ use v1_naive::shop::sales::{Sale, now_ms};
 
 use super::{
     Played, Stage,
-    honest::buy_beside,
+    honest::{buy_beside, few_tries},
     plan::Plan,
     rules::Rules,
     stage::{LONGEST, at_once},
@@ -78,7 +78,8 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
     let what = if with_sessions { "addresses and sessions" } else { "addresses" };
     let what = format!("forged {what} taken, of {}", thousands(forged as i64));
     let history = tried.into_iter().map(|(_, told)| told).collect();
-    Ok(beside.played(history, requests, start, vec![sale_id], Measure::none_of(&what, taken)))
+    let played = beside.played(history, requests, start, vec![sale_id], Measure::none_of(&what, taken));
+    Ok(Played { invalid: few_tries(forged, tries), ..played })
 }
 
 /// The expected refusal of a forged URL, and of a forged session.

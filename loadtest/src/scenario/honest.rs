@@ -14,6 +14,7 @@ use crate::{
         client::Connection,
     },
     record::{HonestBuyers, Measure},
+    render::text::thousands,
     verdict::{
         audit::{Demand, Honest},
         history::{Told, bought},
@@ -53,6 +54,12 @@ pub(crate) async fn buy_beside(shops: &[SocketAddr], sale_id: i64, start: Instan
     };
     let (history, requests) = at_once(BUYERS, one).await?;
     Ok(Beside { history, requests })
+}
+
+/// Why an attack says nothing: a shop that answers slowly has let it make less than half of its tries.
+pub(crate) fn few_tries(made: usize, planned: usize) -> Option<String> {
+    (made * 2 < planned)
+        .then(|| format!("only {} of {} tries were made", thousands(made as i64), thousands(planned as i64)))
 }
 
 impl Beside {

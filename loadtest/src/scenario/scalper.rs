@@ -4,14 +4,20 @@ use std::{net::Ipv4Addr, time::Instant};
 
 use v1_naive::shop::sales::Sale;
 
-use super::{Played, Stage, honest::buy_beside, plan::Plan, rules::Rules, stage::LONGEST};
+use super::{
+    Played, Stage,
+    honest::{buy_beside, few_tries},
+    plan::Plan,
+    rules::Rules,
+    stage::LONGEST,
+};
 use crate::{
     buyer::{
         click::{buy, open_sale},
         client::Connection,
     },
     record::{Measure, Run},
-    verdict::history::{Told, bought, told},
+    verdict::history::{Told, told},
 };
 
 /// The scalper's buyer id.
@@ -31,13 +37,15 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
     let start = Instant::now();
     let ((history, requests), beside) =
         tokio::try_join!(script(stage, start), buy_beside(stage.shops, sale_id, start))?;
-    let units = bought(&history);
+    // Counted in the database: a unit whose buyer got no answer is a unit, too.
+    let units = stage.ledger(&[sale_id]).await?.orders_of(SCALPER);
     // Without a store in front of it, the database itself refuses a buyer who has a unit.
     let refused_by_sql = if stage.stores.is_none() { told(&history, "limit-reached") } else { 0 };
     let in_sql = units + refused_by_sql;
     let quiet = in_sql as f64 <= (history.len() as f64 * AS_FAR_AS_SQL).max(1.0);
     let measure = Measure::new("units that one buyer got", units as f64, units <= 1 && quiet);
-    Ok(beside.played(history, requests, start, vec![sale_id], measure))
+    let invalid = few_tries(history.len(), stage.plan.buyers);
+    Ok(Played { invalid, ..beside.played(history, requests, start, vec![sale_id], measure) })
 }
 
 /// The scalper's requests, one after the other. Concurrent ones would invalidate each other's purchase URLs.

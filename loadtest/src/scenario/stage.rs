@@ -56,10 +56,18 @@ impl Stage<'_> {
     /// # Errors
     /// The database or another server fails.
     pub(crate) async fn is_sold_out(&self, sale_id: i64) -> anyhow::Result<bool> {
+        Ok(self.ledger(&[sale_id]).await?.is_sold_out(sale_id))
+    }
+
+    /// The rows of these sales. Waits for orders that are on their way to the database.
+    ///
+    /// # Errors
+    /// The database or another server fails.
+    pub(crate) async fn ledger(&self, sales: &[i64]) -> anyhow::Result<Ledger> {
         if let Some(stores) = self.stores {
-            stores.wait_until_quiet(self.pool, &[sale_id]).await?;
+            stores.wait_until_quiet(self.pool, sales).await?;
         }
-        Ok(Ledger::read(self.pool, self.stores, &[sale_id]).await?.is_sold_out(sale_id))
+        Ledger::read(self.pool, self.stores, sales).await
     }
 }
 

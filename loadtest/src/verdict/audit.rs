@@ -18,8 +18,8 @@ pub struct Audit {
     pub sold: i64,
     /// Orders above the stock.
     pub oversold: i64,
-    /// Units left while honest buyers who wanted one have none: per sale the smaller of the two numbers. A buyer who was refused
-    /// with `limit-reached`, `not-open` or `closed` does not count as wanting one.
+    /// Units left while honest buyers have none: per sale the smaller of the two numbers. Why the shop refused them does not
+    /// matter, because honest buyers come while their sale is open.
     pub undersold: i64,
     /// Units above one that a buyer has of one sale, although each buyer asked once.
     pub double_bought: i64,
@@ -37,7 +37,7 @@ pub struct Audit {
     /// not promise a unit.
     #[serde(default)]
     pub late_rejects: i64,
-    /// Entries left in outboxes and queues at the end of the run.
+    /// Entries left in outboxes and queues at the end of the run, and orders and payments that a fault has left unsettled.
     #[serde(default)]
     pub unfinished: i64,
 }
@@ -146,7 +146,7 @@ fn undersold(history: &[Told], ledger: &Ledger, demand: &Demand) -> i64 {
     let orders = ledger.orders.iter().chain(&ledger.ended);
     let served: HashSet<(i64, i64)> = orders.map(|order| (order.sale_id, order.buyer_id)).collect();
     let mut without: HashMap<i64, HashSet<i64>> = HashMap::new();
-    for told in history.iter().filter(|told| demand.honest.includes(told.buyer_id) && wants_one(&told.answer)) {
+    for told in history.iter().filter(|told| demand.honest.includes(told.buyer_id)) {
         let buyer_id = ledger.known_as(told.buyer_id);
         if !served.contains(&(told.sale_id, buyer_id)) {
             without.entry(told.sale_id).or_default().insert(buyer_id);
@@ -164,14 +164,6 @@ fn undersold(history: &[Told], ledger: &Ledger, demand: &Demand) -> i64 {
         undersold += left.min(without - spared);
     }
     undersold
-}
-
-/// Whether a buyer with this answer still wants a unit that could be sold.
-pub(super) fn wants_one(answer: &Answer) -> bool {
-    match answer {
-        Answer::Refused(kind) => !["limit-reached", "not-open", "closed"].contains(&kind.as_str()),
-        Answer::Bought { .. } | Answer::Queued { .. } | Answer::Unknown => true,
-    }
 }
 
 #[cfg(test)]

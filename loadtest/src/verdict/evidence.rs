@@ -13,18 +13,33 @@ pub struct Evidence<'a> {
     pub audit: &'a Audit,
     /// Whether the scenario's own figure passes; true if the scenario has none.
     pub figure_holds: bool,
+    /// Whether bystanders starved who were well served before the crowd came.
+    pub has_starved: bool,
     /// Honest buyers beside an attack whose answer came too late.
     pub late: usize,
+    /// Buyers who were told that they have a unit; `None` if no run counted them.
+    pub told_yes: Option<u64>,
     /// The audit of the bystanders' sale, if there is one.
     pub beside: Option<&'a Audit>,
     /// Deadlocks that the shops counted.
     pub deadlocks: u64,
+    /// Whether the version may oversell, whatever the attack: chapter 1.
+    pub may_oversell: bool,
 }
 
 impl<'a> Evidence<'a> {
     /// The evidence of an audit alone.
     pub fn of(audit: &'a Audit) -> Self {
-        Evidence { audit, figure_holds: true, late: 0, beside: None, deadlocks: 0 }
+        Evidence {
+            audit,
+            figure_holds: true,
+            has_starved: false,
+            late: 0,
+            told_yes: None,
+            beside: None,
+            deadlocks: 0,
+            may_oversell: false,
+        }
     }
 
     /// Whether no promise to a buyer was broken, in this sale and in the bystanders' sale.
@@ -35,6 +50,17 @@ impl<'a> Evidence<'a> {
     /// Whether every honest buyer got a unit while there were any.
     fn sold_its_stock(&self) -> bool {
         self.audit.undersold == 0 && self.beside.is_none_or(|beside| beside.undersold == 0) && self.late == 0
+    }
+
+    /// Orders whose buyers were not told of them, if these are more than half. Some answers may be lost with a connection.
+    fn untold(&self) -> i64 {
+        let untold = self.told_yes.map_or(0, |told| self.audit.orders - told as i64);
+        if untold * 2 > self.audit.orders { untold } else { 0 }
+    }
+
+    /// Whether `sold` and the stores agree with the orders, in this sale and in the bystanders' sale.
+    fn is_conserved(&self) -> bool {
+        self.audit.not_conserved == 0 && self.beside.is_none_or(|beside| beside.not_conserved == 0)
     }
 
     /// The findings in a word or two each, the worst first; empty if there are none.
@@ -49,6 +75,7 @@ impl<'a> Evidence<'a> {
             (audit.undersold, "undersold"),
             (audit.not_conserved, "unconserved"),
             (self.late as i64, "late"),
+            (self.untold(), "untold"),
         ];
         let mut findings: Vec<_> =
             counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", thousands(*n))).collect();
@@ -60,6 +87,7 @@ impl<'a> Evidence<'a> {
                 beside.phantom_orders,
                 beside.unfinished,
                 beside.undersold,
+                beside.not_conserved,
             ];
             let wrong: i64 = wrong.iter().sum();
             findings.extend((wrong > 0).then(|| format!("{} beside", thousands(wrong))));
@@ -71,8 +99,7 @@ impl<'a> Evidence<'a> {
     /// What came out: the word of the first promise that these results would have kept, else the findings.
     pub fn outcome(&self) -> String {
         let words = [Oversells, Holds, Starves, Deadlocks, Undersells, Breaks];
-        let can_starve = self.beside.is_some();
-        let kept = words.into_iter().find(|word| (*word != Starves || can_starve) && word.kept(self));
+        let kept = words.into_iter().find(|word| word.kept(self));
         kept.map_or_else(|| self.findings().join(", "), |word| word.to_string())
     }
 }
@@ -90,12 +117,12 @@ impl Promise {
     pub fn kept(self, run: &Evidence) -> bool {
         let sound = run.is_sound();
         match self {
-            Holds => sound && run.audit.not_conserved == 0 && run.sold_its_stock() && run.figure_holds,
+            Holds => sound && run.is_conserved() && run.sold_its_stock() && run.untold() == 0 && run.figure_holds,
             Oversells => run.audit.oversold > 0,
             Undersells => sound && run.audit.undersold > 0,
             Deadlocks => sound && run.deadlocks > 0,
-            Starves => sound && !run.figure_holds,
-            Breaks => !run.figure_holds,
+            Starves => sound && run.has_starved,
+            Breaks => !run.figure_holds && (run.may_oversell || run.audit.oversold == 0),
             MayBreak | NoGate => true,
         }
     }
@@ -133,11 +160,14 @@ mod tests {
     fn the_figure_of_the_scenario_decides() {
         let sound = Audit::default();
         for (promise, fine_keeps, bad_keeps) in
-            [(Holds, true, false), (Breaks, false, true), (Starves, false, true), (MayBreak, true, true)]
+            [(Holds, true, false), (Breaks, false, true), (Starves, false, false), (MayBreak, true, true)]
         {
             let keeps = |figure_holds| promise.kept(&Evidence { figure_holds, ..Evidence::of(&sound) });
             assert_eq!((keeps(true), keeps(false)), (fine_keeps, bad_keeps), "{promise:?}");
         }
+        let oversold = Audit { oversold: 1, ..Audit::default() };
+        let breaks = |may_oversell| Evidence { figure_holds: false, may_oversell, ..Evidence::of(&oversold) };
+        assert!(!Breaks.kept(&breaks(false)) && Breaks.kept(&breaks(true)), "only chapter 1 may oversell");
     }
 
     #[test]
@@ -146,6 +176,8 @@ mod tests {
         let oversold = Audit { oversold: 9, ..clean.clone() };
         let undersold = Audit { undersold: 31, ..clean.clone() };
         let lost = Audit { lost_promises: 5, ..clean.clone() };
+        let sold = Audit { orders: 100, sold: 100, ..clean.clone() };
+        let torn = Audit { not_conserved: 3, ..clean.clone() };
         let slow = |audit| Evidence { figure_holds: false, ..Evidence::of(audit) };
         for (run, outcome) in [
             (Evidence::of(&clean), "holds"),
@@ -156,10 +188,14 @@ mod tests {
             (Evidence { deadlocks: 1, ..Evidence::of(&clean) }, "holds"),
             (slow(&clean), "breaks"),
             (slow(&undersold), "undersells"),
-            (Evidence { beside: Some(&beside), ..slow(&clean) }, "starves"),
-            (Evidence { beside: Some(&beside), ..slow(&lost) }, "breaks"),
+            (Evidence { beside: Some(&beside), has_starved: true, ..slow(&clean) }, "starves"),
+            (Evidence { beside: Some(&beside), ..slow(&clean) }, "breaks"),
+            (Evidence { beside: Some(&beside), has_starved: true, ..slow(&lost) }, "breaks"),
             (Evidence { late: 2, ..Evidence::of(&lost) }, "5 lost, 2 late"),
             (Evidence { beside: Some(&oversold), ..Evidence::of(&clean) }, "9 beside"),
+            (Evidence { beside: Some(&torn), ..Evidence::of(&clean) }, "3 beside"),
+            (Evidence { told_yes: Some(0), ..Evidence::of(&sold) }, "100 untold"),
+            (Evidence { told_yes: Some(50), ..Evidence::of(&sold) }, "holds"),
         ] {
             assert_eq!(run.outcome(), outcome, "{run:?}");
             for promise in [Holds, Oversells, Undersells, Deadlocks, Starves, Breaks] {

@@ -82,7 +82,7 @@ impl From<String> for Verdict {
 /// Judges a run against its promise. `invalid` is why the run is invalid, and `disturbed` why its figure may be wrong. A disturbed run is
 /// invalid if its promise would be kept with the opposite figure. A unit that was sold twice counts in an invalid run, too.
 pub(crate) fn judge(promised: Promise, run: &Evidence, invalid: Option<String>, disturbed: Option<String>) -> Verdict {
-    let opposite = Evidence { figure_holds: !run.figure_holds, ..*run };
+    let opposite = Evidence { figure_holds: !run.figure_holds, has_starved: !run.has_starved, ..*run };
     match (invalid, promised) {
         (Some(_), promised) if promised.is_broken_by_orders(run) => Verdict::NotAsPromised,
         (Some(reason), _) => Verdict::Invalid(reason),

@@ -85,6 +85,12 @@ impl Ledger {
         Ok(ledger)
     }
 
+    /// The number of orders of this buyer that hold a unit.
+    pub fn orders_of(&self, buyer_id: i64) -> usize {
+        let buyer_id = self.known_as(buyer_id);
+        self.orders.iter().filter(|order| order.buyer_id == buyer_id).count()
+    }
+
     /// The number of orders that hold a unit, by sale.
     pub fn orders_per_sale(&self) -> HashMap<i64, i64> {
         let mut per_sale = HashMap::new();

@@ -1,7 +1,7 @@
 //! The audit of a shop whose database cannot be read: the buyers' answers against what the shop says of the sale.
 
 use super::{
-    audit::{Audit, wants_one},
+    audit::Audit,
     history::{Answer, Told, bought, told},
     ledger::SaleRow,
 };
@@ -33,6 +33,14 @@ pub fn audit(history: &[Told], before: SaleRow, after: SaleRow) -> Audit {
         // A buyer without an answer may have a unit.
         not_conserved: (orders - sold).max(sold - orders - unknown - queued).max(0),
         ..Audit::default()
+    }
+}
+
+/// Whether a buyer with this answer still wants a unit that could be sold. The sale may have closed meanwhile.
+fn wants_one(answer: &Answer) -> bool {
+    match answer {
+        Answer::Refused(kind) => !["limit-reached", "not-open", "closed"].contains(&kind.as_str()),
+        Answer::Bought { .. } | Answer::Queued { .. } | Answer::Unknown => true,
     }
 }
 

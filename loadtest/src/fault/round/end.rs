@@ -26,6 +26,10 @@ use crate::{
     },
 };
 
+/// Orders that still have time to be paid, and payments with an open request to the provider.
+const UNSETTLED: &str = "select (select count(*) from orders where status = 'confirmed')
+                              + (select count(*) from payments where owes is not null)";
+
 /// Waits until all payers have an answer, unpaid orders have expired, and no payment has an open request to the provider; at most
 /// 60 s. Returns the buyers' answers about their payments.
 pub(super) async fn settle(
@@ -36,12 +40,8 @@ pub(super) async fn settle(
     if paying.is_empty() {
         return Ok(Vec::new());
     }
-    let (began, left) = (
-        Instant::now(),
-        "select (select count(*) from orders where status = 'confirmed')
-        + (select count(*) from payments where owes is not null)",
-    );
-    while sqlx::query_scalar::<_, i64>(left).fetch_one(pool).await? > 0 && began.elapsed() < LONGEST {
+    let began = Instant::now();
+    while sqlx::query_scalar::<_, i64>(UNSETTLED).fetch_one(pool).await? > 0 && began.elapsed() < LONGEST {
         sleep(Duration::from_millis(50)).await;
     }
     drop(paid);
@@ -66,6 +66,10 @@ pub(super) async fn conclude(
     };
     if let (Some(stores), Some(seen)) = (&deployment.stores, &mut ledger.stores) {
         seen.unfinished -= stores.repeated(&deployment.pool, SALE).await?;
+        if fault.payments().is_some() {
+            // A shop whose expiry or payments have stopped settles nothing.
+            seen.unfinished += sqlx::query_scalar::<_, i64>(UNSETTLED).fetch_one(&deployment.pool).await?;
+        }
     }
     let audit = audit(history, &ledger);
     let worse_answers = deployment.access_log.as_deref().map(worse_than_later).transpose()?;
