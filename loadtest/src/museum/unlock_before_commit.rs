@@ -17,8 +17,14 @@ use super::{
 };
 use crate::{lab::servers::Server::Postgres, verdict::history::Answer};
 
-/// How long the first buyer's commit takes, unless the second one has read before.
-const SLOW: Duration = Duration::from_millis(500);
+/// How long the first buyer's commit takes, unless the second one has read before. With the fix the second one cannot read, and with
+/// the mistake a busy machine may need some time for it.
+const fn slow(form: Form) -> Duration {
+    match form {
+        Form::Wrong => Duration::from_secs(30),
+        Form::Fixed => Duration::from_millis(500),
+    }
+}
 
 pub(super) const EXHIBIT: Exhibit = Exhibit {
     name: "unlock-before-commit",
@@ -74,7 +80,7 @@ fn play<'a>(kit: &'a Kit<'a>, form: Form) -> LocalBoxFuture<'a, anyhow::Result<S
         let (lock, read) = (Mutex::new(()), Notify::new());
         let of = (&sale.shop, &lock, form);
         let until_read = async {
-            let _ = timeout(SLOW, read.notified()).await;
+            let _ = timeout(slow(form), read.notified()).await;
         };
         let first = buy(of, 1, || {}, until_read);
         let second = buy(of, 2, || read.notify_one(), ready(()));

@@ -95,7 +95,7 @@ async fn a_stalled_generator_is_detected() {
         stop.send_replace(true);
         let Visits { arrivals, lags, .. } = coming.await.unwrap().unwrap();
         let greatest = lags.into_iter().max().unwrap();
-        assert_eq!(greatest > Duration::from_millis(300), notices, "who was due first was sent {greatest:?} late");
+        assert!(!notices || greatest > Duration::from_millis(300), "who was due first was sent {greatest:?} late");
         let missed = if notices { arrivals.late } else { arrivals.dropped };
         assert!(missed >= 50 && arrivals.invalid().is_some(), "{arrivals:?}");
     }
@@ -111,6 +111,7 @@ async fn a_slow_shop_makes_nobody_late() {
     sleep(Duration::from_secs(1)).await;
     stop.send_replace(true);
     let visits = coming.await.unwrap().unwrap();
+    assert!(!visits.history.is_empty(), "{visits:?}");
     assert!(visits.history.iter().all(|told| told.latency() >= Duration::from_millis(300)), "{visits:?}");
     assert_eq!((visits.arrivals.planned, visits.arrivals.dropped), (visits.history.len(), 0), "{visits:?}");
 }

@@ -59,7 +59,7 @@ async fn v5_on_postgres() {
 }
 
 async fn contract(version: Version, database: &str) {
-    let mut args = vec!["--body-limit", "1000", "--request-timeout", "2"];
+    let mut args = vec!["--body-limit", "1000", "--request-timeout", "5"];
     if version >= V4 {
         args.extend(["--client-rate", "1000", "--client-burst", "1000"]); // all requests here come from one client
     }

@@ -8,13 +8,13 @@ use loadtest::{
         self,
         Gate::{self, Frequency, OneOrder, Path, RateLimit, Window},
     },
-    record::{Calibration, Measure},
-    scenario::{Scenario, Stage, early_bird, flood, forger, plan::Plan, scalper},
+    record::Calibration,
+    scenario::{Played, Scenario, Stage, early_bird, flood, forger, plan::Plan, scalper},
     version::Version::V5,
 };
 
-/// The scenario's figure for chapter 5 without these gates.
-async fn without(missing: &[Gate], scenario: Scenario) -> Measure {
+/// The scenario, played with chapter 5 without these gates.
+async fn without(missing: &[Gate], scenario: Scenario) -> Played {
     let lab = lab("sqlite").await;
     let database = lab.fresh_database().await.unwrap();
     let mut args = vec!["v5", "--database-url", database.url.as_str(), "--trusted-proxies", "127.0.0.1"];
@@ -35,44 +35,50 @@ async fn without(missing: &[Gate], scenario: Scenario) -> Measure {
         Scenario::Forger => forger::play(&stage).await,
         _ => flood::play(&stage, Calibration { rounds: vec![2000.0], attempts: 1 }, Duration::from_secs(2)).await,
     };
-    played.unwrap().measure.unwrap()
+    played.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_all_gates_the_attacks_fail() {
     for scenario in [Scenario::Scalper, Scenario::EarlyBird, Scenario::Forger] {
-        let measure = without(&[], scenario).await;
-        assert!(measure.holds, "{scenario}: {measure:?}");
+        let played = without(&[], scenario).await;
+        let honest = played.honest.unwrap();
+        assert!(played.measure.as_ref().unwrap().holds, "{scenario}: {:?}", played.measure);
+        assert!(honest.asked > 0 && honest.served == honest.asked, "{scenario}: {honest:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_window_scripts_buy_before_the_opening() {
-    let measure = without(&[Window], Scenario::EarlyBird).await;
+    let measure = without(&[Window], Scenario::EarlyBird).await.measure.unwrap();
     assert!(!measure.holds && measure.value > 0.0, "{measure:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_path_forgers_get_in() {
-    let measure = without(&[Path], Scenario::Forger).await;
+    let measure = without(&[Path], Scenario::Forger).await.measure.unwrap();
     assert!(!measure.holds && measure.value >= 50.0, "{measure:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_frequency_cap_a_scalpers_tries_reach_the_database() {
-    let measure = without(&[Frequency], Scenario::Scalper).await;
+    let measure = without(&[Frequency], Scenario::Scalper).await.measure.unwrap();
     assert!(!measure.holds, "{measure:?}");
     assert_eq!(measure.value, 1.0, "one unit only, by the last gate");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_index_a_scalper_has_several() {
-    let measure = without(&[OneOrder], Scenario::Scalper).await;
+    let measure = without(&[OneOrder], Scenario::Scalper).await.measure.unwrap();
     assert!(!measure.holds && measure.value > 1.0, "{measure:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_rate_limit_a_flood_reaches_the_database() {
-    let measure = without(&[RateLimit], Scenario::Flood).await;
-    assert!(!measure.holds, "{measure:?}");
+    for (missing, expects) in [(&[][..], true), (&[RateLimit], false)] {
+        let played = without(missing, Scenario::Flood).await;
+        let is_limited = played.history.iter().any(|told| told.answer.kind() == "rate-limited");
+        assert_eq!(is_limited, expects, "without {missing:?}");
+        assert!(expects || !played.measure.unwrap().holds, "the honest buyers wait behind the flood");
+    }
 }

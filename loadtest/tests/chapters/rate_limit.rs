@@ -58,8 +58,10 @@ async fn a_client_over_its_limit_waits_and_others_do_not() {
     let refused = greedy.iter().find(|reply| reply.status != 201).unwrap();
     assert_problem(refused, 429, "rate-limited");
     assert_eq!(refused.headers["retry-after"], "1");
-    assert_eq!(buyers(&shop, 20).await, [201; 20]);
-    assert_eq!(shop.ledger().await.orders.len(), got + 20);
+    // Each of these shares a bucket with the greedy client once in 65,536 times.
+    let others = count(&buyers(&shop, 20).await, 201);
+    assert!(others >= 19, "{others} of 20");
+    assert_eq!(shop.ledger().await.orders.len(), got + others);
 }
 
 /// The bucket of the whole shop. The wait is given in whole seconds and is never too short.

@@ -12,7 +12,7 @@ use loadtest::{
         Scenario::{self, EarlyBird, Forger, Office, Restart, Scalper, Stampede, TwoInstances},
         plan::Plan,
     },
-    verdict::Verdict,
+    verdict::{Verdict, audit::Audit},
     version::{
         Variant,
         Version::{self, V1, V3, V4, V5},
@@ -110,15 +110,16 @@ async fn an_office_is_one_client_to_chapters_4_and_5() {
         run(&lab, &plan, Default::default()).await.unwrap()
     };
     let all = office(V3, &[]).await;
-    assert_eq!((all.promised.word(), &all.verdict, all.figure().as_str()), ("holds", &Verdict::AsPromised, "50 of 50"));
-    assert_eq!((all.audit.orders, all.audit.undersold), (50, 0));
+    // All have a unit. Whether each had it within 5 s is the machine's speed, which is not for a test.
+    let sold = Audit { orders: 50, sold: 50, ..Audit::default() };
+    assert_eq!((all.promised.word(), &all.audit), ("holds", &sold));
     for version in [V4, V5] {
         let run = office(version, &[]).await;
         assert_eq!((run.promised.word(), &run.verdict), ("breaks", &Verdict::AsPromised), "{run:?}");
         assert!(value(&run) < 50.0 && run.outcomes["rate-limited"] > 0, "{run:?}");
         assert!(run.audit.is_sound(), "{run:?}");
         let wide = office(version, &version.wide_limits()).await;
-        assert_eq!(value(&wide), 50.0, "it is the limit that turns them away: {wide:?}");
+        assert_eq!(wide.audit, sold, "it is the limit that turns them away: {wide:?}");
     }
 }
 
@@ -132,7 +133,10 @@ async fn every_scenario_is_played_on_two_instances() {
         let plan = Plan { instances: 2, buyers, connections: 100, lasts: Duration::from_secs(1), ..plan };
         let run = run(&lab, &plan, Default::default()).await.unwrap();
         assert_eq!((run.instances, run.audit.oversold, run.audit.double_bought), (2, 0, 0), "{run:?}");
-        assert!(run.requests > 0, "{run:?}");
+        assert!(run.requests > 0 && run.audit.orders > 0, "{run:?}");
+        // The buyers of these ask for their path at the instance where they buy.
+        let stays = [EarlyBird, Scalper, Office].contains(&scenario);
+        assert!(!stays || !run.outcomes.contains_key("wrong-path"), "{run:?}");
         if let Some(bystander) = &run.bystander {
             assert!(bystander.outcomes["bought"] > 0, "{run:?}");
         }

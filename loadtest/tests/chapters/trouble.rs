@@ -77,7 +77,7 @@ async fn no_free_connection_is_overload() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: make test"]
 async fn a_timeout_is_reported_and_takes_no_unit() {
-    let args = ["--lock-timeout-ms", "30000", "--request-timeout", "1"];
+    let args = ["--lock-timeout-ms", "30000", "--request-timeout", "5"];
     let shop = Shop::start(V2, "postgres", 1, &args).await;
     let held = hold_row(&shop).await;
     assert_problem(&shop.buy(7).await, 504, "timed-out");

@@ -156,8 +156,8 @@ async fn a_redis_that_was_started_again_without_rabbitmq_sells_after_a_while() {
     become_confirmed(&shop, &[before.clone(), without].concat()).await;
 
     block_in_place(|| services.kill(Server::Redis)).unwrap();
-    block_in_place(|| services.start_again(Server::Redis)).unwrap();
     let began = Instant::now();
+    block_in_place(|| services.start_again(Server::Redis)).unwrap();
     eventually("readiness says that the sale is closed, and why", async || {
         let ready = readiness(&shop).await;
         closed(&ready) && ready["missing"] == serde_json::json!(["RabbitMQ"])

@@ -83,7 +83,7 @@ async fn a_slow_no_op_makes_the_run_invalid() {
     // How fast the two are is not for a test. That they are compared at all is.
     let right = compared(no_op.address, bare.address).await;
     let ratios = right.ratios((Subject::NoOp, 64), (Subject::BareHyper, 64));
-    assert!(ratios.len() == 1 && ratios[0] > 0.1, "{ratios:?}");
+    assert!(ratios.len() == 1 && ratios[0] > 0.0, "{ratios:?}");
 }
 
 /// A sale on SQLite by a mutant, with a unit for each of 150 buyers.

@@ -26,6 +26,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, process::Child, time::sleep};
 
+/// The file of its standard error.
+const ERR: &str = "err.txt";
+
 /// A load test that runs, and where it writes.
 pub(crate) struct Running {
     /// Its temporary files: empty when it has ended.
@@ -55,8 +58,15 @@ impl Running {
         let mut command = tokio::process::Command::new("env");
         command.arg(option).arg(loadtest()).args(args.split(' ')).args(["--json", "run.json", "--html", "run.html"]);
         command.env("TMPDIR", temporary.path()).current_dir(results.path());
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let err = fs::File::create(results.path().join(ERR)).unwrap();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(err).spawn().unwrap();
         Running { temporary, results, child }
+    }
+
+    /// Waits until its standard error has this. Two signals that come before it has seen the first one are one to it.
+    pub(crate) async fn says(&self, text: &str) {
+        let err = self.results.path().join(ERR);
+        eventually(text, async || fs::read_to_string(&err).unwrap().contains(text)).await;
     }
 
     pub(crate) fn interrupt(&self) {
@@ -124,7 +134,7 @@ impl Running {
         Ended {
             code: output.status.code(),
             out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
+            err: fs::read_to_string(self.results.path().join(ERR)).unwrap(),
             runs: json.map(|json| json["runs"].as_array().unwrap().clone()),
             took,
         }
@@ -269,7 +279,7 @@ async fn buyers_who_wait_are_given_up_and_their_result_is_unknown() {
 async fn a_second_ctrl_c_ends_at_once() {
     let run = of_a_silent_shop("--buyers 1000 --connections 40").await;
     run.interrupt();
-    sleep(Duration::from_millis(100)).await;
+    run.says("ending the run").await;
     run.interrupt();
     let ended = run.end().await;
     assert_eq!(ended.code, Some(130), "{}", ended.err);
@@ -281,7 +291,7 @@ async fn a_second_ctrl_c_ends_at_once() {
 async fn a_terminal_that_is_closed_sends_sighup_twice_and_the_report_is_kept() {
     let run = of_a_silent_shop("--buyers 1000 --connections 40").await;
     run.signal(Signal::SIGHUP);
-    sleep(Duration::from_millis(100)).await;
+    run.says("ending the run").await;
     run.signal(Signal::SIGHUP);
     let ended = run.end().await;
     assert_eq!(ended.code, Some(129), "{}", ended.err);

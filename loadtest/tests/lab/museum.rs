@@ -22,7 +22,15 @@ use crate::support::{assert_refused, is_empty, lab, loadtest, temporary};
 async fn breaks_and_is_repaired(exhibit: &Exhibit, database: &str) {
     let lab = lab(database).await;
     let name = exhibit.name;
-    let wrong = exhibit.play(&lab, Form::Wrong).await.unwrap();
+    // Races are random, and a busy machine may play the buyers one after the other.
+    let mut wrong = exhibit.play(&lab, Form::Wrong).await.unwrap();
+    for _ in 1..5 {
+        if wrong.broke(exhibit.finding) {
+            break;
+        }
+        eprintln!("once more: {}", wrong.line);
+        wrong = exhibit.play(&lab, Form::Wrong).await.unwrap();
+    }
     assert!(wrong.broke(exhibit.finding), "{name} did not break: {}", wrong.line);
     assert!(!wrong.holds(), "{name}: {}", wrong.line);
     let fixed = exhibit.play(&lab, Form::Fixed).await.unwrap();

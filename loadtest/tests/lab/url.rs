@@ -100,7 +100,10 @@ async fn a_target_that_is_no_shop_is_said_in_one_line_and_does_not_hang() {
     let page = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n<html>";
     let missing = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
     let failing = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n";
-    let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // A port that is bound and does not listen: no other program takes it meanwhile.
+    let bound = net::TcpSocket::new_v4().unwrap();
+    bound.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let nowhere = bound.local_addr().unwrap();
     for (url, why) in [
         (format!("http://{nowhere}"), "cannot connect"),
         (target(b"", true), "no answer within 5s"),

@@ -128,7 +128,7 @@ async fn it_follows_links_whatever_they_ask() {
             (Some(_), Some("42")) => buy(json!({ "method": "POST", "href": "/sales/1/purchase/x" })),
             (Some(_), Some("43")) => {
                 let problem = shop::problem(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "too fast");
-                ([("retry-after", "3")], problem).into_response()
+                ([("retry-after", "8")], problem).into_response()
             }
             (Some(_), Some("44")) => shop::problem(StatusCode::IM_A_TEAPOT, "never-heard-of", "<b>not you</b>"),
             _ => shop::problem(StatusCode::FORBIDDEN, "wrong-answer", "that is not it"),
@@ -155,7 +155,7 @@ async fn it_follows_links_whatever_they_ask() {
     answer("41").await;
     browser.wait_for_text("#outcome", "That was not the answer. Here is another question.").await;
     answer("43").await;
-    browser.wait_for_text("#outcome", "Too fast. Try again in 3 s.").await;
+    browser.wait_for_text("#outcome", "Too fast. Try again in 8 s.").await;
     browser.wait_for_text("#buy", "Wait ").await;
     for (text, says) in [("44", "No: <b>not you</b>."), ("42", "Yours! Order 1.")] {
         press(&browser, "#buy").await;

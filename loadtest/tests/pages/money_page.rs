@@ -29,7 +29,7 @@ async fn open(sale: &Production, provider: &Provider) -> (ShopProcess, Browser) 
 #[ignore = "needs PostgreSQL, Redis, RabbitMQ and chromium-driver: make test"]
 async fn a_payment_that_is_confirmed_later_is_told_later() {
     let (sale, provider) = (Production::new(shared(), 1).await, Provider::start());
-    provider.calls(Callbacks::Late(2000)).await;
+    provider.calls(Callbacks::Late(8000)).await;
     let (_shop, browser) = open(&sale, &provider).await;
     pay_with(&browser, PENDING).await;
     browser.wait_for_text("#outcome", "No answer yet. Asking again").await;

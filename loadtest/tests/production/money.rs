@@ -240,7 +240,7 @@ async fn the_audit_finds_each_way_in_which_a_provider_can_be_wrong() {
         let steps = [(Step::Capture, Does::SilentAfter)].into();
         remote.switch(&Switches { steps, ..Switches::default() }).await.unwrap();
         assert_problem(&pay(&shop, 4951, paid, Some("a"), GOOD).await, 503, "timed-out");
-        let steps = [(Step::Authorise, Does::Slow(1000))].into();
+        let steps = [(Step::Authorise, Does::Slow(2500))].into();
         remote.switch(&Switches { steps, ..Switches::default() }).await.unwrap();
         let expires = async {
             eventually("the payment has begun", async || payments(&sale).await == 2).await;

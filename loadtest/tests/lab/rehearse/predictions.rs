@@ -79,19 +79,27 @@ fn file_of(predict: &Predict) -> Value {
 #[test]
 #[ignore = "takes a minute: make test"]
 fn each_prediction_without_servers_shows_what_its_card_says() {
-    let number = |card: u8| match played(cards::numbered(card).unwrap().predict.as_ref().unwrap()) {
-        Figure::Number(n) => n,
-        Figure::Word(word) => panic!("{word}"),
+    // Races are random, and a busy machine may play the buyers one after the other.
+    let comes_out = |card: u8, says: &str, is_so: fn(f64) -> bool| {
+        let mut numbers = Vec::new();
+        while numbers.len() < 5 {
+            match played(cards::numbered(card).unwrap().predict.as_ref().unwrap()) {
+                Figure::Number(n) if is_so(n) => return,
+                Figure::Number(n) => numbers.push(n),
+                Figure::Word(word) => panic!("{word}"),
+            }
+        }
+        panic!("card {card}, {says}: {numbers:?}");
     };
     let outcome = played(cards::numbered(0).unwrap().predict.as_ref().unwrap());
     assert_eq!(outcome, Figure::Word("holds".into()));
-    assert!(number(1) > 1000.0, "all are told yes");
-    assert!(number(3) < 75.0, "units are left");
-    assert!(number(4) > 50.0, "one buyer takes many");
-    assert!(number(5) > 100.0, "honest buyers are refused");
-    assert!(number(7) > 5.0, "two processes oversell");
-    assert!((1.0..45.0).contains(&number(15)), "not the whole office");
-    assert_eq!(number(17), 50.0);
+    comes_out(1, "all are told yes", |n| n > 1000.0);
+    comes_out(3, "units are left", |n| n < 75.0);
+    comes_out(4, "one buyer takes many", |n| n > 50.0);
+    comes_out(5, "honest buyers are refused", |n| n > 100.0);
+    comes_out(7, "two processes oversell", |n| n > 5.0);
+    comes_out(15, "not the whole office has a unit", |n| (1.0..45.0).contains(&n));
+    comes_out(17, "half of the units", |n| n == 50.0);
 }
 
 /// Cards that ask about the same run are answered by one.

