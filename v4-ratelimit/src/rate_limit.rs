@@ -1,6 +1,6 @@
 //! Chapter 4, the file to read: the rate limit in front of the purchase.
 //!
-//! It makes three checks, the cheapest first. Is the client on the block list? Does the client's own bucket have a token? Does the
+//! It makes three checks, the shared one last. Is the client on the block list? Does the client's own bucket have a token? Does the
 //! global bucket have a token? A client over its own limit takes no token from the global bucket.
 
 /// The list of blocked clients.
@@ -125,7 +125,7 @@ impl RateLimit {
         self.all.check().map_err(|not_until| not_until.wait_time_from(self.all.clock().now()))
     }
 
-    /// Waits for a token. A queue in front of a token bucket works like a leaky bucket: requests leave it at the bucket's rate.
+    /// Waits for a token. A leaky bucket if the bucket holds one token. If it holds more, they pass at once after a pause.
     async fn wait(&self, queue: &Queue) -> Result<(), Refusal> {
         let too_fast = Refusal::TooFast(queue.timeout);
         let _place = queue.places.try_acquire().map_err(|_| too_fast)?;

@@ -1,4 +1,4 @@
-//! Chapter 5, the file to read first: the gates in front of the purchase, in their order, the cheapest first.
+//! Chapter 5, the file to read first: the gates in front of the purchase, in their order, the database last.
 //!
 //! | gate | refuses | costs |
 //! |---|---|---|
@@ -8,7 +8,7 @@
 //! | [`path`] | buyers who did not get this path | a keyed hash |
 //! | [`one_order`] | buyers who have an order already | the purchase's own transaction |
 //!
-//! All gates but the last keep their state in this process. A second instance does not have it, and a restart loses it.
+//! Limits, counts and paths are in this process: a restart loses them. Window and index are in SQL, for all instances.
 
 /// A clock that tests can move.
 pub mod clock;
