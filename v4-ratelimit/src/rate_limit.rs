@@ -125,7 +125,7 @@ impl RateLimit {
         self.all.check().map_err(|not_until| not_until.wait_time_from(self.all.clock().now()))
     }
 
-    /// Waits for a token. A leaky bucket if the bucket holds one token. If it holds more, they pass at once after a pause.
+    /// Waits for a token. With a bucket of one token this is a leaky bucket. A larger one lets a burst pass after a pause.
     async fn wait(&self, queue: &Queue) -> Result<(), Refusal> {
         let too_fast = Refusal::TooFast(queue.timeout);
         let _place = queue.places.try_acquire().map_err(|_| too_fast)?;
