@@ -27,12 +27,13 @@ pub(super) async fn amount(sql: &PgPool, order_id: OrderId, buyer: Buyer) -> sql
 }
 
 /// Writes a payment down with `authorise` as its next step, or finds the one with the same key. Also whether it is new; `None` if
-/// the order has too many payments.
+/// the order has too many payments. All payments of an order are its buyer's, and the primary key begins with the buyer.
 pub(super) async fn begin(sql: &PgPool, new: &New<'_>) -> sqlx::Result<Option<(Payment, bool)>> {
     let taken = TAKEN.as_millis() as i64;
     let insert = "insert into payments (buyer_id, idempotency_key, order_id, request, reference, owes, next_at)
                   select $1, $2, $3, $4, $5, 'authorise', now_ms() + $6
-                  where $7 > (select count(*) from payments where order_id = $3 and idempotency_key <> $2)
+                  where $7 > (select count(*) from payments
+                              where buyer_id = $1 and order_id = $3 and idempotency_key <> $2)
                   on conflict (buyer_id, idempotency_key) do nothing returning *";
     let insert = sqlx::query_as(insert).bind(new.buyer.id).bind(new.key).bind(new.order_id);
     let insert = insert.bind(&new.request).bind(&new.reference).bind(taken).bind(MOST_PAYMENTS);
