@@ -41,8 +41,10 @@ impl Picture {
         let row = "select epoch, stock, sold, opens_at, closes_at from sales where id = $1 for no key update";
         let row = sqlx::query_as(row).bind(sale_id).fetch_one(&mut *tx);
         let (epoch, stock, sold, opens_at, closes_at): (i64, i64, i64, i64, i64) = in_time(row).await?;
-        let last = "select max(id) from orders where id between $1 and $2";
-        let last = sqlx::query_scalar(last).bind(OrderId::base(sale_id, 0)).bind(OrderId::base(sale_id + 1, 0));
+        // The ids of a sale are a range of the primary key. An index on the sale would slow down each new order.
+        let (from, to) = (OrderId::base(sale_id, 0), OrderId::base(sale_id + 1, 0));
+        let last = "select max(id) from orders where id > $1 and id < $2";
+        let last = sqlx::query_scalar(last).bind(from).bind(to);
         let last: Option<OrderId> = in_time(last.fetch_one(&mut *tx)).await?;
         let epoch = epoch.max(past).max(last.map_or(0, OrderId::epoch)) + 1;
         ensure!(
@@ -60,15 +62,15 @@ impl Picture {
         // The rebuilt sale does not contain ended orders, so their units need no release. But their paths stay used, as long as a
         // path can be valid.
         let over = "update orders set given_back = true
-                    where sale_id = $1 and status in ('expired', 'failed') and not given_back";
-        in_time(sqlx::query(over).bind(sale_id).execute(&mut *tx)).await?;
-        let spent = "select buyer_id, path from orders where sale_id = $1 and status in ('expired', 'failed')
-                     and path >> $2 > now_ms() - $3";
-        let spent: Vec<(i64, i64)> =
-            in_time(sqlx::query_as(spent).bind(sale_id).bind(NONCE_BITS as i32).bind(PATHS_MS).fetch_all(&mut *tx))
-                .await?;
-        let ended = "select id, buyer_id, request from orders where sale_id = $1 and status in ('expired', 'failed')";
-        let ended: Vec<(OrderId, i64, i64)> = in_time(sqlx::query_as(ended).bind(sale_id).fetch_all(&mut *tx)).await?;
+                    where id > $1 and id < $2 and status in ('expired', 'failed') and not given_back";
+        in_time(sqlx::query(over).bind(from).bind(to).execute(&mut *tx)).await?;
+        let ended = "select id, buyer_id, request, path, path >> $3 > now_ms() - $4 from orders
+                     where id > $1 and id < $2 and status in ('expired', 'failed')";
+        let ended = sqlx::query_as(ended).bind(from).bind(to).bind(NONCE_BITS as i32).bind(PATHS_MS);
+        let ended: Vec<(OrderId, i64, i64, i64, bool)> = in_time(ended.fetch_all(&mut *tx)).await?;
+        let spent = ended.iter().filter(|(.., may_be_valid)| *may_be_valid);
+        let spent = spent.map(|&(_, buyer_id, _, path, _)| (buyer_id, path)).collect();
+        let ended = ended.into_iter().map(|(id, buyer_id, request, ..)| (id, buyer_id, request)).collect();
         let denied = in_time(deny::list(&mut *tx)).await?;
 
         let update = sqlx::query("update sales set epoch = $2 where id = $1").bind(sale_id).bind(epoch);
