@@ -48,6 +48,9 @@ pub(crate) fn routes(
         .route(links::SESSION, post(session::log_in))
         .route(links::PATH, post(path::handler))
         .route(links::PURCHASE, post(reserve::handler))
+        .route(links::PAYMENT, post(payment::handler))
+        .route(links::CANCEL, post(payment::cancel))
+        .route(links::CALLBACK, post(payment::callback))
         .route("/orders", get(orders::list));
     let unlimited = Router::new()
         .route("/", get(page::show))
@@ -56,10 +59,7 @@ pub(crate) fn routes(
         .route("/openapi.json", get(document))
         .route("/sales/{sale_id}", get(sale::show))
         .route(links::ORDER, get(orders::show))
-        .route(links::WATCH, get(notify::watch))
-        .route(links::PAYMENT, post(payment::handler))
-        .route(links::CANCEL, post(payment::cancel))
-        .route(links::CALLBACK, post(payment::callback));
+        .route(links::WATCH, get(notify::watch));
     let ready = get(observe::ready).with_state((health, config.role));
     let mut routes = through(None, shop::complete(Router::new().route("/readyz", ready), || ()));
     if config.role.takes_requests() {

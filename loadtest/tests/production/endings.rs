@@ -65,6 +65,24 @@ async fn an_order_is_canceled_once_and_its_unit_is_sold_again() {
     sale.settles_at(1).await;
 }
 
+/// Only one session of the whole database can wait for the lock that proves what is on the standby.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn an_order_that_is_paid_or_expired_is_not_canceled_and_the_refusal_waits_for_no_lock() {
+    let sale = Production::new(shared(), 2).await;
+    let shop = sale.instance(&[]).await;
+    let (paid, expired) = (confirmed(&shop, 4711).await, confirmed(&shop, 4712).await);
+    assert_eq!(pay(&shop, 4711, paid, Some("a"), GOOD).await.status, 200);
+    sale.expire_order(expired).await;
+    given_back(&sale, 1).await;
+    let mut another = sale.pool.begin().await.unwrap();
+    sqlx::query("select pg_advisory_xact_lock(5318007)").execute(&mut *another).await.unwrap();
+    assert_problem(&cancel(&shop, 4711, paid).await, 409, "conflict");
+    assert_problem(&cancel(&shop, 4712, expired).await, 410, "closed");
+    another.rollback().await.unwrap();
+    sale.settles_at(1).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn an_order_is_refunded_once_and_its_unit_is_sold_again() {

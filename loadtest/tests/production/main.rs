@@ -1,7 +1,7 @@
 //! Chapter 6 on its real servers when nothing breaks: who gets a unit, who is refused, and what everybody is told.
 //!
 //! Start with `purchase`, `payment` and `notify`, the way of an order, with `money` and `endings`; then the gates: `who_may_buy`,
-//! `paths`, `strangers`, `puzzle`, `sold_out`, `bounds`, `clocks`, `nonsense`, `bad_input`; then `edge`, `operate`, `tls`, `versions`, `indexes` and `openapi`, what stands around the shop; and `cluster`, the shop on a Redis Cluster. The tests share one set of servers; a
+//! `paths`, `strangers`, `puzzle`, `sold_out`, `bounds`, `limits`, `clocks`, `nonsense`, `bad_input`; then `edge`, `operate`, `tls`, `versions`, `indexes` and `openapi`, what stands around the shop; and `cluster`, the shop on a Redis Cluster. The tests share one set of servers; a
 //! test that stops a server starts a set of its own.
 
 mod bad_input;
@@ -11,6 +11,7 @@ mod cluster;
 mod edge;
 mod endings;
 mod indexes;
+mod limits;
 mod money;
 mod nonsense;
 mod notify;

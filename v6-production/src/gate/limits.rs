@@ -18,7 +18,7 @@ use crate::shop::Buyer;
 /// The rate limit of each session.
 #[derive(Debug, Clone, clap::Args)]
 pub struct SessionLimits {
-    /// Requests a second that one logged-in buyer may make on the way to a unit
+    /// Requests a second that one logged-in buyer may make to buy, pay and cancel
     #[arg(long, env = "SESSION_RATE", value_name = "SESSION_RATE", default_value = "5")]
     pub session_rate: NonZeroU32,
 
