@@ -2,11 +2,16 @@
 //! In: orders whose time to pay is over, and orders that failed. Out: their units are for sale again.
 //! When it breaks: SQL remembers which units are still to be released, and Redis releases each reservation only once.
 
-use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
+use futures_util::future::join_all;
 use redis::Script;
 use sqlx::PgPool;
-use tokio::time::sleep;
+use tokio::{sync::Mutex, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -22,6 +27,8 @@ use crate::{
 const EVERY: Duration = Duration::from_millis(500);
 /// The most orders in one transaction.
 const BATCH: i64 = 500;
+/// How long a sale that could not release its units is left out.
+const REST: Duration = Duration::from_secs(3);
 
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("release.lua")));
 
@@ -29,6 +36,8 @@ static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("rel
 pub(crate) async fn run(sql: PgPool, redis: RedisStore, path_ttl: Duration, stop: CancellationToken) {
     let notices = &Notices(redis.clone());
     let (sql, redis, stop) = (&sql, &redis, &stop);
+    // The sales that are left out, and until when. Otherwise the orders of one such sale could fill every batch.
+    let resting = &Mutex::new(BTreeMap::<i64, Instant>::new());
     supervise::keep("release", stop, || async move {
         let expired = in_time(expire(sql)).await?;
         if !expired.is_empty() {
@@ -36,15 +45,14 @@ pub(crate) async fn run(sql: PgPool, redis: RedisStore, path_ttl: Duration, stop
         }
         metrics::counter!("orders_expired_total").increment(expired.len() as u64);
         notices.orders(&expired).await;
-        let given_back = in_time(to_give_back(sql)).await?;
+        let mut resting = resting.lock().await;
+        resting.retain(|_, until| Instant::now() < *until);
+        let given_back = in_time(to_give_back(sql, &resting)).await?;
         if given_back.is_empty() && expired.is_empty() {
             let _ = stop.run_until_cancelled(sleep(EVERY)).await;
             return Ok(());
         }
-        if !give_back(sql, redis, path_ttl, given_back).await? {
-            let _ = stop.run_until_cancelled(sleep(EVERY)).await; // a closed sale releases nothing
-        }
-        Ok(())
+        give_back(sql, redis, path_ttl, given_back, &mut resting).await
     })
     .await;
 }
@@ -80,13 +88,14 @@ struct Over {
 }
 
 /// Orders whose units are to be released. Redis sells these units again, so that the orders have ended must be on the standby, too.
-async fn to_give_back(sql: &PgPool) -> sqlx::Result<Vec<Over>> {
+async fn to_give_back(sql: &PgPool, resting: &BTreeMap<i64, Instant>) -> sqlx::Result<Vec<Over>> {
     let mut tx = sql.begin().await?;
     let query = "select id, buyer_id, reason is distinct from 'sold-out' as unit from orders
-                 where status in ('expired', 'failed') and not given_back
+                 where status in ('expired', 'failed') and not given_back and sale_id <> all($3)
                      and exists (select from sales where sales.id = sale_id and closes_at > now_ms() - $2)
                  order by id limit $1";
-    let over: Vec<Over> = sqlx::query_as(query).bind(BATCH).bind(SHOWN_MS).fetch_all(&mut *tx).await?;
+    let resting: Vec<i64> = resting.keys().copied().collect();
+    let over: Vec<Over> = sqlx::query_as(query).bind(BATCH).bind(SHOWN_MS).bind(resting).fetch_all(&mut *tx).await?;
     if !over.is_empty() {
         write_always(&mut tx).await?;
     }
@@ -94,38 +103,52 @@ async fn to_give_back(sql: &PgPool) -> sqlx::Result<Vec<Over>> {
     Ok(over)
 }
 
-/// Releases units in Redis, and then notes it in SQL. After a crash in between, the release is repeated and changes nothing.
-/// Returns false if some sales were closed.
-async fn give_back(sql: &PgPool, redis: &RedisStore, path_ttl: Duration, orders: Vec<Over>) -> anyhow::Result<bool> {
-    let (mut all, mut failed) = (true, None);
+/// Releases the units of all these orders. Sales that are closed, or whose Redis does not answer, are added to `resting`. All sales
+/// are asked at the same time, so several that do not answer cost one time-out.
+async fn give_back(
+    sql: &PgPool,
+    redis: &RedisStore,
+    path_ttl: Duration,
+    orders: Vec<Over>,
+    resting: &mut BTreeMap<i64, Instant>,
+) -> anyhow::Result<()> {
     let mut per_sale: BTreeMap<i64, Vec<Over>> = BTreeMap::new();
     for order in orders {
         per_sale.entry(order.id.sale_id()).or_default().push(order);
     }
-    for (sale_id, orders) in per_sale {
-        let keys = redis.keys(sale_id);
-        let mut call = SCRIPT.key(keys.sale);
-        call.key(keys.held).key(keys.spent).key(keys.ended);
-        call.arg(redis.channel("stock")).arg(sale_id).arg(path_ttl.as_millis() as u64).arg(KEPT_MS);
-        for order in &orders {
-            call.arg(&order.buyer_id.to_be_bytes()).arg(&order.id.0.to_be_bytes()).arg(i64::from(order.unit));
+    let each = per_sale.iter().map(|(sale_id, orders)| give_back_of(sql, redis, path_ttl, *sale_id, orders));
+    let mut failed = None;
+    for (sale_id, is_released) in per_sale.keys().zip(join_all(each).await) {
+        if !matches!(is_released, Ok(true)) {
+            resting.insert(*sale_id, Instant::now() + REST);
         }
-        let units = match call.invoke_async::<i64>(&mut redis.of(sale_id)).await {
-            Ok(units) => u64::try_from(units),
-            Err(error) => {
-                failed = Some(error); // other sales may have another primary
-                continue;
-            }
-        };
-        let Ok(units) = units else {
-            all = false;
-            continue;
-        };
-        metrics::counter!("units_released_total").increment(units);
-        let ids: Vec<OrderId> = orders.iter().map(|order| order.id).collect();
-        let update = sqlx::query("update orders set given_back = true where id = any($1)");
-        in_time(update.bind(&ids).execute(sql)).await?;
-        tracing::info!(orders = list(&ids), units, "given back");
+        failed = failed.or(is_released.err());
     }
-    failed.map_or(Ok(all), |error| Err(error.into()))
+    failed.map_or(Ok(()), Err)
+}
+
+/// Releases units of one sale in Redis, and then notes it in SQL. After a crash in between, the release is repeated and changes
+/// nothing. Returns false if the sale is closed.
+async fn give_back_of(
+    sql: &PgPool,
+    redis: &RedisStore,
+    path_ttl: Duration,
+    sale_id: i64,
+    orders: &[Over],
+) -> anyhow::Result<bool> {
+    let keys = redis.keys(sale_id);
+    let mut call = SCRIPT.key(keys.sale);
+    call.key(keys.held).key(keys.spent).key(keys.ended);
+    call.arg(redis.channel("stock")).arg(sale_id).arg(path_ttl.as_millis() as u64).arg(KEPT_MS);
+    for order in orders {
+        call.arg(&order.buyer_id.to_be_bytes()).arg(&order.id.0.to_be_bytes()).arg(i64::from(order.unit));
+    }
+    let units: i64 = call.invoke_async(&mut redis.of(sale_id)).await?;
+    let Ok(units) = u64::try_from(units) else { return Ok(false) };
+    metrics::counter!("units_released_total").increment(units);
+    let ids: Vec<OrderId> = orders.iter().map(|order| order.id).collect();
+    let update = sqlx::query("update orders set given_back = true where id = any($1)");
+    in_time(update.bind(&ids).execute(sql)).await?;
+    tracing::info!(orders = list(&ids), units, "given back");
+    Ok(true)
 }

@@ -13,6 +13,7 @@ mod placing;
 mod quorum;
 mod rebuild;
 mod refused;
+mod releasing;
 mod standby;
 #[path = "../support/mod.rs"]
 mod support;
