@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::{
     SALE, eventually, json,
-    production::{Production, held, own, shared},
+    production::{Production, held, operate, own, shared},
     requests::{becomes, click, counter, queued, request, sells},
 };
 use lapin::options::BasicGetOptions;
@@ -190,6 +190,26 @@ async fn rabbitmq_away_while_postgresql_is_away_costs_time_and_nothing_else() {
     eventually("all servers answer", async || readiness(&shop).await["missing"] == serde_json::json!([])).await;
     sale.settles_at(5).await;
     assert_eq!(sale.orders("failed").await, 0);
+}
+
+/// Redis lost the first reservation, so its buyer reserved again after the rebuild. Then a message has both.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn of_two_epochs_of_one_buyer_in_a_batch_the_new_one_gets_the_unit() {
+    let sale = Production::new(shared(), 5).await;
+    let api = sale.instance(&["--role", "api"]).await;
+    let lost = sale.clicks(&api, 1..=1).await[0].1;
+    let first = sale.reservation(1).await;
+    sale.flush().await;
+    operate(&sale, &["rebuild", "--sale", "42"]);
+    let order_id = sells(api.address, 1).await;
+    let second = sale.reservation(1).await;
+    sale.stores.connect().await.unwrap().del::<_, ()>(sale.stores.key(SALE, "outbox")).await.unwrap();
+    sale.publish(&serde_json::to_vec(&[first, second]).unwrap()).await;
+    let _worker = sale.instance(&["--role", "worker"]).await;
+    become_confirmed(&api, &[(1, order_id)]).await;
+    becomes(&mut Connection::open(api.address).await.unwrap(), 1, lost, "failed").await;
+    sale.settles_at(1).await;
 }
 
 /// Sells units by writing to SQL and Redis directly.

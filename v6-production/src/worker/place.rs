@@ -1,4 +1,5 @@
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap},
     time::Duration,
 };
@@ -81,9 +82,10 @@ async fn place_in(
     reservations: &[Reservation],
     pay_within: Duration,
 ) -> sqlx::Result<Placed> {
-    // All workers take locks in the same order, so they do not deadlock.
+    // All workers take locks in the same order, so they do not deadlock. Newer epochs are first: of one buyer's reservations, only
+    // the newest one is still valid.
     let mut reservations = reservations.to_vec();
-    reservations.sort_unstable_by_key(|one| (one.order_id, one.buyer_id));
+    reservations.sort_unstable_by_key(|one| (Reverse(one.order_id.epoch()), one.order_id, one.buyer_id));
     reservations.dedup_by_key(|one| (one.order_id, one.buyer_id));
     let columns = columns(&reservations);
     let insert = "insert into orders (id, sale_id, buyer_id, path, request, reserved_at, status, confirmed_at, pay_by)
