@@ -32,7 +32,8 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// Takes a lease by compare-and-swap; `None` if another process holds it.
+    /// Takes a lease by compare-and-swap; `None` if another process holds it. A lease that ends later than a new one is free, too:
+    /// PostgreSQL's clock was set back. If its holder is alive, its number is too low from now on.
     ///
     /// # Errors
     /// PostgreSQL fails.
@@ -41,7 +42,7 @@ impl Lease {
         let take = "insert into leases as last (name, holder, number, expires_at) values ($1, $2, 1, now_ms() + $3)
                     on conflict (name) do update
                     set holder = excluded.holder, number = last.number + 1, expires_at = excluded.expires_at
-                    where last.expires_at <= now_ms()
+                    where last.expires_at <= now_ms() or last.expires_at > now_ms() + $3
                     returning number";
         let take = sqlx::query_scalar(take).bind(name).bind(&*HOLDER).bind(TTL.as_millis() as i64);
         let number: Option<i64> = in_time(take.fetch_optional(sql)).await?;

@@ -50,6 +50,7 @@ impl Servers {
             pay_within: config.pay_within,
             place_after: config.place_after,
             reconcile_every: config.reconcile_every,
+            frequency_window: config.rules.frequency_window,
         }
     }
 }

@@ -45,13 +45,14 @@ local held, tried = {}, {}
 for n, value in ipairs(redis.call('HMGET', KEYS[2], unpack(buyers))) do held[buyers[n]] = value end
 
 -- The counts of all buyers are one hash, and its field `ends` is the end of the window (fixed window). At the end it is freed in the
--- background: an expiry would free it at once, and Redis would stand still.
+-- background: an expiry would free it at once, and Redis would stand still. A window that ends later than a new one also ends now:
+-- Redis's clock was set back.
 local ends, known
 local now_tried, taken, entries = {}, {}, {}
 if ready and counts then
   local read = redis.call('HMGET', KEYS[4], 'ends', unpack(buyers))
   ends = tonumber(read[1])
-  if ends and now < ends then
+  if ends and now < ends and ends - now <= the_while then
     for n, buyer in ipairs(buyers) do tried[buyer] = read[n + 1] end
     known = redis.call('HLEN', KEYS[4]) - 1
   else

@@ -56,6 +56,8 @@ pub(crate) struct Upkeep {
     pub(crate) place_after: Duration,
     /// How often Redis is compared with SQL.
     pub(crate) reconcile_every: Duration,
+    /// The length of a frequency window.
+    pub(crate) frequency_window: Duration,
 }
 
 impl Upkeep {

@@ -1,18 +1,19 @@
-//! Instances of chapter 6 on machines with a wrong clock.
+//! Chapter 6 on machines with a wrong clock: its instances, Redis and PostgreSQL.
 
 use std::{path::PathBuf, process::Command};
 
 use crate::support::{
-    SALE, assert_problem, eventually, executable, json,
+    HOUR, SALE, assert_problem, eventually, executable, json,
     orders::{GOOD, pay},
     production::{Production, shared},
-    requests::{address, becomes, buy_at, log_in, purchase, queued, request},
+    requests::{address, becomes, buy_at, log_in, purchase, queued, request, sells},
 };
 use loadtest::{
     buyer::client::{Connection, Reply},
     lab::{faketime, shop_process::ShopProcess},
     version::Version,
 };
+use redis::AsyncCommands;
 use v1_naive::shop::sales::{Sale, now_ms};
 
 const MINUTE: i64 = 60_000;
@@ -62,6 +63,45 @@ async fn a_clock_that_is_minutes_off_opens_and_closes_nothing() {
     }
     eventually("both are paid", async || sale.stores.read(&[50]).await.unwrap().sales[&50].left == 3).await;
     assert_eq!(sale.stores.read(&[SALE]).await.unwrap().sales[&SALE].held, 0);
+}
+
+/// What Redis has stored is then in the future.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_frequency_window_ends_although_the_clock_of_redis_was_set_back() {
+    let sale = Production::new(shared(), 5).await;
+    let mut args = sale.args(&["--role", "api", "--frequency-limit=1", "--frequency-window=60"]);
+    args.retain(|arg| arg != "--frequency-limit=1000000");
+    let api = sale.instance_with(&args).await;
+    let (mut redis, tries) = (sale.stores.connect().await.unwrap(), sale.stores.key(SALE, "tries"));
+    let cookie = log_in(api.address, 1).await;
+    queued(&purchase(api.address, SALE, &cookie, None).await);
+    assert_problem(&purchase(api.address, SALE, &cookie, None).await, 429, "rate-limited");
+    let later = sale.redis_ms().await + HOUR;
+    let _: i64 = redis.hset(&tries, "ends", later).await.unwrap();
+    assert_problem(&purchase(api.address, SALE, &cookie, None).await, 409, "limit-reached");
+    let ends: i64 = redis.hget(&tries, "ends").await.unwrap();
+    assert!(ends <= sale.redis_ms().await + MINUTE, "a window of its usual length");
+
+    // Without any further attempt the leader frees it.
+    let _: i64 = redis.hset(&tries, "ends", later).await.unwrap();
+    let _leader = sale.instance(&["--role", "worker", "--reconcile-every", "0.1"]).await;
+    eventually("it is freed", async || !redis.exists::<_, bool>(&tries).await.unwrap()).await;
+}
+
+/// The leases of a dead holder then end far in the future.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_lease_is_taken_although_the_clock_of_postgresql_was_set_back() {
+    let sale = Production::new(shared(), 5).await;
+    let dead = "insert into leases values ('upkeep', 'a dead process', 7, 0) on conflict (name) do nothing";
+    sqlx::query(dead).execute(&sale.pool).await.unwrap();
+    let later = sqlx::query("update leases set expires_at = now_ms() + $1").bind(HOUR);
+    assert!(later.execute(&sale.pool).await.unwrap().rows_affected() > 1, "also the lease of the sale");
+    sale.flush().await; // only holders of both leases repair that
+    let shop = sale.instance(&[]).await;
+    sells(shop.address, 1).await;
+    sale.settles_at(1).await;
 }
 
 /// The machine's own clock: the HTTP server's `Date` header, `Sat, 21 Nov 2026 18:42:45 GMT`.

@@ -72,7 +72,8 @@ impl Upkeep {
 
     /// Frees the attempts of the last frequency window, if no attempt has begun another one.
     async fn free_tries(&self, sale_id: i64) -> RedisResult<()> {
-        FREE_TRIES.key(self.redis.keys(sale_id).tries).invoke_async(&mut self.redis.of(sale_id)).await
+        let mut call = FREE_TRIES.key(self.redis.keys(sale_id).tries);
+        call.arg(self.frequency_window.as_millis() as u64).invoke_async(&mut self.redis.of(sale_id)).await
     }
 
     /// The units sold by SQL's counter, and the number of orders that hold a unit.
