@@ -1,8 +1,9 @@
 //! Chapter 6 on its real servers when nothing breaks: who gets a unit, who is refused, and what everybody is told.
 //!
-//! Start with `purchase`, `payment` and `notify`, the way of an order, with `money` and `endings`; then the gates: `who_may_buy`,
-//! `paths`, `strangers`, `puzzle`, `sold_out`, `bounds`, `limits`, `clocks`, `nonsense`, `bad_input`; then `edge`, `operate`, `tls`, `versions`, `indexes` and `openapi`, what stands around the shop; and `cluster`, the shop on a Redis Cluster. The tests share one set of servers; a
-//! test that stops a server starts a set of its own.
+//! Start with `purchase`, `payment` and `notify`, the way of an order, with `money` and `endings`; then the gates:
+//! `who_may_buy`, `paths`, `strangers`, `puzzle`, `sold_out`, `bounds`, `limits`, `clocks`, `nonsense`, `bad_input`; then
+//! `edge`, `operate`, `tls`, `versions`, `indexes` and `openapi`, what stands around the shop; and `cluster`, the shop on a
+//! Redis Cluster. The tests share one set of servers; a test that stops a server starts a set of its own.
 
 mod bad_input;
 mod bounds;
