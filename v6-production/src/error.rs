@@ -44,7 +44,7 @@ pub(crate) enum Error {
     Closed(&'static str),
     /// 503 `overloaded`: a server does not answer, or the sale is being rebuilt. Nothing was changed.
     Unavailable(&'static str),
-    /// 503 `timed-out`: Redis did not answer in time, so a unit may be reserved. Repeat the request with the same idempotency key.
+    /// 503 `timed-out`: there was no answer in time, so a unit may be reserved. Repeat the request with the same idempotency key.
     Unanswered,
     /// 503 `timed-out`: the result of the payment is not known yet.
     PaymentUnknown,

@@ -42,6 +42,7 @@ impl Middleware {
         if let Some(gates) = &self.gates {
             gates.check(&self.app, peer, &mut request)?;
         }
-        Ok(self.limits.in_time(next.run(request)).await?)
+        // Chapters 1 to 5 answer 504. Here every `timed-out` is a 503 with `Retry-After`.
+        self.limits.in_time(next.run(request)).await.map_err(|_| Error::Unanswered)
     }
 }

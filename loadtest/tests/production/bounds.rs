@@ -1,16 +1,16 @@
 //! Chapter 6 stores a bounded amount for strangers, and its cached state expires.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::{
-    SALE, assert_problem, eventually,
+    SALE, assert_problem, eventually, json,
     orders::{DECLINED, GOOD, heard, pay, payments, watch},
     production::{Production, held, pair, shared},
     proxy::Proxy,
-    requests::{address, buy_at, log_in, path, purchase, queued, request},
+    requests::{address, buy_at, counter, log_in, path, purchase, queued, request},
 };
 use futures_util::future::join_all;
-use loadtest::lab::shop_process::ShopProcess;
+use loadtest::lab::{servers::Server, shop_process::ShopProcess};
 use redis::AsyncCommands;
 use tokio::{task::JoinSet, time::interval};
 
@@ -148,6 +148,56 @@ async fn when_many_wait_for_redis_some_are_told_to_come_back_at_once() {
     served.iter().for_each(|reply| assert!(queued(reply) > 0));
     assert_eq!(served.len() + refused.len(), CROWD);
     sale.settles_at(1 + served.len()).await;
+}
+
+/// nginx leaves out an instance that does not answer within 12 s. Two calls to Redis are under way at most, so the third buyer's
+/// attempt is never sent.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn while_redis_is_silent_no_buyer_waits_for_the_calls_of_others_and_then_for_its_own() {
+    let sale = Production::new(shared(), 5).await;
+    let proxy = Proxy::to(&sale.stores.redis).await;
+    let further = ["--role", "api", "--redis-timeout", "20"];
+    let args = sale.args_with(Server::Redis, &proxy.instead_of(&sale.stores.redis), &further);
+    let shop = sale.instance_with(&args).await;
+    let cookies = join_all((1601..=1603).map(|buyer| log_in(shop.address, buyer))).await;
+    let paths = join_all(cookies.iter().map(|cookie| path(&shop, cookie))).await;
+
+    proxy.hold_answers(true);
+    let (began, mut buying, of) = (Instant::now(), JoinSet::new(), shop.address);
+    for (n, (cookie, at)) in cookies.into_iter().zip(paths).enumerate() {
+        buying.spawn(async move { buy_at(of, &at, &cookie, None).await });
+        let waiting = async || counter(of, "attempts_waiting ").await;
+        eventually("the attempt waits", async || waiting().await == n as i64 + 1).await;
+    }
+    let replies = buying.join_all().await;
+    // 11 s, and time for a busy machine. One call after another would take 20 s at least.
+    assert!(began.elapsed() < Duration::from_secs(18), "{:?}", began.elapsed());
+    for reply in &replies {
+        let kind = json(reply)["type"].as_str().unwrap().to_owned();
+        assert!(["timed-out", "overloaded"].contains(&kind.as_str()), "{kind}");
+        assert_problem(reply, 503, &kind);
+        assert!(reply.headers.contains_key("retry-after"));
+    }
+    proxy.hold_answers(false);
+}
+
+/// Also a request that runs out of time somewhere else gets the answer that the contract has for an unknown result.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_request_that_runs_out_of_time_is_told_to_come_back() {
+    let sale = Production::new(shared(), 5).await;
+    let proxy = Proxy::to(&sale.stores.redis).await;
+    let further = ["--role", "api", "--redis-timeout", "20", "--request-timeout", "3"];
+    let args = sale.args_with(Server::Redis, &proxy.instead_of(&sale.stores.redis), &further);
+    let shop = sale.instance_with(&args).await;
+    let cookie = log_in(shop.address, 1701).await;
+    let at = path(&shop, &cookie).await;
+    proxy.hold_answers(true);
+    let reply = buy_at(shop.address, &at, &cookie, None).await;
+    assert_problem(&reply, 503, "timed-out");
+    assert!(reply.headers.contains_key("retry-after"));
+    proxy.hold_answers(false);
 }
 
 #[tokio::test(flavor = "multi_thread")]

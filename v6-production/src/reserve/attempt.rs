@@ -36,7 +36,7 @@ pub(crate) enum Outcome {
     Unanswered,
     /// Redis accepts no writes. Nothing was done.
     Refused,
-    /// Redis was not asked, because too many attempts wait.
+    /// Redis was not asked, because too many attempts wait, or because this one has waited too long.
     Overloaded,
 }
 

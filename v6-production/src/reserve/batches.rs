@@ -1,14 +1,18 @@
 use std::{
     collections::HashMap,
+    io,
     sync::{Arc, LazyLock},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::ensure;
 use futures_util::future::join_all;
 use metrics::Gauge;
 use redis::{RedisResult, Script};
-use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
+use tokio::{
+    sync::{Mutex, Semaphore, mpsc, oneshot},
+    time::{Instant, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -29,8 +33,10 @@ use crate::{
 const BATCH: usize = 64;
 /// The most calls of one primary at the same time. Meanwhile further attempts collect; when the sale is sold out, they are refused without Redis.
 const CALLS: usize = 2;
-/// How long an attempt without an answer is repeated, because a unit may be reserved.
+/// How long after its arrival an attempt may be sent. Without an answer it is sent again until then, because a unit may be reserved.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the last call may take after `PATIENCE`. Both together are shorter than nginx's `proxy_read_timeout`.
+const LAST_CALL: Duration = Duration::from_secs(1);
 /// How long a refused attempt is repeated, because another server may take over within a moment.
 const REFUSED_FOR: Duration = Duration::from_secs(1);
 /// Above this share of the queue's capacity, a growing random share of attempts is refused (random early detection).
@@ -50,6 +56,7 @@ pub(crate) struct Batches {
 struct Waiting {
     attempt: Attempt,
     request_id: RequestId,
+    arrived: Instant,
     answer: oneshot::Sender<Outcome>,
 }
 
@@ -117,7 +124,7 @@ impl Batches {
         }
         let _waits = Counted::in_gauge(&WAITING);
         let (answer, answered) = oneshot::channel();
-        match queue.try_send(Waiting { attempt, request_id, answer }) {
+        match queue.try_send(Waiting { attempt, request_id, arrived: Instant::now(), answer }) {
             Ok(()) => answered.await.unwrap_or(Outcome::Unanswered),
             Err(_) => Outcome::Overloaded,
         }
@@ -144,9 +151,12 @@ async fn serve(attempts: &mut mpsc::Receiver<Waiting>, caller: &Arc<Caller>) -> 
             // Attempts whose clients have disconnected are dropped, so that their units go to other buyers.
             for waiting in batch.into_iter().filter(|waiting| !waiting.answer.is_closed()) {
                 let Attempt { sale_id, again, .. } = waiting.attempt;
-                match caller.sold_out.is(sale_id) && !again {
-                    true => waiting.answer(Outcome::SoldOut),
-                    false => sales.entry(sale_id).or_default().push(waiting),
+                if caller.sold_out.is(sale_id) && !again {
+                    waiting.answer(Outcome::SoldOut);
+                } else if waiting.arrived.elapsed() >= PATIENCE {
+                    waiting.answer(Outcome::Overloaded);
+                } else {
+                    sales.entry(sale_id).or_default().push(waiting);
                 }
             }
             let each = sales.into_iter().map(|(sale_id, waiting)| caller.call(sale_id, waiting));
@@ -160,17 +170,23 @@ impl Caller {
     /// Calls Redis with attempts on one sale, until there is an answer or too much time has passed.
     async fn call(&self, sale_id: i64, waiting: Vec<Waiting>) {
         let began = Instant::now();
+        let oldest = waiting.iter().map(|waiting| waiting.arrived).min().unwrap_or(began);
         let (mut backoff, mut unanswered) = (Backoff::default(), false);
         let outcomes = loop {
             // Read each time: after a rebuild the sale has another epoch.
             let Some(sale) = self.catalogue.all().get(&sale_id).cloned() else {
                 break vec![if unanswered { Outcome::Unanswered } else { Outcome::Closed }; waiting.len()];
             };
-            let answers = self.reserve(&sale, &waiting, unanswered).await;
-            if answers.as_ref().is_ok_and(|answers| answers.contains(&WARMING)) {
-                self.catalogue.look_again();
-                self.redis.miss(sale_id).await;
-            }
+            let asking = async {
+                let answers = self.reserve(&sale, &waiting, unanswered).await;
+                if answers.as_ref().is_ok_and(|answers| answers.contains(&WARMING)) {
+                    self.catalogue.look_again();
+                    self.redis.miss(sale_id).await;
+                }
+                answers
+            };
+            let answers = timeout_at(oldest + PATIENCE + LAST_CALL, asking).await;
+            let answers = answers.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()));
             let why = match answers {
                 // After a call without an answer, `WARMING` does not count: that call may have reserved units.
                 Ok(answers) if !(unanswered && answers.contains(&WARMING)) => {
@@ -182,17 +198,17 @@ impl Caller {
                     error.to_string()
                 }
             };
-            let (patience, told) = match unanswered {
-                true => (PATIENCE, Outcome::Unanswered),
-                false => (REFUSED_FOR, Outcome::Refused),
+            let (last, told) = match unanswered {
+                true => (oldest + PATIENCE, Outcome::Unanswered),
+                false => ((began + REFUSED_FOR).min(oldest + PATIENCE), Outcome::Refused),
             };
-            if began.elapsed() >= patience {
+            if Instant::now() >= last {
                 tracing::warn!("reserve: {why}");
                 break vec![told; waiting.len()];
             }
             metrics::counter!("reserve_repeated_total").increment(1);
             tracing::debug!("reserve: {why}; asking again");
-            backoff.pause().await;
+            let _ = timeout_at(last, backoff.pause()).await; // the last call begins in time
         };
         metrics::counter!("reserve_calls_total").increment(1);
         metrics::counter!("passed_filter_total").increment(waiting.len() as u64);
