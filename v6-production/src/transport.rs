@@ -21,7 +21,7 @@ use lapin::{
     options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions},
     types::FieldTable,
 };
-use tokio::time::timeout;
+use tokio::{runtime::Handle, time::timeout};
 use url::Url;
 
 use self::message::Message;
@@ -56,7 +56,22 @@ pub(crate) struct Transport {
 pub(crate) struct Link {
     pub(crate) channel: Channel,
     /// Kept, because the channel ends with its connection.
-    connection: Connection,
+    connection: Closing,
+}
+
+/// A connection that is closed when it is dropped.
+///
+/// lapin closes a dropped connection only when its channels are closed, and a consumer that RabbitMQ has not answered yet keeps
+/// its channel open. When RabbitMQ answers at last, it would send messages to that consumer, which has no reader.
+struct Closing(Arc<Connection>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        let connection = self.0.clone();
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move { timeout(PATIENCE, connection.close(200, "OK".into())).await });
+        }
+    }
 }
 
 impl Transport {
@@ -100,7 +115,8 @@ impl Transport {
         let properties = ConnectionProperties::default().with_connection_name("oversold".into());
         let patience = if self.nodes.len() == 1 { PATIENCE } else { PER_NODE };
         let connection = timeout(patience, Connection::connect(node, properties)).await.context("no answer")??;
-        let channel = self.declare(&connection).await?;
+        let connection = Closing(Arc::new(connection));
+        let channel = self.declare(&connection.0).await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         Ok(Link { channel, connection })
     }
@@ -129,7 +145,7 @@ impl Link {
 
     /// Whether RabbitMQ accepts no messages, because its memory or disk is full. It says so when a message is published.
     pub(crate) fn is_blocked(&self) -> bool {
-        let status = self.connection.status();
+        let status = self.connection.0.status();
         status.connected() && status.blocked()
     }
 

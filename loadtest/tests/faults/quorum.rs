@@ -5,6 +5,7 @@ use std::{net::SocketAddr, time::Instant};
 use crate::support::{
     eventually,
     production::{Production, cluster, shared},
+    proxy::Proxy,
     requests::{becomes, click, counter, order, queued, sells},
 };
 use futures_util::future::join_all;
@@ -118,6 +119,20 @@ async fn a_node_without_an_answer_is_passed_over() {
     let mut connection = Connection::open(shop.address).await.unwrap();
     becomes(&mut connection, 1, order_id, "confirmed").await;
     sale.settles_at(1).await;
+}
+
+/// A queue without a leader does not answer `basic.consume`. If the connection stayed open, the answer could come later, and the
+/// consumer would get messages without a reader.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_worker_whose_consumer_is_not_answered_closes_the_connection() {
+    let sale = Production::new(shared(), 5).await;
+    let proxy = Proxy::to(&sale.stores.amqp).await;
+    proxy.drop_consumers();
+    let args = sale.args_with(Server::RabbitMq, &proxy.instead_of(&sale.stores.amqp), &["--role", "worker"]);
+    let _worker = sale.instance_with(&args).await;
+    // Those of the orders and of the dead letters.
+    eventually("both connections are closed", async || proxy.given_up() >= 2).await;
 }
 
 /// The queues of a single node are used as they are when the cluster is named, and the other way round.

@@ -18,6 +18,13 @@ use tokio::{
 };
 use url::Url;
 
+/// `connection.close` of AMQP, as class and number.
+const CLOSE: (u8, u8) = (10, 50);
+/// `basic.consume`.
+const CONSUME: (u8, u8) = (60, 20);
+/// `basic.ack`.
+const ACK: (u8, u8) = (60, 80);
+
 /// Forwards everything until a fault is set.
 pub struct Proxy {
     address: SocketAddr,
@@ -29,6 +36,8 @@ pub struct Proxy {
 struct Wire {
     without_acks: AtomicBool,
     acks_dropped: AtomicUsize,
+    without_consumers: AtomicBool,
+    given_up: AtomicUsize,
     scripts: AtomicUsize,
 }
 
@@ -78,6 +87,16 @@ impl Proxy {
     pub fn acks_dropped(&self) -> usize {
         self.wire.acks_dropped.load(SeqCst)
     }
+
+    /// Drops every `basic.consume` from now on, so that it is never answered.
+    pub fn drop_consumers(&self) {
+        self.wire.without_consumers.store(true, SeqCst);
+    }
+
+    /// The number of connections that the client has closed after a `basic.consume` was dropped.
+    pub fn given_up(&self) -> usize {
+        self.wire.given_up.load(SeqCst)
+    }
 }
 
 async fn down(mut server: OwnedReadHalf, mut client: OwnedWriteHalf, mut hold: watch::Receiver<bool>) {
@@ -91,14 +110,14 @@ async fn down(mut server: OwnedReadHalf, mut client: OwnedWriteHalf, mut hold: w
 
 async fn up(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, wire: Arc<Wire>) {
     let (mut bytes, mut frames) = (vec![0; 64 * 1024], Vec::new());
-    let mut amqp = None;
+    let (mut amqp, mut consumes) = (None, false);
     while let Ok(n @ 1..) = client.read(&mut bytes).await {
         let bytes = &bytes[..n];
         let scripts = bytes.windows(7).filter(|word| *word == b"EVALSHA").count();
         wire.scripts.fetch_add(scripts, SeqCst);
         let passed = if *amqp.get_or_insert(bytes.starts_with(b"AMQP")) {
             frames.extend_from_slice(bytes);
-            whole_frames(&mut frames, &wire)
+            whole_frames(&mut frames, &wire, &mut consumes)
         } else {
             bytes.to_vec()
         };
@@ -108,8 +127,8 @@ async fn up(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, wire: Arc<Wir
     }
 }
 
-/// Takes whole frames off the front, without acknowledgements if they are dropped.
-fn whole_frames(bytes: &mut Vec<u8>, wire: &Wire) -> Vec<u8> {
+/// Takes whole frames off the front, without those that are dropped. `consumes` is set when a `basic.consume` of this connection was.
+fn whole_frames(bytes: &mut Vec<u8>, wire: &Wire, consumes: &mut bool) -> Vec<u8> {
     let mut passed = Vec::new();
     loop {
         let length = match bytes.as_slice() {
@@ -122,12 +141,22 @@ fn whole_frames(bytes: &mut Vec<u8>, wire: &Wire) -> Vec<u8> {
             return passed;
         }
         let frame: Vec<u8> = bytes.drain(..length).collect();
-        // A method, of class 60 (basic), number 80 (ack).
-        let is_ack = frame[0] == 1 && frame[7..11] == [0, 60, 0, 80];
-        if is_ack && wire.without_acks.load(SeqCst) {
-            wire.acks_dropped.fetch_add(1, SeqCst);
-        } else {
-            passed.extend(frame);
+        // A method has a class and a number, of two bytes each.
+        let method = (frame[0] == 1).then(|| (frame[8], frame[10]));
+        match method {
+            Some(ACK) if wire.without_acks.load(SeqCst) => {
+                wire.acks_dropped.fetch_add(1, SeqCst);
+                continue;
+            }
+            Some(CONSUME) if wire.without_consumers.load(SeqCst) => {
+                *consumes = true;
+                continue;
+            }
+            Some(CLOSE) if *consumes => {
+                wire.given_up.fetch_add(1, SeqCst);
+            }
+            _ => {}
         }
+        passed.extend(frame);
     }
 }
