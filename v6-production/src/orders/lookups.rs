@@ -50,6 +50,10 @@ async fn serve(questions: &mut mpsc::Receiver<Question>, sql: &PgPool) -> anyhow
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         ensure!(questions.recv_many(&mut batch, BATCH).await > 0, "nobody can ask any more");
+        batch.retain(|question| !question.answer.is_closed()); // those whose clients have disconnected
+        if batch.is_empty() {
+            continue;
+        }
         let ids: Vec<OrderId> = batch.iter().map(|question| question.order_id).collect();
         match recorded(sql, &ids).await {
             Ok(orders) => {
@@ -65,10 +69,44 @@ async fn serve(questions: &mut mpsc::Receiver<Question>, sql: &PgPool) -> anyhow
             }
             Err(error) => {
                 tracing::debug!("orders: {error}");
-                for question in batch.drain(..) {
+                // Also those who came meanwhile: in the next batches they would wait for the same again.
+                let others = std::iter::from_fn(|| questions.try_recv().ok());
+                for question in batch.drain(..).chain(others) {
                     let _ = question.answer.send(Err(Error::Unavailable("the database is away")));
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::TcpListener, time::Duration};
+
+    use sqlx::postgres::PgPoolOptions;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn when_sql_is_away_all_who_wait_are_told_at_once() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let sql = PgPoolOptions::new().acquire_timeout(Duration::from_millis(50));
+        let sql = sql.connect_lazy(&format!("postgres://{}/none", silent.local_addr().unwrap())).unwrap();
+        let (lookups, work) = Lookups::open(sql, CancellationToken::new());
+        let mut answers = Vec::new();
+        for _ in 0..=2 * BATCH {
+            let (answer, answered) = oneshot::channel();
+            let question = Question { order_id: OrderId(1), buyer: Buyer { id: 1 }, answer };
+            lookups.0.try_send(question).unwrap_or_else(|_| panic!("there is room"));
+            answers.push(answered);
+        }
+        tokio::spawn(work);
+        let first = timeout(Duration::from_secs(30), answers.remove(0)).await.unwrap();
+        assert!(matches!(first, Ok(Err(Error::Unavailable(_)))));
+        // There is one thread, so nothing has run since.
+        for mut answered in answers {
+            assert!(matches!(answered.try_recv(), Ok(Err(Error::Unavailable(_)))));
         }
     }
 }
