@@ -4,7 +4,7 @@
 use crate::support::{
     SALE, assert_problem, eventually,
     orders::confirmed,
-    production::{Production, own, shared},
+    production::{Production, held, own, shared},
     requests::{address, becomes, buy_at, click, counter, log_in, queued, readyz, sells},
 };
 use loadtest::{
@@ -146,4 +146,23 @@ async fn an_expiry_between_two_looks_leaves_units_for_all() {
         becomes(&mut connection, buyer, order_id, "confirmed").await;
     }
     assert_eq!(counter(worker.address, "panics_total ").await, 0);
+}
+
+/// As in a cluster that is changing: the unit is reserved, and then the wait for the replicas is refused.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_refusal_after_the_reservation_is_no_answer_that_nothing_was_done() {
+    let sale = Production::new(shared(), 5).await;
+    let mut redis = sale.stores.connect().await.unwrap();
+    let mut url = sale.stores.redis.clone();
+    url.set_username(&sale.stores.namespace).unwrap();
+    url.set_password(Some("secret")).unwrap();
+    let mut user = redis::cmd("ACL");
+    user.arg(&["SETUSER", &sale.stores.namespace, "on", ">secret", "~*", "&*", "+@all", "-wait"]);
+    user.query_async::<()>(&mut redis).await.unwrap();
+    let shop = sale.instance_with(&sale.args_with(Server::Redis, &url, &["--redis-replicas", "1"])).await;
+    let cookie = log_in(shop.address, 1).await;
+    let at = address(shop.address, SALE, &cookie).await.unwrap();
+    assert_problem(&buy_at(shop.address, &at, &cookie, Some("mine")).await, 503, "timed-out");
+    assert_eq!(held(&sale).await, 1);
 }

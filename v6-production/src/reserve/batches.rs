@@ -246,7 +246,9 @@ impl Caller {
         let mut shard = self.redis.of(sale.id);
         let mut answers: Vec<i64> = call.invoke_async(&mut shard).await?;
         let has_reserved = answers.iter().any(|answer| *answer > 0);
-        if has_reserved && !self.redis.is_replicated(&shard, sale.id, sale.epoch).await? {
+        // A unit is reserved, so also a refusal here leaves the result unknown.
+        let is_replicated = || self.redis.is_replicated(&shard, sale.id, sale.epoch);
+        if has_reserved && !is_replicated().await.unwrap_or(false) {
             metrics::counter!("reserve_unreplicated_total").increment(1);
             answers.iter_mut().filter(|answer| **answer > 0).for_each(|answer| *answer = UNREPLICATED);
         }
