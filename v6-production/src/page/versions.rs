@@ -7,16 +7,23 @@ use sqlx::PgPool;
 use tokio::{sync::Mutex, time::Instant};
 
 use super::files::FILES;
-use crate::sql::in_time;
+use crate::{error::Error, sql::in_time};
 
 /// The shortest time between two reads of the files, whatever is requested.
 const AT_MOST_EVERY: Duration = Duration::from_secs(1);
 /// How many files SQL keeps: the two files of the last twenty versions.
 const KEPT: i64 = 40;
 
-/// The files of recent versions, and when they were read.
+/// The files of recent versions.
 #[derive(Default)]
-pub(crate) struct Versions(Mutex<(Option<Instant>, HashMap<String, String>)>);
+pub(crate) struct Versions(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    files: HashMap<String, String>,
+    /// When the last read ended, and whether it failed.
+    read: Option<(Instant, bool)>,
+}
 
 /// Writes this version's files to SQL, and deletes those of old versions.
 pub(crate) async fn leave(sql: &PgPool) -> anyhow::Result<()> {
@@ -33,13 +40,47 @@ pub(crate) async fn leave(sql: &PgPool) -> anyhow::Result<()> {
 
 impl Versions {
     /// The text of a file of any version; `None` if no recent version has it.
-    pub(super) async fn find(&self, sql: &PgPool, name: &str) -> sqlx::Result<Option<String>> {
-        let (read_at, files) = &mut *self.0.lock().await;
-        if !files.contains_key(name) && read_at.is_none_or(|at| at.elapsed() >= AT_MOST_EVERY) {
+    ///
+    /// # Errors
+    /// 503 `overloaded`: the last read has failed. Requests that waited for it do not read again, each after the other.
+    pub(super) async fn find(&self, sql: &PgPool, name: &str) -> Result<Option<String>, Error> {
+        let Known { files, read } = &mut *self.0.lock().await;
+        if !files.contains_key(name) && read.is_none_or(|(at, _)| at.elapsed() >= AT_MOST_EVERY) {
             let query = sqlx::query_as("select name, text from page_files").fetch_all(sql);
-            let read: Vec<(String, String)> = in_time(query).await?;
-            (*read_at, *files) = (Some(Instant::now()), read.into_iter().collect());
+            let found: sqlx::Result<Vec<(String, String)>> = in_time(query).await;
+            *read = Some((Instant::now(), found.is_err()));
+            *files = found?.into_iter().collect();
         }
-        Ok(files.get(name).cloned())
+        match (files.get(name), *read) {
+            (None, Some((_, true))) => Err(Error::Unavailable("the database is away")),
+            (file, _) => Ok(file.cloned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+    use sqlx::postgres::PgPoolOptions;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn while_sql_is_silent_requests_do_not_wait_for_it_one_after_the_other() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let sql = PgPoolOptions::new().acquire_timeout(Duration::from_millis(200));
+        let sql = sql.connect_lazy(&format!("postgres://{}/none", silent.local_addr().unwrap())).unwrap();
+        let (versions, mut reads) = (Versions::default(), Vec::new());
+        let requests = join_all((0..20).map(|_| versions.find(&sql, "page.css")));
+        tokio::pin!(requests);
+        let answers = loop {
+            tokio::select! {
+                answers = &mut requests => break answers,
+                connection = silent.accept() => reads.push(connection.unwrap()), // it stays open
+            }
+        };
+        assert!(answers.iter().all(|answer| matches!(answer, Err(Error::Unavailable(_)))), "{answers:?}");
+        assert!(reads.len() < 10, "{} reads", reads.len()); // one, and more on a machine that is busy for a second
     }
 }
