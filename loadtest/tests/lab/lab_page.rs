@@ -9,7 +9,7 @@ use std::{
 use crate::support::{
     assert_refused, eventually,
     lab_page::{LabPage, descendants},
-    loadtest, within,
+    loadtest, own_mounts, within,
 };
 use serde_json::Value;
 
@@ -111,9 +111,7 @@ async fn without_any_server_chapters_1_to_5_run_on_sqlite_and_the_rest_says_what
     let hide = "for folder in /usr/lib/postgresql /usr/lib/rabbitmq; do \
                 if [ -d $folder ]; then mount -t tmpfs none $folder || exit; fi; done; \
                 PATH=/nowhere exec \"$0\" lab --port 0";
-    let lab = LabPage::of(
-        Command::new("unshare").args(["--user", "--map-root-user", "--mount", "sh", "-c", hide]).arg(loadtest()),
-    );
+    let lab = LabPage::of(own_mounts().args(["sh", "-c", hide]).arg(loadtest()));
     let choices: Value = serde_json::from_str(&lab.send("GET", "/choices", "", "").1).unwrap();
     assert_eq!(choices["database"], "SQLite");
     assert_eq!(

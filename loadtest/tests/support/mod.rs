@@ -206,6 +206,16 @@ pub async fn within(patience: Duration, what: &str, mut condition: impl AsyncFnM
     }
 }
 
+/// `unshare` with arguments for mounts that only its program sees. Root needs no user namespace, and a chroot allows none.
+pub fn own_mounts() -> Command {
+    let mut command = Command::new("unshare");
+    if !nix::unistd::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command.arg("--mount");
+    command
+}
+
 /// A folder for temporary files that an unprivileged PostgreSQL can reach.
 pub fn temporary() -> TempDir {
     let folder = tempfile::tempdir().unwrap();

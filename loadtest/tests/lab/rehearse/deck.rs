@@ -9,7 +9,7 @@ use std::{
 use serde_json::json;
 
 use super::{Home, interrupted::Typing, is_empty, marks, seconds, text};
-use crate::support::{assert_refused, loadtest};
+use crate::support::{assert_refused, loadtest, own_mounts};
 
 const DAY: u64 = 86_400;
 
@@ -103,12 +103,12 @@ const ONE: &str = "{\"schema\": 1, \"cards\": {\"2\": {\"level\": 3, \"rehearsed
 impl SmallDisk {
     /// The program, started after `before` has run in the folder of the disk.
     fn rehearse(&self, before: &str) -> Command {
-        let mut command = Command::new("unshare");
+        let mut command = own_mounts();
         let script = format!(
             "mount -t tmpfs -o size=64k none . && cd \"$PWD\" && printf '%s' '{ONE}' > deck.json && {before} && \
              exec \"$0\" rehearse --card 8 --plain --deck deck.json"
         );
-        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]).arg(loadtest());
+        command.args(["sh", "-c", &script]).arg(loadtest());
         command.current_dir(self.0.0.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
