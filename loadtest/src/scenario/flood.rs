@@ -12,7 +12,7 @@ use super::{
     rules::Rules,
 };
 use crate::{
-    buyer::{open_loop::Visitors, schedule::Schedule},
+    buyer::{arrivals::Arrivals, open_loop::Visitors, schedule::Schedule},
     record::{Calibration, Flood, Measure, Run},
     render::text::percent,
     verdict::{
@@ -92,10 +92,7 @@ pub async fn play(stage: &Stage<'_>, calibration: Calibration, lasts: Duration) 
     // A buyer without a free connection also wanted a unit, so the share is of all planned arrivals.
     let share = in_time as f64 / honest.arrivals.planned.max(1) as f64;
     let what = "share of honest buyers with a unit, or a true sold-out, within 500 ms";
-    // A flood that the generator sends late is less than five times the capacity. If a slow shop keeps all of the attackers' connections busy, attackers are dropped. That is not a fault of the generator.
-    let (late, planned) = (flood.arrivals.late as f64, flood.arrivals.planned as f64);
-    let late = (late > MOST_LATE * planned).then(|| format!("{} of the flood came late", percent(late, planned)));
-    let invalid = calibration.invalid().or_else(|| honest.arrivals.invalid()).or(late);
+    let invalid = calibration.invalid().or_else(|| honest.arrivals.invalid()).or_else(|| is_late(&flood.arrivals));
     let about = Flood {
         capacity_per_second: capacity,
         calibration,
@@ -126,6 +123,13 @@ pub async fn play(stage: &Stage<'_>, calibration: Calibration, lasts: Duration) 
     })
 }
 
+/// Why a flood says nothing: the generator has sent too much of it late, so it was less than five times the capacity. Dropped
+/// attackers do not count: a slow shop keeps their connections busy.
+fn is_late(flood: &Arrivals) -> Option<String> {
+    let (late, planned) = (flood.late as f64, flood.planned as f64);
+    (late > MOST_LATE * planned).then(|| format!("{} of the flood came late", percent(late, planned)))
+}
+
 /// Five times the shop's capacity, sent by a few clients.
 pub(crate) struct FloodRules;
 
@@ -148,5 +152,18 @@ impl Rules for FloodRules {
 
     fn figure(&self, run: &Run) -> String {
         format!("{:.0} % in time", run.measured() * 100.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Arrivals, is_late};
+
+    #[test]
+    fn a_tenth_of_the_flood_may_come_late_and_any_part_be_dropped() {
+        let late = |late| is_late(&Arrivals { planned: 1000, dropped: 900, late });
+        assert_eq!((late(0), late(100)), (None, None));
+        assert!(late(101).is_some());
+        assert_eq!(late(250).as_deref(), Some("25 % of the flood came late"));
     }
 }

@@ -87,3 +87,17 @@ impl Beside {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::few_tries;
+
+    #[test]
+    fn an_attack_needs_half_of_its_tries() {
+        assert_eq!(few_tries(499, 1000).as_deref(), Some("only 499 of 1,000 tries were made"));
+        assert_eq!(few_tries(0, 1).as_deref(), Some("only 0 of 1 tries were made"));
+        for (made, planned) in [(500, 1000), (1000, 1000), (1, 1), (0, 0)] {
+            assert_eq!(few_tries(made, planned), None, "{made} of {planned}");
+        }
+    }
+}
