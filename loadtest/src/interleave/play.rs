@@ -8,7 +8,7 @@ use tokio::{task::JoinSet, time::timeout};
 
 use super::{
     footprint::Footprint,
-    queue::{Overtaken, is_overtaken},
+    queue::{OutOfTurn, is_overtaken, is_pair},
     scheduler::{SALE, Scheduler},
     settle::{Place, Still},
     step::{Event, Mark, Row, Step, letter, mark},
@@ -83,7 +83,8 @@ impl Scheduler {
     /// Plays one interleaving. Whenever all buyers have stopped, `choose` picks the buyer whose held statement is released next.
     ///
     /// # Errors
-    /// `choose` fails, a buyer is [`Overtaken`], a server does not answer, or a connection is lost. The scheduler can still play other interleavings.
+    /// `choose` fails, something is [`OutOfTurn`], a server does not answer, or a connection is lost. The scheduler can still play
+    /// other interleavings.
     pub async fn play(
         &self,
         hold: Hold,
@@ -105,7 +106,9 @@ impl Scheduler {
         let (mut released, mut cut_off, mut places) = (None, false, Vec::new());
         let answers: Vec<Answer> = loop {
             let still = self.settle().await?;
-            ensure!(!is_overtaken(&places, &still.places), Overtaken);
+            ensure!(!is_overtaken(&places, &still.places), OutOfTurn::Overtaken);
+            let ended = released.is_some_and(|n: usize| self.wires.borrow()[n].done.iter().any(Done::is_deadlock));
+            ensure!(!(ended && is_pair(&places)), OutOfTurn::LastOfDeadlock);
             let answers: Vec<_> = still.places.iter().filter_map(Place::answer).collect();
             play.note(released, &still).await?;
             if answers.len() == self.subject.buyers {

@@ -1,11 +1,13 @@
-//! Buyers who wait for one row get it in the order in which they asked.
+//! Who is first, where nothing but time decides: such a play is given up and played again.
 //!
-//! PostgreSQL queues them, but when the row's owner has changed the row and commits, the first one leaves the queue to look at the
-//! new version of the row. In that moment the second one can overtake it. Nothing decides about this but time, so such a
-//! play is given up and played again.
+//! Buyers who wait for one row get it in the order in which they asked. PostgreSQL queues them, but when the row's owner has changed
+//! the row and commits, the first one leaves the queue to look at the new version of the row. In that moment the second one can
+//! overtake it.
 //!
-//! No outcome is lost. The overtaken buyer now waits for the other one, as if the two had asked in the other order, and that
-//! order is an interleaving of its own.
+//! Of a deadlock of two, PostgreSQL ends the statement that waited first, because its `deadlock_timeout` is over first. If the cycle
+//! is closed more than this second later, or on a busy machine, it ends the statement that closed the cycle.
+//!
+//! No outcome is lost. The play went on as if the two had asked in the other order, and that order is an interleaving of its own.
 
 use std::{error::Error, fmt};
 
@@ -13,18 +15,26 @@ use anyhow::bail;
 
 use super::settle::Place;
 
-/// The most plays of one interleaving. About one in fifty is given up.
+/// The most plays of one interleaving. About one in fifty is overtaken.
 const MOST: usize = 100;
 
-/// A buyer got a row before one who had asked for it earlier.
+/// Why a play was given up.
 #[derive(Debug)]
-pub struct Overtaken;
+pub enum OutOfTurn {
+    /// A buyer got a row before one who had asked for it earlier.
+    Overtaken,
+    /// A deadlock of two buyers ended the statement that closed the cycle, and not the one that had waited before.
+    LastOfDeadlock,
+}
 
-impl Error for Overtaken {}
+impl Error for OutOfTurn {}
 
-impl fmt::Display for Overtaken {
+impl fmt::Display for OutOfTurn {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("the database gave a row to a buyer before one who had asked for it earlier")
+        f.write_str(match self {
+            OutOfTurn::Overtaken => "the database gave a row to a buyer before one who had asked for it earlier",
+            OutOfTurn::LastOfDeadlock => "of a deadlock, the database ended the statement that waited last",
+        })
     }
 }
 
@@ -39,18 +49,24 @@ pub(super) fn is_overtaken(before: &[Place], now: &[Place]) -> bool {
     (0..now.len()).any(|one| (0..now.len()).any(|other| was_behind(one, other) && waits_for(now, other, one)))
 }
 
-/// Plays again as long as a buyer is overtaken.
+/// Whether only one buyer waited before, so that a deadlock now is one of two. In a larger one, several statements are ended.
+pub(super) fn is_pair(before: &[Place]) -> bool {
+    before.iter().filter(|place| matches!(place, Place::Waits(..))).count() == 1
+}
+
+/// Plays again as long as something is [`OutOfTurn`].
 ///
 /// # Errors
-/// As for `play`; or buyers were overtaken too often.
+/// As for `play`; or that happened too often.
 pub(crate) async fn in_turn<T>(mut play: impl AsyncFnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let mut last = None;
     for _ in 0..MOST {
         match play().await {
-            Err(why) if why.is::<Overtaken>() => {}
+            Err(why) if why.is::<OutOfTurn>() => last = Some(why),
             played => return played,
         }
     }
-    bail!("{Overtaken}, {MOST} times in a row")
+    bail!("{}, {MOST} times in a row", last.map(|why| why.to_string()).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -73,15 +89,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_play_is_repeated_until_nobody_is_overtaken() {
+    async fn a_play_is_repeated_until_all_is_in_turn() {
         let mut plays = 0;
         let third = in_turn(async || {
             plays += 1;
-            if plays < 3 { Err(Overtaken.into()) } else { Ok(plays) }
+            match plays {
+                1 => Err(OutOfTurn::Overtaken.into()),
+                2 => Err(OutOfTurn::LastOfDeadlock.into()),
+                _ => Ok(plays),
+            }
         });
         assert_eq!(third.await.unwrap(), 3);
-        let never = in_turn(async || anyhow::Result::<()>::Err(Overtaken.into())).await.unwrap_err().to_string();
-        assert!(never.ends_with("earlier, 100 times in a row"), "{never}");
+        let never = in_turn(async || anyhow::Result::<()>::Err(OutOfTurn::Overtaken.into())).await.unwrap_err();
+        assert!(never.to_string().ends_with("earlier, 100 times in a row"), "{never}");
         let mut plays = 0;
         let fails = in_turn(async || {
             plays += 1;

@@ -68,6 +68,13 @@ pub(crate) struct Done {
     pub(crate) transaction: u64,
 }
 
+impl Done {
+    /// Whether the database has ended it because of a deadlock.
+    pub(crate) fn is_deadlock(&self) -> bool {
+        self.came.error.as_deref() == Some("40P01")
+    }
+}
+
 /// The database's response to a statement.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Came {

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::interleave::{
     play::Scene,
-    queue::Overtaken,
+    queue::OutOfTurn,
     scheduler::{Scheduler, Subject},
     settle::Place,
     step::letter,
@@ -98,7 +98,7 @@ impl Scheduling {
         let seen = Seen::default();
         let mut turns = Turns { tab: self, scheduler, wanted, trees, seen };
         let played = match scheduler.play(Hold::All, async |scene| turns.next(&scene).await).await {
-            Err(why) if why.is::<GoneBack>() || why.is::<Overtaken>() => return Ok(()), // it is played again
+            Err(why) if why.is::<GoneBack>() || why.is::<OutOfTurn>() => return Ok(()), // it is played again
             played => played?,
         };
         loop {

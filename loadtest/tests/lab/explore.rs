@@ -1,12 +1,15 @@
 //! All interleavings on a real PostgreSQL: which of them break a version, and that each has the same result every time.
 //!
-//! Nothing here depends on time, so the figures are exact.
+//! The figures do not depend on time, so they are exact.
+
+use std::time::Duration;
 
 use crate::support::lab;
 use loadtest::{
     interleave::{
         explain::explain,
         play::{Played, Scene},
+        queue::OutOfTurn,
         replay::{self, replay},
         scheduler::{Scheduler, Subject},
         search::{again, search},
@@ -22,6 +25,7 @@ use loadtest::{
         Version::{self, V1, V2, V3},
     },
 };
+use tokio::time::sleep;
 
 pub(crate) const LOST_UPDATE: &str = "A select · B select · A update · B update · A insert · B insert";
 
@@ -151,6 +155,33 @@ async fn a_deadlock_is_seen_and_ends() {
     let shown = explored.shown.unwrap();
     let ended = shown.steps.iter().find(|step| step.mark == Some(Mark::Deadlock)).unwrap();
     assert_eq!((ended.error.as_deref(), ended.told.as_deref()), (Some("40P01"), Some("conflict")));
+}
+
+/// B closes the cycle when A's `deadlock_timeout` of one second is over, so PostgreSQL ends B's statement.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: make test"]
+async fn a_deadlock_that_ends_the_wrong_statement_is_no_play() {
+    let (lab, scheduler) = scheduler(&subject(V2, Some(Variant::InsertFirst), 1)).await;
+    let mut why = None;
+    // On a busy machine A's statement may be ended later than after a second.
+    for seconds in [2, 4, 8, 16] {
+        let slowly = async |scene: Scene<'_>| {
+            let step = scene.footprints.len();
+            if step == 3 {
+                sleep(Duration::from_secs(seconds)).await; // the scenario: a reader who thinks
+            }
+            Ok([0, 1, 0, 1, 1, 1][step])
+        };
+        why = scheduler.play(Hold::All, slowly).await.err();
+        if why.is_some() {
+            break;
+        }
+    }
+    assert!(matches!(why.as_ref().unwrap().downcast_ref(), Some(OutOfTurn::LastOfDeadlock)), "{why:?}");
+    let order = ["A insert", "B insert", "A select", "B select", "B update", "B commit"].map(str::to_owned);
+    let told = again(&scheduler, &order).await.unwrap().told;
+    assert_eq!((&*told["A"], &*told["B"]), ("conflict", "bought"));
+    scheduler.close(&lab).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
