@@ -11,7 +11,7 @@
 
 use std::{error::Error, fmt};
 
-use anyhow::bail;
+use anyhow::ensure;
 
 use super::settle::Place;
 
@@ -59,14 +59,14 @@ pub(super) fn is_pair(before: &[Place]) -> bool {
 /// # Errors
 /// As for `play`; or that happened too often.
 pub(crate) async fn in_turn<T>(mut play: impl AsyncFnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let mut last = None;
-    for _ in 0..MOST {
+    let mut plays = 0;
+    loop {
+        plays += 1;
         match play().await {
-            Err(why) if why.is::<OutOfTurn>() => last = Some(why),
+            Err(why) if why.is::<OutOfTurn>() => ensure!(plays < MOST, "{why}, {MOST} times in a row"),
             played => return played,
         }
     }
-    bail!("{}, {MOST} times in a row", last.map(|why| why.to_string()).unwrap_or_default())
 }
 
 #[cfg(test)]

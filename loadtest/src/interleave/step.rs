@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::wire::Done;
+use super::wire::{DEADLOCK, Done};
 
 /// One step of an interleaving.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,7 +136,7 @@ pub(crate) fn mark(steps: &mut [Step], before: Row) {
             n => steps[n - 1].row,
         };
         let marked = match (step.error.as_deref(), step.statement.as_str(), step.rows) {
-            (Some("40P01"), ..) => Some(Mark::Deadlock),
+            (Some(DEADLOCK), ..) => Some(Mark::Deadlock),
             (Some("40001"), ..) => Some(Mark::Conflict),
             (None, "update", Some(0)) if look.is_some() => Some(Mark::Conflict),
             (None, "update", Some(1..)) if look.is_some_and(|look| steps[look].read != Some(met.sold)) => {

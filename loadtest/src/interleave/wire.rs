@@ -57,6 +57,9 @@ pub(crate) struct Wire {
     pub(crate) answer: Option<Answer>,
 }
 
+/// The SQLSTATE code of a statement that was ended because of a deadlock.
+pub(crate) const DEADLOCK: &str = "40P01";
+
 /// A finished statement.
 #[derive(Debug, Clone)]
 pub(crate) struct Done {
@@ -71,7 +74,7 @@ pub(crate) struct Done {
 impl Done {
     /// Whether the database has ended it because of a deadlock.
     pub(crate) fn is_deadlock(&self) -> bool {
-        self.came.error.as_deref() == Some("40P01")
+        self.came.error.as_deref() == Some(DEADLOCK)
     }
 }
 

@@ -184,6 +184,21 @@ async fn a_deadlock_that_ends_the_wrong_statement_is_no_play() {
     scheduler.close(&lab).await.unwrap();
 }
 
+/// In a deadlock of three, PostgreSQL always ends the statement that closed the cycle, and another one.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL: make test"]
+async fn a_deadlock_of_three_buyers_is_a_play() {
+    let (lab, scheduler) = scheduler(&Subject { buyers: 3, ..subject(V2, Some(Variant::InsertFirst), 1) }).await;
+    let is_held = |place: &Place| matches!(place, Place::Held(_));
+    let closes = async |scene: Scene<'_>| {
+        let order = [0, 1, 2, 2, 1, 0].get(scene.footprints.len()).copied();
+        Ok(order.or_else(|| scene.places.iter().position(is_held)).unwrap())
+    };
+    let played = scheduler.play(Hold::All, closes).await.unwrap();
+    scheduler.close(&lab).await.unwrap();
+    assert_eq!((played.count(Mark::Deadlock), played.audit.orders), (2, 1), "{played:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: make test"]
 async fn three_buyers_of_two_units_are_bounded() {
