@@ -24,9 +24,10 @@ pub(crate) fn orders(run: &Run) -> Markup {
     let moments = run.timeline.iter().map(|point| format!("L{} {}", at(x(point.ms)), at(y(point.bought))));
     let curve = format!("M{LEFT} {bottom}{}", moments.collect::<String>());
     let [units, bought] = [run.stock, last.bought].map(thousands);
+    let s = if last.bought == 1 { "" } else { "s" };
     let caption = match run.oversold_after_ms {
-        Some(ms) => format!("{bought} buyers; the stock of {units} was gone after {ms:.0} ms"),
-        None => format!("{bought} buyers, never more than the stock of {units}"),
+        Some(ms) => format!("{bought} buyer{s}; the stock of {units} was gone after {ms:.0} ms"),
+        None => format!("{bought} buyer{s}, never more than the stock of {units}"),
     };
     let body = html! {
         @if let Some(ms) = run.oversold_after_ms {
@@ -40,7 +41,7 @@ pub(crate) fn orders(run: &Run) -> Markup {
         @let below = if (stock - end).abs() < 20.0 { end + 22.0 } else { stock + 4.0 };
         (text("soft", RIGHT + 8.0, below, format_args!("stock {units}")))
         path class="orders" d=(curve) {}
-        (text("", RIGHT + 8.0, end + 4.0, format_args!("{bought} orders")))
+        (text("", RIGHT + 8.0, end + 4.0, format_args!("{bought} order{s}")))
         (text("soft", LEFT, 240.0, "0"))
         (text("soft end", RIGHT, 240.0, format_args!("{:.0} ms", last.ms)))
     };
