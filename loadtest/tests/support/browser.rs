@@ -39,6 +39,30 @@ impl WebDriverCompatibleCommand for Chromium {
     }
 }
 
+/// Starts the browser's driver and returns its port. The driver takes a port that is free in IPv6, and ends if a connection of IPv4
+/// has the same one: after a load test, thousands of ports have.
+fn driver() -> (Child, u16) {
+    (0..50).find_map(|_| driver_once()).expect("chromedriver says its port")
+}
+
+fn driver_once() -> Option<(Child, u16)> {
+    let mut driver = Command::new("chromedriver")
+        .arg("--port=0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("chromedriver is not installed: make test installs it");
+    let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let port = lines.find_map(|line| {
+        line.strip_prefix("ChromeDriver was started successfully on port ")?.strip_suffix('.')?.parse().ok()
+    });
+    if port.is_none() {
+        let _ = driver.kill();
+        driver.wait().unwrap();
+    }
+    Some((driver, port?))
+}
+
 impl Browser {
     /// Starts the browser of a test, when few other tests have one.
     pub async fn start() -> Browser {
@@ -54,19 +78,7 @@ impl Browser {
     }
 
     async fn launch() -> Browser {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver is not installed: make test installs it");
-        let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = lines
-            .map_while(Result::ok)
-            .find_map(|line| {
-                line.strip_prefix("ChromeDriver was started successfully on port ")?.strip_suffix('.').map(String::from)
-            })
-            .expect("chromedriver says its port");
+        let (driver, port) = driver();
         let profile = tempfile::tempdir().unwrap();
         let mut args: Vec<String> = [
             "--headless=new",
@@ -93,7 +105,7 @@ impl Browser {
             .await
             .expect("a browser session");
         let session = page.session_id().await.unwrap().unwrap();
-        Browser { page, profile, driver, port: port.parse().unwrap(), session, _permit: None }
+        Browser { page, profile, driver, port, session, _permit: None }
     }
 
     /// A command of Chromium's debugging protocol.
