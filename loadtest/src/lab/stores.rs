@@ -20,7 +20,7 @@ use url::Url;
 use v1_naive::shop::sales::Sale;
 use v6_production::{OrderId, Reservation};
 
-use self::nodes::connect;
+pub use self::nodes::connect;
 
 /// How long reservations may take from Redis to SQL after the last purchase.
 const TO_BE_QUIET: Duration = Duration::from_secs(60);

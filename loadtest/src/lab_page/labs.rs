@@ -11,7 +11,7 @@ use tokio::{
 use crate::lab::{Backend, Lab};
 
 /// How long a server may take to answer before it counts as gone.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(15);
 /// How often a server is asked whether it is there.
 const EVERY: Duration = Duration::from_millis(500);
 

@@ -82,9 +82,17 @@ impl Stampedes {
         Record::new(Runs { seed: SEED, runs })
     }
 
-    fn keep(&self, run: Run) -> anyhow::Result<()> {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner).push(run);
-        self.json.as_ref().map_or(Ok(()), |file| self.record().write(file))
+    /// Writes the run to the file, and then shows it: a run that is shown is in the file.
+    fn keep(&self, n: usize, run: Run) -> anyhow::Result<()> {
+        let shown = result(&run);
+        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        runs.push(run);
+        if let Some(file) = &self.json {
+            Record::new(Runs { seed: SEED, runs: runs.clone() }).write(file)?;
+        }
+        *self.runs.lock().unwrap_or_else(PoisonError::into_inner) = runs;
+        self.lane(n, shown);
+        Ok(())
     }
 
     /// Plays what browsers ask for, one after the other.
@@ -104,7 +112,7 @@ impl Stampedes {
             for (n, ask) in asks.iter().enumerate() {
                 let played = self.play(page, n, ask, &ending).await;
                 match played {
-                    Ok(Some(run)) => self.keep(run)?,
+                    Ok(Some(run)) => self.keep(n, run)?,
                     Ok(None) => self.lane(n, json!({ "phase": "ended" })),
                     Err(why) => self.lane(n, json!({ "phase": "failed", "why": format!("{why:#}") })),
                 }
@@ -146,7 +154,6 @@ impl Stampedes {
                 unreachable!("it only ends the run")
             }
         };
-        self.lane(n, result(&run));
         Ok(Some(run))
     }
 

@@ -2,13 +2,13 @@
 //! far below it. Then orders expire, and the counter is raised from there: their units are free, and no buyer gets them.
 
 use futures_util::future::LocalBoxFuture;
-use redis::{AsyncCommands, Client, RedisResult, aio::MultiplexedConnection};
+use redis::{AsyncCommands, RedisResult, aio::MultiplexedConnection};
 
 use super::{
     exhibit::{Exhibit, Finding, Fix, Form, Play, Source},
     play::{Kit, Seen},
 };
-use crate::lab::servers::Server::Redis;
+use crate::lab::{servers::Server::Redis, stores::connect};
 
 /// The counter of units left.
 const STOCK: &str = "stock";
@@ -47,7 +47,7 @@ async fn take(redis: &mut MultiplexedConnection, form: Form) -> RedisResult<bool
 
 fn play<'a>(kit: &'a Kit<'a>, form: Form) -> LocalBoxFuture<'a, anyhow::Result<Seen>> {
     Box::pin(async move {
-        let mut redis = Client::open(kit.url(Redis)?.as_str())?.get_multiplexed_async_connection().await?;
+        let mut redis = connect(kit.url(Redis)?).await?;
         redis.set::<_, _, ()>(STOCK, UNITS).await?;
         for _ in 0..BUYERS {
             take(&mut redis, form).await?;

@@ -27,7 +27,7 @@ const MEASURED: Duration = Duration::from_secs(1);
 /// How long the other sales may take. They end with their buyers, within seconds, unless the whole machine is paused.
 const LONG_ENOUGH: Duration = Duration::from_secs(3600);
 /// How long a holder is paused if the others only wait. Every lease and every session of a way is shorter.
-const PAUSED: Duration = Duration::from_secs(6);
+const PAUSED: Duration = Duration::from_secs(10);
 /// Buyers for each unit.
 const BUYERS: i64 = 10;
 /// The clients where their number does not matter.

@@ -24,6 +24,7 @@ use loadtest::{
     buyer::{
         arrivals::Arrivals,
         open_loop::{Visitors, Visits},
+        schedule::{Pattern, Schedule},
     },
     record::Calibration,
     scenario::{Played, Scenario, Stage, calibration::MOST_ROUNDS, flood, office, plan::Plan, stampede},
@@ -105,12 +106,10 @@ async fn a_stalled_generator_is_detected() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_shop_makes_nobody_late() {
     let shop = stub(|| sleep(Duration::from_millis(300))).await;
-    let (stop, stopped) = watch::channel(false);
-    let slow = Visitors { reads: Duration::from_millis(50), ..Visitors::steady(&[shop], 1, 20.0) };
-    let coming = tokio::spawn(slow.come(stopped));
-    sleep(Duration::from_secs(1)).await;
-    stop.send_replace(true);
-    let visits = coming.await.unwrap().unwrap();
+    let schedule = Schedule::constant(20.0, Duration::from_secs(1), Pattern::Constant).unwrap();
+    let slow = Visitors { reads: Duration::from_millis(50), schedule, ..Visitors::steady(&[shop], 1, 20.0) };
+    let (_stop, stopped) = watch::channel(false);
+    let visits = slow.come(stopped).await.unwrap();
     assert!(!visits.history.is_empty(), "{visits:?}");
     assert!(visits.history.iter().all(|told| told.latency() >= Duration::from_millis(300)), "{visits:?}");
     assert_eq!((visits.arrivals.planned, visits.arrivals.dropped), (visits.history.len(), 0), "{visits:?}");

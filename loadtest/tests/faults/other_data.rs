@@ -11,7 +11,10 @@ use crate::support::{
 };
 use loadtest::{
     buyer::client::Connection,
-    lab::servers::{Server, Services},
+    lab::{
+        servers::{Server, Services},
+        stores::connect,
+    },
 };
 use redis::{AsyncCommands, aio::MultiplexedConnection};
 use tokio::task::block_in_place;
@@ -30,8 +33,8 @@ struct Node {
 impl Node {
     async fn of(services: &Services) -> Node {
         let url = services.url(Server::Redis).unwrap().clone();
-        let client = redis::Client::open(url.as_str()).unwrap();
-        Node { url, redis: client.get_multiplexed_async_connection().await.unwrap() }
+        let redis = connect(&url).await.unwrap();
+        Node { url, redis }
     }
 
     /// Becomes a replica, and waits until it has copied the data.
@@ -273,7 +276,7 @@ async fn a_sale_that_is_put_up_again_keeps_the_orders_that_redis_holds() {
     for delete in ["delete from orders where sale_id = $1", "delete from sales where id = $1"] {
         sqlx::query(delete).bind(SALE).execute(&sale.pool).await.unwrap();
     }
-    sale.stores.put_up(&sale.database.url, &[Sale::open(SALE, 5)]).await.unwrap();
+    sale.put_up(&[Sale::open(SALE, 5)]).await;
     let mut connection = Connection::open(shop.address).await.unwrap();
     becomes(&mut connection, 1, order_id, "confirmed").await;
     sells(shop.address, 2).await;

@@ -157,7 +157,7 @@ async fn a_clean_stop_loses_nothing_of_a_backlog() {
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn an_entry_that_is_no_reservation_is_parked_alone() {
     let sale = Production::new(shared(), 5).await;
-    sale.stores.put_up(&sale.database.url, &[Sale::open(50, 5)]).await.unwrap();
+    sale.put_up(&[Sale::open(50, 5)]).await;
     let mut redis = sale.stores.connect().await.unwrap();
     let order = (OrderId::base(SALE, 1).0 + 900).to_be_bytes();
     let another_sale = (OrderId::base(50, 1).0 + 900).to_be_bytes();

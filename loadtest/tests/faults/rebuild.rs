@@ -235,7 +235,7 @@ fn sales_after(message: &str, logs: &str) -> Vec<i64> {
 async fn of_many_lost_sales_a_requested_one_is_rebuilt_first() {
     let sale = Production::new(shared(), 5).await;
     let others: Vec<Sale> = (100..499).map(|id| Sale { opens_at: 0, ..Sale::open(id, 5) }).collect();
-    sale.stores.put_up(&sale.database.url, &others).await.unwrap();
+    sale.put_up(&others).await;
     let api = sale.instance(&["--role", "api"]).await;
     sale.flush().await;
     let cookie = log_in(api.address, 1).await;

@@ -10,7 +10,10 @@ use crate::support::{
 use loadtest::{
     buyer::client::Connection,
     fault::network::Network,
-    lab::servers::{Server, Services},
+    lab::{
+        servers::{Server, Services},
+        stores::connect,
+    },
 };
 use redis::AsyncCommands;
 use sqlx::{AssertSqlSafe, Executor};
@@ -85,7 +88,7 @@ async fn a_redis_that_was_demoted_refuses_and_its_successor_sells() {
 
     // From now on the host name leads to another server. Connections to the old one stay open.
     let mut url = successor.url(Server::Redis).unwrap().clone();
-    let mut primary = redis::Client::open(url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let mut primary = connect(&url).await.unwrap();
     let password = sale.stores.redis.password().unwrap().to_owned();
     let set = redis::cmd("CONFIG").arg("SET").arg("requirepass").arg(&password).exec_async(&mut primary).await;
     set.unwrap();

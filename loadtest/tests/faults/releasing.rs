@@ -13,7 +13,7 @@ use v1_naive::shop::sales::Sale;
 async fn a_sale_that_cannot_release_does_not_hold_up_the_others() {
     const CLOSED: i64 = 7;
     let sale = Production::new(shared(), 1).await;
-    sale.stores.put_up(&sale.database.url, &[Sale::open(CLOSED, 5)]).await.unwrap();
+    sale.put_up(&[Sale::open(CLOSED, 5)]).await;
     let insert = "insert into orders (id, sale_id, buyer_id, path, request, reserved_at, status, confirmed_at, pay_by)
                   select $1::bigint + n, $2, n, n, n, 1, 'expired', 1, 1 from generate_series(1, 1000) as n";
     let insert = sqlx::query(insert).bind(v6_production::OrderId::base(CLOSED, 1).0).bind(CLOSED);

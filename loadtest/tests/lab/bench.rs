@@ -46,10 +46,10 @@ fn only_private_servers_are_measured_and_the_file_is_checked_first() {
     }
 }
 
-/// Sends purchases for a quarter of a second.
+/// Sends purchases for a second.
 async fn answers(shop: SocketAddr, connections: usize) -> Loaded {
     let buyer = Buyer { id: 1, sale_id: 1, link: link("POST", "/sales/1/purchase/path") };
-    let (lasts, wanted) = (Duration::from_millis(250), Wanted::Unit);
+    let (lasts, wanted) = (Duration::from_secs(1), Wanted::Unit);
     let load = Load { shop, connections, buyers: [buyer].into(), repeats: true, lasts, rate: None, wanted };
     load::run(load).await.unwrap()
 }
@@ -72,8 +72,9 @@ async fn a_slow_no_op_makes_the_run_invalid() {
     let folder = tempfile::tempdir().unwrap();
     let start = async |is_bare, log| ShopProcess::no_op(&loadtest(), is_bare, folder.path().join(log)).await.unwrap();
     let (bare, no_op) = (start(true, "bare").await, start(false, "no-op").await);
+    // Slower than the load, so that it has no answer in time on any machine.
     let slow = async || {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(1500)).await;
         (StatusCode::ACCEPTED, r#"{"order_id":1,"status":"queued"}"#)
     };
     let slow = serve(Router::new().route("/sales/{sale_id}/purchase/{path}", post(slow))).await;

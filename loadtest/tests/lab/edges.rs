@@ -50,7 +50,10 @@ fn more_instances_than_buyers_are_fine() {
 
 #[test]
 fn a_thousand_sales_are_audited_one_by_one() {
-    comes_out("v2 --sales 1000 --stock 1 --buyers 2000", "1,000 in stock, 1,000 sold: holds, as promised");
+    comes_out(
+        "v2 --sales 1000 --stock 1 --buyers 2000 --connections 100",
+        "1,000 in stock, 1,000 sold: holds, as promised",
+    );
     is_refused("v4 --scenario flood --sales 3", "flood is about one sale; --sales is for crowds");
 }
 

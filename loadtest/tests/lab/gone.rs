@@ -3,13 +3,13 @@
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader},
-    net::TcpListener,
+    net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
 };
 
 use crate::support::{assert_refused, eventually, link, loadtest, v1_oversells};
-use loadtest::buyer::client::Connection;
+use loadtest::{buyer::client::Connection, lab::servers::port::Port};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -76,7 +76,8 @@ fn a_full_disk_costs_a_run_its_lines_and_is_an_error_where_they_are_the_result()
 async fn shops_and_the_payment_provider_continue_to_serve() {
     let folder = tempfile::tempdir().unwrap();
     for server in ["serve v1 --log trace --listen", "serve v3 --log trace --listen", "provider --listen"] {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let port = Port::take().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], port.number()));
         let mut child = start(folder.path(), &format!("{server} {address}"));
         drop((child.stdout.take(), child.stderr.take()));
         eventually("it listens", async || Connection::open(address).await.is_ok()).await;

@@ -79,10 +79,7 @@ async fn the_rate_is_reached_with_each_pattern() {
 /// A buyer who finds no connection never asked, and that makes the run invalid.
 #[tokio::test(flavor = "multi_thread")]
 async fn too_few_connections_make_an_open_loop_invalid() {
-    let shop = stub::start(Some(Duration::ZERO)).await;
-    let target = Target::find(format!("http://{shop}").parse().unwrap(), 1, false).await.unwrap();
-    let plan = Plan { connections: 5, ..Plan::stampede(V3, None) }.under(open(200.0, 1, Pattern::Constant));
-    let run = against(&target, &plan, Default::default()).await.unwrap();
+    let run = play(&open(200.0, 1, Pattern::Constant), 0, 5, Some(Duration::ZERO)).await;
     let came = run.open_loop.as_ref().unwrap();
     assert!(came.arrivals.dropped > 100, "{came:?}");
     assert!(matches!(run.verdict, Verdict::Invalid(ref why) if why.contains("--connections")), "{}", run.verdict);

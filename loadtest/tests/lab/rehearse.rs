@@ -10,6 +10,7 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    time::Instant,
 };
 
 use serde_json::{Value, json};
@@ -143,13 +144,18 @@ fn cards_that_are_due_come_and_others_do_not() {
 fn an_interview_ends_with_a_summary_on_one_page() {
     let home = Home::new();
     let lines = format!("\n{}\n", marks("yn") + &marks("yyyyyyyyn"));
+    let began = Instant::now();
     let output = home.rehearse("--mock --summary interview.md", &lines);
+    let at_most = began.elapsed().as_secs();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let shown = text(&output.stdout);
     assert_eq!(shown.matches("The interviewer asks: ").count(), 2, "{shown}");
     assert!(shown.contains("You have 45 minutes.") && shown.contains("summary: interview.md"), "{shown}");
     let page = fs::read_to_string(home.0.path().join("interview.md")).unwrap();
-    assert!(page.contains("Talked: 0:00 of 45:00. Had: 9 of 11.") && page.lines().count() < 50, "{page}");
+    let talked =
+        page.lines().find_map(|line| line.strip_prefix("Talked: 0:")?.strip_suffix(" of 45:00. Had: 9 of 11."));
+    assert!(talked.is_some_and(|seconds| seconds.parse::<u64>().unwrap() <= at_most), "at most {at_most} s: {page}");
+    assert!(page.lines().count() < 50, "{page}");
     assert!(page.contains("- [ ] The trap\n") && page.contains("--card 0`: the whole interview"), "{page}");
     assert_eq!(home.cards().as_object().unwrap().len(), 2, "card 0, and the one whose follow-up was missed");
 

@@ -9,6 +9,8 @@ use std::{
 
 use tempfile::TempDir;
 
+use crate::support::executable;
+
 fn run(folder: &Path, program: &str, args: &[&str]) -> Output {
     let path = format!("{}:{}", folder.join("bin").display(), std::env::var("PATH").unwrap());
     Command::new(program).args(args).current_dir(folder).env("PATH", path).output().unwrap()
@@ -117,7 +119,7 @@ fn only_a_clean_tree_is_measured() {
     assert!(code == Some(4) && said.contains("?? v1-naive/src/new.rs"), "{said}");
     fs::remove_file(root.join("v1-naive/src/new.rs")).unwrap();
     let script = fs::read_to_string(root.join("docs/results/measure")).unwrap();
-    fs::write(root.join("docs/results/measure"), script + "\n").unwrap();
+    executable(&root.join("docs/results/measure"), &(script + "\n"));
     let (code, said) = measure(&["demo"]);
     assert!(code == Some(4) && said.contains("docs/results/measure"), "{said}");
 }

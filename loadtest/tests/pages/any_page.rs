@@ -64,7 +64,7 @@ async fn strange_input_is_text_and_a_stopped_shop_is_said() {
     let sale = Production::new(shared(), 5).await;
     let name = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>".to_owned();
     let strange = Sale { name: name.clone(), ..Sale::open(7, 5) };
-    sale.stores.put_up(&sale.database.url, &[strange]).await.unwrap();
+    sale.put_up(&[strange]).await;
     let shop = sale.instance(&[]).await;
     let browser = Browser::start().await;
     visit(&browser, shop.address, "7").await;

@@ -172,7 +172,7 @@ async fn version_2_cannot_oversell_and_a_killed_postgres_is_a_clear_line() {
     browser.page.goto(&lab.url("#scheduler/v2-pessimistic/-/2/1/ABB")).await.unwrap();
     stands_at(&browser, "AB").await;
     shows(&browser, ".buyers", "select waits for A").await;
-    assert!(browser.text("table.locks").await.contains("waits"), "as pg_locks reports it");
+    shows(&browser, "table.locks", "waits").await; // as pg_locks reports it
     for (n, _) in ["update", "insert", "commit"].into_iter().enumerate() {
         press(&browser, "a").await;
         if n < 2 {

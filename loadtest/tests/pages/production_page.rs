@@ -19,7 +19,7 @@ async fn from_the_grey_button_to_a_paid_order() {
     // Nothing leaves the queue before the worker runs.
     let api = sale.instance(&["--role", "api"]).await;
     let browser = Browser::start().await;
-    let put_up = async |it: &Sale| sale.stores.put_up(&sale.database.url, std::slice::from_ref(it)).await.unwrap();
+    let put_up = async |it: &Sale| sale.put_up(std::slice::from_ref(it)).await;
     let Sale { id, opens_at, .. } = counting_down(&browser, api.address, 5, put_up).await;
     sale.sale = id;
     browser.screenshot("v6-1-before.png").await;
@@ -53,7 +53,7 @@ async fn from_the_grey_button_to_a_paid_order() {
     browser.screenshot("v6-5-declined.png").await;
     pay_with(&browser, GOOD).await;
     browser.wait_for_text("#outcome", "Paid. Thank you!").await;
-    assert_eq!(browser.text("#steps [aria-current]").await, "Paid");
+    assert_eq!(browser.wait_for_text("#steps [aria-current]", "Paid").await, "Paid");
     browser.screenshot("v6-6-paid.png").await;
 
     assert_eq!(sale.orders("paid").await, 1);

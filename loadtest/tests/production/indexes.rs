@@ -3,30 +3,19 @@
 use std::collections::BTreeMap;
 
 use crate::support::{
-    eventually,
     orders::{DECLINED, GOOD, cancel, confirmed, pay},
     production::{Production, shared},
     requests::{becomes, log_in, request, sells},
 };
 use loadtest::buyer::client::Connection;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Connection as _};
 
-/// How often each of the two tables was read as a whole. Sessions report that when they end, so this waits until no other session
-/// is open.
+/// How often each of the two tables was read as a whole.
 async fn whole_reads(sale: &Production) -> BTreeMap<String, i64> {
-    sale.pool.close().await;
-    let pool = sale.database.connect().await.unwrap();
-    let mut session = pool.acquire().await.unwrap();
-    let others = "select count(*) from pg_stat_activity
-                  where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'";
-    eventually("all other sessions have ended", async || {
-        sqlx::query_scalar::<_, i64>(others).fetch_one(&mut *session).await.unwrap() == 0
-    })
-    .await;
+    let mut session = sale.only_session().await;
     let reads = "select relname::text, seq_scan from pg_stat_user_tables where relname in ('orders', 'payments')";
-    let reads: Vec<(String, i64)> = sqlx::query_as(reads).fetch_all(&mut *session).await.unwrap();
-    drop(session);
-    pool.close().await;
+    let reads: Vec<(String, i64)> = sqlx::query_as(reads).fetch_all(&mut session).await.unwrap();
+    session.close().await.unwrap();
     reads.into_iter().collect()
 }
 

@@ -5,6 +5,7 @@ use crate::support::{
     production::{Production, shared},
     requests::{click, log_in, queued},
 };
+use futures_util::future::join_all;
 use loadtest::buyer::client::Connection;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,15 +64,17 @@ async fn an_instance_that_stops_says_so_to_the_five_hundred_who_watch() {
     for role in ["all", "api"] {
         let sale = Production::new(shared(), 100).await;
         let (shop, stays) = (sale.instance(&["--role", role]).await, sale.instance(&[]).await);
-        let (buyers, mut sockets) = (3101..3201, Vec::new());
-        for buyer in buyers.clone() {
-            let order_id = confirmed(&shop, buyer).await;
+        // All at once: who does not answer a ping within a minute is disconnected, and these sockets are not read.
+        let watching = (3101..3201).map(async |buyer| {
+            let (order_id, mut sockets) = (confirmed(&shop, buyer).await, Vec::new());
             for _ in 0..5 {
                 let mut socket = watch(&shop, buyer, order_id).await.unwrap();
                 assert_eq!(heard(&mut socket).await, "confirmed");
                 sockets.push((buyer, order_id, socket));
             }
-        }
+            sockets
+        });
+        let mut sockets = join_all(watching).await.into_iter().flatten().collect::<Vec<_>>();
         shop.stop().await; // SIGTERM
         for (_, _, socket) in &mut sockets {
             assert_eq!(heard(socket).await, "closed 1001", "role {role}");

@@ -122,8 +122,12 @@ async fn readiness_names_who_does_not_answer() {
         names_it(worker.address, 503).await;
         names_it(all.address, if server == Server::Redis { 503 } else { 200 }).await;
         if server == Server::RabbitMq {
-            let (status, body) = readiness(api.address).await;
-            assert_eq!((status, &body["status"]), (200, &Value::from("ready")), "it has no need of it");
+            let ready = (200, Value::from("ready"));
+            eventually("it has no need of it", async || {
+                let (status, body) = readiness(api.address).await;
+                (status, body["status"].clone()) == ready
+            })
+            .await;
         } else {
             names_it(api.address, if server == Server::Redis { 503 } else { 200 }).await;
         }
@@ -187,8 +191,9 @@ async fn an_order_can_be_followed_through_the_logs() {
             reserved.split("request_id=\"").nth(1).and_then(|id| id.split('"').next()).expect("a request's id");
         assert_eq!(request_id.len(), 32, "{trail:#?}");
     }
-    // The logs contain neither secrets nor cards.
+    // The logs contain neither secrets nor cards, not even a card's last digits. Times and ids may contain any digits.
     let logs = sale.logs();
-    assert!(!logs.contains("4242") && !logs.contains("/purchase/0"), "{logs}");
+    let mut words = logs.split(|letter: char| !letter.is_alphanumeric());
+    assert!(!words.any(|word| word == "4242" || word.contains("42424242")) && !logs.contains("/purchase/0"), "{logs}");
     drop(worker);
 }

@@ -186,11 +186,6 @@ async fn looking_for_orders_to_expire_or_give_back_reads_none_of_the_others() {
     let sale = Production::new(shared(), MANY).await;
     let insert = "insert into orders (id, sale_id, buyer_id, status, path, request, reserved_at, confirmed_at, pay_by)
                   select n, 42, n, 'paid', n, n, n, n, now_ms() + 3600000 from generate_series(1, $1) as n";
-    let sessions = async || {
-        let count = "select count(*) from pg_stat_activity where datname = current_database()";
-        sqlx::query_scalar::<_, i64>(count).fetch_one(&sale.pool).await.unwrap()
-    };
-    let own = sessions().await;
     let mut session = PgConnection::connect(sale.database.url.as_str()).await.unwrap();
     sqlx::query("alter table orders set (autovacuum_enabled = off)").execute(&mut session).await.unwrap();
     sqlx::query(insert).bind(MANY).execute(&mut session).await.unwrap();
@@ -198,15 +193,14 @@ async fn looking_for_orders_to_expire_or_give_back_reads_none_of_the_others() {
     sqlx::query("update orders set status = 'confirmed'").execute(&mut session).await.unwrap();
     session.close().await.unwrap();
     sale.instance(&["--role", "worker", "--reconcile-every", "3600"]).await.stop().await; // creates the first sale, which reads more
-    // PostgreSQL counts what a session has read when the session ends, if not before.
-    eventually("the other sessions have ended", async || sessions().await <= own).await;
-    sqlx::query("select pg_stat_reset()").execute(&sale.pool).await.unwrap();
+    let mut session = sale.only_session().await;
+    sqlx::query("select pg_stat_reset()").execute(&mut session).await.unwrap();
     let _shop = sale.instance(&["--role", "worker", "--reconcile-every", "3600"]).await;
     let look = "select (select idx_scan from pg_stat_user_indexes where indexrelname = 'to_expire'),
                     seq_tup_read + coalesce(idx_tup_fetch, 0) from pg_stat_user_tables where relname = 'orders'";
     let mut rows = 0;
     let looked = async || {
-        let (looks, read): (i64, i64) = sqlx::query_as(look).fetch_one(&sale.pool).await.unwrap();
+        let (looks, read): (i64, i64) = sqlx::query_as(look).fetch_one(&mut session).await.unwrap();
         rows = read;
         looks >= 5
     };

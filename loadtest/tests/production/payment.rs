@@ -10,6 +10,7 @@ use crate::support::{
 use futures_util::future::join_all;
 use loadtest::{
     buyer::client::Connection,
+    fault::network::Network,
     lab::servers::Server,
     provider::{
         Does, Remote,
@@ -193,12 +194,20 @@ async fn a_unit_that_is_not_paid_for_is_for_sale_again_at_every_instance() {
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn an_order_that_expires_while_the_card_is_authorised_is_not_charged() {
     let (sale, provider) = (Production::new(shared(), 1).await, Provider::start());
-    provider.at(Step::Authorise, Does::Slow(2500)).await;
-    let shop = sale.instance_with(&sale.args_with(Server::Provider, &provider.url, &["--pay-within", "1"])).await;
+    let network = Network::to(&provider.url).await.unwrap();
+    let args = sale.args_with(Server::Provider, &network.instead_of(&provider.url), &[]);
+    let shop = sale.instance_with(&args).await;
+    let order_id = confirmed(&shop, 2801).await;
     let mut connection = Connection::open(shop.address).await.unwrap();
-    let order_id = queued(&click(&mut connection, 2801).await);
-    let in_sql = async || order(&mut connection, 2801, order_id).await["status"] != "queued";
-    eventually("the order is in SQL", in_sql).await; // it was `confirmed`, but on a busy machine it may have changed by now
+    network.hold_request(b"POST /authorisations");
+    let expires = async {
+        eventually("the card is being authorised", async || network.holds(b"POST /authorisations")).await;
+        sale.expire_order(order_id).await;
+        becomes(&mut connection, 2801, order_id, "expired").await;
+        network.restore();
+    };
+    let (reply, ()) = tokio::join!(pay(&shop, 2801, order_id, Some("a"), GOOD), expires);
+    assert_problem(&reply, 410, "closed");
     for _ in 0..2 {
         assert_problem(&pay(&shop, 2801, order_id, Some("a"), GOOD).await, 410, "closed");
     }

@@ -49,9 +49,14 @@ impl Provider {
 
     /// Waits until it has left a request without an answer.
     pub async fn keeps_waiting(&self, step: Step) {
-        let waits = async || self.remote.waiting().await.unwrap().get(&step).is_some_and(|n| *n > 0);
-        eventually(&format!("the provider is silent: {step:?}"), waits).await;
+        keeps_waiting(&self.remote, step).await;
     }
+}
+
+/// Waits until this provider has left a request without an answer.
+pub async fn keeps_waiting(remote: &Remote, step: Step) {
+    let waits = async || remote.waiting().await.unwrap().get(&step).is_some_and(|n| *n > 0);
+    eventually(&format!("the provider is silent: {step:?}"), waits).await;
 }
 
 impl Production {

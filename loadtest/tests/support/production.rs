@@ -16,7 +16,7 @@ use loadtest::{
 };
 use redis::AsyncCommands;
 use serde_json::Value;
-use sqlx::{AnyPool, AssertSqlSafe};
+use sqlx::{AnyPool, AssertSqlSafe, Connection, PgConnection};
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     task::block_in_place,
@@ -83,18 +83,37 @@ impl Production {
             provider: url(Server::Provider),
             namespace,
         };
-        // On a busy machine the lease under which the sale is built can be lost. An operator would call it again.
-        let sale = [Sale::open(SALE, stock)];
-        let mut put_up = stores.put_up(&database.url, &sale).await;
+        let pool = database.connect().await.unwrap();
+        let production = Production { lab, database, stores, pool, sale: SALE, _place: place };
+        production.put_up(&[Sale::open(SALE, stock)]).await;
+        production
+    }
+
+    /// Creates these sales in SQL and Redis. On a busy machine the lease under which a sale is built can be lost. An operator would
+    /// call it again.
+    pub async fn put_up(&self, sales: &[Sale]) {
+        let mut put_up = self.stores.put_up(&self.database.url, sales).await;
         for _ in 0..4 {
             if put_up.is_ok() {
                 break;
             }
-            put_up = stores.put_up(&database.url, &sale).await;
+            put_up = self.stores.put_up(&self.database.url, sales).await;
         }
         put_up.unwrap();
-        let pool = database.connect().await.unwrap();
-        Production { lab, database, stores, pool, sale: SALE, _place: place }
+    }
+
+    /// A new session, when no other one is open: PostgreSQL counts what a session has read when it ends, if not before. Closes
+    /// the pool.
+    pub async fn only_session(&self) -> PgConnection {
+        self.pool.close().await;
+        let mut session = PgConnection::connect(self.database.url.as_str()).await.unwrap();
+        let others = "select count(*) from pg_stat_activity
+                      where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'";
+        eventually("all other sessions have ended", async || {
+            sqlx::query_scalar::<_, i64>(others).fetch_one(&mut session).await.unwrap() == 0
+        })
+        .await;
+        session
     }
 
     /// The arguments of an instance.

@@ -11,7 +11,10 @@ use tokio::{
 use url::Url;
 
 use super::target::{LOOK_EVERY, Replica, TO_BE_IN_PLACE, Target, replication};
-use crate::lab::servers::{Server, Services};
+use crate::lab::{
+    servers::{Server, Services},
+    stores::connect,
+};
 
 /// How long it may take until the next buyers have reserved.
 const NEXT: Duration = Duration::from_secs(5);
@@ -24,7 +27,7 @@ impl Target<'_> {
     pub(super) async fn attach_replica(&mut self) -> anyhow::Result<()> {
         let server = block_in_place(|| Services::start(self.loadtest, &[Server::Redis]))?;
         let url = server.url(Server::Redis).context("the replica has no URL")?.clone();
-        let mut redis = redis::Client::open(url.as_str())?.get_multiplexed_async_connection().await?;
+        let mut redis = connect(&url).await?;
         for redis in [&mut redis, &mut self.redis] {
             set(redis, "repl-diskless-sync-delay", "0").await?;
         }

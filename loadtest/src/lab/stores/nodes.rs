@@ -5,14 +5,16 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use futures_util::future::try_join_all;
 use lapin::{Connection, ConnectionProperties};
-use redis::{AsyncCommands, aio::MultiplexedConnection};
+use redis::{AsyncCommands, AsyncConnectionConfig, aio::MultiplexedConnection};
 use tokio::time::timeout;
 use url::Url;
 
 use super::Stores;
 
-/// How long one node of a cluster may take to accept a connection, before the next one is asked.
+/// How long a server may take to accept a connection or to answer.
 const FOR_A_NODE: Duration = Duration::from_secs(10);
+/// How long one node of a Redis Cluster may take to accept a connection, before the next one is asked.
+const BEFORE_THE_NEXT: Duration = Duration::from_secs(2);
 /// The most nodes of a cluster that are asked for one sale.
 const MOST_HOPS: usize = 32;
 
@@ -37,7 +39,7 @@ impl Stores {
             return Ok(vec![self.redis.clone()]);
         }
         for node in self.redis_nodes() {
-            let Ok(mut redis) = connect(node).await else { continue };
+            let Ok(Ok(mut redis)) = timeout(BEFORE_THE_NEXT, connect(node)).await else { continue };
             let told: redis::RedisResult<String> = redis::cmd("CLUSTER").arg("NODES").query_async(&mut redis).await;
             if let Ok(told) = told {
                 return Ok(told.lines().filter_map(|line| other_node(&self.redis, primary_in(line)?)).collect());
@@ -64,7 +66,7 @@ impl Stores {
         let mut nodes: Vec<Url> = self.redis_nodes().cloned().collect();
         for _ in 0..MOST_HOPS {
             let Some(node) = nodes.pop() else { break };
-            let Ok(mut redis) = connect(&node).await else { continue };
+            let Ok(Ok(mut redis)) = timeout(BEFORE_THE_NEXT, connect(&node)).await else { continue };
             match redis.exists::<_, bool>(&key).await {
                 Ok(_) => return Ok(redis),
                 Err(error) => nodes.extend(error.redirect_node().and_then(|(at, _)| other_node(&self.redis, at))),
@@ -96,8 +98,15 @@ impl Stores {
     }
 }
 
-pub(super) async fn connect(url: &Url) -> anyhow::Result<MultiplexedConnection> {
-    redis::Client::open(url.as_str())?.get_multiplexed_async_connection().await.context("Redis")
+/// Opens a connection to this Redis. The driver's default of half a second for an answer is too short for a busy machine.
+///
+/// # Errors
+/// Redis does not answer.
+pub async fn connect(url: &Url) -> anyhow::Result<MultiplexedConnection> {
+    let patience =
+        AsyncConnectionConfig::new().set_connection_timeout(Some(FOR_A_NODE)).set_response_timeout(Some(FOR_A_NODE));
+    let client = redis::Client::open(url.as_str())?;
+    client.get_multiplexed_async_connection_with_config(&patience).await.context("Redis")
 }
 
 /// The `host:port` of a node in a line of `CLUSTER NODES`, if it is a primary with slots: id, address, flags, primary, two times, epoch,

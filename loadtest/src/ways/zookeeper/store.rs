@@ -15,10 +15,11 @@ use crate::{
 };
 
 /// How long ZooKeeper waits for a client that is silent before it ends the session and deletes its ephemeral nodes.
-const SESSION: Duration = Duration::from_secs(2);
+const SESSION: Duration = Duration::from_secs(5);
 
-/// How long opening a session may take. It is a write, and the first one of a node fills a file of 64 MiB.
-const CONNECT: Duration = Duration::from_secs(20);
+/// How long opening a session may take. It is a write, and the first one of a node fills a file of 64 MiB. The driver ignores more than
+/// three fifths of a session.
+const CONNECT: Duration = Duration::from_secs(3);
 
 /// A node, and a znode for each item.
 pub(super) struct Store {

@@ -1,7 +1,10 @@
 //! The ways on Redis.
 
 use loadtest::{
-    lab::servers::Server::{Postgres, Redis},
+    lab::{
+        servers::Server::{Postgres, Redis},
+        stores::connect,
+    },
     ways::way::Gap,
 };
 use tokio::task::block_in_place;
@@ -76,8 +79,7 @@ async fn decr_gives_back_what_went_below_zero() {
     let services = services(&[Redis]);
     let mut sale = Sale::open("redis-decr", &services, 3, Gap::default()).await;
     assert_eq!(sale.play(4, 0, 100).await.taken.len(), 3);
-    let client = ::redis::Client::open(services.url(Redis).unwrap().as_str()).unwrap();
-    let mut redis = client.get_multiplexed_async_connection().await.unwrap();
+    let mut redis = connect(services.url(Redis).unwrap()).await.unwrap();
     let left: i64 = ::redis::cmd("GET").arg("stock:1").query_async(&mut redis).await.unwrap();
     assert_eq!(left, 0);
 }
