@@ -1,6 +1,6 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     task::{JoinHandle, JoinSet},
@@ -61,12 +61,11 @@ async fn run(config: &Config) -> anyhow::Result<()> {
     let limits = Limits::new(&config.clients, &config.sessions)?;
     let mut stopped = std::pin::pin!(stop_signal()?);
     let background = Background::open()?;
-    let servers = tokio::select! {
+    let (servers, clock) = tokio::select! {
         servers = background.spawn(connect(config.clone(), urls)) => servers??,
         () = &mut stopped => return Ok(()),
     };
     servers.redis.check_durability().await;
-    let clock = Clock::new(&servers.redis, &servers.sql).await.context("the time")?;
 
     let stop = CancellationToken::new();
     let app = open(config, &servers, signer, clock, stop.clone(), &background);
@@ -126,7 +125,7 @@ impl Drop for Background {
 ///
 /// # Errors
 /// The configuration is wrong.
-async fn connect(config: Config, urls: Urls) -> anyhow::Result<Servers> {
+async fn connect(config: Config, urls: Urls) -> anyhow::Result<(Servers, Clock)> {
     let sql = wait_for("PostgreSQL", || sql::connect(&urls.postgres, &config.namespace, &config.shop)).await?;
     let redis = || RedisStore::connect(&urls.redis, &config);
     let redis = wait_for("Redis", redis).await?;
@@ -138,7 +137,8 @@ async fn connect(config: Config, urls: Urls) -> anyhow::Result<Servers> {
         let first = Sale::first(&config.shop);
         wait_for("sale 1", || seed(&sql, &redis, &first)).await?;
     }
-    Ok(Servers { sql, redis, transport })
+    let clock = wait_for("the time", || Clock::new(&redis, &sql)).await?;
+    Ok((Servers { sql, redis, transport }, clock))
 }
 
 /// The state of the handlers, and the tasks that keep it up to date.

@@ -273,9 +273,11 @@ async fn a_sale_that_is_put_up_again_keeps_the_orders_that_redis_holds() {
     let shop = sale.instance(&EAGER).await;
     let order_id = confirmed(&shop, 1).await;
     sale.settles_at(1).await;
+    let mut tx = sale.pool.begin().await.unwrap();
     for delete in ["delete from orders where sale_id = $1", "delete from sales where id = $1"] {
-        sqlx::query(delete).bind(SALE).execute(&sale.pool).await.unwrap();
+        sqlx::query(delete).bind(SALE).execute(&mut *tx).await.unwrap();
     }
+    tx.commit().await.unwrap();
     sale.put_up(&[Sale::open(SALE, 5)]).await;
     let mut connection = Connection::open(shop.address).await.unwrap();
     becomes(&mut connection, 1, order_id, "confirmed").await;

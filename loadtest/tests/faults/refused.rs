@@ -115,7 +115,6 @@ async fn an_expiry_between_two_looks_leaves_units_for_all() {
     let sale = Production::new(shared(), 5).await;
     let api = sale.instance(&["--role", "api", "--reconcile-every", "3600"]).await;
     let worker = sale.instance(&["--role", "worker"]).await;
-    let mut connection = Connection::open(api.address).await.unwrap();
     for buyer in 1..=3 {
         confirmed(&api, buyer).await;
     }
@@ -143,6 +142,7 @@ async fn an_expiry_between_two_looks_leaves_units_for_all() {
     })
     .await;
     expiry.commit().await.unwrap();
+    let mut connection = Connection::open(api.address).await.unwrap();
     for (buyer, order_id) in orders {
         becomes(&mut connection, buyer, order_id, "confirmed").await;
     }

@@ -162,6 +162,7 @@ async fn after_a_crash_no_buyer_is_told_of_an_order_on_one_disk() {
 
         comes_back(&mut postgres);
         let _worker = sale.instance(&WORKER).await;
+        let mut buyer = Connection::open(api.address).await.unwrap();
         becomes(&mut buyer, BUYER, order_id, "confirmed").await;
         sale.settles_at(1).await;
         true

@@ -32,12 +32,12 @@ async fn a_payment_that_is_confirmed_later_is_told_later() {
     provider.calls(Callbacks::Late(8000)).await;
     let (_shop, browser) = open(&sale, &provider).await;
     // It is told for a second. A browser that is asked from outside may look too late.
-    let watch = "window.told = []; const outcome = document.getElementById('outcome'); \
-                 new MutationObserver(() => told.push(outcome.textContent)).observe(outcome, { childList: true })";
+    let watch = "window.noted = []; const outcome = document.getElementById('outcome'); \
+                 new MutationObserver(() => noted.push(outcome.textContent)).observe(outcome, { childList: true })";
     browser.script(watch).await;
     pay_with(&browser, PENDING).await;
     browser.wait_for_text("#outcome", "Paid. Thank you!").await;
-    let told = browser.script("return told.join()").await;
+    let told = browser.script("return noted.join()").await;
     assert!(told.as_str().unwrap().contains("No answer yet. Asking again"), "{told}");
     assert_eq!(sale.movements(&provider.remote).await, [[Pending, Authorised, Captured]]);
     assert_eq!(errors(&browser).await, [""; 0]);

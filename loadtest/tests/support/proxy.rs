@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
 };
@@ -28,12 +28,13 @@ const ACK: (u8, u8) = (60, 80);
 /// Forwards everything until a fault is set.
 pub struct Proxy {
     address: SocketAddr,
-    held: watch::Sender<bool>,
     wire: Arc<Wire>,
 }
 
 #[derive(Default)]
 struct Wire {
+    held: watch::Sender<bool>,
+    held_from: Mutex<Option<&'static [u8]>>,
     without_acks: AtomicBool,
     acks_dropped: AtomicUsize,
     without_consumers: AtomicBool,
@@ -47,7 +48,6 @@ impl Proxy {
         let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (held, hold) = watch::channel(false);
         let wire = Arc::new(Wire::default());
         let of = wire.clone();
         tokio::spawn(async move {
@@ -55,10 +55,10 @@ impl Proxy {
                 let Ok(server) = TcpStream::connect(&server).await else { continue };
                 let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
                 tokio::spawn(up(from_client, to_server, of.clone()));
-                tokio::spawn(down(from_server, to_client, hold.clone()));
+                tokio::spawn(down(from_server, to_client, of.held.subscribe()));
             }
         });
-        Proxy { address, held, wire }
+        Proxy { address, wire }
     }
 
     /// The server's URL with the proxy's address.
@@ -70,7 +70,12 @@ impl Proxy {
 
     /// Holds answers from now on, or releases them.
     pub fn hold_answers(&self, hold: bool) {
-        self.held.send_replace(hold);
+        self.wire.held.send_replace(hold);
+    }
+
+    /// Holds answers from the first request that contains these bytes.
+    pub fn hold_answers_from(&self, bytes: &'static [u8]) {
+        *self.wire.held_from.lock().unwrap() = Some(bytes);
     }
 
     /// The number of scripts that Redis was asked to run.
@@ -115,6 +120,10 @@ async fn up(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, wire: Arc<Wir
         let bytes = &bytes[..n];
         let scripts = bytes.windows(7).filter(|word| *word == b"EVALSHA").count();
         wire.scripts.fetch_add(scripts, SeqCst);
+        let holds = |from: &mut &[u8]| bytes.windows(from.len()).any(|word| word == *from);
+        if wire.held_from.lock().unwrap().take_if(holds).is_some() {
+            wire.held.send_replace(true);
+        }
         let passed = if *amqp.get_or_insert(bytes.starts_with(b"AMQP")) {
             frames.extend_from_slice(bytes);
             whole_frames(&mut frames, &wire, &mut consumes)

@@ -81,7 +81,9 @@ mod tests {
                 tokio::spawn(serve(connection, number, told.clone()));
             }
         });
-        let shards = Shards::open(&[url], ConnectionManagerConfig::new()).await.unwrap();
+        let patience = Some(Duration::from_secs(30));
+        let config = ConnectionManagerConfig::new().set_connection_timeout(patience).set_response_timeout(patience);
+        let shards = Shards::open(&[url], config).await.unwrap();
         let redis = RedisStore { shards, is_cluster: false, namespace: String::new(), replicas: 0, timeout: CONNECT };
 
         let _listener = redis.listen("news").await.unwrap();
