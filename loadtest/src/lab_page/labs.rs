@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::anyhow;
+use sqlx::{AnyConnection, Connection};
 use tokio::{
     sync::Mutex,
     time::{sleep, timeout},
@@ -72,9 +73,10 @@ pub(super) async fn while_it_answers<T>(lab: &Lab, work: impl Future<Output = an
     }
 }
 
+/// A connection of its own: a pool tries a server that refuses it again and again.
 async fn answers(lab: &Lab) -> bool {
     let Some(admin) = lab.admin() else { return true };
-    let answer = timeout(PATIENCE, sqlx::query("select 1").execute(admin)).await;
+    let answer = timeout(PATIENCE, AnyConnection::connect_with(&admin.connect_options())).await;
     answer.is_ok_and(|answer| answer.is_ok())
 }
 

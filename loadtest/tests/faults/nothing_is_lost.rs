@@ -21,7 +21,7 @@ use tokio::{io::AsyncWriteExt, task::block_in_place, time::timeout};
 /// A server may take two minutes to start on a busy machine, and the shop waits for it meanwhile.
 const SERVER_STARTS: Duration = Duration::from_secs(180);
 
-/// A key that only the script has that reserves.
+/// A key of the script that reserves. Others that have it run only when a sale is created, rebuilt or changed.
 const RESERVES: &[u8] = b":denied";
 
 #[tokio::test(flavor = "multi_thread")]

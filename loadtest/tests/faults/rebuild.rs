@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::support::{
     SALE, assert_problem, eventually, loadtest,
     orders::{confirmed, given_back, heard, watch},
-    production::{Production, own, shared},
+    production::{Production, operate_says, own, shared},
     requests::{address, becomes, buy_at, click, counter, log_in, order, purchase, queued, sells},
 };
 use lapin::options::QueueDeclareOptions;
@@ -125,7 +125,7 @@ async fn a_sale_is_rebuilt_by_hand_while_it_is_on() {
     for buyer in 1..=10 {
         queued(&click(&mut Connection::open(shop.address).await.unwrap(), buyer).await);
     }
-    let said = sale.operate(&["rebuild", "--sale", "42"], &[]).await;
+    let said = operate_says(&sale, &["rebuild", "--sale", "42"]).unwrap();
     assert_eq!(said, "sale 42: epoch 2, 30 units left, 10 held\n");
     sale.settles_at(10).await;
     sells(shop.address, 11).await;
@@ -180,7 +180,7 @@ async fn a_lost_reservation_is_placed_once_whoever_compares() {
     sale.publish(&serde_json::to_vec(&[message]).unwrap()).await; // one message turns up after all
     eventually("it was worked on", async || sale.stores.messages("orders").await.unwrap() == 0).await;
     sale.settles_at(3).await;
-    let clean = sale.operate(&["reconcile"], &[]).await;
+    let clean = operate_says(&sale, &["reconcile"]).unwrap();
     assert!(clean.contains("sale 42: stock 5; SQL: 3 orders, 3 sold; Redis: 2 left, 3 held;"), "{clean}");
     assert!(!clean.contains('!'), "{clean}");
 }

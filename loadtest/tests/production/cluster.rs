@@ -252,7 +252,7 @@ async fn without_its_replica_a_reservation_is_unknown_and_the_same_key_gets_it_l
     let mut services = cluster().await;
     let nodes = services.nodes(RedisCluster).to_vec();
     let sale = Production::new(&services, 5).await;
-    let shop = sale.instance(&["--redis-replicas", "1"]).await;
+    let shop = sale.instance(&["--redis-replicas", "1", "--path-ttl", "600"]).await;
     let first = sells(shop.address, 1).await;
     let primary = primary_of(&nodes, &sale.stores.key(SALE, "sale")).await;
     let replica = (primary + NODES / 2) % NODES;
@@ -269,19 +269,22 @@ async fn without_its_replica_a_reservation_is_unknown_and_the_same_key_gets_it_l
     assert_eq!((held(&sale).await, unreplicated().await), (2, before + 2));
     let third = log_in(shop.address, 3).await;
     start_again(&mut services, replica).await;
-    let gets = async |cookie: &str| {
+    let gets = async |at: &str, cookie: &str| {
         let mut order_id = 0;
         eventually("the same key gets it", async || {
-            let reply = purchase(shop.address, SALE, cookie, Some("mine")).await;
-            order_id = if reply.status == 202 { queued(&reply) } else { 0 };
+            let reply = buy_at(shop.address, at, cookie, Some("mine")).await;
+            match reply.status.as_u16() {
+                202 => order_id = queued(&reply),
+                _ => assert_eq!(reply.status, 503, "{reply:?}"),
+            }
             order_id > 0
         })
         .await;
         order_id
     };
-    let second = gets(&cookie).await;
+    let second = gets(&at, &cookie).await;
     assert_ne!(second, first);
-    gets(&third).await;
+    gets(&address(shop.address, SALE, &third).await.unwrap(), &third).await;
     becomes(&mut Connection::open(shop.address).await.unwrap(), 2, second, "confirmed").await;
     sale.settles_at(3).await;
 }

@@ -94,9 +94,8 @@ impl Production {
     pub async fn put_up(&self, sales: &[Sale]) {
         let mut put_up = self.stores.put_up(&self.database.url, sales).await;
         for _ in 0..4 {
-            if put_up.is_ok() {
-                break;
-            }
+            let Err(why) = &put_up else { break };
+            eprintln!("{why:#}");
             put_up = self.stores.put_up(&self.database.url, sales).await;
         }
         put_up.unwrap();

@@ -218,12 +218,19 @@ mod tests {
         redis.kill().unwrap();
         let stranger = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
         let why = redis.start_again().unwrap_err().to_string();
-        assert!(why.starts_with(&format!("Redis does not start on port {port} (exit status: 1): ")), "{why}");
+        let refused = format!("Redis does not start on port {port} (exit status: 1): ");
+        assert!(why.starts_with(&refused), "{why}");
         drop(stranger);
         // A child of a parallel test keeps a copy of our sockets until it runs its program.
         let again = (0..600).any(|_| {
             sleep(Duration::from_millis(100));
-            redis.start_again().is_ok()
+            match redis.start_again() {
+                Ok(()) => true,
+                Err(why) => {
+                    assert!(why.to_string().starts_with(&refused), "{why}");
+                    false
+                }
+            }
         });
         assert!(again, "the port is free again");
     }
