@@ -108,6 +108,23 @@ async fn a_redis_that_was_demoted_refuses_and_its_successor_sells() {
     assert_eq!(old, Some(1), "nothing was written to the old one");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn an_instance_that_is_not_told_the_time_at_its_start_waits_for_it() {
+    let sale = Production::new(shared(), 5).await;
+    let network = Network::to(&sale.stores.redis).await.unwrap();
+    network.hold_request(b"\r\nTIME\r\n");
+    let redis = network.instead_of(&sale.stores.redis);
+    let args = sale.args_with(Server::Redis, &redis, &["--redis-timeout", "0.3"]);
+    let restores = async {
+        eventually("it waits", async || sale.logs().contains("waiting for the time")).await;
+        network.restore();
+    };
+    let (shop, ()) = tokio::join!(sale.instance_with(&args), restores);
+    sells(shop.address, 1).await;
+    sale.settles_at(1).await;
+}
+
 /// The stock is lowered by hand, and an expiry commits between a worker's two reads of the sale's row.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]

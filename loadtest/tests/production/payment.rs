@@ -208,7 +208,9 @@ async fn an_order_that_expires_while_the_card_is_authorised_is_not_charged() {
     };
     let (reply, ()) = tokio::join!(pay(&shop, 2801, order_id, Some("a"), GOOD), expires);
     // The provider's answer may have come too late on a busy machine. The next request gets the result.
-    assert!(reply.status == 410 || reply.status == 503, "{reply:?}");
+    if reply.status != 410 {
+        assert_problem(&reply, 503, "timed-out");
+    }
     for _ in 0..2 {
         assert_problem(&pay(&shop, 2801, order_id, Some("a"), GOOD).await, 410, "closed");
     }

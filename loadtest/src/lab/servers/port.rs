@@ -124,7 +124,7 @@ pub(crate) mod tests {
     }
 
     /// Waits until nobody listens on it. A child of a parallel test keeps a copy of our sockets until it runs its program.
-    pub(crate) fn free(port: &Port) {
+    fn free(port: &Port) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while port.is_taken() {
             assert!(Instant::now() < deadline, "port {} is taken", port.number());
