@@ -82,7 +82,7 @@ impl Size {
     pub const QUICK: Size = Size {
         rounds: 1,
         longest: Duration::from_secs(40),
-        lasts: Duration::from_secs(1),
+        lasts: Duration::from_millis(600),
         buyers: 6000,
         buyers_of_others: 1500,
         paced: Duration::from_secs(1),
