@@ -36,7 +36,7 @@ pub async fn purchase(shop: &Shop, sale_id: i64, buyer_id: i64) -> Result<i64, E
     };
     let mut tx = shop.pool.begin_with(begin).await?;
 
-    // Waits for the row's lock, at most `lock_timeout` (then: `conflict`), and reads the last committed values.
+    // Waits for the row's lock (after `lock_timeout`: `conflict`), and reads the last committed values.
     let (stock, sold): (i64, i64) =
         sqlx::query_as(lock).bind(sale_id).fetch_optional(&mut *tx).await?.ok_or(Error::NotFound)?;
 

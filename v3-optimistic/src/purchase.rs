@@ -37,11 +37,11 @@ pub async fn handler(
 /// Sells one unit and returns the order's id.
 pub async fn purchase(shop: &Shop, retry: &Retry, sale_id: i64, buyer_id: i64) -> Result<i64, Error> {
     for attempt in 0..=retry.retries {
+        retry.wait_before(attempt).await;
         if let Some(order_id) = try_once(shop, sale_id, buyer_id).await? {
             return Ok(order_id);
         }
         metrics::counter!("conflicts_total").increment(1);
-        retry.wait(attempt).await;
     }
     metrics::counter!("give_ups_total").increment(1);
     Err(Error::Conflict)

@@ -25,9 +25,10 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// Waits after an attempt; the first one is number 0. Full jitter: a crowd that waits the same time meets again.
-    pub async fn wait(&self, attempt: u32) {
-        let at_most = self.backoff_cap_ms.min(self.backoff_base_ms << attempt.min(20));
+    /// Waits before an attempt, except before the first one (number 0). Full jitter: a crowd that waits the same time meets again.
+    pub async fn wait_before(&self, attempt: u32) {
+        let Some(retry) = attempt.checked_sub(1) else { return };
+        let at_most = self.backoff_cap_ms.min(self.backoff_base_ms << retry.min(20));
         sleep(Duration::from_millis(fastrand::u64(0..=at_most))).await;
     }
 }
