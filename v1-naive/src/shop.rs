@@ -25,7 +25,7 @@ pub mod serve;
 /// The signals that ask a program to stop.
 mod signals;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -50,6 +50,8 @@ pub use self::{
 
 /// Histogram buckets for durations in seconds, and for batch sizes.
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+/// How often the values of histograms are put into their buckets.
+const UPKEEP: Duration = Duration::from_secs(5);
 const SIZES: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 1000.0, 4000.0];
 
 /// The state of every router in chapters 1 to 5. Cheap to clone.
@@ -142,6 +144,14 @@ fn recorder() -> PrometheusHandle {
             builder.and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_orders".into()), &SIZES));
         let recorder = builder.unwrap_or_default().build_recorder(); // an error means that the list of buckets is empty
         let handle = recorder.handle();
+        // A histogram keeps every value until this is called, or until somebody asks for the metrics.
+        let upkeep = handle.clone();
+        std::thread::spawn(move || {
+            loop {
+                std::thread::sleep(UPKEEP);
+                upkeep.run_upkeep();
+            }
+        });
         // Fails only if a program that embeds the shop has its own recorder. Then that one is used.
         let _ = metrics::set_global_recorder(recorder);
         handle

@@ -119,7 +119,7 @@ pub struct SalePath {
 
 /// The two steps of a purchase, each behind its gates. A request passes the layers from top to bottom.
 pub fn routes(limit: &Arc<RateLimit>, gates: &Arc<Gates>) -> Router<Shop> {
-    // Asking for a path costs no SQL, so it takes no token of the global bucket, which protects the database.
+    // All who ask for paths cause at most ten queries a second, so they take no token of the global bucket, which protects the database.
     let ask = ServiceBuilder::new()
         .layer(map_response(path::keep_secret))
         .layer(from_fn_with_state(limit.clients.clone(), client_limit::layer))

@@ -36,7 +36,7 @@ pub struct Config {
     #[arg(long, env = "POOL_TIMEOUT", value_name = "POOL_TIMEOUT", default_value = "20", value_parser = seconds)]
     pub pool_timeout: Duration,
 
-    /// Seconds a request may take in total
+    /// Seconds the body of a request may take, and again seconds for the answer
     #[arg(long, env = "REQUEST_TIMEOUT", value_name = "REQUEST_TIMEOUT", default_value = "30", value_parser = seconds)]
     pub request_timeout: Duration,
 

@@ -16,9 +16,11 @@ pub enum Error {
     NotFound,
     /// 409 `sold-out`: no unit is left.
     SoldOut,
-    /// 409 `conflict`: another purchase changed the same row. Nothing was changed; the request may be repeated.
+    /// 409 `conflict`: another purchase changed the same row. Nothing was changed; the request may be repeated. Without a transaction
+    /// (chapter 1 and `process-lock`) the counter may have been raised.
     Conflict,
-    /// 503 `overloaded` with `Retry-After`: no database connection was free in time. Nothing was changed.
+    /// 503 `overloaded` with `Retry-After`: no database connection was free in time. Nothing was changed. Without a transaction
+    /// (chapter 1 and `process-lock`) the counter may have been raised.
     Overloaded,
     /// 504 `timed-out`: the request took too long. It is unknown whether anything was changed.
     TimedOut,

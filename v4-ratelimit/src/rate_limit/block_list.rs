@@ -14,8 +14,8 @@ use super::client::network;
 /// How often the file is checked for changes.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Blocked IP addresses, from a file with one address or network in each line, and comments after `#`. A change of the file takes
-/// effect within about a second.
+/// Blocked IP addresses, from a file with one address or network in each line, and comments after `#`. A new file takes effect within
+/// about a second. Replace it by renaming another one, because a half-written file is read as it is.
 pub struct BlockList {
     file: PathBuf,
     networks: RwLock<Ranges>,

@@ -36,7 +36,7 @@ pub struct ClientLimits {
           value_parser = client::network)]
     pub trusted_proxies: Vec<IpNet>,
 
-    /// A file of blocked IP addresses and networks; it may be changed while the shop runs
+    /// A file of blocked IP addresses and networks; it may be replaced while the shop runs
     #[arg(long, env = "BLOCK_LIST", value_name = "BLOCK_LIST")]
     pub block_list: Option<PathBuf>,
 }

@@ -39,7 +39,7 @@ impl Frequency {
 /// The gate: at most `frequency_limit` requests of a buyer in a window. Every request counts, also one that a later gate refuses.
 ///
 /// # Errors
-/// 429 `rate-limited`, 401 `unauthenticated`.
+/// 429 `rate-limited`, 401 `unauthenticated`; 503 `overloaded` if too many buyers are counted.
 pub async fn layer(
     State(gates): State<Arc<Gates>>,
     buyer: Buyer,

@@ -18,8 +18,8 @@ const FRESH_MS: i64 = 1000;
 /// How long a sale is remembered as unknown, in milliseconds. Shorter, because it may have been created since.
 const FRESH_NONE_MS: i64 = 100;
 
-/// When each sale opens and closes. One query reads all sales, so requests for sales that do not exist cause no more queries,
-/// however many they are.
+/// When each sale opens and closes. One query reads all sales, so requests for sales that do not exist cause at most ten queries a
+/// second, however many they are.
 #[derive(Default)]
 pub(super) struct Windows {
     known: RwLock<Known>,
@@ -66,7 +66,7 @@ impl Gates {
 /// The gate: the sale is open, by this machine's clock. A sale that does not exist is answered like a wrong path.
 ///
 /// # Errors
-/// 403 `not-open`, 410 `closed`, 404 `wrong-path`.
+/// 403 `not-open`, 410 `closed`, 404 `wrong-path`; those of the query that reads the sales.
 pub async fn layer(
     State(gates): State<Arc<Gates>>,
     Path(SalePath { sale_id }): Path<SalePath>,
