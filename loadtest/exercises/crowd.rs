@@ -2,9 +2,17 @@
 
 #![allow(dead_code, reason = "each check uses its own part")]
 
+use std::{
+    io::{BufRead, BufReader, Lines, Write},
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
 use clap::Parser;
 use tempfile::TempDir;
 use v1_naive::shop::{self, Shop, config::sqlite_url};
+
+/// If this is set, this process is the second instance; its value is the database's URL.
+const SECOND: &str = "OVERSOLD_SECOND_INSTANCE";
 
 /// The id of the sale.
 pub const SALE: i64 = 1;
@@ -30,6 +38,53 @@ impl Database {
         let folder = tempfile::tempdir().map_err(text)?;
         let url = sqlite_url(&folder.path().join("shop.db")).map_err(text)?.to_string();
         Ok(Database { _folder: folder, url })
+    }
+}
+
+/// A second process of this program, which is the second instance.
+pub struct Second {
+    process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Second {
+    /// The database's URL if this process is the second one.
+    pub fn is_this() -> Option<String> {
+        std::env::var(SECOND).ok()
+    }
+
+    /// Starts it, and waits until it is ready.
+    pub fn start(url: &str) -> Result<Second, String> {
+        let mut command = Command::new(std::env::current_exe().map_err(text)?);
+        let command = command.args(std::env::args_os().skip(1)).env(SECOND, url);
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(text)?;
+        let lines = BufReader::new(process.stdout.take().ok_or("the second instance has no output")?).lines();
+        let mut second = Second { process, lines };
+        second.line()?;
+        Ok(second)
+    }
+
+    /// In the second process: says that it is ready, and waits for [`Second::go`].
+    pub fn is_ready() -> Result<(), String> {
+        println!("ready");
+        std::io::stdin().read_line(&mut String::new()).map_err(text).map(drop)
+    }
+
+    /// Lets it begin.
+    pub fn go(&mut self) -> Result<(), String> {
+        let input = self.process.stdin.as_mut().ok_or("the second instance has no input")?;
+        input.write_all(b"go\n").map_err(text)
+    }
+
+    /// Waits for its end. The result is the line that its check has returned.
+    pub fn result(mut self) -> Result<String, String> {
+        let line = self.line()?;
+        self.process.wait().map_err(text)?;
+        Ok(line)
+    }
+
+    fn line(&mut self) -> Result<String, String> {
+        self.lines.next().ok_or("the second instance has failed")?.map_err(text)
     }
 }
 

@@ -33,6 +33,21 @@ pub fn check() -> Result<String, String> {
             sale(2, 2, &[1, 3], &[(1, Yes), (2, Yes), (3, No)]),
             Findings { lost: 1, phantom: 1, ..right },
         ),
+        (
+            "an oversell that was not told",
+            sale(1, 1, &[1, 2], &[(1, Yes), (2, None)]),
+            Findings { oversold: 1, ..right },
+        ),
+        (
+            "an order that was not told, and a unit left",
+            sale(3, 2, &[1, 2], &[(1, Yes), (2, None), (3, No)]),
+            Findings { undersold: 1, ..right },
+        ),
+        (
+            "nine units left and one buyer refused",
+            sale(10, 1, &[1], &[(1, Yes), (2, No)]),
+            Findings { undersold: 1, ..right },
+        ),
         ("a yes without an order", sale(1, 1, &[], &[(1, Yes)]), Findings { lost: 1, ..right }),
     ];
     for (name, sale, expected) in &cases {

@@ -29,7 +29,7 @@ pub struct Sale {
 pub struct Findings {
     /// Orders above the stock.
     pub oversold: usize,
-    /// Units that are left although a buyer was refused.
+    /// Units that are left although buyers were refused, at most one for each of these.
     pub undersold: usize,
     /// Buyers who were told yes and have no order.
     pub lost: usize,
@@ -40,14 +40,14 @@ pub struct Findings {
 /// Compares what buyers were told with what the database holds.
 pub fn audit(sale: &Sale) -> Findings {
     let orders = sale.orders.len();
-    let was_refused = sale.told.iter().any(|(_, answer)| *answer == Answer::No);
+    let refused = sale.told.iter().filter(|(_, answer)| *answer == Answer::No).count();
     let count = |wanted: Answer, has_order: bool| {
         let matches = |(buyer, answer): &&(u32, Answer)| *answer == wanted && sale.orders.contains(buyer) == has_order;
         sale.told.iter().filter(matches).count()
     };
     Findings {
         oversold: orders.saturating_sub(sale.stock),
-        undersold: if was_refused { sale.stock.saturating_sub(orders) } else { 0 },
+        undersold: sale.stock.saturating_sub(orders).min(refused),
         lost: count(Answer::Yes, false),
         phantom: count(Answer::No, true),
     }

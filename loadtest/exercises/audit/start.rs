@@ -29,7 +29,7 @@ pub struct Sale {
 pub struct Findings {
     /// Orders above the stock.
     pub oversold: usize,
-    /// Units that are left although a buyer was refused.
+    /// Units that are left although buyers were refused, at most one for each of these.
     pub undersold: usize,
     /// Buyers who were told yes and have no order.
     pub lost: usize,

@@ -29,7 +29,7 @@ pub struct Sale {
 pub struct Findings {
     /// Orders above the stock.
     pub oversold: usize,
-    /// Units that are left although a buyer was refused.
+    /// Units that are left although buyers were refused, at most one for each of these.
     pub undersold: usize,
     /// Buyers who were told yes and have no order.
     pub lost: usize,
@@ -43,7 +43,7 @@ pub fn audit(sale: &Sale) -> Findings {
     let told = |wanted: Answer| sale.told.iter().filter(|(_, answer)| *answer == wanted).count();
     Findings {
         oversold: orders.saturating_sub(sale.stock),
-        undersold: if told(Answer::No) > 0 { sale.stock.saturating_sub(orders) } else { 0 },
+        undersold: sale.stock.saturating_sub(orders).min(told(Answer::No)),
         lost: told(Answer::Yes).saturating_sub(orders),
         phantom: orders.saturating_sub(told(Answer::Yes) + told(Answer::None)),
     }

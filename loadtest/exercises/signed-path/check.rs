@@ -42,6 +42,12 @@ pub fn check() -> Result<String, String> {
             return Err(format!("{changed} is valid, and it was changed from {path} by the buyer"));
         }
     }
+    // A digit moves from the buyer to the time behind it.
+    for later in [format!("3{path}"), path.replacen('-', "-3", 1)] {
+        if there.is_valid(NOW + 1, 1, 2, &later) {
+            return Err(format!("{later} is valid for buyer 2, and was made from a path of buyer 23"));
+        }
+    }
     Ok("valid at every instance, for one buyer, one sale and a minute".into())
 }
 

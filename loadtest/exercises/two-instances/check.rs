@@ -1,29 +1,22 @@
 //! Two processes sell from one database. There is nothing to change here.
 
-use std::{
-    io::{BufRead, BufReader, Write},
-    process::{Child, Command, Stdio},
-};
-
 use tokio::task::JoinSet;
 use v1_naive::shop::{Error, Shop};
 
 use super::{
-    crowd::{Database, Rows, SALE, block_on, instance, rows, text},
+    crowd::{Database, Rows, SALE, Second, block_on, instance, rows},
     exercise::purchase,
 };
 
 /// The buyers at each instance.
 const BUYERS: i64 = 300;
 const UNITS: i64 = 200;
-/// If this is set, this process is the second instance; its value is the database's URL.
-const SECOND: &str = "OVERSOLD_SECOND_INSTANCE";
 
 /// Checks the exercise. The result is the line to show.
 pub fn check() -> Result<String, String> {
-    match std::env::var(SECOND) {
-        Ok(url) => block_on(second(url)),
-        Err(_) => block_on(both()),
+    match Second::is_this() {
+        Some(url) => block_on(second(url)),
+        None => block_on(both()),
     }
 }
 
@@ -36,14 +29,10 @@ struct Told {
 async fn both() -> Result<String, String> {
     let database = Database::new()?;
     let shop = instance(&database.url, UNITS).await?;
-    let mut second = start_second(&database.url)?;
-    let mut lines = BufReader::new(second.stdout.take().ok_or("the second instance has no output")?).lines();
-    let mut line = || lines.next().ok_or("the second instance has died")?.map_err(text);
-    line()?; // it is ready
-    second.stdin.take().ok_or("the second instance has no input")?.write_all(b"go\n").map_err(text)?;
+    let mut second = Second::start(&database.url)?;
+    second.go()?;
     let here = sell(&shop).await;
-    let there = line()?;
-    second.wait().map_err(text)?;
+    let there = second.result()?;
     let (yes, conflict) = there.split_once(' ').ok_or("the second instance has failed")?;
     let number = |text: &str| text.parse::<i64>().map_err(|_| "the second instance has failed".to_owned());
     let (yes, conflict) = (here.yes + number(yes)?, here.conflict + number(conflict)?);
@@ -60,17 +49,9 @@ async fn both() -> Result<String, String> {
     Ok(format!("two instances, {UNITS} units, {orders} orders, no conflict"))
 }
 
-/// The same program again.
-fn start_second(url: &str) -> Result<Child, String> {
-    let mut command = Command::new(std::env::current_exe().map_err(text)?);
-    let command = command.args(std::env::args_os().skip(1)).env(SECOND, url);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(text)
-}
-
 async fn second(url: String) -> Result<String, String> {
     let shop = instance(&url, UNITS).await?;
-    println!("ready");
-    std::io::stdin().read_line(&mut String::new()).map_err(text)?;
+    Second::is_ready()?;
     let Told { yes, conflict } = sell(&shop).await;
     Ok(format!("{yes} {conflict}"))
 }

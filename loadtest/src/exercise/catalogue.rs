@@ -69,7 +69,7 @@ const fn schedule(
 
 /// All exercises, in the order of the chapters.
 pub static EXERCISES: [Exercise; 18] = [
-    program!("audit", V1, Mend, ["wrong-1.rs"], [], []),
+    program!("audit", V1, Mend, ["wrong-1.rs", "wrong-2.rs"], [], []),
     program!("counter", V1, Mend, ["wrong-1.rs"], ["crowd.rs"], ["clap", "sqlx", "tempfile", "tokio", "v1-naive"]),
     schedule!("one-order", ONE_ORDER),
     program!("lock-order", V2, Mend, ["wrong-1.rs"], [], []),
@@ -95,9 +95,16 @@ pub static EXERCISES: [Exercise; 18] = [
     program!("greedy-client", V4, Mend, ["wrong-1.rs"], [], []),
     program!("forged-address", V4, Mend, ["wrong-1.rs"], [], []),
     program!("window-edge", V4, Bar, ["wrong-1.rs", "wrong-2.rs"], [], []),
-    program!("frequency-cap", V5, Mend, ["wrong-1.rs", "wrong-2.rs"], ["redis.rs"], []),
-    program!("one-each", V5, Mend, ["wrong-1.rs"], ["crowd.rs"], ["clap", "sqlx", "tempfile", "tokio", "v1-naive"]),
-    program!("signed-path", V5, Mend, ["wrong-1.rs", "wrong-2.rs"], [], ["hex", "hmac", "md-5"]),
+    program!("frequency-cap", V5, Mend, ["wrong-1.rs", "wrong-2.rs", "wrong-3.rs"], ["redis.rs"], []),
+    program!(
+        "one-each",
+        V5,
+        Mend,
+        ["wrong-1.rs", "wrong-2.rs"],
+        ["crowd.rs"],
+        ["clap", "sqlx", "tempfile", "tokio", "v1-naive"]
+    ),
+    program!("signed-path", V5, Mend, ["wrong-1.rs", "wrong-2.rs", "wrong-3.rs"], [], ["hex", "hmac", "md-5"]),
     program!("reserve", V6, Mend, ["wrong-1.rs", "wrong-2.rs"], ["redis.rs"], []),
     program!("outbox", V6, Mend, ["wrong-1.rs", "wrong-2.rs"], [], []),
     program!("ack", V6, Mend, ["wrong-1.rs", "wrong-2.rs"], [], []),
