@@ -3,6 +3,8 @@
 /// The messages.
 pub(crate) mod message;
 
+/// Connecting, without leaving anything behind.
+mod attempt;
 /// The declaration of the queues.
 mod queues;
 
@@ -31,8 +33,8 @@ pub use self::message::Reservation;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long one of several nodes may take to connect, before the next one is tried. A node that is frozen accepts connections.
 const PER_NODE: Duration = Duration::from_millis(1500);
-/// Seconds between two heartbeats. After twice this time without one, each side closes the connection, and RabbitMQ gives the
-/// messages of a lost host to another worker.
+/// Seconds between two heartbeats. After twice this time without one the shop closes the connection. RabbitMQ closes it after two to
+/// three times, and gives the messages of a lost host to another worker.
 const HEARTBEAT: u16 = 4;
 
 /// RabbitMQ, with the queues of one shop.
@@ -114,7 +116,8 @@ impl Transport {
     async fn connect_to(&self, node: &str) -> anyhow::Result<Link> {
         let properties = ConnectionProperties::default().with_connection_name("oversold".into());
         let patience = if self.nodes.len() == 1 { PATIENCE } else { PER_NODE };
-        let connection = timeout(patience, Connection::connect(node, properties)).await.context("no answer")??;
+        let node = node.parse().map_err(anyhow::Error::msg)?;
+        let connection = timeout(patience, attempt::connect(node, properties)).await.context("no answer")??;
         let connection = Closing(Arc::new(connection));
         let channel = self.declare(&connection.0).await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
