@@ -46,8 +46,8 @@ pub(crate) enum Error {
     Unavailable(&'static str),
     /// 503 `timed-out`: there was no answer in time, so a unit may be reserved. Repeat the request with the same idempotency key.
     Unanswered,
-    /// 503 `timed-out`: the result of the payment is not known yet.
-    PaymentUnknown,
+    /// 503 `timed-out`: the result is not known yet; with what may have happened.
+    Unknown(&'static str),
     /// 402 `declined`: the card was not charged, and this payment has ended.
     Declined(&'static str),
     /// 409 `conflict`: the order does not allow this now; with the reason.
@@ -110,11 +110,7 @@ impl IntoResponse for Error {
                 "timed-out",
                 "no answer in time; you may have a unit: ask again with the same Idempotency-Key",
             )),
-            Error::PaymentUnknown => later(problem(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "timed-out",
-                "the card may have been charged; ask again with the same Idempotency-Key, or look at the order",
-            )),
+            Error::Unknown(detail) => later(problem(StatusCode::SERVICE_UNAVAILABLE, "timed-out", detail)),
             Error::Declined(detail) => problem(StatusCode::PAYMENT_REQUIRED, "declined", detail),
             Error::Conflict(detail) => later(problem(StatusCode::CONFLICT, "conflict", detail)),
             Error::KeyReused => {

@@ -35,6 +35,10 @@ use crate::{
     shop::{Buyer, Path},
 };
 
+/// The result of the payment is not known yet.
+const UNKNOWN: Error =
+    Error::Unknown("the card may have been charged; ask again with the same Idempotency-Key, or look at the order");
+
 /// The body of a payment.
 #[derive(Deserialize)]
 struct Body {
@@ -65,7 +69,7 @@ pub(crate) async fn handler(
     let app = app.0;
     // In its own task, so that a client that disconnects does not stop it half-way.
     let paying = app.tasks.clone().spawn(async move { pay(&app, order_id, buyer, key, &card).await });
-    match paying.await.unwrap_or(Err(Error::PaymentUnknown))? {
+    match paying.await.unwrap_or(Err(UNKNOWN))? {
         Answer::Paid => Ok(Json(json!({ "order_id": order_id, "status": "paid" })).into_response()),
         Answer::Declined => Err(Error::Declined("the card was declined; nothing was charged")),
         Answer::Failed => Err(Error::Declined("the card could not be charged; the order has ended")),
@@ -83,7 +87,7 @@ async fn pay(app: &App, order_id: OrderId, buyer: Buyer, key: String, card: &str
     // From here on the result is unknown until the provider reports it.
     let unknown = |error: anyhow::Error| {
         tracing::warn!(order = order_id.0, "payment: {error:#}");
-        Error::PaymentUnknown
+        UNKNOWN
     };
     let notices = &Notices(app.redis.clone());
     if payment.owes == Some(Owes::Authorise) {
@@ -91,7 +95,7 @@ async fn pay(app: &App, order_id: OrderId, buyer: Buyer, key: String, card: &str
             Ok(standing) => standing,
             Err(failure @ Failure::NotDone(_)) if is_first => {
                 tracing::warn!(order = order_id.0, "payment: {:#}", anyhow::Error::from(failure));
-                return Err(Error::Unavailable("the payment provider is away; nothing was charged"));
+                return Err(Error::Unavailable("the payment provider is away; nothing was charged for this request"));
             }
             Err(failure) => return Err(unknown(failure.into())),
         };
@@ -107,7 +111,7 @@ async fn pay(app: &App, order_id: OrderId, buyer: Buyer, key: String, card: &str
             }
         };
     }
-    payment.answer().ok_or(Error::PaymentUnknown)
+    payment.answer().ok_or(UNKNOWN)
 }
 
 /// Writes the payment down, or finds it if the same request came before. Also returns the amount in cents, and whether this request
@@ -120,8 +124,10 @@ async fn begin(
     card: &str,
 ) -> Result<(Payment, i64, bool), Error> {
     let Some(amount) = begin::amount(&app.sql, order_id, buyer).await? else {
-        orders::find(app, order_id, buyer).await?; // this fails, unless the order is queued
-        return Err(Error::Conflict("the order is not confirmed yet"));
+        // SQL has no such order of this buyer: it is queued, its reservation was lost, or it is not this buyer's.
+        let standing = orders::find(app, order_id, buyer).await?;
+        let ended = standing.is_final().then_some(Error::Closed("the order has ended; nothing was charged"));
+        return Err(ended.unwrap_or(Error::Conflict("the order is not confirmed yet")));
     };
     let asked = request(order_id, card);
     let new = New {
@@ -164,7 +170,7 @@ pub(crate) struct Reference {
 ///
 /// # Errors
 /// 404 `not-found`: not this buyer's order; 409 `conflict`: the order is not confirmed yet, is paid, or is being paid; 410
-/// `closed`: the order has ended for another reason.
+/// `closed`: the order has ended for another reason; 503 `overloaded`: nothing was done; 503 `timed-out`: it may be canceled.
 pub(crate) async fn cancel(
     app: State<App>,
     Path(OrderPath { order_id }): Path<OrderPath>,
@@ -176,11 +182,17 @@ pub(crate) async fn cancel(
     }
     // A cancellation that was read may be on one disk only, and its buyer is told of it. Other ends need no transaction.
     if standing.status == "confirmed" || standing.reason.as_deref() == Some(outbox::CANCELED) {
-        if outbox::cancel(&app.sql, order_id).await? {
-            tracing::info!(order = order_id.0, buyer = buyer.id, "canceled");
-            Notices(app.redis.clone()).orders(&[order_id]).await;
-        }
-        standing = orders::find(&app, order_id, buyer).await?;
+        let canceling = async {
+            if outbox::cancel(&app.sql, order_id).await? {
+                tracing::info!(order = order_id.0, buyer = buyer.id, "canceled");
+                Notices(app.redis.clone()).orders(&[order_id]).await;
+            }
+            orders::find(&app, order_id, buyer).await
+        };
+        standing = canceling.await.map_err(|error| match error {
+            Error::Unavailable(_) => Error::Unknown("the order may be canceled; look at it, or cancel it again"),
+            other => other,
+        })?;
     }
     match standing.reason.as_deref() {
         Some(outbox::CANCELED) => Ok(Json(orders::body(order_id, &standing, &app.clock)).into_response()),

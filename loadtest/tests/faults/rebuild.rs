@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::support::{
     SALE, assert_problem, eventually, loadtest,
-    orders::{confirmed, given_back, heard, watch},
+    orders::{GOOD, confirmed, given_back, heard, pay, watch},
     production::{Production, operate_says, own, shared},
     requests::{address, becomes, buy_at, click, counter, log_in, order, purchase, queued, sells},
 };
@@ -47,6 +47,7 @@ async fn buyers_learn_of_lost_reservations_and_the_units_are_sold_again() {
     let _worker = sale.instance(&["--role", "worker"]).await;
     becomes(&mut connection, 1, lost, "failed").await;
     assert_eq!(order(&mut connection, 1, lost).await["reason"], "reservation-lost");
+    assert_problem(&pay(&api, 1, lost, Some("a"), GOOD).await, 410, "closed");
     assert_eq!([heard(&mut socket).await, heard(&mut socket).await], ["failed", "closed"]);
     assert_eq!(sale.epoch().await, 2);
     sale.settles_at(0).await;

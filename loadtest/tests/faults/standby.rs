@@ -128,9 +128,9 @@ async fn a_cancellation_on_one_disk_is_not_said() {
         if !interrupted {
             return false;
         }
-        assert_problem(&reply, 503, "overloaded");
+        assert_problem(&reply, 503, "timed-out");
         assert_eq!(sale.orders("failed").await, 1, "it is visible");
-        assert_problem(&cancel(&api, BUYER, order_id).await, 503, "overloaded");
+        assert_problem(&cancel(&api, BUYER, order_id).await, 503, "timed-out");
 
         comes_back(&mut postgres);
         eventually("it is cancelled", async || cancel(&api, BUYER, order_id).await.status == 200).await;

@@ -178,6 +178,28 @@ async fn a_second_tab_a_reload_and_a_login_that_ended_find_the_order() {
     sale.settles_at(1).await;
 }
 
+/// "Nothing was bought" is said by the repetition, and is true of the repetition only.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis, RabbitMQ and chromium-driver: make test"]
+async fn a_refusal_after_a_lost_answer_does_not_say_that_nothing_was_bought() {
+    let sale = Production::new(shared(), 5).await;
+    let shop = sale.instance(&[]).await;
+    let edge = Edge::before(shop.address).await;
+    let browser = open(edge.address, "42").await;
+    edge.lose_and_overload("/purchase/");
+    buy_as(&browser, "ada").await;
+    browser.wait_for_text("#outcome", "Nobody knows whether you have bought.").await;
+    assert_eq!((edge.losing(), edge.overloaded(), held(&sale).await), (0, 0, 1));
+    edge.lose_and_overload("/payment ");
+    press(&browser, "#buy").await;
+    browser.wait_for_text("#outcome", "It is yours.").await;
+    edge.refuse_websockets(true);
+    edge.cut_websockets();
+    pay_with(&browser, GOOD).await;
+    browser.wait_for_text("#outcome", "Paid. Thank you!").await;
+    sale.settles_at(1).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis, RabbitMQ and chromium-driver: make test"]
 async fn lost_answers_buy_once_and_pay_once() {

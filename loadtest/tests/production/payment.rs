@@ -117,6 +117,18 @@ async fn of_payments_under_many_keys_one_is_charged() {
     sale.settles_at(1).await;
 }
 
+/// "The card was declined; nothing was charged" would be read as "the order is not paid".
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_declined_card_for_a_paid_order_is_told_that_another_payment_was_first() {
+    let sale = Production::new(shared(), 5).await;
+    let shop = sale.instance(&[]).await;
+    let order_id = confirmed(&shop, 2351).await;
+    assert_eq!(pay(&shop, 2351, order_id, Some("a"), GOOD).await.status, 200);
+    assert_problem(&pay(&shop, 2351, order_id, Some("b"), DECLINED).await, 409, "conflict");
+    sale.settles_at(1).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn a_declined_card_leaves_the_order_to_be_paid_with_another() {

@@ -17,6 +17,9 @@ use tokio::{
 /// nginx's answer after its timeout: the shop may have carried out the request.
 const GAVE_UP: &str = "HTTP/1.1 504 Gateway Time-out\r\ncontent-type: text/html\r\ncontent-length: 13\r\n\
                        connection: close\r\n\r\n<h1>504</h1>\n";
+/// A shop's answer while its database is away: nothing was done.
+const OVERLOADED: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\n\
+                          content-length: 21\r\nconnection: close\r\n\r\n{\"type\":\"overloaded\"}";
 const REFUSED: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 /// Forwards everything until a fault is set.
@@ -32,6 +35,8 @@ struct Wire {
     cut: watch::Sender<usize>,
     /// How many answers are still to be lost, for requests with this text in their path.
     losing: std::sync::Mutex<(usize, &'static str)>,
+    /// How many such requests are refused after that.
+    overloaded: AtomicUsize,
 }
 
 impl Edge {
@@ -43,6 +48,7 @@ impl Edge {
             asked: AtomicUsize::new(0),
             cut: watch::Sender::new(0),
             losing: Default::default(),
+            overloaded: AtomicUsize::new(0),
         });
         let of = wire.clone();
         tokio::spawn(async move {
@@ -79,6 +85,17 @@ impl Edge {
         *self.wire.losing.lock().unwrap() = (answers, part);
     }
 
+    /// Loses the next answer to a request with `part` in its path, and refuses the next two as `overloaded`.
+    pub fn lose_and_overload(&self, part: &'static str) {
+        self.lose(1, part);
+        self.wire.overloaded.store(2, SeqCst);
+    }
+
+    /// The number of requests that are still to be refused.
+    pub fn overloaded(&self) -> usize {
+        self.wire.overloaded.load(SeqCst)
+    }
+
     /// The number of answers that are still to be lost.
     pub fn losing(&self) -> usize {
         self.wire.losing.lock().unwrap().0
@@ -110,6 +127,9 @@ impl Wire {
                         }
                         return Ok(());
                     }
+                    if self.overloads(line) {
+                        return browser.write_all(OVERLOADED.as_bytes()).await;
+                    }
                     shop.write_all(&request[..n]).await?;
                     loses |= self.loses(line);
                 }
@@ -122,6 +142,12 @@ impl Wire {
                 }
             }
         }
+    }
+
+    fn overloads(&self, line: &str) -> bool {
+        let (answers, part) = *self.losing.lock().unwrap();
+        let left = |n: usize| n.checked_sub(1);
+        answers == 0 && line.contains(part) && self.overloaded.fetch_update(SeqCst, SeqCst, left).is_ok()
     }
 
     fn loses(&self, line: &str) -> bool {

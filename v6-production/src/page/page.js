@@ -83,9 +83,9 @@ async function buy() {
   attempt ??= begin();
   let hint = "One more step.";
   for (let hops = 0; hops < 12; hops++) {
-    const { link, key } = attempt, asked = link.ask?.length > 0;
+    const { link, key, lost: before } = attempt, asked = link.ask?.length > 0;
     remember("sessionStorage", ATTEMPT, asked ? null : attempt);
-    const reply = await insist(link.method, link.href, { key, body: asked ? answers($("form")) : undefined });
+    const reply = await insist(link.method, link.href, { lost: before, key, body: asked ? answers($("form")) : undefined });
     const { status, text, wait, lost } = reply;
     quiet(wait);
     if (lost) {
@@ -111,8 +111,7 @@ async function buy() {
     }
     const { order_id, watch } = text;
     const known = text.type !== "limit-reached" ? null : order_id ? { order_id, watch } : recall("localStorage", ORDER);
-    // If the attempt may have reached the shop before, `rate-limited` and `overloaded` do not tell its result.
-    if (!attempt.lost || !["rate-limited", "overloaded"].includes(text.type)) end();
+    end();
     if (!known) return say(refusal(reply), text.type === "sold-out" || text.type === "not-open" ? "wait" : "no");
     await follow(known);
     return order && say("You have your unit of this sale: this is its order.");

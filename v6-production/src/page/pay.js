@@ -1,6 +1,6 @@
 // Pays for an order before its time to pay ends.
 
-let payment = null;   // { key, text, order_id }: kept until its result is known
+let payment = null;   // { key, text, order_id, lost }: kept until its result is known; `lost`: an answer was lost
 let paying = false;
 
 // While the result of a payment is unknown, the same card repeats it. Another card is a new payment.
@@ -9,11 +9,12 @@ async function pay() {
   if (payment?.text !== text || payment.order_id !== order.order_id) payment = { key: newKey(), text, order_id: order.order_id };
   say("Paying …");
   const isTold = () => order?.status !== "confirmed"; // also if the order has ended while the result was unknown
-  const reply = await insist(order.pay.method, order.pay.href, { body, key: payment.key }, isTold);
+  const reply = await insist(order.pay.method, order.pay.href, { lost: payment.lost, body, key: payment.key }, isTold);
   if (isTold()) return order && say(...TOLD[order.status](order)); // the WebSocket was faster than the answer
   const { status, text: { type, detail }, wait, lost } = reply;
   quiet(wait);
   if (lost) {
+    payment.lost = true;
     await lookAtOrder();
     if (isTold()) return;
     return say(order.payment ? "The payment is under way. This page tells you what comes of it."

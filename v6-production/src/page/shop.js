@@ -65,10 +65,12 @@ async function ask(method, href, { body, key } = {}) {
 }
 
 // Repeats a request whose answer was lost, unless its result has arrived in another way. With the same key it is the same attempt, however
-// often it arrives.
-async function insist(method, href, options, isTold = () => false) {
+// often it arrives. `lost`: an answer was lost before. A refusal that says "nothing was done" then speaks of the repetition only.
+async function insist(method, href, { lost = false, ...options }, isTold = () => false) {
   for (let tries = 0; ; tries++) {
     const reply = await ask(method, href, options);
+    lost ||= reply.lost;
+    reply.lost = lost && (reply.lost || ["rate-limited", "overloaded"].includes(reply.text.type));
     if (!reply.lost || tries === 2 || isTold()) return reply;
     say("No answer yet. Asking again …");
     await pause(Math.max(reply.wait, backOff(tries, 1000, 8000)));

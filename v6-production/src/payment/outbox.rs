@@ -110,7 +110,8 @@ pub(crate) async fn run(sql: PgPool, provider: Provider, notices: Notices, stop:
 async fn take(sql: &PgPool) -> sqlx::Result<Vec<Payment>> {
     let update = "update payments set next_at = now_ms() + $1, tries = tries + 1
                   where (buyer_id, idempotency_key) in (
-                      select buyer_id, idempotency_key from payments where owes is not null and next_at <= now_ms()
+                      select buyer_id, idempotency_key from payments
+                      where owes is not null and (next_at <= now_ms() or next_at > now_ms() + $1) -- the clock was set back
                       order by next_at limit $2 for update skip locked)
                   returning *";
     let update = sqlx::query_as(update).bind(TAKEN.as_millis() as i64).bind(BATCH);
@@ -199,10 +200,16 @@ async fn next(
     use Standing::{Authorised, Captured, Declined, Pending, Refunded, Refused, Voided};
     Ok(match (payment.owes, standing) {
         (Some(Owes::Authorise), Some(Authorised)) => Some(claim(tx, payment).await?),
-        (Some(Owes::Authorise), Some(Declined | Refused)) => Some((None, Some(Answer::Declined))),
-        (Some(Owes::Authorise), Some(Voided)) => Some((None, Some(Answer::Abandoned))),
+        (Some(Owes::Authorise), Some(Declined | Refused)) => {
+            Some((None, Some(why_not(tx, payment).await?.unwrap_or(Answer::Declined))))
+        }
+        (Some(Owes::Authorise), Some(Voided)) => {
+            Some((None, Some(why_not(tx, payment).await?.unwrap_or(Answer::Abandoned))))
+        }
         // The authorisation may still be on its way. A void that arrives first prevents it.
-        (Some(Owes::Authorise), None) => Some((Some(Owes::Void), Some(Answer::Abandoned))),
+        (Some(Owes::Authorise), None) => {
+            Some((Some(Owes::Void), Some(why_not(tx, payment).await?.unwrap_or(Answer::Abandoned))))
+        }
         (Some(Owes::Authorise), Some(Pending)) => {
             let answer = why_not(tx, payment).await?;
             answer.map(|answer| (Some(Owes::Void), Some(answer)))

@@ -13,7 +13,7 @@ use axum::{
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
+    rt::{TokioExecutor, TokioTimer},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -24,6 +24,8 @@ use crate::{links, order_id::OrderId};
 
 /// How long a call may take.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long an unused connection is kept. A firewall may forget it without a word, and the next call would wait in vain.
+const IDLE: Duration = Duration::from_secs(2);
 /// The longest answer that is read, in bytes.
 const LONGEST: usize = 10_000;
 
@@ -94,7 +96,10 @@ impl Provider {
             let _ = url.set_username("").and_then(|()| url.set_password(None));
         }
         Provider {
-            client: Client::builder(TokioExecutor::new()).build_http(),
+            client: Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(IDLE)
+                .build_http(),
             url,
             secret,
             shop: namespace.into(),
