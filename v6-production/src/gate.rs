@@ -4,7 +4,7 @@
 //! 0. `filter`: the sale is not known to be sold out
 //! 1. `origin`: the request does not come from another site's page
 //! 2. `session`: who the buyer is
-//! 3. `limits`: a rate limit, by IP address before the login and by session after it
+//! 3. `limits`: a rate limit, by IP address up to the login and by session after it
 //! 4. `path`: the hidden path was made for this buyer. The `puzzle` before it is not a gate: it spreads the crowd over time
 //! 5. the deny list
 //! 6. frequency: the buyer's attempts at all instances together, in a fixed window
@@ -31,10 +31,10 @@ pub(crate) mod ticket;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use axum::extract::Request;
+use axum::{body::HttpBody, extract::Request};
 
 use self::limits::Limits;
-use crate::{app::App, error::Error};
+use crate::{app::App, error::Error, links};
 
 /// What gates 1 to 3 need.
 pub(crate) struct Gates {
@@ -56,7 +56,9 @@ impl Gates {
             request.extensions_mut().insert(buyer);
         }
         if let Some(limits) = &self.limits {
-            limits.admit(peer, request.headers(), buyer)?;
+            // A new session has a full bucket. So a login counts for the address, also if it is made in a session.
+            let is_login = request.uri().path() == links::SESSION && !request.body().is_end_stream();
+            limits.admit(peer, request.headers(), buyer.filter(|_| !is_login))?;
         }
         Ok(())
     }

@@ -77,9 +77,13 @@ pub(crate) async fn list(app: State<App>, buyer: Buyer) -> Result<Json<Value>, E
     let in_sql = record::of_buyer(&app.sql, buyer).await?;
     let sales: Vec<i64> = app.catalogue.all().keys().copied().collect();
     // While Redis is away, only the queued orders are missing from the list.
-    let held = record::held_of(&app.redis, &sales, buyer).await.unwrap_or_default();
+    let mut held = record::held_of(&app.redis, &sales, buyer).await.unwrap_or_default();
+    // A buyer may have more rows in SQL than are listed.
+    held.retain(|id| in_sql.iter().all(|order| order.id != *id));
+    let unlisted = if held.is_empty() { Vec::new() } else { record::recorded(&app.sql, &held).await? };
     let mut orders: BTreeMap<OrderId, Standing> = held.into_iter().map(|id| (id, Standing::queued())).collect();
-    orders.extend(in_sql.into_iter().map(|order| (order.id, order.standing)));
+    let recorded = in_sql.into_iter().chain(unlisted).filter(|order| order.is_of(buyer.id));
+    orders.extend(recorded.map(|order| (order.id, order.standing)));
     let orders: Vec<Value> = orders.iter().rev().map(|(id, standing)| body(*id, standing, &app.clock)).collect();
     Ok(Json(json!({ "orders": orders })))
 }

@@ -41,3 +41,18 @@ async fn payments_and_cancellations_are_limited_by_session_and_callbacks_by_addr
         assert_problem(&ask(line, &cookies[2]).await, 404, "not-found"); // another session is not affected
     }
 }
+
+/// A session costs a token of the address. With one that made others for nothing, an address could send without a limit.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_login_counts_for_the_address_also_in_a_session() {
+    let sale = Production::new(shared(), 5).await;
+    let limits = ["--session-rate=1000", "--session-burst=1000", "--client-rate=1", "--client-burst=5"];
+    let mut args = sale.args(&limits);
+    args.retain(|arg| !arg.ends_with("=10000000"));
+    let shop = sale.instance_with(&args).await;
+    let cookie = log_in(shop.address, 5201).await;
+    let asks = async |body: &str| request(shop.address, "POST /session?sale=42", &[("cookie", &cookie)], body).await;
+    eventually("this address logs in too often", async || asks(r#"{"name": "5202"}"#).await.status == 429).await;
+    assert_eq!(asks("").await.status, 200, "the next step of a session is no login");
+}

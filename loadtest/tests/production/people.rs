@@ -14,6 +14,7 @@ use loadtest::{
 };
 use serde_json::Value;
 use tokio::task::JoinHandle;
+use v1_naive::shop::sales::Sale;
 
 /// How many calls to Redis one instance makes at the same time. Further attempts wait for the next call.
 const UNDER_WAY: i64 = 2;
@@ -203,4 +204,21 @@ async fn the_time_to_pay_is_told_by_the_clock_that_the_page_counts_by() {
         assert!((14 * MINUTE..=15 * MINUTE + 5000).contains(&left), "{minutes}: {left} ms left to pay");
         assert_eq!(pay(&shop, 5901, order_id, Some("a"), GOOD).await.status, 200);
     }
+}
+
+/// A list has a hundred rows of SQL at most. An order that is not among them is not queued for that reason.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_buyer_of_many_orders_sees_a_confirmed_one_as_confirmed() {
+    let sale = Production::new(shared(), 5).await;
+    sale.put_up(&[Sale::open(43, 5)]).await;
+    let shop = sale.instance(&[]).await;
+    let order_id = confirmed(&shop, 4951).await;
+    let insert = "insert into orders (id, sale_id, buyer_id, status, path, request, reserved_at, confirmed_at, pay_by, given_back)
+                  select $1 + n, 43, buyer_id, 'expired', n, n, 0, 0, 0, true from orders, generate_series(1, 100) as n";
+    let first = v6_production::OrderId::base(43, 1).0;
+    assert_eq!(sqlx::query(insert).bind(first).execute(&sale.pool).await.unwrap().rows_affected(), 100);
+    let all = orders(&shop, &log_in(shop.address, 4951).await).await;
+    let it = all.iter().find(|order| order["order_id"] == order_id).expect("its reservation is in Redis");
+    assert_eq!((all.len(), it["status"].as_str()), (101, Some("confirmed")), "{it}");
 }

@@ -3,7 +3,7 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use redis::{AsyncCommands, RedisResult, Script, ToSingleRedisArg};
+use redis::{Pipeline, RedisResult, Script, ToSingleRedisArg};
 
 use crate::{
     lease::Lease,
@@ -52,9 +52,7 @@ impl FencedWriter<'_> {
 
     /// Writes fields of the sale, to its temporary key.
     pub(crate) async fn sale<V: ToSingleRedisArg + Send + Sync>(&self, fields: &[(&str, V)]) -> RedisResult<()> {
-        let mut redis = self.redis.of(self.sale_id);
-        let _: () = redis.hset_multiple(&self.staged.sale, fields).await?;
-        self.for_a_while(&self.staged.sale).await
+        self.for_a_while(&self.staged.sale, redis::pipe().hset_multiple(&self.staged.sale, fields)).await
     }
 
     /// Writes the orders that hold a unit (id, buyer, path and request), to a temporary key.
@@ -113,22 +111,22 @@ impl FencedWriter<'_> {
 
     async fn fields(&self, key: &str, fields: Vec<(Vec<u8>, Vec<u8>)>) -> RedisResult<()> {
         for fields in fields.chunks(BATCH) {
-            let _: () = self.redis.of(self.sale_id).hset_multiple(key, fields).await?;
-            self.for_a_while(key).await?;
+            self.for_a_while(key, redis::pipe().hset_multiple(key, fields)).await?;
         }
         Ok(())
     }
 
     async fn set(&self, key: &str, members: Vec<Vec<u8>>) -> RedisResult<()> {
         for members in members.chunks(BATCH) {
-            let _: () = self.redis.of(self.sale_id).sadd(key, members).await?;
-            self.for_a_while(key).await?;
+            self.for_a_while(key, redis::pipe().sadd(key, members)).await?;
         }
         Ok(())
     }
 
-    async fn for_a_while(&self, key: &str) -> RedisResult<()> {
-        self.redis.of(self.sale_id).pexpire(key, STAGED.as_millis() as i64).await
+    /// Writes to a temporary key. In the same step the key gets its end: whoever dies between two steps leaves it for good.
+    async fn for_a_while(&self, key: &str, write: &mut Pipeline) -> RedisResult<()> {
+        let write = write.atomic().ignore().pexpire(key, STAGED.as_millis() as i64).ignore();
+        write.query_async(&mut self.redis.of(self.sale_id)).await
     }
 }
 
