@@ -103,7 +103,6 @@ pub enum Fault {
 impl Fault {
     /// Whether reservations can be lost that no other server has, so that a `queued` order may fail. A killed Redis loses none,
     /// because the operating system still has what it wrote.
-    /// the operating system still has what it has written.
     pub fn loses_reservations(self) -> bool {
         use Fault::*;
         match self {

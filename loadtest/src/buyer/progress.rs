@@ -1,6 +1,7 @@
 //! How far a crowd has come. The buyers count; the progress display and the faults read.
 
 use std::{
+    future::pending,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -74,6 +75,24 @@ impl Counts {
     /// How long buyers came until the user ended the run; `None` if that was not requested.
     pub(crate) fn ended_after(&self) -> Option<Duration> {
         Some(self.ending.requested_at()?.duration_since(self.began_at()?))
+    }
+
+    /// The result of a run; `None` if the user has ended it before the first buyer came, so that there is nothing to report.
+    ///
+    /// # Errors
+    /// Those of the run.
+    pub async fn unless_ended<T>(&self, run: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<Option<T>> {
+        let ended_before = async {
+            self.ending.requested().await;
+            if self.began_at().is_some() {
+                pending::<()>().await; // the run ends by itself
+            }
+        };
+        tokio::select! {
+            biased;
+            run = run => run.map(Some),
+            () = ended_before => Ok(None),
+        }
     }
 
     /// That the user has ended the run, and when, in words; `None` if that was not requested.

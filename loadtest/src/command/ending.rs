@@ -1,6 +1,6 @@
-use std::{future::pending, io, pin::pin};
+use std::{io, pin::pin};
 
-use loadtest::buyer::{ending::Ending, progress::Counts};
+use loadtest::buyer::ending::Ending;
 use nix::libc::SIGHUP;
 use v1_naive::shop::StopSignals;
 
@@ -60,23 +60,5 @@ impl Interrupts {
             done = work => done.map(|exit| exit.max(interrupted)),
             interrupted = self.next_but_hang_up() => Ok(interrupted),
         }
-    }
-}
-
-/// The result of a run; `None` if the user has ended it while there was nothing to report yet.
-pub(crate) async fn unless_ended<T>(
-    progress: &Counts,
-    run: impl Future<Output = anyhow::Result<T>>,
-) -> anyhow::Result<Option<T>> {
-    let ended_before = async {
-        progress.ending.requested().await;
-        if progress.began_at().is_some() {
-            pending::<()>().await; // the run ends by itself
-        }
-    };
-    tokio::select! {
-        biased;
-        run = run => run.map(Some),
-        () = ended_before => Ok(None),
     }
 }

@@ -17,7 +17,6 @@ use loadtest::{
 use tokio::time::sleep;
 
 use super::{
-    ending::unless_ended,
     live::{Sampler, Screen},
     print::note,
 };
@@ -65,7 +64,7 @@ pub(crate) async fn run_with_progress(
 ) -> anyhow::Result<Option<Run>> {
     let progress = Counts::ended_by(ending);
     let title = format!("{which}{}", plan.title());
-    let run = unless_ended(&progress, loadtest::run::run(lab, plan, progress.clone()));
+    let run = progress.unless_ended(loadtest::run::run(lab, plan, progress.clone()));
     show(&title, plan, shows, &progress, run).await
 }
 

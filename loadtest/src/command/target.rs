@@ -13,7 +13,7 @@ use loadtest::{
 use url::Url;
 
 use super::{
-    ending::{Interrupts, unless_ended},
+    ending::Interrupts,
     exit::Exit,
     output::Destination,
     print::{print, room},
@@ -65,7 +65,7 @@ pub(super) async fn run(
     let (mut interrupts, ending) = (Interrupts::listen()?, Ending::default());
     let work = async {
         let progress = Counts::ended_by(&ending);
-        let run = unless_ended(&progress, drive(args, plan, shows, &progress)).await?;
+        let run = progress.unless_ended(drive(args, plan, shows, &progress)).await?;
         destination.conclude(plan.seed, run.into_iter().collect())
     };
     interrupts.end(&ending, work).await

@@ -1,10 +1,11 @@
 //! The databases of the shops.
 
-use std::{fmt, time::Duration};
+use std::{fmt, io, time::Duration};
 
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
-use sqlx::{AnyPool, any::AnyPoolOptions};
+use sqlx::{AnyConnection, AnyPool, Connection, any::AnyPoolOptions};
+use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 use v1_naive::shop::config::redacted;
 
@@ -51,11 +52,43 @@ impl FreshDatabase {
     }
 }
 
+/// How long a database may take to answer. On a busy machine a new session can take many seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a database that refuses connections may take to start.
+const STARTS: Duration = Duration::from_secs(10);
+
 /// Opens a small pool.
 pub(super) async fn connect(url: &Url) -> anyhow::Result<AnyPool> {
-    let options = AnyPoolOptions::new().max_connections(2).acquire_timeout(Duration::from_secs(10));
-    let Ok(pool) = options.connect(url.as_str()).await else {
-        bail!("no database at {}; `cargo loadtest services` starts one", redacted(url));
+    let options = AnyPoolOptions::new().max_connections(2).acquire_timeout(PATIENCE);
+    let why = match first_session(url).await {
+        Ok(()) => match options.connect(url.as_str()).await {
+            Ok(pool) => return Ok(pool),
+            Err(why) => why.to_string(),
+        },
+        Err(why) => why,
     };
-    Ok(pool)
+    bail!("no database at {}: {why}; `cargo loadtest services` starts one", redacted(url));
+}
+
+/// Waits until the database accepts a session. A pool would wait as long for one that is not there as for one that is slow.
+async fn first_session(url: &Url) -> Result<(), String> {
+    let began = Instant::now();
+    loop {
+        match timeout(PATIENCE, AnyConnection::connect(url.as_str())).await {
+            Ok(Ok(session)) => return session.close().await.map_err(|error| error.to_string()),
+            Ok(Err(error)) if is_starting(&error) && began.elapsed() < STARTS => {
+                sleep(Duration::from_millis(100)).await;
+            }
+            Ok(Err(error)) => return Err(error.to_string()),
+            Err(_) => return Err(format!("no answer in {} s", PATIENCE.as_secs())),
+        }
+    }
+}
+
+fn is_starting(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => error.kind() == io::ErrorKind::ConnectionRefused,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code == "57P03"),
+        _ => false,
+    }
 }

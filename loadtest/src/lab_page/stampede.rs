@@ -139,22 +139,14 @@ impl Stampedes {
             open_files::allow(plan.sockets())?;
             Box::pin(run::run(&lab, &plan, progress.clone())).await.context(plan.title())
         };
-        let ended_early = async {
-            ending.requested().await;
-            if progress.began_at().is_some() {
-                std::future::pending::<()>().await; // the run ends by itself
-            }
-        };
-        let run = tokio::select! {
+        tokio::select! {
             biased;
-            run = run => run?,
-            () = ended_early => return Ok(None),
+            run = progress.unless_ended(run) => run,
             () = self.show(n, &plan, &progress) => unreachable!("it shows until the run is over"),
             () = Box::pin(async { page.unwatched().await; ending.request(); std::future::pending().await }) => {
                 unreachable!("it only ends the run")
             }
-        };
-        Ok(Some(run))
+        }
     }
 
     /// Shows the run's numbers again and again.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::render::text::thousands;
+use crate::{compare::spread::Spread, render::text::thousands};
 
 /// How far the rounds may differ, as a share of their median. The flood is five times the median; with a larger spread it could
 /// just as well be four or six times.
@@ -20,19 +20,15 @@ pub struct Calibration {
 impl Calibration {
     /// The median of the rounds; 0 if there are none.
     pub fn median(&self) -> f64 {
-        let sorted = self.sorted();
-        match sorted.len() {
-            0 => 0.0,
-            n => (sorted[(n - 1) / 2] + sorted[n / 2]) / 2.0,
-        }
+        Spread::of(&self.rounds).map_or(0.0, |rounds| rounds.median)
     }
 
     /// The difference between the fastest and the slowest round, as a share of the median.
     pub fn spread(&self) -> f64 {
-        match (self.sorted().as_slice(), self.median()) {
-            ([] | [_], _) => 0.0,
-            ([slowest, .., fastest], median) if median > 0.0 => (fastest - slowest) / median,
-            ([_, .., _], _) => f64::INFINITY,
+        match Spread::of(&self.rounds) {
+            Some(Spread { median, min, max }) if median > 0.0 => (max - min) / median,
+            Some(_) if self.rounds.len() > 1 => f64::INFINITY,
+            Some(_) | None => 0.0,
         }
     }
 
@@ -45,17 +41,10 @@ impl Calibration {
 
     /// In words: `5 rounds, 1,540 to 1,655`, and the attempt if there was more than one. Empty if there are no rounds.
     pub fn says(&self) -> String {
-        let sorted = self.sorted();
-        let (Some(slowest), Some(fastest)) = (sorted.first(), sorted.last()) else { return String::new() };
-        let (slowest, fastest) = (thousands(*slowest as i64), thousands(*fastest as i64));
+        let Some(Spread { min, max, .. }) = Spread::of(&self.rounds) else { return String::new() };
+        let (slowest, fastest) = (thousands(min as i64), thousands(max as i64));
         let again = if self.attempts > 1 { format!(", attempt {}", self.attempts) } else { String::new() };
-        format!("{} rounds, {slowest} to {fastest}{again}", sorted.len())
-    }
-
-    fn sorted(&self) -> Vec<f64> {
-        let mut sorted = self.rounds.clone();
-        sorted.sort_by(f64::total_cmp);
-        sorted
+        format!("{} rounds, {slowest} to {fastest}{again}", self.rounds.len())
     }
 }
 
