@@ -63,7 +63,7 @@ pub struct Sold {
     pub orders: u64,
     /// Orders per second. Chapter 6's count until the last row, the others' until the end of the load.
     pub per_second: f64,
-    /// From the reservation to the row; `None` without reservations. Earlier orders of the sale are included.
+    /// From the reservation to the row; `None` without reservations.
     pub to_confirmed: Option<Latency>,
     /// What an order cost; `None` without orders.
     pub cost: Option<Cost>,

@@ -24,7 +24,7 @@ pub async fn wrk(threads: usize, connections: usize, seconds: u64, script: &str,
         .kill_on_drop(true)
         .output()
         .await
-        .context("wrk is not installed")?;
+        .context("wrk is not installed: install the package wrk")?;
     let text = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success(), "wrk failed: {text}");
     let line = text.lines().find_map(|line| line.strip_prefix("Requests/sec:"));

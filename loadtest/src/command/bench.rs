@@ -41,7 +41,10 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     for server in [Server::Postgres, Server::Redis, Server::RabbitMq] {
         let variable = server.variable();
-        ensure!(std::env::var_os(variable).is_none(), "{variable} is set; the benchmark measures private servers only");
+        ensure!(
+            std::env::var_os(variable).is_none(),
+            "{variable} is set; the benchmark measures private servers only: unset it"
+        );
     }
     if let Some(path) = &args.json {
         check_writable(path)?;

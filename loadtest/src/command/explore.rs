@@ -8,7 +8,6 @@ use loadtest::{
     lab::{Backend, Lab},
     record::interleavings::{Explorations, Explored, Searches},
     render::{interleavings, page, picture, text::thousands},
-    verdict::Verdict,
     version::Version,
 };
 
@@ -120,11 +119,11 @@ fn show(all: &[Explored]) {
 }
 
 fn conclude(destination: &Destination, all: Vec<Explored>) -> anyhow::Result<Exit> {
-    let kept = all.iter().all(|explored| explored.verdict != Verdict::NotAsPromised);
+    let exit = all.iter().map(|explored| Exit::of_verdict(&explored.verdict)).max().unwrap_or(Exit::AsPromised);
     let file = Explorations::new(Searches { seed: None, explored: all });
     if let Some(json) = destination.json() {
         file.write(json)?;
     }
     destination.write_report(&page::interleavings::explored(&file))?;
-    Ok(if kept { Exit::AsPromised } else { Exit::PromiseBroken })
+    Ok(exit)
 }

@@ -198,11 +198,14 @@ fn subject_words(subject: &Value) -> Vec<String> {
 /// Adds the numbers at `path`. A list on the way adds those of each of its members. A counter that a record does not have is 0.
 fn at_path(value: &Value, path: &str, found: &mut Vec<f64>) -> anyhow::Result<()> {
     if let Some(members) = value.as_array() {
-        return members.iter().try_for_each(|member| at_path(member, path, found));
+        // An invalid round of a fault was repeated.
+        let mut valid = members.iter().filter(|member| member["verdict"] != "invalid");
+        return valid.try_for_each(|member| at_path(member, path, found));
     }
     if let Some((condition, rest)) = path.split_once('.').filter(|(condition, _)| condition.contains('=')) {
         let (field, wanted) = condition.split_once('=').unwrap_or_default();
-        return if value[field] == wanted.parse::<f64>()? { at_path(value, rest, found) } else { Ok(()) };
+        let is_met = value[field] == wanted || wanted.parse::<f64>().is_ok_and(|wanted| value[field] == wanted);
+        return if is_met { at_path(value, rest, found) } else { Ok(()) };
     }
     let Some((field, rest)) = path.split_once('.').or((!path.is_empty()).then_some((path, ""))) else {
         found.push(value.as_f64().or(value.as_bool().map(f64::from)).context("is no number")?);
@@ -272,6 +275,11 @@ mod tests {
             {"way": "redis-decr", "rates": [{"clients": 16, "p99": 5}]}]}"#;
         fs::write(folder.join("c.json"), rates).unwrap();
         assert_eq!(text("c[redis-lua]:rates.clients=16.p99", &records).unwrap(), "4");
+        let rounds = r#"{"faults": [{"fault": "redis-cut", "rounds": [
+            {"verdict": "clean", "ms": 7}, {"verdict": "invalid", "ms": 99}, {"verdict": "broken", "ms": 8}]}]}"#;
+        fs::write(folder.join("d.json"), rounds).unwrap();
+        assert_eq!(text("max(d:rounds.ms)", &records).unwrap(), "8", "an invalid round was repeated");
+        assert_eq!(text("count(d:rounds.verdict=clean.ms)", &records).unwrap(), "1");
         for wrong in ["b[held 256]:p99", "b[64]:p99", "b[orders 64]:p99", "c[redis-lock]:rates.p99"] {
             assert!(text(wrong, &records).is_err(), "{wrong}");
         }

@@ -99,11 +99,19 @@ impl Records {
                 wrong.push(format!("has no {field}"));
             }
         }
+        if items(&record).into_iter().any(says_nothing) {
+            wrong.push("has an invalid run or a wrong sample".into());
+        }
         if !measured.iter().any(|one| one == name) {
             wrong.push(format!("no line of {FOLDER}/measure makes it"));
         }
         Ok(wrong)
     }
+}
+
+/// Whether it is an invalid run, or a sample of the benchmark that is not what its name says.
+fn says_nothing(item: &Value) -> bool {
+    item["verdict"].as_str().is_some_and(|verdict| verdict.starts_with("invalid")) || item["wrong"].is_string()
 }
 
 /// The figures of a record: its runs, faults, capacities … A record of another form is its only item.

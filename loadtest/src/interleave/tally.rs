@@ -79,21 +79,30 @@ impl Explored {
         self.orders.push(order);
     }
 
-    /// Judges the promise after all interleavings have been played.
+    /// Judges the promise after all interleavings have been played. If some were not, only what was found counts.
     pub(crate) fn judge(&mut self, seconds: f64) {
         self.seconds = seconds;
-        let kept = match self.promised {
-            Oversells => self.oversell > 0,
-            Undersells => self.undersell > 0 && self.oversell == 0,
-            Deadlocks => self.deadlocks > 0 && self.oversell == 0,
-            Holds => self.broken == 0,
+        let (kept, is_certain) = match self.promised {
+            Oversells => (self.oversell > 0, self.oversell > 0),
+            Undersells => (self.undersell > 0 && self.oversell == 0, self.oversell > 0),
+            Deadlocks => (self.deadlocks > 0 && self.oversell == 0, self.oversell > 0),
+            Holds => (self.broken == 0, self.broken > 0),
             // These promises are about time or about gates, which no interleaving of statements shows.
             MayBreak | Starves | Breaks | NoGate => {
                 self.verdict = Verdict::Measured;
                 return;
             }
         };
-        self.verdict = if kept { Verdict::AsPromised } else { Verdict::NotAsPromised };
+        self.verdict = match () {
+            () if !self.is_whole() && !is_certain => Verdict::Invalid("not all interleavings were played".into()),
+            () if kept => Verdict::AsPromised,
+            () => Verdict::NotAsPromised,
+        };
+    }
+
+    /// Whether all interleavings were played to their end.
+    pub fn is_whole(&self) -> bool {
+        self.not_followed == 0 && self.cut_off == 0
     }
 
     /// The version and variant: `v2-pessimistic process-lock`.

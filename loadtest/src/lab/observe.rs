@@ -38,8 +38,8 @@ pub async fn lock_waiters(admin: AnyPool, name: String, mut stop: watch::Receive
     }
 }
 
-/// How long reservations took to become orders, and when the last order was confirmed, in milliseconds after `began_at`. `None`
-/// if there are no orders.
+/// How long reservations since `began_at` took to become orders, and when the last of these was confirmed, in milliseconds after it.
+/// Without `began_at`, all reservations of these sales. `None` if there are no orders.
 ///
 /// # Errors
 /// The database fails.
@@ -47,8 +47,10 @@ pub async fn reservations(pool: &AnyPool, sales: &[i64], began_at: Option<i64>) 
     let mut took = Vec::new();
     let mut last = 0;
     for sale in sales {
-        let query = "select confirmed_at - reserved_at, confirmed_at from orders where sale_id = $1";
-        let rows: Vec<(i64, i64)> = sqlx::query_as(query).bind(sale).fetch_all(pool).await?;
+        let query =
+            "select confirmed_at - reserved_at, confirmed_at from orders where sale_id = $1 and reserved_at >= $2";
+        let rows: Vec<(i64, i64)> =
+            sqlx::query_as(query).bind(sale).bind(began_at.unwrap_or_default()).fetch_all(pool).await?;
         last = rows.iter().map(|row| row.1).fold(last, i64::max);
         took.extend(rows.iter().map(|row| Duration::from_millis(row.0.max(0) as u64)));
     }

@@ -165,7 +165,7 @@ impl Sandbox {
         };
         self.change(json!({ "phase": "ending", "says": why }));
         let audit = sale.conclude(lab).await?;
-        Ok(json!({ "is_sound": audit.is_sound(), "found": audit }))
+        Ok(json!({ "is_sound": audit.is_sound() && audit.not_conserved == 0, "found": audit }))
     }
 
     /// Shows the sale's numbers again and again.

@@ -9,7 +9,6 @@ use crate::{
     lab::Lab,
     record::mutants::{Cell, Colour},
     scenario::{SCENARIOS, Scenario, plan::Plan},
-    verdict::promise::Promise,
     version::Version,
 };
 
@@ -56,10 +55,10 @@ async fn cell(lab: &Lab, mutant: Mutant, scenario: Scenario) -> anyhow::Result<C
     Ok(cell)
 }
 
-/// Judges a run as if it promised to hold.
+/// Judges a run as if it promised to hold. An invalid run shows nothing, so it does not hold.
 async fn once(lab: &Lab, mutant: Mutant, scenario: Scenario) -> anyhow::Result<Cell> {
     let run = crate::run::run(lab, &plan(mutant, scenario), Default::default()).await?;
-    let colour = if Promise::Holds.kept(&run.evidence()) { Colour::Green } else { Colour::Red };
+    let colour = if run.is_broken() || run.verdict.invalid().is_some() { Colour::Red } else { Colour::Green };
     Ok(Cell { mutant, scenario, colour, noticed: run.evidence().findings() })
 }
 

@@ -176,7 +176,7 @@ fn command() -> String {
 }
 
 fn is_not_whole(path: &Path) -> String {
-    format!("{} is not a whole run file", path.display())
+    format!("{} is not a whole file of figures: make it again with --json", path.display())
 }
 
 /// Reads a file of any kind. A file without `kind` is recognized by its field of figures.

@@ -202,12 +202,9 @@ impl Run {
         format!("{}{gates}{instances}{nginx}{scenario}{url}", title(self.version, self.variant))
     }
 
-    /// Whether stock or promises were broken, even if the table expects it.
+    /// Whether it does not hold, even if the table expects that.
     pub fn is_broken(&self) -> bool {
-        let sound = self.audit.is_sound() && self.audit.undersold == 0;
-        !sound
-            || self.measure.as_ref().is_some_and(|measure| !measure.holds)
-            || self.honest.is_some_and(|honest| honest.late > 0)
+        !Promise::Holds.kept(&self.evidence())
     }
 
     /// What came out, in a word: `holds`, `oversells`, `invalid`.

@@ -64,6 +64,9 @@ fn says(round: &Round) -> String {
     if let Some(worse @ 1..) = round.worse_answers {
         says.push(format!("{} answers worse than 503 with Retry-After", thousands(worse as i64)));
     }
+    if round.money.as_ref().is_some_and(|money| money.paid == 0) {
+        says.push("no order was paid".into());
+    }
     if round.is_struck() && strike.confirmed_ms.is_none() {
         says.push("no order confirmed within a minute".into());
     }
@@ -80,8 +83,8 @@ and payment answers that disagree; in rounds with payments, a quarter of the buy
 units come back. late rejects: told `queued`, then `failed`; allowed only where Redis loses data: redis-flushed, -emptied, -cut and \
 -failback, leader-lost and -stopped. unknown: buyers whose instance died, or was silent, before it answered; they may have an \
 order or not.
-recovered: time from the strike until the first order is confirmed whose buyer asked after it, median / worst. once up: the same, \
-but from the repair.";
+recovered: time from the strike until the first order is confirmed whose buyer asked when the fault was in place, median / worst. \
+once up: the same, but from the repair.";
 
 fn played(rounds: &Rounds) -> Cell {
     let struck = rounds.struck().count();

@@ -1,6 +1,9 @@
 //! The table of explored interleavings.
 
-use super::table::{Mark, Row, Shows, Table, count, left, right, unwanted};
+use super::{
+    runs::mark,
+    table::{Row, Shows, Table, count, left, right, unwanted},
+};
 use crate::record::interleavings::Explored;
 
 /// The place of the column of classes.
@@ -30,7 +33,7 @@ pub fn table<'a>(explored: impl IntoIterator<Item = &'a Explored>) -> Table {
         let shortest = explored.shortest.as_ref();
         let shortest = shortest.map(|order| format!("the shortest that breaks: {}", order.join(" · ")));
         Row {
-            mark: if explored.is_broken() { Mark::Bad } else { Mark::Good },
+            mark: mark(&explored.verdict, explored.is_broken()),
             notes: [explored.says()].into_iter().chain(shortest).collect(),
             ..Row::of(&columns, explored)
         }

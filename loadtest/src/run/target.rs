@@ -42,6 +42,8 @@ pub async fn against(target: &Target, plan: &Plan, progress: Progress) -> anyhow
         }
     };
     let audit = outside::audit(&stampede.history, before, after);
+    let came = open_loop.as_ref().and_then(|came| came.invalid());
+    let invalid = came.or_else(|| outside::shows_nothing(&stampede.history, before, &audit));
     let watched = Watched {
         failover: None,
         played: Played {
@@ -51,7 +53,7 @@ pub async fn against(target: &Target, plan: &Plan, progress: Progress) -> anyhow
             elapsed: stampede.elapsed,
             began_at: Some(stampede.began_at),
             stopped: stampede.stopped.or(is_gone),
-            invalid: open_loop.as_ref().and_then(|came| came.invalid()),
+            invalid,
             open_loop,
             ..Played::default()
         },

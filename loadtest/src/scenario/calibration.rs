@@ -110,7 +110,7 @@ pub async fn capacity(lab: &Lab) -> anyhow::Result<Calibration> {
     Ok(calibration)
 }
 
-/// Buys again and again for this buyer, and counts the answers.
+/// Buys again and again for this buyer, and counts the units.
 async fn ask_until(
     done: &AtomicBool,
     answered: &AtomicU64,
@@ -122,8 +122,9 @@ async fn ask_until(
     let link = open_sale(&mut connection, sale).await?;
     while !done.load(Relaxed) {
         match buy(&mut connection, &link, buyer).await.0 {
+            Answer::Bought { .. } => _ = answered.fetch_add(1, Relaxed),
             Answer::Unknown => connection = Connection::open(shop).await?,
-            Answer::Bought { .. } | Answer::Refused(_) | Answer::Queued { .. } => _ = answered.fetch_add(1, Relaxed),
+            Answer::Refused(_) | Answer::Queued { .. } => {}
         }
     }
     Ok(())

@@ -104,7 +104,7 @@ pub async fn play(stage: &Stage<'_>, calibration: Calibration, lasts: Duration) 
         decided_in_time: in_time,
         latency: Latency::of(&honest.history, |_| true),
     };
-    let requests = (honest.history.len() + flood.history.len()) as u64;
+    let requests = honest.requests + flood.requests;
     let demand = Demand {
         honest: Honest::These(honest.history.iter().map(|told| told.buyer_id).collect()),
         may_go_without: ((1.0 - ENOUGH) * honest.arrivals.planned as f64) as i64,

@@ -247,7 +247,11 @@ impl Rules for ForgerRules {
     }
 
     fn check(&self, plan: &Plan) -> anyhow::Result<()> {
-        ensure!(plan.version.hides_the_address(), "{} has no hidden URL that could be forged", plan.version);
+        ensure!(
+            plan.version.hides_the_address(),
+            "{} has no hidden URL that could be forged: name v5 or v6",
+            plan.version
+        );
         Ok(())
     }
 

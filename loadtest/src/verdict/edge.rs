@@ -15,9 +15,12 @@ struct Line {
 /// to come back.
 ///
 /// # Errors
-/// The file cannot be read, or a line is none of nginx's.
+/// The file cannot be read or is empty, or a line is none of nginx's.
 pub fn worse_than_later(access_log: &Path) -> io::Result<u64> {
     let text = fs::read_to_string(access_log)?;
+    if text.is_empty() {
+        return Err(io::Error::other("nginx has logged no request"));
+    }
     text.lines().try_fold(0, |worse, line| Ok(worse + u64::from(is_worse(serde_json::from_str(line)?))))
 }
 
@@ -43,6 +46,6 @@ mod tests {
         let fine = [line(200, ""), line(409, ""), line(429, "1"), line(503, "1")].concat();
         assert_eq!(worse(&fine).unwrap(), 0);
         assert_eq!(worse(&[fine, line(500, "1"), line(503, ""), line(504, "")].concat()).unwrap(), 3);
-        assert!(worse("no line of nginx").is_err());
+        assert!(worse("no line of nginx").is_err() && worse("").is_err());
     }
 }

@@ -113,16 +113,16 @@ impl Promise {
         }
     }
 
-    /// Whether the run did what was promised. A shop that refuses everyone does not hold.
+    /// Whether the run did what was promised. A shop that refuses everyone does not hold, and does not break in the promised way.
     pub fn kept(self, run: &Evidence) -> bool {
-        let sound = run.is_sound();
+        let (sound, sells) = (run.is_sound(), run.audit.orders > 0);
         match self {
             Holds => sound && run.is_conserved() && run.sold_its_stock() && run.untold() == 0 && run.figure_holds,
             Oversells => run.audit.oversold > 0,
-            Undersells => sound && run.audit.undersold > 0,
-            Deadlocks => sound && run.deadlocks > 0,
-            Starves => sound && run.has_starved,
-            Breaks => !run.figure_holds && (run.may_oversell || run.audit.oversold == 0),
+            Undersells => sound && sells && run.audit.undersold > 0,
+            Deadlocks => sound && sells && run.deadlocks > 0,
+            Starves => sound && sells && run.has_starved,
+            Breaks => sells && !run.figure_holds && (run.may_oversell || run.audit.oversold == 0),
             MayBreak | NoGate => true,
         }
     }
@@ -158,25 +158,26 @@ mod tests {
 
     #[test]
     fn the_figure_of_the_scenario_decides() {
-        let sound = Audit::default();
+        let sound = Audit { orders: 1, ..Audit::default() };
         for (promise, fine_keeps, bad_keeps) in
             [(Holds, true, false), (Breaks, false, true), (Starves, false, false), (MayBreak, true, true)]
         {
             let keeps = |figure_holds| promise.kept(&Evidence { figure_holds, ..Evidence::of(&sound) });
             assert_eq!((keeps(true), keeps(false)), (fine_keeps, bad_keeps), "{promise:?}");
         }
-        let oversold = Audit { oversold: 1, ..Audit::default() };
+        let oversold = Audit { orders: 1, oversold: 1, ..Audit::default() };
         let breaks = |may_oversell| Evidence { figure_holds: false, may_oversell, ..Evidence::of(&oversold) };
         assert!(!Breaks.kept(&breaks(false)) && Breaks.kept(&breaks(true)), "only chapter 1 may oversell");
     }
 
     #[test]
     fn the_outcome_is_what_happened() {
-        let (clean, beside) = (Audit::default(), Audit::default());
+        let (clean, beside) = (Audit { orders: 1, ..Audit::default() }, Audit::default());
         let oversold = Audit { oversold: 9, ..clean.clone() };
         let undersold = Audit { undersold: 31, ..clean.clone() };
         let lost = Audit { lost_promises: 5, ..clean.clone() };
         let sold = Audit { orders: 100, sold: 100, ..clean.clone() };
+        let nothing = Audit { undersold: 31, ..Audit::default() };
         let torn = Audit { not_conserved: 3, ..clean.clone() };
         let slow = |audit| Evidence { figure_holds: false, ..Evidence::of(audit) };
         for (run, outcome) in [
@@ -188,6 +189,9 @@ mod tests {
             (Evidence { deadlocks: 1, ..Evidence::of(&clean) }, "holds"),
             (slow(&clean), "breaks"),
             (slow(&undersold), "undersells"),
+            (Evidence::of(&nothing), "31 undersold"),
+            (Evidence { deadlocks: 1, ..Evidence::of(&nothing) }, "31 undersold"),
+            (Evidence { beside: Some(&beside), has_starved: true, ..slow(&nothing) }, "31 undersold, figure"),
             (Evidence { beside: Some(&beside), has_starved: true, ..slow(&clean) }, "starves"),
             (Evidence { beside: Some(&beside), ..slow(&clean) }, "breaks"),
             (Evidence { beside: Some(&beside), has_starved: true, ..slow(&lost) }, "breaks"),

@@ -47,14 +47,22 @@ impl Exit {
         }
     }
 
-    /// The exit code of a run.
-    pub fn of(run: &Run) -> Exit {
-        let judged = match run.verdict {
+    /// The exit code of a verdict.
+    pub fn of_verdict(verdict: &Verdict) -> Exit {
+        match verdict {
             Verdict::AsPromised | Verdict::Measured => Exit::AsPromised,
             Verdict::NotAsPromised => Exit::PromiseBroken,
             Verdict::Invalid(_) => Exit::Invalid,
-        };
-        judged.max(if run.missed_threshold() { Exit::ThresholdMissed } else { Exit::AsPromised })
+        }
+    }
+
+    /// The exit code of a run.
+    pub fn of(run: &Run) -> Exit {
+        Exit::of_verdict(&run.verdict).max(if run.missed_threshold() {
+            Exit::ThresholdMissed
+        } else {
+            Exit::AsPromised
+        })
     }
 }
 

@@ -100,7 +100,8 @@ mod tests {
 
     #[test]
     fn a_disturbed_run_is_invalid_only_if_its_figure_decides() {
-        let (sound, oversold) = (Audit::default(), Audit { oversold: 1, ..Audit::default() });
+        let sound = Audit { orders: 1, ..Audit::default() };
+        let oversold = Audit { oversold: 1, ..sound.clone() };
         let slow = |audit| Evidence { figure_holds: false, ..Evidence::of(audit) };
         let why = || Some("other programs took 40 % of the processors".to_owned());
         for (promised, run, disturbed, verdict) in [

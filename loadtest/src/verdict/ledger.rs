@@ -63,7 +63,7 @@ impl Ledger {
         let mut ledger = Ledger::default();
         for sale in sales {
             let rows = sqlx::query_as::<_, SaleRow>("select id, stock, sold from sales where id = $1");
-            ledger.sales.extend(rows.bind(sale).fetch_all(pool).await?);
+            ledger.sales.push(rows.bind(sale).fetch_one(pool).await?);
             let held = "select id, sale_id, buyer_id from orders
                         where sale_id = $1 and status in ('confirmed', 'paid') order by id";
             ledger.orders.extend(sqlx::query_as::<_, OrderRow>(held).bind(sale).fetch_all(pool).await?);

@@ -18,11 +18,9 @@ pub fn audit(history: &[Told], before: SaleRow, after: SaleRow) -> Audit {
     // What was oversold before is not this run's.
     let (left, sold) = (before.left(), after.sold - before.sold);
     let gone = orders.max(sold);
-    let without = |told: &&Told| match &told.answer {
-        Answer::Refused(_) | Answer::Queued { .. } => wants_one(&told.answer),
-        Answer::Bought { .. } | Answer::Unknown => false, // a buyer without an answer was not refused
-    };
-    let without = history.iter().filter(without).count() as i64;
+    let wanted = history.iter().filter(|told| wants_one(&told.answer)).count() as i64;
+    // Units that were sold without a word were sold to some of them.
+    let without = (wanted - gone).max(0);
     Audit {
         orders,
         sold,
@@ -36,7 +34,22 @@ pub fn audit(history: &[Told], before: SaleRow, after: SaleRow) -> Audit {
     }
 }
 
-/// Whether a buyer with this answer still wants a unit that could be sold. The sale may have closed meanwhile.
+/// Why the answers cannot show whether the sale holds; `None` if they can.
+pub fn shows_nothing(history: &[Told], before: SaleRow, audit: &Audit) -> Option<String> {
+    let gone = audit.orders.max(audit.sold);
+    let (left, not_open) = (before.left() - gone, told(history, "not-open") + told(history, "closed"));
+    match () {
+        () if before.left() == 0 => Some("the sale had no unit left: name another one with --sale".into()),
+        () if left <= 0 || audit.undersold > 0 => None,
+        () if not_open > 0 => {
+            Some(format!("units were left, but {not_open} buyers were told that the sale is not open"))
+        }
+        () if gone == 0 => Some("no unit was sold, because all buyers had one: use another --seed".into()),
+        () => None,
+    }
+}
+
+/// Whether a buyer with this answer got a unit, or still wants one that could be sold. The sale may have closed meanwhile.
 fn wants_one(answer: &Answer) -> bool {
     match answer {
         Answer::Refused(kind) => !["limit-reached", "not-open", "closed"].contains(&kind.as_str()),
@@ -74,7 +87,24 @@ mod tests {
         assert_eq!(of(&history(70, &[]), 90).undersold, 0, "nobody wanted the rest");
         let unknown = of(&history(78, &[("unknown", 2)]), 100);
         assert_eq!((unknown.unknown, unknown.not_conserved, unknown.oversold), (2, 0, 0));
-        assert_eq!(of(&history(0, &[("unknown", 50)]), 20).undersold, 0, "none of them was refused");
+        assert_eq!(of(&history(0, &[("unknown", 50)]), 20).undersold, 50, "a shop that only fails sells nothing");
+        assert_eq!(of(&history(0, &[("unknown", 50)]), 60).undersold, 10, "forty have a unit, and were not told");
+    }
+
+    #[test]
+    fn a_sale_that_sells_nothing_holds_nothing() {
+        let row = |stock, sold| SaleRow { id: 1, stock, sold };
+        let shown = |before, history: &[Told], after| {
+            let audit = audit(history, before, row(before.stock, after));
+            (audit.undersold, shows_nothing(history, before, &audit).is_some())
+        };
+        assert_eq!(shown(row(100, 0), &history(100, &[("sold-out", 50)]), 100), (0, false));
+        assert_eq!(shown(row(100, 0), &history(0, &[("overloaded", 50)]), 0), (50, false));
+        assert_eq!(shown(row(100, 0), &history(0, &[("closed", 50)]), 0), (0, true));
+        assert_eq!(shown(row(100, 0), &history(1, &[("closed", 49)]), 1), (0, true), "cut short");
+        assert_eq!(shown(row(100, 0), &history(0, &[("limit-reached", 50)]), 0), (0, true));
+        assert_eq!(shown(row(100, 0), &history(20, &[("limit-reached", 30)]), 20), (0, false));
+        assert_eq!(shown(row(100, 100), &history(0, &[("sold-out", 50)]), 100), (0, true));
     }
 
     #[test]

@@ -69,6 +69,11 @@ pub struct Told {
 }
 
 impl Told {
+    /// Whether any buyer was told yes or no.
+    pub fn is_answered(&self) -> bool {
+        !self.taken.is_empty() || !self.refused.is_empty()
+    }
+
     /// Adds what others were told.
     pub fn add(&mut self, other: Told) {
         self.taken.extend(other.taken);

@@ -167,8 +167,9 @@ impl Rounds {
             let mut after = self.worker(entry, stock, (0, 1), rest).await?;
             after.go().await?;
             let (its_told, sold) = after.done().await?;
+            let is_answered = its_told.is_answered();
             told.add(its_told);
-            return audit(stock, &told, &sold);
+            return audit_of_restart(stock, &told, &sold, is_answered);
         };
         let (way, mut clients) = self.on_sale(entry, stock).await?;
         let mut told = clients.play(first, &Arc::default()).await?;
@@ -176,8 +177,10 @@ impl Rounds {
         let (asked, struck) = tokio::join!(clients.play(during, &counts), self.strike(*server));
         struck?;
         told.add(asked?);
-        told.add(clients.play(rest, &Arc::default()).await?);
-        audit(stock, &told, &way.sold().await?)
+        let its_told = clients.play(rest, &Arc::default()).await?;
+        let is_answered = its_told.is_answered();
+        told.add(its_told);
+        audit_of_restart(stock, &told, &way.sold().await?, is_answered)
     }
 
     /// Kills a server and restarts it.
@@ -243,4 +246,11 @@ fn audit(stock: Stock, told: &Told, sold: &Sold) -> anyhow::Result<Audit> {
         Some(why) => bail!("{why}"),
         None => Ok(Audit::of(stock, told, sold)),
     }
+}
+
+/// The audit of a sale with a restart. Without any answer after it, only a mistake counts: a way that decides no more does not hold.
+fn audit_of_restart(stock: Stock, told: &Told, sold: &Sold, is_answered: bool) -> anyhow::Result<Audit> {
+    let audit = audit(stock, told, sold)?;
+    ensure!(is_answered || !audit.holds(), "no buyer got an answer after the restart");
+    Ok(audit)
 }

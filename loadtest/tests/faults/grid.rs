@@ -239,6 +239,15 @@ async fn a_shop_that_only_queues_has_not_recovered() {
     assert!(round.is_struck() && round.audit.lost_promises > 0, "{round:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
+async fn a_shop_that_charges_nobody_is_not_clean() {
+    let round = round_with(Lie::Declines, Fault::ProviderSilent).await;
+    let money = round.money.as_ref().unwrap();
+    assert!(money.is_sound() && money.paid == 0, "its books agree: {round:?}");
+    assert_eq!(round.verdict, Verdict::Broken, "{round:?}");
+}
+
 /// The strike goes to servers that no shop uses, so the sale is not affected.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]

@@ -123,7 +123,7 @@ fn what_cannot_be_compared_is_refused_in_a_line() {
     assert_refused(&compare("b.json"), "is of schema 99");
     assert_refused(&compare("no.json"), "cannot read no.json");
     fs::write(folder.path().join("half.json"), &read(folder.path()).to_string()[..200]).unwrap();
-    assert_refused(&compare("half.json"), "not a whole run file");
+    assert_refused(&compare("half.json"), "not a whole file of figures");
     let mut other = read(folder.path());
     each_run(&mut other, |run| run["version"] = "v2-pessimistic".into());
     fs::write(folder.path().join("other.json"), other.to_string()).unwrap();

@@ -61,6 +61,20 @@ fn a_missing_postgres_is_named_with_what_installs_it() {
 
 #[test]
 #[ignore = "needs PostgreSQL: make test"]
+fn a_part_of_the_interleavings_shows_a_mistake_and_no_promise() {
+    let folder = tempfile::tempdir().unwrap();
+    for (args, code, says) in [
+        ("explore v3 --orders 1", 3, "holds, invalid: not all interleavings were played"),
+        ("explore v1 --orders 8", 0, "oversells, as promised"),
+    ] {
+        let output = run(folder.path(), args);
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!((output.status.code(), said.contains(says)), (Some(code), true), "{args}: {output:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: make test"]
 fn the_command_prints_a_table_and_a_picture_and_writes_its_figures() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(folder.path(), "explore v1 v2 --json explored.json --html explored.html");

@@ -158,6 +158,9 @@ fn a_dirty_or_incomplete_record_is_refused() {
         );
     }
     fs::write(&demo, &before).unwrap();
+    copy.edit_record("demo", |record| record["runs"][0]["verdict"] = json!("invalid: ended by the user"));
+    assert!(copy.wrong().iter().any(|wrong| wrong.contains("demo.json: has an invalid run")), "{:?}", copy.wrong());
+    fs::write(&demo, &before).unwrap();
     fs::copy(&demo, copy.path("docs/results/by-hand.json")).unwrap();
     fs::write(copy.path("docs/results/by-hand.txt"), "12,345").unwrap();
     let (code, said) = copy.figures(&[]);

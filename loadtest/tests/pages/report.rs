@@ -152,10 +152,10 @@ fn an_invalid_run_file_is_refused_in_one_line() {
     let record = run(folder.path()).to_string();
     let newer = record.replacen("\"schema\":3", "\"schema\":99", 1);
     for (name, text, what) in [
-        ("half.json", &record[..record.len() / 2], "not a whole run file"),
+        ("half.json", &record[..record.len() / 2], "not a whole file of figures"),
         ("newer.json", &newer, "is of schema 99, this program reads 3"),
-        ("other.json", "{}", "not a whole run file"),
-        ("empty.json", "", "not a whole run file"),
+        ("other.json", "{}", "not a whole file of figures"),
+        ("empty.json", "", "not a whole file of figures"),
     ] {
         fs::write(folder.path().join(name), text).unwrap();
         let (code, said) = report(folder.path(), name);

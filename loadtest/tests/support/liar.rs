@@ -20,7 +20,7 @@ use hyper_util::rt::TokioIo;
 use loadtest::buyer::progress::Progress;
 use tokio::net::TcpStream;
 
-/// The lie that is told once a fault is in place.
+/// The lie that is told once a fault is in place; a payment is declined from the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lie {
     /// Every click is answered with sold-out.
@@ -29,6 +29,8 @@ pub enum Lie {
     SoldOutAfter(usize),
     /// Every order stays queued.
     NeverConfirms,
+    /// Every card is declined.
+    Declines,
 }
 
 #[derive(Clone)]
@@ -67,7 +69,11 @@ async fn answer(State(liar): State<Liar>, request: Request) -> Response {
         Lie::NeverConfirms if lies && path.starts_with("/orders/") => {
             ([(CONTENT_TYPE, "application/json")], r#"{"status":"queued"}"#).into_response()
         }
-        Lie::SoldOut | Lie::SoldOutAfter(_) | Lie::NeverConfirms => pass_on(liar.shop, request).await,
+        Lie::Declines if path.ends_with("/payment") => problem(
+            StatusCode::PAYMENT_REQUIRED,
+            r#"{"type":"declined","title":"declined","status":402,"detail":"a lie"}"#,
+        ),
+        Lie::SoldOut | Lie::SoldOutAfter(_) | Lie::NeverConfirms | Lie::Declines => pass_on(liar.shop, request).await,
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
         edge::worse_than_later,
         history::{Told, outcomes},
         ledger::Ledger,
-        money,
+        money::{self, Money},
     },
 };
 
@@ -73,7 +73,9 @@ pub(super) async fn conclude(
     }
     let audit = audit(history, &ledger);
     let worse_answers = deployment.access_log.as_deref().map(worse_than_later).transpose()?;
-    let is_broken = money.as_ref().is_some_and(|money| !money.is_sound()) || worse_answers.is_some_and(|n| n > 0);
+    // Books of a shop that charges nobody agree.
+    let is_wrong = |money: &Money| !money.is_sound() || money.paid == 0;
+    let is_broken = money.as_ref().is_some_and(is_wrong) || worse_answers.is_some_and(|n| n > 0);
     Ok(Round {
         stock: plan.stock,
         buyers: plan.buyers,

@@ -87,6 +87,7 @@ function verdict({ is_sound: sound, found }) {
   const wrong = [
     [found.oversold, "unit", "oversold"], [found.double_bought, "unit", "bought twice"], [found.lost_promises, "yes", "without an order"],
     [found.phantom_orders, "order", "of buyers who were refused"], [found.unfinished, "message", "left in outbox or queue"],
+    [found.not_conserved, "unit", "on which the orders and the counters disagree"],
   ].filter(([n]) => n > 0).map(([n, one, what]) => `${counted(n, one)} ${what}`);
   const unknown = found.unknown ? ` ${counted(found.unknown, "buyer")} got no answer; either truth is right for them.` : "";
   return `The audit of ${counted(found.orders, "order")}: ${sound ? "nothing is lost, bought twice or oversold" : wrong.join(", ")}.${unknown}`;
