@@ -10,7 +10,7 @@ help: ## this list
 
 demo: ## the oversell reproduction over all versions
 	@cargo run --profile quick -p v1-naive --example oversell
-	@[ -n "$$DATABASE_URL" ] || $(MAKE) --no-print-directory services
+	@[ -n "$$DATABASE_URL" ] && [ -n "$$REDIS_URL" ] && [ -n "$$AMQP_URL" ] || $(MAKE) --no-print-directory services
 	@cargo loadtest demo
 
 # Most tests wait for a server: ten of them keep two processors half busy.

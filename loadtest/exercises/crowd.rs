@@ -14,6 +14,9 @@ use v1_naive::shop::{self, Shop, config::sqlite_url};
 /// If this is set, this process is the second instance; its value is the database's URL.
 const SECOND: &str = "OVERSOLD_SECOND_INSTANCE";
 
+/// What the second instance says when it is ready.
+const READY: &str = "ready";
+
 /// The id of the sale.
 pub const SALE: i64 = 1;
 
@@ -60,14 +63,20 @@ impl Second {
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(text)?;
         let lines = BufReader::new(process.stdout.take().ok_or("the second instance has no output")?).lines();
         let mut second = Second { process, lines };
-        second.line()?;
+        while second.line()? != READY {}
         Ok(second)
     }
 
-    /// In the second process: says that it is ready, and waits for [`Second::go`].
+    /// In the second process: says that it is ready, and waits for [`Second::go`]. It ends with the first process.
     pub fn is_ready() -> Result<(), String> {
-        println!("ready");
-        std::io::stdin().read_line(&mut String::new()).map_err(text).map(drop)
+        println!("{READY}");
+        let read = || std::io::stdin().read_line(&mut String::new());
+        read().map_err(text)?;
+        std::thread::spawn(move || {
+            let _ = read();
+            std::process::exit(1);
+        });
+        Ok(())
     }
 
     /// Lets it begin.
@@ -76,11 +85,14 @@ impl Second {
         input.write_all(b"go\n").map_err(text)
     }
 
-    /// Waits for its end. The result is the line that its check has returned.
+    /// Waits for its end. The result is its last line, which its check has returned.
     pub fn result(mut self) -> Result<String, String> {
-        let line = self.line()?;
+        let mut last = self.line()?;
+        for line in &mut self.lines {
+            last = line.map_err(text)?;
+        }
         self.process.wait().map_err(text)?;
-        Ok(line)
+        Ok(last)
     }
 
     fn line(&mut self) -> Result<String, String> {

@@ -21,8 +21,8 @@ const DEMO_SECRET: &str = "everybody who reads the source of chapter 6 knows thi
 #[command(version, about = "The flash sale on Redis, a message queue and PostgreSQL")]
 // Sixteen times chapter 4's buckets, 8 MiB: then even 100,000 clients hardly ever share one.
 #[command(mut_arg("client_buckets", |buckets| buckets.default_value("1048576")))]
-// Here a client is an IP address before the login. An office of 50 buyers needs 100 requests to log in; the burst allows 200.
-#[command(mut_arg("client_rate", |rate| rate.default_value("50").help("Requests a second of one IP address, before the login")))]
+// Here a client is an IP address up to the login. An office of 50 buyers needs 100 requests to log in; the burst allows 200.
+#[command(mut_arg("client_rate", |rate| rate.default_value("50").help("Requests a second of one IP address, up to the login")))]
 #[command(mut_arg("client_burst", |burst| burst.default_value("200").help("Tokens in the bucket of one IP address")))]
 pub struct Config {
     /// A command to run instead of the shop

@@ -140,7 +140,10 @@ fn of(function: &str, series: Vec<f64>) -> anyhow::Result<Vec<f64>> {
         "median" => spread()?.median,
         "min" => spread()?.min,
         "max" => spread()?.max,
-        "sum" => series.iter().sum(),
+        "sum" => {
+            ensure!(!series.is_empty(), "no numbers");
+            series.iter().sum()
+        }
         "count" => series.len() as f64,
         "floor" => return Ok(series.into_iter().map(f64::floor).collect()),
         "ceil" => return Ok(series.into_iter().map(f64::ceil).collect()),

@@ -109,9 +109,11 @@ impl Records {
     }
 }
 
-/// Whether it is an invalid run, or a sample of the benchmark that is not what its name says.
+/// Whether it is an invalid run, a fault without a valid round, or a sample of the benchmark that is not what its name says.
 fn says_nothing(item: &Value) -> bool {
-    item["verdict"].as_str().is_some_and(|verdict| verdict.starts_with("invalid")) || item["wrong"].is_string()
+    let is_invalid = |item: &Value| item["verdict"].as_str().is_some_and(|verdict| verdict.starts_with("invalid"));
+    let rounds = item["rounds"].as_array().filter(|rounds| !rounds.is_empty());
+    is_invalid(item) || item["wrong"].is_string() || rounds.is_some_and(|rounds| rounds.iter().all(is_invalid))
 }
 
 /// The figures of a record: its runs, faults, capacities … A record of another form is its only item.

@@ -54,12 +54,12 @@ impl FreshDatabase {
 
 /// How long a database may take to answer. On a busy machine a new session can take many seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long a database that refuses connections may take to start.
-const STARTS: Duration = Duration::from_secs(10);
+/// How long a database may take to accept connections again: it starts, or has too many.
+const REFUSES: Duration = Duration::from_secs(10);
 
 /// Opens a small pool.
 pub(super) async fn connect(url: &Url) -> anyhow::Result<AnyPool> {
-    let options = AnyPoolOptions::new().max_connections(2).acquire_timeout(PATIENCE);
+    let options = AnyPoolOptions::new().max_connections(2).acquire_timeout(REFUSES);
     let why = match first_session(url).await {
         Ok(()) => match options.connect(url.as_str()).await {
             Ok(pool) => return Ok(pool),
@@ -76,7 +76,7 @@ async fn first_session(url: &Url) -> Result<(), String> {
     loop {
         match timeout(PATIENCE, AnyConnection::connect(url.as_str())).await {
             Ok(Ok(session)) => return session.close().await.map_err(|error| error.to_string()),
-            Ok(Err(error)) if is_starting(&error) && began.elapsed() < STARTS => {
+            Ok(Err(error)) if is_refusal(&error) && began.elapsed() < REFUSES => {
                 sleep(Duration::from_millis(100)).await;
             }
             Ok(Err(error)) => return Err(error.to_string()),
@@ -85,10 +85,11 @@ async fn first_session(url: &Url) -> Result<(), String> {
     }
 }
 
-fn is_starting(error: &sqlx::Error) -> bool {
+/// Whether the database does not listen, is starting, or has too many sessions.
+fn is_refusal(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(error) => error.kind() == io::ErrorKind::ConnectionRefused,
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| code == "57P03"),
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| ["57P03", "53300"].contains(&&*code)),
         _ => false,
     }
 }

@@ -55,10 +55,10 @@ async fn cell(lab: &Lab, mutant: Mutant, scenario: Scenario) -> anyhow::Result<C
     Ok(cell)
 }
 
-/// Judges a run as if it promised to hold. An invalid run shows nothing, so it does not hold.
+/// Judges a run as if it promised to hold, valid or not: that a run is invalid says nothing of the shop.
 async fn once(lab: &Lab, mutant: Mutant, scenario: Scenario) -> anyhow::Result<Cell> {
     let run = crate::run::run(lab, &plan(mutant, scenario), Default::default()).await?;
-    let colour = if run.is_broken() || run.verdict.invalid().is_some() { Colour::Red } else { Colour::Green };
+    let colour = if run.is_broken() { Colour::Red } else { Colour::Green };
     Ok(Cell { mutant, scenario, colour, noticed: run.evidence().findings() })
 }
 

@@ -1,4 +1,4 @@
-//! Rate limits. Before the login a client is an IP address, which a whole office may share, so that limit is high. After the
+//! Rate limits. Up to the login a client is an IP address, which a whole office may share, so that limit is high. After the
 //! login a client is a session, which belongs to one person.
 
 use std::{

@@ -86,10 +86,10 @@ async function buy() {
     const { link, key, lost: before } = attempt, asked = link.ask?.length > 0;
     remember("sessionStorage", ATTEMPT, asked ? null : attempt);
     const reply = await insist(link.method, link.href, { lost: before, key, body: asked ? answers($("form")) : undefined });
-    const { status, text, wait, lost } = reply;
+    const { status, text, wait, lost, unknown } = reply;
     quiet(wait);
+    attempt.lost = unknown;
     if (lost) {
-      attempt.lost = true;
       return say("No answer from the shop. Nobody knows whether you have bought. Ask again: it counts as the same attempt.");
     }
     if (status === 202) { end(); return follow({ ...text, status: "queued" }); }
@@ -111,7 +111,8 @@ async function buy() {
     }
     const { order_id, watch } = text;
     const known = text.type !== "limit-reached" ? null : order_id ? { order_id, watch } : recall("localStorage", ORDER);
-    end();
+    // "Too fast" does not tell what an attempt has done that may have reached the shop before.
+    if (!unknown || text.type !== "rate-limited") end();
     if (!known) return say(refusal(reply), text.type === "sold-out" || text.type === "not-open" ? "wait" : "no");
     await follow(known);
     return order && say("You have your unit of this sale: this is its order.");

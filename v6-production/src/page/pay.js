@@ -11,10 +11,10 @@ async function pay() {
   const isTold = () => order?.status !== "confirmed"; // also if the order has ended while the result was unknown
   const reply = await insist(order.pay.method, order.pay.href, { lost: payment.lost, body, key: payment.key }, isTold);
   if (isTold()) return order && say(...TOLD[order.status](order)); // the WebSocket was faster than the answer
-  const { status, text: { type, detail }, wait, lost } = reply;
+  const { status, text: { type, detail }, wait, lost, unknown } = reply;
   quiet(wait);
+  payment.lost = unknown;
   if (lost) {
-    payment.lost = true;
     await lookAtOrder();
     if (isTold()) return;
     return say(order.payment ? "The payment is under way. This page tells you what comes of it."

@@ -65,12 +65,12 @@ async function ask(method, href, { body, key } = {}) {
 }
 
 // Repeats a request whose answer was lost, unless its result has arrived in another way. With the same key it is the same attempt, however
-// often it arrives. `lost`: an answer was lost before. A refusal that says "nothing was done" then speaks of the repetition only.
+// often it arrives. `lost`: an answer was lost before. "Overloaded: nothing was done" then speaks of the repetition only. `unknown`: any was lost.
 async function insist(method, href, { lost = false, ...options }, isTold = () => false) {
   for (let tries = 0; ; tries++) {
     const reply = await ask(method, href, options);
-    lost ||= reply.lost;
-    reply.lost = lost && (reply.lost || ["rate-limited", "overloaded"].includes(reply.text.type));
+    reply.unknown = lost ||= reply.lost;
+    reply.lost ||= lost && reply.text.type === "overloaded";
     if (!reply.lost || tries === 2 || isTold()) return reply;
     say("No answer yet. Asking again …");
     await pause(Math.max(reply.wait, backOff(tries, 1000, 8000)));

@@ -111,7 +111,7 @@ async fn take(sql: &PgPool) -> sqlx::Result<Vec<Payment>> {
     let update = "update payments set next_at = now_ms() + $1, tries = tries + 1
                   where (buyer_id, idempotency_key) in (
                       select buyer_id, idempotency_key from payments
-                      where owes is not null and (next_at <= now_ms() or next_at > now_ms() + $1) -- the clock was set back
+                      where owes is not null and (next_at <= now_ms() or next_at > now_ms() + 2 * $1) -- the clock was set back
                       order by next_at limit $2 for update skip locked)
                   returning *";
     let update = sqlx::query_as(update).bind(TAKEN.as_millis() as i64).bind(BATCH);
