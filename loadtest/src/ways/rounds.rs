@@ -254,3 +254,19 @@ fn audit_of_restart(stock: Stock, told: &Told, sold: &Sold, is_answered: bool) -
     ensure!(is_answered || !audit.holds(), "no buyer got an answer after the restart");
     Ok(audit)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restart_after_which_nobody_is_answered_does_not_hold() {
+        let stock = Stock { items: 1, units: 2 };
+        let told = Told { taken: vec![(1, 7)], ..Told::default() };
+        let kept = Sold::orders(told.taken.clone());
+        assert!(audit_of_restart(stock, &told, &kept, true).unwrap().holds());
+        assert!(audit_of_restart(stock, &told, &kept, false).is_err(), "its data are right, and it decides no more");
+        let forgotten = Sold::orders(Vec::new());
+        assert_eq!(audit_of_restart(stock, &told, &forgotten, false).unwrap().lost, 1, "a mistake counts anyway");
+    }
+}
