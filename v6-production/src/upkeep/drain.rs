@@ -49,19 +49,22 @@ impl Upkeep {
         while nothing < LOOKS {
             sleep(LOOK_EVERY).await;
             let [orders, dead] = self.in_queues(link).await?;
-            // Repeated, because a mark can be lost, or an older worker may receive it.
-            if orders > 0 && !is_back && sent.is_none_or(|at| at.elapsed() >= MARK_EVERY) {
-                sent = Some(Instant::now());
+            // Repeated, because a mark can be lost, or an older worker may receive it. Once it is sent, an empty queue says nothing: a
+            // worker may have taken the mark together with orders that it is still placing.
+            let is_awaited = orders > 0 || sent.is_some();
+            if is_awaited && !is_back && sent.is_none_or(|at| at.elapsed() >= MARK_EVERY) {
                 if publisher.is_none() {
                     publisher = self.link().await;
                 }
                 if let Some(publisher) = &publisher {
+                    sent = Some(Instant::now());
                     let message = Message::mark(&name);
                     let _ = timeout(MARK_EVERY, publisher.publish(&self.transport.orders, &message)).await;
                 }
             }
             is_back = is_back || sent.is_some() && self.redis.with(&mark).exists(&mark).await?;
-            nothing = if dead == 0 && (is_back || orders == 0) { nothing + 1 } else { 0 };
+            let is_through = is_back || sent.is_none() && orders == 0;
+            nothing = if dead == 0 && is_through { nothing + 1 } else { 0 };
         }
         Ok(())
     }
