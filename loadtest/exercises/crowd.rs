@@ -106,9 +106,11 @@ pub fn config(url: &str, stock: i64) -> Result<shop::Config, String> {
     v1_naive::Config::try_parse_from(args).map(|config| config.shop).map_err(text)
 }
 
-/// An instance of chapter 1's shop.
+/// An instance of chapter 1's shop, with two connections. SQLite has no queue for its lock: of many who wait for it on a busy machine,
+/// one may wait longer than SQLite allows. Who waits for a connection is in a queue.
 pub async fn instance(url: &str, stock: i64) -> Result<Shop, String> {
-    Shop::open(&config(url, stock)?, "/sales/{sale_id}/purchase").await.map_err(text)
+    let config = shop::Config { pool_size: 2, ..config(url, stock)? };
+    Shop::open(&config, "/sales/{sale_id}/purchase").await.map_err(text)
 }
 
 /// Reads what the database holds.

@@ -24,6 +24,7 @@ use crate::{
         Lab,
         deployment::{Deployment, addresses},
         servers::{Server, Services},
+        stores::Stores,
     },
     scenario::plan::Plan,
     verdict::{
@@ -175,9 +176,14 @@ impl ByHand {
             (Health::Silent, Health::Up) => networks().for_each(Network::restore),
             (_, Health::Killed | Health::Up) => {
                 let services = self.services.clone();
+                let queue = format!("{}.orders", self.stores()?.namespace);
                 let turned = spawn_blocking(move || {
                     let mut services = services.lock().unwrap_or_else(PoisonError::into_inner);
                     match health {
+                        Health::Killed if server == Server::RabbitMq => {
+                            services.wait_for_queue(&queue)?;
+                            services.kill(server)
+                        }
                         Health::Killed => services.kill(server),
                         Health::Up | Health::Silent => services.start_again(server),
                     }
@@ -186,6 +192,10 @@ impl ByHand {
             }
         }
         Ok(())
+    }
+
+    fn stores(&self) -> anyhow::Result<&Stores> {
+        self.deployment.stores.as_ref().context("there are no stores")
     }
 
     /// Lets no further buyers come.
@@ -206,8 +216,7 @@ impl ByHand {
         let walk = &self.walk;
         let history: Vec<Told> =
             stream::iter(told).map(|told| walk.ask_again(told)).buffer_unordered(ASKS_AT_ONCE).collect().await;
-        let stores = self.deployment.stores.as_ref().context("there are no stores")?;
-        stores.wait_until_quiet(&self.deployment.pool, &[SALE]).await?;
+        self.stores()?.wait_until_quiet(&self.deployment.pool, &[SALE]).await?;
         self.deployment.stop_shops().await;
         let audit = self.audit(&history).await;
         self.deployment.remove(lab).await?;

@@ -42,6 +42,10 @@ const FOR_AN_ANSWER: Duration = Duration::from_secs(5);
 /// How long a queued buyer polls. Without a result by then, the promised answer is missing.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long a buyer of the last wave who is told to come back does so, and how often. The shop says `Retry-After: 1`.
+const COMES_BACK: Duration = Duration::from_secs(5);
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// The ids of all buyers who may come one by one to a sale with this stock.
 pub(super) fn buyers(stock: i64) -> impl Iterator<Item = i64> {
     (PROBES..PROBES + MOST_PROBES).chain(LAST_WAVE..LAST_WAVE + stock)
@@ -86,13 +90,20 @@ impl Walk {
         Ok(told)
     }
 
-    /// Sends `buyers` who have not asked before, some at the same time. A buyer who does not even get the page has no answer.
+    /// Sends `buyers` who have not asked before, some at the same time. A buyer who does not even get the page has no answer. One who is
+    /// told to come back does, for a few seconds: an instance may learn of a rebuild a moment later than the others.
     pub(super) async fn last_wave(self, buyers: i64) -> Vec<Told> {
         let buy = |buyer| {
             let walk = self.clone();
             async move {
-                let nothing = walk.told(buyer, walk.began.elapsed(), Answer::Unknown);
-                walk.buy(buyer).await.unwrap_or(nothing)
+                let (nothing, since) = (walk.told(buyer, walk.began.elapsed(), Answer::Unknown), Instant::now());
+                let buy = async || walk.clone().buy(buyer).await.unwrap_or(nothing.clone());
+                let mut told = buy().await;
+                while told.answer == Answer::Refused("overloaded".into()) && since.elapsed() < COMES_BACK {
+                    sleep(RETRY_AFTER).await;
+                    told = buy().await;
+                }
+                told
             }
         };
         stream::iter((LAST_WAVE..).take(buyers.max(0) as usize)).map(buy).buffer_unordered(CONNECTIONS).collect().await

@@ -30,6 +30,8 @@ use super::{
 };
 use crate::{
     buyer::{
+        click::open_sale,
+        client::Connection,
         crowd::{self, Crowd},
         payers::{Heard, Payers},
         progress::Progress,
@@ -133,6 +135,9 @@ async fn play(
     stores.put_up(blow.database(), &[Sale::open(SALE, plan.stock)]).await?;
     blow.prepare().await?;
     let doors = doors(addresses).await;
+    for &door in &doors {
+        shows_the_sale(door).await?;
+    }
 
     let mut paying = JoinSet::new();
     let (paid, until) = oneshot::channel();
@@ -242,6 +247,18 @@ async fn strike(
     }
     history.extend(probing.join_next().await.context("no buyers came during the fault")???);
     Ok((history, strike))
+}
+
+/// Waits until an instance shows the sale. Until it has read the sale from SQL, it answers 503, and a crowd does not ask twice.
+async fn shows_the_sale(door: SocketAddr) -> anyhow::Result<()> {
+    let began = Instant::now();
+    loop {
+        match open_sale(&mut Connection::open(door).await?, SALE).await {
+            Ok(_) => return Ok(()),
+            Err(why) if began.elapsed() > LONGEST => return Err(why),
+            Err(_) => sleep(Duration::from_millis(50)).await,
+        }
+    }
 }
 
 fn ms(duration: Duration) -> f64 {

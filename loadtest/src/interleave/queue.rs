@@ -7,6 +7,8 @@
 //! Of a deadlock of two, PostgreSQL ends the statement that waited first, because its `deadlock_timeout` is over first. If the cycle
 //! is closed more than this second later, or on a busy machine, it ends the statement that closed the cycle.
 //!
+//! On a busy machine such a deadlock can be over before anybody sees that both have waited.
+//!
 //! No outcome is lost. The play went on as if the two had asked in the other order, and that order is an interleaving of its own.
 
 use std::{error::Error, fmt};
@@ -25,6 +27,8 @@ pub enum OutOfTurn {
     Overtaken,
     /// A deadlock of two buyers ended the statement that closed the cycle, and not the one that had waited before.
     LastOfDeadlock,
+    /// A deadlock of two buyers was over before it was seen who waited for whom.
+    Unseen,
 }
 
 impl Error for OutOfTurn {}
@@ -32,6 +36,7 @@ impl Error for OutOfTurn {}
 impl fmt::Display for OutOfTurn {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match self {
+            OutOfTurn::Unseen => "a deadlock was over before it was seen",
             OutOfTurn::Overtaken => "the database gave a row to a buyer before one who had asked for it earlier",
             OutOfTurn::LastOfDeadlock => "of a deadlock, the database ended the statement that waited last",
         })

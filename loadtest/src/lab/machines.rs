@@ -47,7 +47,7 @@ pub const MACHINES: u8 = 3;
 /// is never struck.
 const CLIENTS: u8 = 4;
 /// How long a cluster may take until it is healthy. On two busy cores, RabbitMQ takes up to a minute.
-const TO_BE_HEALTHY: Duration = Duration::from_secs(120);
+const TO_BE_HEALTHY: Duration = Duration::from_secs(300);
 
 /// A server on a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

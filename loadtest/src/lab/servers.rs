@@ -29,13 +29,19 @@ use std::{
     os::unix::process::CommandExt,
     path::Path,
     process::{Child, ChildStdout, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 pub use server::Server;
+
+/// How long RabbitMQ may take to write a new queue to disk: two seconds, and the machine may be busy.
+const TO_BE_ON_DISK: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Servers that run as long as this value lives.
 pub struct Services {
@@ -198,8 +204,21 @@ impl Services {
         Ok(bytes)
     }
 
-    /// Whether RabbitMQ has written a quorum queue to disk. It confirms a queue up to two seconds earlier. If it is killed in
-    /// between, it loses the queue, or keeps one that never answers.
+    /// Waits until RabbitMQ has written a quorum queue to disk. It confirms a queue up to two seconds earlier. If it is killed in
+    /// between, it loses the queue, or keeps one that never answers. Blocks.
+    ///
+    /// # Errors
+    /// RabbitMQ was not started, or the queue is still not on disk after a minute.
+    pub fn wait_for_queue(&mut self, queue: &str) -> anyhow::Result<()> {
+        let began = Instant::now();
+        while !self.has_on_disk(queue)? {
+            ensure!(began.elapsed() < TO_BE_ON_DISK, "RabbitMQ does not have the queue {queue} on disk");
+            sleep(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    /// Whether RabbitMQ has written a quorum queue to disk.
     ///
     /// # Errors
     /// RabbitMQ was not started.

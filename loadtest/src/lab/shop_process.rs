@@ -187,9 +187,11 @@ impl ShopProcess {
         drop(self.child.stdin.take());
     }
 
-    /// Waits until it has ended after it was [asked](ShopProcess::ask_to_stop) to.
+    /// Waits until it has ended after it was [asked](ShopProcess::ask_to_stop) to. If it does not end, kills it.
     pub async fn wait(&mut self) {
-        let _ = timeout(TO_STOP, self.child.wait()).await;
+        if timeout(TO_STOP, self.child.wait()).await.is_err() && self.start.kill_on_drop {
+            let _ = self.child.kill().await;
+        }
     }
 
     /// Waits until it has ended, then restarts it at the same address.

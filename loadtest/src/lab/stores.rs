@@ -26,6 +26,8 @@ pub use self::nodes::connect;
 const TO_BE_QUIET: Duration = Duration::from_secs(60);
 /// The longest time until all instances know a new sale. An operator creates it long before it opens.
 const TO_BE_KNOWN: Duration = Duration::from_millis(600);
+/// How often sales that could not be created are created again: on a busy machine a server may be slow, or the lease be lost.
+const AGAIN: usize = 4;
 /// The queues of a shop, without the namespace before their names.
 const QUEUES: [&str; 4] = ["orders", "dead", "parked", "later"];
 
@@ -86,8 +88,31 @@ impl Stores {
     pub async fn put_up(&self, database: &Url, sales: &[Sale]) -> anyhow::Result<()> {
         let args = ["shop", "--database-url", database.as_str(), "--pool-size=1"].map(str::to_owned);
         let config = v6_production::Config::try_parse_from(args.into_iter().chain(self.shop_args()))?;
-        v6_production::put_up(&config, sales).await?;
+        let mut put_up = v6_production::put_up(&config, sales).await;
+        for _ in 0..AGAIN {
+            if put_up.is_ok() || self.forget_half_created(database, sales).await.is_err() {
+                break;
+            }
+            put_up = v6_production::put_up(&config, sales).await;
+        }
+        put_up?;
         sleep(TO_BE_KNOWN).await;
+        Ok(())
+    }
+
+    /// Makes sales without orders new again that Redis does not have. Otherwise they would be left to a rebuild, which gives them a
+    /// later epoch.
+    async fn forget_half_created(&self, database: &Url, sales: &[Sale]) -> anyhow::Result<()> {
+        let pool = super::database::connect(database).await?;
+        for sale in sales {
+            let has_it: bool = self.connect_to(sale.id).await?.hexists(self.key(sale.id, "sale"), "replid").await?;
+            if !has_it {
+                let forget = "update sales set epoch = 0
+                              where id = $1 and epoch = 1 and not exists (select from orders where sale_id = $1)";
+                let _ = sqlx::query(forget).bind(sale.id).execute(&pool).await; // perhaps there is no table yet
+            }
+        }
+        pool.close().await;
         Ok(())
     }
 

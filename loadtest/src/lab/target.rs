@@ -28,6 +28,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// The sale to buy from.
     pub sale: i64,
+    /// Whether this process does other work too, as tests do: its processor time is not that of the load generator alone.
+    pub(crate) shares_process: bool,
 }
 
 impl Target {
@@ -50,7 +52,12 @@ impl Target {
         let address = addresses.next().with_context(|| format!("--url {url}: the host has no address"))?;
         let is_allowed = allow_remote || address.ip().is_loopback();
         ensure!(is_allowed, "--url {url} is not this machine: add --allow-remote if the shop is yours to load");
-        Ok(Target { url, address, sale })
+        Ok(Target { url, address, sale, shares_process: false })
+    }
+
+    /// The same target, for a process that does other work at the same time.
+    pub fn in_shared_process(self) -> Target {
+        Target { shares_process: true, ..self }
     }
 
     /// The stock and the sold units that the shop reports for the sale.

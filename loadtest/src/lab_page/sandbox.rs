@@ -30,9 +30,9 @@ use crate::{
 };
 
 /// Units of the sale: more than are sold while a reader watches.
-const STOCK: i64 = 5000;
+const STOCK: i64 = 15_000;
 /// How long the sale goes on before it is ended.
-const LONGEST: Duration = Duration::from_secs(180);
+const LONGEST: Duration = Duration::from_secs(600);
 /// The time between two pictures.
 const EVERY: Duration = Duration::from_millis(200);
 /// The servers that chapter 6 uses.

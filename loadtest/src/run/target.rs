@@ -62,7 +62,7 @@ pub async fn against(target: &Target, plan: &Plan, progress: Progress) -> anyhow
         statements: None,
         generator_share,
         usage: None,
-        is_bottleneck: generator_share > GENERATOR_SHARE,
+        is_bottleneck: !target.shares_process && generator_share > GENERATOR_SHARE,
     };
     let url = Some(target.url.to_string());
     // Without a variant, no promise depends on the database.

@@ -54,7 +54,7 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
         anyhow::Ok((history, requests))
     };
     let tries = at_once(CONNECTIONS, script);
-    let ((history, requests), beside) = tokio::try_join!(tries, buy_beside(stage.shops, open, start))?;
+    let ((history, requests), beside) = tokio::try_join!(tries, buy_beside(stage.shops, open, start, None))?;
     // Counted in the database: an order whose buyer got no answer is an order, too.
     let orders = stage.ledger(&[early, late]).await?.orders.len();
     let measure = Measure::none_of("orders outside the window", orders);

@@ -70,7 +70,7 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
         anyhow::Ok((forger.tried, forger.requests))
     };
     let forging = at_once(CONNECTIONS, work);
-    let ((tried, requests), beside) = tokio::try_join!(forging, buy_beside(stage.shops, sale_id, start))?;
+    let ((tried, requests), beside) = tokio::try_join!(forging, buy_beside(stage.shops, sale_id, start, Some(LIVES)))?;
     let forged = tried.iter().filter(|(refusal, _)| refusal.is_some()).count();
     // A forgery has passed its gate if it gets any answer except the gate's refusal, even if a later check refuses it.
     let taken = |(refusal, told): &&(Option<&str>, Told)| refusal.is_some_and(|refusal| told.answer.kind() != refusal);

@@ -36,7 +36,7 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<Played> {
     stage.put_up(&[Sale::open(sale_id, stage.plan.stock)]).await?;
     let start = Instant::now();
     let ((history, requests), beside) =
-        tokio::try_join!(script(stage, start), buy_beside(stage.shops, sale_id, start))?;
+        tokio::try_join!(script(stage, start), buy_beside(stage.shops, sale_id, start, None))?;
     // Counted in the database: a unit whose buyer got no answer is a unit, too.
     let units = stage.ledger(&[sale_id]).await?.orders_of(SCALPER);
     // Without a store in front of it, the database itself refuses a buyer who has a unit.

@@ -37,14 +37,17 @@ pub(super) async fn connect(url: &Url, config: &Config) -> anyhow::Result<(AnyPo
     Ok((pool, database))
 }
 
+/// How long a database may take to answer. On a busy machine a new session can take many seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Tries one connection. The pool would retry an unreachable server until its time-out.
 async fn probe(url: &Url) -> anyhow::Result<()> {
     let hint = "start one with `cargo loadtest services`, or unset DATABASE_URL for embedded SQLite";
     let no_answer = || format!("no database at {}: {hint}", redacted(url));
-    match tokio::time::timeout(Duration::from_secs(5), AnyConnection::connect(url.as_str())).await {
+    match tokio::time::timeout(PATIENCE, AnyConnection::connect(url.as_str())).await {
         Ok(Ok(connection)) => Ok(connection.close().await?),
         Ok(Err(error)) => bail!("{} ({error})", no_answer()),
-        Err(_) => bail!("{} (no answer in 5 s)", no_answer()),
+        Err(_) => bail!("{} (no answer in {} s)", no_answer(), PATIENCE.as_secs()),
     }
 }
 

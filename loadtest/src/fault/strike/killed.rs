@@ -2,25 +2,17 @@
 
 use std::io;
 
-use anyhow::{Context, ensure};
-use tokio::{
-    net::TcpStream,
-    task::block_in_place,
-    time::{Instant, sleep},
-};
+use anyhow::Context;
+use tokio::{net::TcpStream, task::block_in_place};
 
-use super::target::{LOOK_EVERY, TO_BE_IN_PLACE, Target};
+use super::target::Target;
 use crate::lab::servers::{Server, Services};
 
 impl Target<'_> {
     /// Waits until RabbitMQ has the shop's queues on disk. A shop declares them at its start, long before a real sale opens.
     pub(super) async fn wait_for_queues(&mut self) -> anyhow::Result<()> {
-        let (last, began) = (format!("{}.orders", self.stores.namespace), Instant::now());
-        while !block_in_place(|| self.services.has_on_disk(&last))? {
-            ensure!(began.elapsed() < TO_BE_IN_PLACE, "RabbitMQ does not have the queues on disk");
-            sleep(LOOK_EVERY).await;
-        }
-        Ok(())
+        let last = format!("{}.orders", self.stores.namespace);
+        block_in_place(|| self.services.wait_for_queue(&last))
     }
 
     /// Kills servers, one right after the other.

@@ -5,7 +5,7 @@ use std::{fs, process::Command};
 use url::Url;
 
 use super::{
-    MACHINES, Part,
+    CLIENTS, MACHINES, Part,
     machine::Machine,
     network::{ip, name},
     postgres,
@@ -23,6 +23,8 @@ pub(super) fn prepare(machine: &Machine) -> anyhow::Result<()> {
     let servers: String = (1..=MACHINES)
         .map(|n| format!("    server {} {}:{} check port {}\n", name(n), ip(n), postgres::PORT, postgres::PATRONI))
         .collect();
+    // The load test's own must not take a slow primary for a dead one.
+    let (answers_within, fails) = if machine.number == CLIENTS { ("5s", 4) } else { ("1s", 2) };
     fs::write(
         folder.join("haproxy.cfg"),
         format!(
@@ -31,13 +33,13 @@ pub(super) fn prepare(machine: &Machine) -> anyhow::Result<()> {
              \x20   timeout connect 1s\n\
              \x20   timeout client 1h\n\
              \x20   timeout server 1h\n\
-             \x20   timeout check 1s\n\
+             \x20   timeout check {answers_within}\n\
              listen primary\n\
              \x20   bind {}:{PORT}\n\
              \x20   option httpchk\n\
              \x20   http-check send meth OPTIONS uri /primary\n\
              \x20   http-check expect status 200\n\
-             \x20   default-server inter 500ms fastinter 250ms fall 2 rise 1 on-marked-down shutdown-sessions\n\
+             \x20   default-server inter 500ms fastinter 250ms fall {fails} rise 1 on-marked-down shutdown-sessions\n\
              {servers}",
             machine.ip()
         ),

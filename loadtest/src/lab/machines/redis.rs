@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use redis::Connection;
 use url::Url;
 
-use super::{MACHINES, Part, machine::Machine, network::ip, wait_until};
+use super::{MACHINES, Part, TO_BE_HEALTHY, machine::Machine, network::ip, wait_until};
 use crate::lab::servers::Server;
 
 /// The ports of the two servers of each machine.
@@ -82,12 +82,12 @@ pub(super) fn form() -> anyhow::Result<()> {
     for (epoch, (machine, port)) in (1..).zip(all()) {
         if port == PORTS[0] {
             let (first, last) = share(machine);
-            cluster(machine, port, &["ADDSLOTSRANGE", &first.to_string(), &last.to_string()])?;
+            patiently(machine, port, &["ADDSLOTSRANGE", &first.to_string(), &last.to_string()])?;
         }
-        cluster(machine, port, &["SET-CONFIG-EPOCH", &epoch.to_string()])?; // only before it knows others
+        patiently(machine, port, &["SET-CONFIG-EPOCH", &epoch.to_string()])?; // only before it knows others
     }
     for (machine, port) in all().skip(1) {
-        cluster(1, PORTS[0], &["MEET", &ip(machine).to_string(), &port.to_string()])?;
+        patiently(1, PORTS[0], &["MEET", &ip(machine).to_string(), &port.to_string()])?;
     }
     let know = |(machine, port)| Ok(nodes_from(machine, port)?.len() == all().count());
     wait_until("Redis Cluster", || {
@@ -95,7 +95,7 @@ pub(super) fn form() -> anyhow::Result<()> {
     })?;
     for machine in 1..=MACHINES {
         let before = (machine + MACHINES - 2) % MACHINES + 1;
-        let id = cluster(before, PORTS[0], &["MYID"])?;
+        let id = patiently(before, PORTS[0], &["MYID"])?;
         wait_until("a replica of Redis", || Ok(cluster(machine, PORTS[1], &["REPLICATE", &id]).is_ok()))?;
     }
     Ok(())
@@ -175,11 +175,21 @@ pub(super) fn cluster(machine: u8, port: u16, args: &[&str]) -> anyhow::Result<S
     said.with_context(|| format!("CLUSTER {} at {}:{port}", args.join(" "), ip(machine)))
 }
 
+/// The same while the cluster is formed: no server is missing, and all of them start at the same time.
+fn patiently(machine: u8, port: u16, args: &[&str]) -> anyhow::Result<String> {
+    let said = redis::cmd("CLUSTER").arg(args).query(&mut connect_within(TO_BE_HEALTHY, machine, port)?);
+    said.with_context(|| format!("CLUSTER {} at {}:{port}", args.join(" "), ip(machine)))
+}
+
 /// Connects to one of the servers.
 pub(super) fn connect(machine: u8, port: u16) -> anyhow::Result<Connection> {
+    connect_within(PATIENCE, machine, port)
+}
+
+fn connect_within(patience: Duration, machine: u8, port: u16) -> anyhow::Result<Connection> {
     let client = redis::Client::open(format!("redis://{}:{port}/", ip(machine)))?;
-    let connection = client.get_connection_with_timeout(PATIENCE)?;
-    connection.set_read_timeout(Some(PATIENCE))?;
+    let connection = client.get_connection_with_timeout(patience)?;
+    connection.set_read_timeout(Some(patience))?;
     Ok(connection)
 }
 
