@@ -137,12 +137,15 @@ async fn a_shop_that_stalls_cannot_be_calibrated() {
     assert!(calibration.invalid().unwrap().contains("differ by"), "{calibration:?}");
 }
 
+/// Bystanders who come beside a stampede have higher ids than this; those who come before it have lower ones.
+const BESIDE: i64 = 1_000_000;
+
 /// A layer in front of chapter 3's purchase.
 #[derive(Clone)]
 enum Before {
     Nothing,
-    /// No request reaches the units. The stampede waits half a second for this answer, so that bystanders come beside it.
-    SoldOut,
+    /// No request reaches the units. The stampede waits for this answer until a bystander has asked beside it.
+    SoldOut(watch::Sender<bool>),
     /// Delays every answer by this time.
     Slow(Duration),
     /// Answers each buyer's first request with a 429, with this `Retry-After` if there is one; records when buyers came.
@@ -158,9 +161,12 @@ async fn layer(State(before): State<Before>, request: Request, next: Next) -> Re
     };
     match before {
         Before::Nothing => {}
-        Before::SoldOut => {
+        Before::SoldOut(asked) => {
+            let buyer: i64 = request.headers()["x-buyer-id"].to_str().unwrap().parse().unwrap();
             if request.uri().path().contains("/1001/") {
-                sleep(Duration::from_millis(500)).await;
+                let _ = asked.subscribe().wait_for(|asked| *asked).await;
+            } else if buyer > BESIDE {
+                asked.send_replace(true);
             }
             return problem(StatusCode::CONFLICT, "sold-out");
         }
@@ -217,7 +223,8 @@ fn plan(scenario: Scenario) -> Plan {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bystanders_who_are_told_a_quick_sold_out_are_not_served() {
-    let played = play(Before::SoldOut, Plan { buyers: 20, ..plan(Scenario::Bystander) }).await;
+    let played =
+        play(Before::SoldOut(watch::Sender::new(false)), Plan { buyers: 20, ..plan(Scenario::Bystander) }).await;
     let (measure, bystander) = (played.measure.unwrap(), played.bystander.unwrap());
     assert!(!measure.holds && bystander.alone.is_none() && bystander.beside.is_none(), "{measure:?} {bystander:?}");
     assert!(bystander.outcomes["sold-out"] > 0 && bystander.arrivals_alone.planned > 0, "{bystander:?}");
@@ -233,7 +240,7 @@ async fn a_shop_that_is_as_slow_alone_as_beside_a_stampede_starves_bystanders() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_is_not_survived_by_saying_sold_out() {
-    let lying = play(Before::SoldOut, plan(Scenario::Flood)).await;
+    let lying = play(Before::SoldOut(watch::Sender::new(true)), plan(Scenario::Flood)).await;
     let measure = lying.measure.unwrap();
     assert!(!measure.holds && measure.value == 0.0 && lying.history.len() > 50, "{measure:?}");
     let truth = play(Before::Nothing, Plan { stock: 1, ..plan(Scenario::Flood) }).await;

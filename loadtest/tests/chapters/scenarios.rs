@@ -110,7 +110,7 @@ async fn an_office_is_one_client_to_chapters_4_and_5() {
         let plan = Plan { shop_args, ..Plan::new(version, None, Office) };
         run(&lab, &plan, Default::default()).await.unwrap()
     };
-    let all = office(V3, &[]).await;
+    let all = office(V3, &["--retries=100"]).await;
     // All have a unit. Whether each had it within 5 s is the machine's speed, which is not for a test.
     let sold = Audit { orders: 50, sold: 50, ..Audit::default() };
     assert_eq!((all.promised.word(), &all.audit), ("holds", &sold));
@@ -119,7 +119,7 @@ async fn an_office_is_one_client_to_chapters_4_and_5() {
         assert_eq!((run.promised.word(), &run.verdict), ("breaks", &Verdict::AsPromised), "{run:?}");
         assert!(value(&run) < 50.0 && run.outcomes["rate-limited"] > 0, "{run:?}");
         assert!(run.audit.is_sound(), "{run:?}");
-        let wide = office(version, &version.wide_limits()).await;
+        let wide = office(version, &[&version.wide_limits()[..], &["--retries=100"]].concat()).await;
         assert_eq!(wide.audit, sold, "it is the limit that turns them away: {wide:?}");
     }
 }
@@ -147,14 +147,11 @@ async fn every_scenario_is_played_on_two_instances() {
 /// Two shops that do not know of each other, so that the test can see where each visitor went.
 #[tokio::test(flavor = "multi_thread")]
 async fn visitors_come_to_all_instances() {
-    let shops = [Shop::start(V3, "sqlite", 10_000, &[]).await, Shop::start(V3, "sqlite", 10_000, &[]).await];
+    let start = async || Shop::start(V3, "sqlite", 10_000, &["--retries", "100"]).await; // whoever comes gets a unit
+    let shops = [start().await, start().await];
     let addresses = shops.each_ref().map(Shop::address);
-    let visitors = Visitors {
-        connections: 100,
-        reads: Duration::from_millis(200),
-        patience: Duration::from_secs(5),
-        ..Visitors::steady(&addresses, SALE, 100.0)
-    };
+    let visitors =
+        Visitors { connections: 100, reads: Duration::from_millis(200), ..Visitors::steady(&addresses, SALE, 100.0) };
     let (stop, stopped) = watch::channel(false);
     let coming = tokio::spawn(visitors.come(stopped));
     eventually("both have sold", async || {

@@ -61,7 +61,7 @@ async fn a_locked_database_is_a_conflict() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: make test"]
 async fn no_free_connection_is_overload() {
-    let args = ["--lock-timeout-ms", "30000", "--pool-size", "1", "--pool-timeout", "2"];
+    let args = ["--lock-timeout-ms", "30000", "--pool-size", "1", "--pool-timeout", "10"];
     let shop = Shop::start(V2, "postgres", 9, &args).await;
     let held = hold_row(&shop).await;
     let second = async {
@@ -107,7 +107,7 @@ async fn a_buyer_who_disconnects_blocks_no_later_buyer() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL: make test"]
 async fn a_database_that_goes_away_is_our_fault_and_is_not_told_in_detail() {
-    let shop = Shop::start(V1, "postgres", 1, &["--pool-timeout", "2"]).await;
+    let shop = Shop::start(V1, "postgres", 1, &[]).await;
     let drop = format!("drop database {} with (force)", shop.database.name());
     sqlx::query(sqlx::AssertSqlSafe(drop)).execute(shop.lab.admin().unwrap()).await.unwrap();
     let answer = shop.buy(7).await;

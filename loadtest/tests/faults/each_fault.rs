@@ -5,7 +5,7 @@ use loadtest::{
     buyer::progress::Progress,
     fault::{self, Fault},
     lab::Lab,
-    record::faults::Verdict,
+    record::faults::{REPEATS, Verdict},
     scenario::plan::Plan,
     version::Version,
 };
@@ -18,8 +18,17 @@ async fn a_third_of_all_faults_costs_time_and_nothing_else(third: usize) {
     let lab = Lab::on(loadtest(), &services).await.unwrap();
     let plan = Plan { buyers: 1000, stock: 400, instances: 2, connections: 50, ..Plan::stampede(Version::V6, None) };
     for &fault in Fault::value_variants().iter().skip(third).step_by(3) {
-        let doors = async |shops| shops;
-        let round = fault::round(&lab, &mut services, fault, &plan, Progress::default(), doors).await.unwrap();
+        let mut repeats = 0;
+        let round = loop {
+            let doors = async |shops| shops;
+            let round = fault::round(&lab, &mut services, fault, &plan, Progress::default(), doors).await.unwrap();
+            // As the command does: a busy machine can make a strike late.
+            if round.verdict != Verdict::Invalid || repeats == REPEATS {
+                break round;
+            }
+            eprintln!("{fault}: {:?}; once more", round.why_invalid());
+            repeats += 1;
+        };
         assert_eq!(round.verdict, Verdict::Clean, "{fault}: {round:?}");
         // Buyers get at most a 503 with Retry-After. `unknown` means no answer, or a 503 that does not say what happened.
         let known = ["bought", "sold-out", "overloaded", "unknown", "failed"];

@@ -226,7 +226,8 @@ async fn a_shop_that_says_sold_out_after_a_rebuild_has_not_recovered() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn a_shop_that_sells_a_few_after_a_rebuild_and_leaves_the_rest_is_undersold() {
-    let round = round_with(Lie::SoldOutAfter(5), Fault::RedisKilled).await;
+    // More than there are connections: those who asked just before the fault take some, and do not count as a recovery.
+    let round = round_with(Lie::SoldOutAfter(25), Fault::RedisKilled).await;
     assert!(round.is_struck() && round.strike.confirmed_ms.is_some(), "{round:?}");
     assert!(round.verdict == Verdict::Broken && round.audit.undersold >= 50, "{round:?}");
 }
@@ -269,10 +270,10 @@ async fn a_strike_that_does_nothing_makes_the_round_invalid() {
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn a_message_counts_as_repeated_if_sql_knows_all_its_orders_or_has_declared_them_lost() {
     let sale = Production::new(shared(), 5).await;
-    let mut shop = sale.instance(&[]).await;
+    let shop = sale.instance(&[]).await;
     let known = sells(shop.address, 1).await;
     sale.settles_at(1).await;
-    shop.kill().await.unwrap();
+    shop.stop().await; // after it has acknowledged its message
     let (known, unknown) = (reservation(known, 1, 1, 1), reservation(known + 1, 2, 2, 2));
     let lost = reservation(OrderId::base(SALE, sale.epoch().await - 1).0 + 1, 3, 3, 3);
     let repeated = [json!([known]), json!([lost]), json!([known, lost])];

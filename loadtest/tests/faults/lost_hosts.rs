@@ -21,7 +21,7 @@ use loadtest::{
 };
 use redis::AsyncCommands;
 use sqlx::{ConnectOptions, Executor, PgConnection, postgres::PgConnectOptions};
-use tokio::task::block_in_place;
+use tokio::{task::block_in_place, time::timeout};
 
 /// The bytes of PostgreSQL's message `Sync`, with which a request ends.
 const SYNC: usize = 5;
@@ -120,13 +120,10 @@ async fn a_worker_lost_in_its_transaction_does_not_block_the_sale() {
     let api = sale.instance(&["--role", "api"]).await;
     let mut worker = Host::start(&sale, &["--role", "worker"]).await;
     let mut connection = Connection::open(api.address).await.unwrap();
-    let mut lock = sale.pool.begin().await.unwrap();
-    lock.execute("select from sales for update").await.unwrap();
+    worker.postgres.hold_request(b"COMMIT"); // from now on its transaction keeps the lock on the sale's row
     let first = queued(&click(&mut connection, 1).await);
-    eventually("its transaction waits", async || sessions_where(&sale, "wait_event_type = 'Lock'").await > 0).await;
-    worker.silence();
-    lock.commit().await.unwrap(); // now the lost host holds the lock
-    let holds = "state = 'idle in transaction' and pid <> pg_backend_pid()";
+    let holds = "state = 'idle in transaction' and pid in (select pid from pg_locks
+                 where relation = 'sales'::regclass and mode = 'RowExclusiveLock' and granted)";
     eventually("it holds the lock", async || sessions_where(&sale, holds).await > 0).await;
     worker.lose(&sale).await;
 
@@ -221,7 +218,14 @@ async fn a_rabbitmq_that_blocks_publishers_is_named_and_waited_for_on_the_same_c
     for buyer in 2..=4 {
         orders.push((buyer, sells(&host.shop, buyer).await)); // the sale continues
     }
-    eventually("it is named", async || readyz(host.shop.address).await.contains("RabbitMQ")).await;
+    let mut named = Instant::now();
+    eventually("it is named for three seconds", async || {
+        if !readyz(host.shop.address).await.contains("RabbitMQ") {
+            named = Instant::now();
+        }
+        named.elapsed() > Duration::from_secs(3)
+    })
+    .await;
     let (open, began) = (host.rabbitmq.open(), Instant::now());
     // Long enough for each publisher to have given up twice.
     while began.elapsed() < Duration::from_secs(25) {
@@ -252,11 +256,18 @@ async fn overtaken(sale: &Production) -> (Host, ShopProcess) {
     leads(sale).await;
     let order_id = sells(&leader.shop, 1).await;
     confirms(&leader.shop, 1, order_id).await;
-    leader.redis.delay(Duration::from_millis(100)); // so that time passes between two of its writes
-    sale.flush().await;
-    eventually("it is in the middle of a rebuild", async || !staged(sale).await.is_empty()).await;
-    leader.redis.hold_request(b":fence");
-    eventually("its last write is under way", async || leader.redis.holds(b":fence")).await;
+    loop {
+        leader.redis.delay(Duration::from_millis(100)); // so that time passes between two of its writes
+        sale.flush().await;
+        eventually("it is in the middle of a rebuild", async || !staged(sale).await.is_empty()).await;
+        leader.redis.hold_request(b":fence");
+        let held = eventually("its last write is under way", async || leader.redis.holds(b":fence"));
+        // On a busy machine its last write may have passed by now.
+        if timeout(Duration::from_secs(10), held).await.is_ok() {
+            break;
+        }
+        leader.redis.restore();
+    }
     leader.shop.freeze().unwrap();
 
     let other = sale.instance(&[]).await;
@@ -278,9 +289,9 @@ async fn writes_of_a_leader_that_was_replaced_are_refused_by_redis() {
     assert_eq!(sale.everything().await, before);
     // It continues where it was frozen.
     let tells = async || sale.logs().matches("the lease on upkeep").count();
-    assert_eq!(tells().await, 0);
+    let told = tells().await;
     leader.shop.thaw().unwrap();
-    eventually("it knows", async || tells().await > 0).await;
+    eventually("it knows", async || tells().await > told).await;
     assert_eq!(sale.everything().await, before);
     for buyer in [3, 4] {
         let order_id = sells(&other, buyer).await;
@@ -302,7 +313,8 @@ async fn a_clean_stop_hands_leadership_over_at_once() {
         let number = "select number from leases where name = 'upkeep' and expires_at > now_ms()";
         sqlx::query_scalar(number).fetch_optional(&sale.pool).await.unwrap().unwrap_or_default()
     };
-    assert_eq!(number().await, 1);
+    let led = number().await; // 1, unless the leader had to try again
+    assert!(led >= 1);
     first.stop().await;
     second.stop().await;
     assert_eq!(number().await, 0, "released");
@@ -310,5 +322,5 @@ async fn a_clean_stop_hands_leadership_over_at_once() {
     let _: i64 = redis.del(sale.stores.key(SALE, "sale")).await.unwrap();
     let third = sale.instance(&[]).await;
     sells(&third, 1).await;
-    assert!(number().await >= 2, "each holder has a number of its own");
+    assert!(number().await > led, "each holder has a number of its own");
 }

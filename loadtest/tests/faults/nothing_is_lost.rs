@@ -7,7 +7,7 @@ use crate::support::{
     orders::confirmed,
     production::{Production, own, shared},
     proxy::Proxy,
-    requests::{address, becomes, click, counter, log_in, order, purchase, queued, reservation, sells},
+    requests::{address, becomes, click, counter, log_in, open_sale, order, purchase, queued, reservation, sells},
 };
 use lapin::options::QueueDeleteOptions;
 use loadtest::{
@@ -40,10 +40,10 @@ async fn servers_that_are_away_at_the_start_are_waited_for() {
         assert!(!starting.is_finished());
         block_in_place(|| services.start_again(server)).unwrap();
         let shop = starting.await.unwrap().unwrap();
-        let mut connection = Connection::open(shop.address).await.unwrap();
         let buyer = 1 + server as i64;
         // A Redis that was restarted sells again after it was compared with SQL.
         let order_id = sells(shop.address, buyer).await;
+        let mut connection = Connection::open(shop.address).await.unwrap();
         becomes(&mut connection, buyer, order_id, "confirmed").await;
         shop.stop().await;
     }
@@ -127,7 +127,7 @@ async fn the_queue_is_never_longer_than_the_stock() {
     let sale = Production::new(&services, 30).await;
     let shop = sale.instance(&[]).await;
     let cookies = futures_util::future::join_all((1..=60).map(|buyer| log_in(shop.address, buyer))).await;
-    loadtest::buyer::click::open_sale(&mut Connection::open(shop.address).await.unwrap(), SALE).await.unwrap();
+    open_sale(&mut Connection::open(shop.address).await.unwrap()).await;
     // No worker empties the queue.
     block_in_place(|| services.kill(Server::Postgres)).unwrap();
     let clicks = cookies.iter().map(|cookie| purchase(shop.address, SALE, cookie, None));
@@ -178,6 +178,7 @@ async fn a_poison_message_does_not_block_others() {
     mixed.push(id(first + 1000, 77)); // from a Redis that counted a unit too many
     sale.publish(&serde_json::to_vec(&mixed).unwrap()).await;
     let _worker = sale.instance(&["--role", "worker"]).await;
+    let mut connection = Connection::open(shop.address).await.unwrap(); // the shop closes one that is idle for 30 s
 
     becomes(&mut connection, 1, first, "confirmed").await;
     becomes(&mut connection, 2, second, "confirmed").await;

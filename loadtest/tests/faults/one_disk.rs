@@ -1,13 +1,16 @@
 //! A COMMIT that waited for PostgreSQL's standby was interrupted, so its change is visible on one disk only. Nothing that others
 //! rely on is done because of it: no unit is sold again, no card is charged, and no operator is told.
 
-use std::thread;
+use std::{
+    sync::atomic::{AtomicBool, Ordering::SeqCst},
+    thread,
+};
 
 use crate::standby::{STANDBY, WORKER, comes_back, until_a_commit_waits};
 use crate::support::{
     SALE, assert_problem, eventually,
     money::Provider,
-    orders::{GOOD, confirmed, given_back, pay},
+    orders::{GOOD, confirmed, given_back, pay, pay_until_known},
     production::{Production, cluster, held, operate_with, shared},
     requests::counter,
 };
@@ -86,6 +89,10 @@ async fn a_card_is_not_charged_for_a_claim_on_one_disk() {
             let asked_at = sqlx::query_scalar("select next_at from payments").fetch_optional(&sale.pool).await;
             asked_at.unwrap().unwrap_or_default()
         };
+        let claimed = async || -> i64 {
+            let claimed = "select count(*) from orders where paid_with is not null";
+            sqlx::query_scalar(claimed).fetch_one(&sale.pool).await.unwrap()
+        };
         let again = async {
             let mut first: i64 = 0;
             eventually("the payment has begun", async || {
@@ -96,7 +103,8 @@ async fn a_card_is_not_charged_for_a_claim_on_one_disk() {
             let strikes = async {
                 eventually("it is asked for again", async || asked_at().await > first).await;
                 goes_away(&mut postgres); // both requests are at the provider
-                sale.interrupts_a_commit().await
+                // Unless the first one came back before the standby was away.
+                claimed().await == 0 && sale.interrupts_a_commit().await
             };
             tokio::join!(pay(&api, 1, order_id, Some("once"), GOOD), strikes)
         };
@@ -107,8 +115,7 @@ async fn a_card_is_not_charged_for_a_claim_on_one_disk() {
         for reply in [first, second] {
             assert_problem(&reply, 503, "timed-out");
         }
-        let claimed = "select count(*) from orders where paid_with is not null";
-        assert_eq!(sqlx::query_scalar::<_, i64>(claimed).fetch_one(&sale.pool).await.unwrap(), 1, "it is visible");
+        assert_eq!(claimed().await, 1, "it is visible");
         assert_eq!(sale.movements(&provider.remote).await, [[Standing::Authorised]]);
 
         comes_back(&mut postgres);
@@ -128,13 +135,15 @@ async fn an_operator_is_not_told_of_a_refund_on_one_disk() {
     let sale = Production::on(&postgres, shared(), 1).await;
     let shop = sale.instance(&["--place-after", "600"]).await;
     let order_id = confirmed(&shop, 1).await;
-    assert_eq!(pay(&shop, 1, order_id, Some("once"), GOOD).await.status, 200);
+    assert_eq!(pay_until_known(&shop, 1, order_id, "once", GOOD).await.status, 200);
     shop.stop().await;
 
     let redis = Network::to(&sale.stores.redis).await.unwrap();
     redis.hold_request(b"PING");
+    let connected = AtomicBool::new(false);
     let interrupted = async {
         eventually("the command connects to Redis", async || redis.is_holding()).await;
+        connected.store(true, SeqCst);
         goes_away(&mut postgres);
         let mut another = sale.pool.begin().await.unwrap();
         another.execute("update payments set owes = 'refund', next_at = 0").await.unwrap();
@@ -148,10 +157,18 @@ async fn an_operator_is_not_told_of_a_refund_on_one_disk() {
     };
     let order = order_id.to_string();
     // With one connection to PostgreSQL: a second one would wait for the standby by itself.
-    let args = ["--pool-size", "1", "refund", &order];
+    let args = ["--pool-size", "1", "--redis-timeout", "60", "refund", &order];
     let args = sale.args_with(Server::Redis, &redis.instead_of(&sale.stores.redis), &args);
     let said = thread::scope(|scope| {
-        let command = scope.spawn(|| operate_with(&args));
+        // A command does not wait for a server that is slow. An operator would call it again.
+        let command = scope.spawn(|| {
+            loop {
+                let said = operate_with(&args);
+                if connected.load(SeqCst) {
+                    return said;
+                }
+            }
+        });
         block_in_place(|| Handle::current().block_on(interrupted));
         command.join().unwrap()
     });

@@ -191,6 +191,16 @@ async fn an_entry_that_is_no_reservation_is_parked_alone() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn a_slow_broker_does_not_cause_a_second_relay() {
+    for _ in 0..3 {
+        if relayed_by_the_relay_that_read_it().await {
+            return;
+        }
+    }
+    panic!("each time another relay took the entry over");
+}
+
+/// Returns false if another relay took the entry over. One may, if this machine stands still for two seconds.
+async fn relayed_by_the_relay_that_read_it() -> bool {
     let sale = Production::new(shared(), 5).await;
     let broker = Network::to(&sale.stores.amqp).await.unwrap();
     broker.hold_request(&sale.publication());
@@ -198,13 +208,20 @@ async fn a_slow_broker_does_not_cause_a_second_relay() {
     let workers = [sale.instance_with(&args).await, sale.instance_with(&args).await];
     sale.reserve(1).await;
     let mut redis = sale.stores.connect().await.unwrap();
+    let (mut first, mut stays) = (None, true);
     // A relay checks its pending entries twice a second.
     eventually("it is on its way for longer than a relay counts as alive that does not beat", async || {
         let pending: redis::streams::StreamPendingCountReply =
             redis.xpending_count(sale.outbox(), "relay", "-", "+", 1).await.unwrap_or_default();
-        pending.ids.iter().any(|entry| entry.times_delivered >= 6)
+        pending.ids.iter().any(|entry| {
+            stays &= *first.get_or_insert_with(|| entry.consumer.clone()) == entry.consumer;
+            entry.times_delivered >= 6
+        })
     })
     .await;
+    if !stays {
+        return false;
+    }
     broker.restore();
     sale.settles_at(1).await;
     // Each relay counts what it has sent once RabbitMQ has confirmed it.
@@ -214,6 +231,7 @@ async fn a_slow_broker_does_not_cause_a_second_relay() {
     };
     eventually("it is relayed", async || relayed().await > 0).await;
     assert_eq!(relayed().await, 1);
+    true
 }
 
 #[tokio::test(flavor = "multi_thread")]

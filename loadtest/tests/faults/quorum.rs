@@ -50,6 +50,7 @@ async fn a_queue_outlives_its_leader_and_waits_for_a_majority() {
     let queue = format!("{}.orders", sale.stores.namespace);
     let (leader, members) = block_in_place(|| rabbitmq.leader_of(&queue)).unwrap();
     assert_eq!(members, 3);
+    let mut connection = Connection::open(shops[0].address).await.unwrap(); // the shop closes one that is idle for 30 s
 
     // The leader dies while buyers come.
     let kill = async |rabbitmq: &mut Services, node| {
@@ -74,13 +75,15 @@ async fn a_queue_outlives_its_leader_and_waits_for_a_majority() {
     // Another one dies, so no queue has a majority.
     kill(&mut rabbitmq, second).await;
     let failed = join_all(shops.iter().map(|shop| counter(shop.address, RELAY_FAILED))).await;
+    let mut connection = Connection::open(shops[0].address).await.unwrap();
     let mut late = Vec::new();
     for buyer in 41..=60 {
         late.push((buyer, queued(&click(&mut connection, buyer).await)));
     }
     eventually("a relay has sent in vain", async || {
         for &(buyer, order_id) in &late {
-            assert_eq!(order(&mut connection, buyer, order_id).await["status"], "queued");
+            let told = order(&mut connection, buyer, order_id).await;
+            assert!(told["status"] == "queued" || told["type"] == "overloaded", "{told}"); // neither yes nor no
         }
         let now = join_all(shops.iter().map(|shop| counter(shop.address, RELAY_FAILED))).await;
         now > failed

@@ -59,7 +59,14 @@ async fn compared(no_op: SocketAddr, bare: SocketAddr) -> Samples {
     let mut samples = Samples::default();
     for connections in CONNECTIONS {
         for (subject, shop) in [(Subject::NoOp, no_op), (Subject::BareHyper, bare)] {
-            let loaded = answers(shop, connections).await;
+            let mut loaded = answers(shop, connections).await;
+            for _ in 1..3 {
+                // A busy machine can stand still for longer than the load. The slow no-op is never in time.
+                if loaded.in_time > 0 {
+                    break;
+                }
+                loaded = answers(shop, connections).await;
+            }
             assert!(loaded.counted > 0 && loaded.others.is_empty(), "{subject}: {}", loaded.says());
             samples.bench.push(Sample::new(1, subject, connections, loaded.per_second()));
         }
@@ -134,9 +141,24 @@ fn the_largest_sale_is_filled_however_fast_its_buyers_come() {
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 fn a_quick_benchmark_measures_everything() {
     let folder = tempfile::tempdir().unwrap();
-    let output = bench(folder.path(), "--quick --growth --json bench.json", None);
-    assert!(matches!(output.status.code(), Some(0 | 1 | 3)), "{output:?}");
-    let file = Bench::read(&folder.path().join("bench.json")).unwrap();
+    let play = || {
+        let output = bench(folder.path(), "--quick --growth --json bench.json", None);
+        assert!(matches!(output.status.code(), Some(0 | 1 | 3)), "{output:?}");
+        (output, Bench::read(&folder.path().join("bench.json")).unwrap())
+    };
+    // Of 64 orders of chapter 1, perhaps one takes a unit, and on a slow machine after the end. There, 256 buyers of chapters 3 to 5
+    // may be in conflict all the time.
+    let of_conflicts = [Version::V1, Version::V3, Version::V4, Version::V5].map(Subject::Orders);
+    // A busy machine can stand still for longer than a whole load, which lasts 600 ms. Then all answers come after its end.
+    let stood_still =
+        |file: &Bench| file.bench.iter().any(|one| one.per_second == 0.0 && !of_conflicts.contains(&one.subject));
+    let (mut output, mut file) = play();
+    for _ in 1..3 {
+        if !stood_still(&file) {
+            break;
+        }
+        (output, file) = play();
+    }
     let wrong: Vec<_> = file.bench.iter().filter(|one| one.wrong.is_some()).collect();
     assert!(wrong.is_empty(), "{wrong:?}");
     let of_shops = [Subject::BareHyper, Subject::NoOp, Subject::Refuse, Subject::Path, Subject::Sell];
@@ -144,10 +166,7 @@ fn a_quick_benchmark_measures_everything() {
         for subject in of_shops.into_iter().chain(VERSIONS.map(Subject::Orders)) {
             let sample = file.of(subject, connections).next().unwrap_or_else(|| panic!("{subject}, {connections}"));
             let is_of_rows = subject == Subject::Orders(Version::V6); // their cost is that of `sell`
-            // Of 64 orders of chapter 1, perhaps one takes a unit, and on a slow machine after the end. There, 256 buyers of
-            // chapters 3 to 5 may be in conflict all the time.
-            let of_conflicts = [Version::V1, Version::V3, Version::V4, Version::V5];
-            let may_be_none = of_conflicts.map(Subject::Orders).contains(&subject);
+            let may_be_none = of_conflicts.contains(&subject);
             assert!((sample.per_second > 0.0 || may_be_none) && sample.cost.is_some() != is_of_rows, "{sample:?}");
             let answers = sample.latency_ms.as_ref().is_some_and(|times| times.count > 0);
             assert!(answers || is_of_rows, "nobody had an answer: {sample:?}");

@@ -11,6 +11,25 @@ fn command(folder: &Path, args: &str) -> Output {
     output
 }
 
+/// Searches the capacity, and returns the text and the file. A busy machine can spoil all runs of a rate that the limiter lets pass. Then
+/// the search says nothing, and is played again, at most three times.
+fn search(folder: &Path, args: &str) -> (String, Value) {
+    let mut plays = 0;
+    loop {
+        plays += 1;
+        let text = String::from_utf8(command(folder, args).stdout).unwrap();
+        let file: Value = serde_json::from_slice(&fs::read(folder.join("capacity.json")).unwrap()).unwrap();
+        let trials = file["capacities"][0]["trials"].as_array().unwrap();
+        let rate = |trial: &Value| trial["offered"].as_f64().unwrap();
+        let was_served =
+            |of: f64| trials.iter().any(|trial| rate(trial) == of && trial["why"].as_array().unwrap().is_empty());
+        if plays == 3 || trials.iter().map(rate).filter(|rate| *rate < 45.0).all(was_served) {
+            return (text, file);
+        }
+        eprintln!("once more: {file}");
+    }
+}
+
 /// The shop lets ten buyers pass at once, and 40 a second. Of 57 buyers a second it refuses more than a fifth in two seconds. The other
 /// limits are so wide that a busy machine meets them.
 #[test]
@@ -20,10 +39,9 @@ fn the_capacity_behind_a_rate_limit_is_that_limit() {
     let shop = "--global-rate=40 --global-burst=10";
     let files = "--json capacity.json --html capacity.html";
     let args = format!("capacity v4 --database sqlite --from 20/s --duration 2s {limits} {files} -- {shop}");
-    let text = String::from_utf8(command(folder.path(), &args).stdout).unwrap();
+    let (text, file) = search(folder.path(), &args);
     assert!(text.contains("rate limit: ") && text.contains("of the buyers without a unit"), "{text}");
 
-    let file: Value = serde_json::from_slice(&fs::read(folder.path().join("capacity.json")).unwrap()).unwrap();
     let found = &file["capacities"][0];
     let rate = |what: &str| found[what].as_f64().unwrap();
     assert!((20.0..60.0).contains(&rate("per_second")) && rate("gives_way_at") <= 80.0, "{found}");

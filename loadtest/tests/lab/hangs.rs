@@ -6,6 +6,7 @@ use crate::{
     interrupted::{Running, asked},
     support::eventually,
 };
+use loadtest::buyer::schedule::{Pattern, Schedule};
 use nix::sys::signal::Signal;
 use tokio::time::{sleep, timeout};
 
@@ -33,9 +34,11 @@ async fn nohup_is_respected_and_kill_9_ends_the_shop() {
 /// them and then says nothing about itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shop_that_hangs_after_the_last_answer_is_an_error_and_ctrl_c_keeps_its_report() {
+    let stages = "0:100,1s:0,20s:0";
+    let buyers = Schedule::stages(stages, Pattern::Constant).unwrap().due(1).count() as i64;
     let hangs = async |interrupts: bool| {
-        let run = Running::start("run v3 --database sqlite --stages 0:100,1s:0,20s:0 --stock 1000");
-        run.has_sold_to_all_after(30).await;
+        let run = Running::start(&format!("run v3 --database sqlite --stages {stages} --stock 1000"));
+        run.has_sold_to_all(buyers).await;
         run.freeze_shop();
         if interrupts {
             sleep(Duration::from_secs(21)).await; // the load is over

@@ -79,12 +79,17 @@ impl Running {
 
     /// Freezes its shop.
     pub(crate) fn freeze_shop(&self) {
-        let folder = self.temporary.path().to_str().unwrap();
-        let processes = Command::new("ps").args(["-eo", "pid,args"]).output().unwrap();
-        let processes = String::from_utf8_lossy(&processes.stdout).into_owned();
-        let shop = processes.lines().find(|line| line.contains(" serve ") && line.contains(folder)).expect("the shop");
-        let shop = shop.split_whitespace().next().unwrap().parse().unwrap();
+        let shop = self.shop().split_whitespace().next().unwrap().parse().unwrap();
         kill(Pid::from_raw(shop), Signal::SIGSTOP).unwrap();
+    }
+
+    /// Its shop's process id and arguments.
+    fn shop(&self) -> String {
+        let folder = self.temporary.path().to_str().unwrap();
+        let processes = Command::new("ps").args(["-ww", "-eo", "pid,args"]).output().unwrap();
+        let processes = String::from_utf8_lossy(&processes.stdout);
+        let is_it = |line: &&str| line.contains(" serve ") && line.contains(folder);
+        processes.lines().find(is_it).expect("the shop").to_owned()
     }
 
     /// Waits until a shop of it has an order in its database.
@@ -96,17 +101,19 @@ impl Running {
         eventually("an order", async || self.orders().await.is_some_and(|orders| orders > units)).await;
     }
 
-    /// Waits until more units than this are sold, and then none for two seconds.
-    pub(crate) async fn has_sold_to_all_after(&self, units: i64) {
-        let mut last = (0, Instant::now());
-        let stands = async || {
-            let orders = self.orders().await.unwrap_or_default();
-            if orders != last.0 {
-                last = (orders, Instant::now());
-            }
-            orders > units && last.1.elapsed() > Duration::from_secs(2)
-        };
-        eventually("no buyer is left", stands).await;
+    /// Waits until each of this many buyers has an order, and then for two seconds, in which the last ones get their answers.
+    pub(crate) async fn has_sold_to_all(&self, buyers: i64) {
+        eventually("all have an order", async || self.orders().await == Some(buyers)).await;
+        sleep(Duration::from_secs(2)).await;
+    }
+
+    /// The number of connections to its shop.
+    fn connections(&self) -> usize {
+        let port = self.shop().split_whitespace().find_map(|word| word.strip_prefix("127.0.0.1:")?.parse::<u16>().ok());
+        let to = format!(":{:04X}", port.expect("the shop's port"));
+        let sockets = fs::read_to_string("/proc/net/tcp").unwrap();
+        let is_one = |line: &str| matches!(line.split_whitespace().collect::<Vec<_>>()[..], [_, _, remote, "01", ..] if remote.ends_with(&to));
+        sockets.lines().filter(|line| is_one(line)).count()
     }
 
     /// The orders in its database; `None` if it has none yet.
@@ -220,7 +227,7 @@ async fn a_shop_that_hangs_does_not_keep_the_report_back() {
     let run = Running::start("run v2 --database sqlite --rate 100/s --duration 600s --stock 100000");
     run.has_sold().await;
     run.freeze_shop();
-    sleep(Duration::from_secs(1)).await;
+    eventually("buyers wait", async || run.connections() >= 40).await;
     run.interrupt();
     let ended = run.end().await;
     assert_eq!(ended.code, Some(130), "{}", ended.err);

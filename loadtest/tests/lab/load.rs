@@ -19,7 +19,7 @@ async fn play(load: &Load, buyers: usize, connections: usize, stalls: Option<Dur
     static ALONE: Mutex<()> = Mutex::const_new(());
     let _alone = ALONE.lock().await;
     let shop = stub::start(stalls).await;
-    let target = Target::find(format!("http://{shop}").parse().unwrap(), 1, false).await.unwrap();
+    let target = Target::find(format!("http://{shop}").parse().unwrap(), 1, false).await.unwrap().in_shared_process();
     let plan = Plan { buyers, connections, ..Plan::stampede(V3, None) }.under(load.clone());
     against(&target, &plan, Default::default()).await.unwrap()
 }

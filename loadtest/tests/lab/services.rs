@@ -63,9 +63,22 @@ fn servers_of(family: &[u32]) -> PathBuf {
     redis.parent().unwrap().to_owned()
 }
 
-async fn are_gone(family: &[u32]) {
-    let gone = async || !processes().iter().any(|(pid, _)| family.contains(pid));
-    eventually(&format!("{:?} are gone", names(family)), gone).await;
+/// When these processes began, in ticks of the system's clock. A process id alone may be given to another process later.
+fn beginnings(family: &[u32]) -> Vec<(u32, String)> {
+    let began = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        Some((*pid, stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.to_owned()))
+    };
+    family.iter().filter_map(began).collect()
+}
+
+async fn are_gone(family: &[(u32, String)]) {
+    let gone = async || {
+        let running: Vec<_> = processes().into_iter().map(|(pid, _)| pid).collect();
+        !beginnings(&running).iter().any(|one| family.contains(one))
+    };
+    let pids: Vec<_> = family.iter().map(|(pid, _)| *pid).collect();
+    eventually(&format!("{:?} are gone", names(&pids)), gone).await;
 }
 
 /// The addresses that these processes listen on, in the system's notation.
@@ -161,6 +174,7 @@ async fn killed_servers_come_back_with_their_data_and_dropped_ones_leave_nothing
     assert!(redis(redis_url, "GET kept").contains("$2\r\n42\r\n"));
     assert!(rabbitmq(amqp_url, false), "a queue");
     let folder = servers_of(&before);
+    let before = beginnings(&before);
     let mut is_on_disk = || tokio::task::block_in_place(|| services.has_on_disk("orders")).unwrap();
     eventually("the queue is on the disk", async || is_on_disk()).await;
     assert!(!tokio::task::block_in_place(|| services.has_on_disk("no such queue")).unwrap());
@@ -188,6 +202,7 @@ async fn killed_servers_come_back_with_their_data_and_dropped_ones_leave_nothing
         assert!(names.contains(name), "{name} is not among {names:?}");
     }
     assert_eq!(servers_of(&after), folder);
+    let after = beginnings(&after);
     assert!(folder.file_name().unwrap().to_string_lossy().starts_with("oversold-servers-"));
 
     tokio::task::block_in_place(|| drop(services));
@@ -255,6 +270,7 @@ async fn servers_end_with_the_process_that_started_them() {
         assert!(urls.iter().all(|url| connect(url).is_ok()) && !is_empty(folder.path()));
         let family = family(services.id(), OF_SHOPS);
         assert!(names(&family).contains("epmd"));
+        let family = beginnings(&family);
 
         kill(Pid::from_raw(services.id() as i32), signal).unwrap();
         services.wait().unwrap();

@@ -5,10 +5,11 @@ use std::{
     io::{Read, Write},
     net::TcpListener,
     process::{Output, Stdio},
+    sync::atomic::Ordering::SeqCst,
     time::{Duration, Instant},
 };
 
-use crate::support::{assert_refused, loadtest, stub};
+use crate::support::{assert_refused, eventually, loadtest, stub};
 use axum::http::StatusCode;
 use loadtest::{
     buyer::{client::Connection, open_loop::Visitors},
@@ -179,8 +180,9 @@ async fn a_shop_whose_links_lead_nowhere_is_left_after_eight_steps() {
 
     let visitors = Visitors { reads: Duration::from_secs(1), ..Visitors::steady(&[shop], 1, 20.0) };
     let (stop, stopped) = watch::channel(false);
+    let progress = visitors.progress.clone();
     let coming = tokio::spawn(visitors.come(stopped));
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    eventually("a visitor has left", async || progress.served.load(SeqCst) > 0).await;
     stop.send_replace(true);
     let visits = coming.await.unwrap().unwrap();
     assert!(!visits.history.is_empty() && visits.requests == 8 * visits.history.len() as u64, "{visits:?}");

@@ -36,7 +36,7 @@ async fn driven_until(load: &str, happens: impl AsyncFnOnce(&mut Shop)) -> (Opti
 async fn a_shop_that_dies_during_the_load_makes_the_run_invalid_and_keeps_its_report() {
     for (load, why) in [
         ("--buyers 1000000 --connections 20", "invalid: the shop stopped answering; "),
-        ("--rate 100/s --duration 5s", "invalid: after the load, http://127.0.0.1:"),
+        ("--rate 100/s --duration 15s", "invalid: after the load, http://127.0.0.1:"),
     ] {
         let (code, run, took) = driven_until(load, async |shop| shop.process.kill().await.unwrap()).await;
         assert!(run["verdict"].as_str().unwrap().starts_with(why), "{}", run["verdict"]);

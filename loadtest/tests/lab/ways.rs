@@ -1,7 +1,11 @@
 //! The ways to take one unit: what each one promises with one process and with two, after a restart and during a pause, and the
 //! command that plays them.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use loadtest::{
     lab::servers::{Server, Services},
@@ -103,13 +107,33 @@ fn held() -> (Gap, Arc<Semaphore>, Arc<Semaphore>) {
     (gap, inside, out)
 }
 
-/// Asserts that each of these ways holds with this number of processes.
+/// The lease of the lock in Redis. In a sale that is shorter it cannot end before its holder is done.
+const LEASE: Duration = Duration::from_secs(2);
+
+/// Whether a sale says nothing about its way, because the machine stood still: the lease of a lock without a fence may have ended before
+/// its holder was done, or ZooKeeper was silent for so long that a client gave up its connection. Then there is no audit.
+fn stood_still(name: &str, audit: &anyhow::Result<Audit>, took: Duration) -> bool {
+    match audit {
+        Ok(_) => name == "redis-lock" && took >= LEASE,
+        Err(_) => name.starts_with("zookeeper-"),
+    }
+}
+
+/// Asserts that each of these ways holds with this number of processes. A sale that says nothing is played again, at most three times.
 async fn hold(rounds: &Rounds, processes: i64, names: &[&str]) {
     let mut broken = Vec::new();
     for name in names {
-        let audit = rounds.sale(way(name), processes).await.unwrap();
-        if !audit.holds() || audit.told != 100 {
-            broken.push(format!("{name}, {processes} processes: {audit:?}"));
+        for repeats in 0.. {
+            let began = Instant::now();
+            let audit = rounds.sale(way(name), processes).await;
+            if audit.as_ref().is_ok_and(|audit| audit.holds() && audit.told == 100) {
+                break;
+            }
+            if repeats == 3 || !stood_still(name, &audit, began.elapsed()) {
+                broken.push(format!("{name}, {processes} processes: {audit:?}"));
+                break;
+            }
+            eprintln!("{name} is played again: {audit:?}");
         }
     }
     assert!(broken.is_empty(), "{broken:#?}");

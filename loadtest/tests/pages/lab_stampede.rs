@@ -1,6 +1,8 @@
 //! The lab's first tab in a real browser.
 
-use crate::support::{browser::Browser, eventually, lab_page::LabPage};
+use std::time::Duration;
+
+use crate::support::{browser::Browser, eventually, lab_page::LabPage, within};
 use fantoccini::Locator;
 use serde_json::{Value, json};
 
@@ -13,7 +15,8 @@ const NOTE_RED: &str = "window.red = null; new MutationObserver(() => {
 async fn audited(browser: &Browser) {
     let all = "const lanes = [...document.querySelectorAll('.lane')]; \
                return lanes.length > 0 && lanes.every((lane) => lane.dataset.phase === 'done')";
-    eventually("all runs are audited", async || browser.script(all).await == true).await;
+    let minutes = Duration::from_secs(300); // two large crowds, and the machine may be busy
+    within(minutes, "all runs are audited", async || browser.script(all).await == true).await;
 }
 
 async fn figure(browser: &Browser, lane: usize, name: &str) -> i64 {

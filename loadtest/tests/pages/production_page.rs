@@ -1,13 +1,14 @@
 //! Chapter 6's page, in a real browser, on real servers.
 
 use crate::support::{
+    SALE,
     browser::Browser,
     buying::{buy_as, counting_down, errors, fill, is_grey, open, pay_with, press, visit},
     edge::Edge,
     eventually,
     orders::{DECLINED, GOOD, payments},
     production::{Production, held, shared},
-    requests::{click, queued},
+    requests::{address, click, log_in, queued},
 };
 use loadtest::buyer::client::Connection;
 use v1_naive::shop::sales::{Sale, now_ms};
@@ -127,6 +128,8 @@ async fn a_unit_that_comes_back_wakes_the_button() {
     eventually("it is an order", async || sale.orders("confirmed").await == 1).await;
     sale.expire().await;
     eventually("Redis has the unit again", async || held(&sale).await == 0).await;
+    let another = log_in(api.address, 8).await;
+    eventually("the instance has heard of it", async || address(api.address, SALE, &another).await.is_ok()).await;
     browser.wait_for_text("#outcome", "You can buy now.").await;
     press(&browser, "#buy").await;
     browser.wait_for_text("#outcome", "It is yours.").await;

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::Command};
 
 use crate::support::{
     HOUR, SALE, assert_problem, eventually, executable, json,
-    orders::{GOOD, pay},
+    orders::{GOOD, pay_until_known},
     production::{Production, shared},
     requests::{address, becomes, buy_at, log_in, purchase, queued, request, sells},
 };
@@ -59,7 +59,7 @@ async fn a_clock_that_is_minutes_off_opens_and_closes_nothing() {
             .await
             .unwrap();
         assert!((pay_by - now_ms() - 15 * MINUTE).abs() < MINUTE, "{pay_by}");
-        assert_eq!(pay(seller, buyer, order_id, Some("key"), GOOD).await.status, 200);
+        assert_eq!(pay_until_known(seller, buyer, order_id, "key", GOOD).await.status, 200);
     }
     eventually("both are paid", async || sale.stores.read(&[50]).await.unwrap().sales[&50].left == 3).await;
     assert_eq!(sale.stores.read(&[SALE]).await.unwrap().sales[&SALE].held, 0);

@@ -308,8 +308,10 @@ async fn instances_that_wait_for_redis_do_not_count_as_dead() {
     for one in buying {
         let (reply, took) = one.await.unwrap();
         assert!(took >= Duration::from_secs(8), "each instance still waits for Redis: {took:?}");
-        match reply.status.as_u16() {
-            202 => {}
+        match (reply.status.as_u16(), json(&reply)["type"].as_str()) {
+            (202, _) => {}
+            // The third buyer at one instance waits until a call is over, and may then have waited for too long.
+            (_, Some("overloaded")) => assert_problem(&reply, 503, "overloaded"),
             _ => assert_problem(&reply, 503, "timed-out"),
         }
     }
@@ -325,20 +327,25 @@ async fn an_instance_that_hangs_keeps_nobody_waiting_for_long() {
     let nginx = sale.nginx(&[&hangs, &works]).await;
     hangs.freeze().unwrap();
     let (began, mut longest, mut answered) = (Instant::now(), Duration::ZERO, 0);
+    // Quick answers in a row, and the most of them. Whoever waits for the instance that hangs waits for twelve seconds, and then nginx
+    // leaves it out for a second or two. A machine that stands still for so long gets another chance.
+    let (mut in_a_row, mut most) = (0, 0);
     let mut pace = tokio::time::interval(Duration::from_millis(50)); // as fast as the rate limits allow
-    while began.elapsed() < Duration::from_secs(20) {
+    while began.elapsed() < Duration::from_secs(20) || most <= 10 && began.elapsed() < Duration::from_secs(120) {
         pace.tick().await;
         let asked = Instant::now();
         let line = ["GET /openapi.json", "POST /session"][answered % 2];
         let reply = request(nginx.address, line, &[], r#"{"name": "x"}"#).await;
-        longest = longest.max(asked.elapsed());
+        let took = asked.elapsed();
+        longest = longest.max(took);
+        in_a_row = if took < Duration::from_secs(6) { in_a_row + 1 } else { 0 };
         match reply.status.as_u16() {
-            200 => answered += 1,
+            200 => (answered, most) = (answered + 1, most.max(in_a_row)),
             _ => assert_problem(&reply, 503, "timed-out"), // the instance may have received it
         }
     }
     hangs.thaw().unwrap();
     // Twelve seconds, plus some for a busy machine.
     assert!(longest < Duration::from_secs(18), "a buyer has waited for {longest:?}");
-    assert!(answered > 10, "{answered}");
+    assert!(most > 10, "{most} quick answers in a row, {answered} in all");
 }

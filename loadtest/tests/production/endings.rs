@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::{
     assert_problem, json,
     money::Provider,
-    orders::{GOOD, cancel, confirmed, given_back, pay, sold_again},
+    orders::{GOOD, cancel, confirmed, given_back, pay_until_known, sold_again},
     production::{Production, operate_says, shared},
     requests::{becomes, order},
 };
@@ -25,7 +25,7 @@ async fn no_number_of_a_card_can_be_found_from_what_is_kept() {
     let sale = Production::new(shared(), 2).await;
     let shop = sale.instance(&[]).await;
     let order_id = confirmed(&shop, 4601).await;
-    assert_eq!(pay(&shop, 4601, order_id, Some("a"), GOOD).await.status, 200);
+    assert_eq!(pay_until_known(&shop, 4601, order_id, "a", GOOD).await.status, 200);
     let query = "select request from payments";
     let kept: String = sqlx::query_scalar(query).fetch_one(&sale.pool).await.unwrap();
     // Another secret with the same card and order: without the shop's secret, the stored value is useless.
@@ -33,7 +33,7 @@ async fn no_number_of_a_card_can_be_found_from_what_is_kept() {
     sqlx::query("delete from payments").execute(&sale.pool).await.unwrap();
     let reset = "update orders set status = 'confirmed', paid_with = null";
     sqlx::query(reset).execute(&sale.pool).await.unwrap();
-    assert_eq!(pay(&other, 4601, order_id, Some("a"), GOOD).await.status, 200);
+    assert_eq!(pay_until_known(&other, 4601, order_id, "a", GOOD).await.status, 200);
     let kept_by_other: String = sqlx::query_scalar(query).fetch_one(&sale.pool).await.unwrap();
     assert_ne!(kept, kept_by_other);
     for text in [sale.everything().await, sale.logs()] {
@@ -56,10 +56,10 @@ async fn an_order_is_canceled_once_and_its_unit_is_sold_again() {
         assert_eq!((reply.status.as_u16(), &json(&reply)["reason"]), (200, &"canceled".into()), "{reply:?}");
     }
     given_back(&sale, 1).await;
-    assert_problem(&pay(&shop, 4701, order_id, Some("a"), GOOD).await, 410, "closed");
+    assert_problem(&pay_until_known(&shop, 4701, order_id, "a", GOOD).await, 410, "closed");
     let again = sold_again(&shop, 4702).await;
     becomes(&mut connection, 4702, again, "confirmed").await;
-    assert_eq!(pay(&shop, 4702, again, Some("a"), GOOD).await.status, 200);
+    assert_eq!(pay_until_known(&shop, 4702, again, "a", GOOD).await.status, 200);
     assert_problem(&cancel(&shop, 4702, again).await, 409, "conflict");
     sale.owes_nothing().await;
     sale.settles_at(1).await;
@@ -72,7 +72,7 @@ async fn an_order_that_is_paid_or_expired_is_not_canceled_and_the_refusal_waits_
     let sale = Production::new(shared(), 2).await;
     let shop = sale.instance(&[]).await;
     let (paid, expired) = (confirmed(&shop, 4711).await, confirmed(&shop, 4712).await);
-    assert_eq!(pay(&shop, 4711, paid, Some("a"), GOOD).await.status, 200);
+    assert_eq!(pay_until_known(&shop, 4711, paid, "a", GOOD).await.status, 200);
     sale.expire_order(expired).await;
     given_back(&sale, 1).await;
     let mut another = sale.pool.begin().await.unwrap();
@@ -91,7 +91,7 @@ async fn an_order_is_refunded_once_and_its_unit_is_sold_again() {
     let order_id = confirmed(&shop, 4801).await;
     let refund = || operate_says(&sale, &["refund", &order_id.to_string()]);
     assert!(refund().unwrap_err().contains("is confirmed, not paid"));
-    assert_eq!(pay(&shop, 4801, order_id, Some("a"), GOOD).await.status, 200);
+    assert_eq!(pay_until_known(&shop, 4801, order_id, "a", GOOD).await.status, 200);
     provider.at(Step::Refund, Does::SilentAfter).await; // then the shop asks again
     assert!(refund().unwrap().contains("refunded; its unit is sold again"));
     assert!(refund().unwrap().contains("refunded before"));
@@ -127,7 +127,7 @@ async fn payment_cancellation_and_expiry_race_and_one_of_them_wins() {
                 tokio::time::sleep(Duration::from_millis(10 * (buyer as u64 % 20))).await;
                 cancel(&shops[1], buyer, id).await
             };
-            tokio::join!(pay(&shops[0], buyer, id, Some("a"), GOOD), cancels)
+            tokio::join!(pay_until_known(&shops[0], buyer, id, "a", GOOD), cancels)
         }
     });
     let replies = join_all(racing).await;

@@ -1,7 +1,7 @@
 //! Chapter 6 on its real servers: how a buyer learns the result of an order.
 
 use crate::support::{
-    orders::{GOOD, confirmed, ended, heard, open, pay, watch},
+    orders::{GOOD, confirmed, ended, heard, open, pay_until_known, watch},
     production::{Production, shared},
     requests::{click, log_in, queued},
 };
@@ -26,7 +26,7 @@ async fn a_buyer_learns_the_result_at_any_instance() {
     for socket in &mut sockets {
         assert_eq!(heard(socket).await, "confirmed");
     }
-    assert_eq!(pay(&other, 2901, order_id, Some("a"), GOOD).await.status, 200);
+    assert_eq!(pay_until_known(&other, 2901, order_id, "a", GOOD).await.status, 200);
     for socket in &mut sockets {
         assert_eq!([ended(socket).await, heard(socket).await], ["paid", "closed"]);
     }

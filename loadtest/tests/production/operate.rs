@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::support::{
     assert_problem, eventually, json,
-    orders::{GOOD, confirmed, pay},
+    orders::{GOOD, confirmed, pay_until_known},
     production::{Production, own, shared},
     requests::{becomes, click, counter, queued, request},
 };
@@ -169,7 +169,7 @@ async fn an_order_can_be_followed_through_the_logs() {
     for buyer in [8201, 8202] {
         orders.push(confirmed(&nginx, buyer).await);
     }
-    assert_eq!(pay(&nginx, 8201, orders[0], Some("a"), GOOD).await.status, 200);
+    assert_eq!(pay_until_known(&nginx, 8201, orders[0], "a", GOOD).await.status, 200);
     sale.expire_order(orders[1]).await;
     for (order_id, stations) in [
         (orders[0], vec!["reserved", "relayed", "confirmed", "payment"]),

@@ -3,7 +3,7 @@
 use crate::support::{
     SALE, assert_problem, eventually, json,
     money::Provider,
-    orders::{DECLINED, GOOD, card, confirmed, given_back, pay, payments, sold_again},
+    orders::{DECLINED, GOOD, card, confirmed, given_back, pay, pay_until_known, payments, sold_again},
     production::{Production, shared},
     requests::{address, becomes, buy_at, click, log_in, order, purchase, queued, request},
 };
@@ -19,6 +19,7 @@ use loadtest::{
     },
 };
 use serde_json::json;
+use tokio::net::TcpStream;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
@@ -26,15 +27,15 @@ async fn the_same_key_is_the_same_payment() {
     let sale = Production::new(shared(), 5).await;
     let shop = sale.instance(&[]).await;
     let order_id = confirmed(&shop, 2001).await;
-    let first = pay(&shop, 2001, order_id, Some("a"), GOOD).await;
+    let first = pay_until_known(&shop, 2001, order_id, "a", GOOD).await;
     assert_eq!((first.status.as_u16(), json(&first)), (200, json!({ "order_id": order_id, "status": "paid" })));
-    let again = pay(&shop, 2001, order_id, Some("a"), GOOD).await;
+    let again = pay_until_known(&shop, 2001, order_id, "a", GOOD).await;
     assert_eq!((again.status, &again.body), (first.status, &first.body));
-    assert_problem(&pay(&shop, 2001, order_id, Some("a"), "5555 5555 5555 4444").await, 422, "key-reused");
-    assert_problem(&pay(&shop, 2001, order_id, Some("b"), GOOD).await, 409, "conflict");
+    assert_problem(&pay_until_known(&shop, 2001, order_id, "a", "5555 5555 5555 4444").await, 422, "key-reused");
+    assert_problem(&pay_until_known(&shop, 2001, order_id, "b", GOOD).await, 409, "conflict");
     // A key belongs to its buyer.
     let others = confirmed(&shop, 2002).await;
-    assert_eq!(pay(&shop, 2002, others, Some("a"), GOOD).await.status, 200);
+    assert_eq!(pay_until_known(&shop, 2002, others, "a", GOOD).await.status, 200);
     sale.owes_nothing().await;
     let all = sale.movements(&Remote::new(&sale.stores.provider)).await;
     assert_eq!(all.iter().filter(|one| **one == [Authorised, Captured]).count(), 2);
@@ -93,7 +94,7 @@ async fn a_payment_in_flight_that_is_asked_for_again_is_the_same_payment() {
         sale.instance_with(&sale.args_with(Server::Provider, &provider.url, &[])).await,
     ];
     let order_id = confirmed(&shops[0], 2201).await;
-    let replies = join_all(shops.iter().map(|shop| pay(shop, 2201, order_id, Some("a"), GOOD))).await;
+    let replies = join_all(shops.iter().map(|shop| pay_until_known(shop, 2201, order_id, "a", GOOD))).await;
     for reply in &replies {
         assert_eq!((reply.status.as_u16(), json(reply)), (200, json!({ "order_id": order_id, "status": "paid" })));
     }
@@ -108,7 +109,8 @@ async fn of_payments_under_many_keys_one_is_charged() {
     let (shop, other) = (sale.instance(&[]).await, sale.instance(&[]).await);
     let order_id = confirmed(&shop, 2301).await;
     let keys = ["a", "b", "c", "d"];
-    let paying = keys.iter().enumerate().map(|(n, key)| pay([&shop, &other][n % 2], 2301, order_id, Some(key), GOOD));
+    let paying =
+        keys.iter().enumerate().map(|(n, key)| pay_until_known([&shop, &other][n % 2], 2301, order_id, key, GOOD));
     let (paid, not): (Vec<_>, Vec<_>) = join_all(paying).await.into_iter().partition(|reply| reply.status == 200);
     assert_eq!((paid.len(), not.len()), (1, 3));
     for reply in &not {
@@ -124,8 +126,8 @@ async fn a_declined_card_for_a_paid_order_is_told_that_another_payment_was_first
     let sale = Production::new(shared(), 5).await;
     let shop = sale.instance(&[]).await;
     let order_id = confirmed(&shop, 2351).await;
-    assert_eq!(pay(&shop, 2351, order_id, Some("a"), GOOD).await.status, 200);
-    assert_problem(&pay(&shop, 2351, order_id, Some("b"), DECLINED).await, 409, "conflict");
+    assert_eq!(pay_until_known(&shop, 2351, order_id, "a", GOOD).await.status, 200);
+    assert_problem(&pay_until_known(&shop, 2351, order_id, "b", DECLINED).await, 409, "conflict");
     sale.settles_at(1).await;
 }
 
@@ -136,10 +138,10 @@ async fn a_declined_card_leaves_the_order_to_be_paid_with_another() {
     let shop = sale.instance(&[]).await;
     let order_id = confirmed(&shop, 2401).await;
     for _ in 0..2 {
-        assert_problem(&pay(&shop, 2401, order_id, Some("a"), DECLINED).await, 402, "declined");
+        assert_problem(&pay_until_known(&shop, 2401, order_id, "a", DECLINED).await, 402, "declined");
     }
     assert_eq!((sale.moved(Declined).await, sale.orders("confirmed").await), (1, 1), "the answer is kept, too");
-    assert_eq!(pay(&shop, 2401, order_id, Some("b"), GOOD).await.status, 200);
+    assert_eq!(pay_until_known(&shop, 2401, order_id, "b", GOOD).await.status, 200);
     assert_eq!((sale.moved(Captured).await, sale.orders("paid").await), (1, 1));
 }
 
@@ -147,15 +149,22 @@ async fn a_declined_card_leaves_the_order_to_be_paid_with_another() {
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn a_payment_of_a_buyer_who_hung_up_is_finished_before_the_instance_stops() {
     let (sale, provider) = (Production::new(shared(), 5).await, Provider::start());
-    provider.at(Step::Authorise, Does::Slow(2000)).await;
+    let network = Network::to(&provider.url).await.unwrap();
     let _worker = sale.instance(&["--role", "worker"]).await; // with another provider
-    let shop = sale.instance_with(&sale.args_with(Server::Provider, &provider.url, &["--role", "api"])).await;
+    let args = sale.args_with(Server::Provider, &network.instead_of(&provider.url), &["--role", "api"]);
+    let mut shop = sale.instance_with(&args).await;
     let order_id = confirmed(&shop, 3201).await;
+    network.hold_request(b"POST /authorisations");
     tokio::select! {
+        biased;
+        () = eventually("the card is being authorised", async || network.holds(b"POST /authorisations")) => {}
         reply = pay(&shop, 3201, order_id, Some("a"), GOOD) => panic!("answered: {reply:?}"),
-        () = eventually("the payment has begun", async || payments(&sale).await == 1) => {}
     }
-    shop.stop().await;
+    shop.ask_to_stop();
+    eventually("it takes no more requests", async || TcpStream::connect(shop.address).await.is_err()).await;
+    network.restore();
+    shop.wait().await;
+    assert_eq!(payments(&sale).await, 1);
     assert_eq!(sale.orders("paid").await, 1);
     assert_eq!(sale.movements(&provider.remote).await, [[Authorised, Captured]]);
 }
@@ -166,13 +175,13 @@ async fn what_is_paid_stays_and_what_is_not_expires() {
     let sale = Production::new(shared(), 2).await;
     let shop = sale.instance(&[]).await;
     let (paid, unpaid) = (confirmed(&shop, 2601).await, confirmed(&shop, 2602).await);
-    assert_eq!(pay(&shop, 2601, paid, Some("a"), GOOD).await.status, 200);
+    assert_eq!(pay_until_known(&shop, 2601, paid, "a", GOOD).await.status, 200);
     sale.expire().await;
     let mut connection = Connection::open(shop.address).await.unwrap();
     becomes(&mut connection, 2602, unpaid, "expired").await;
     assert_eq!(order(&mut connection, 2601, paid).await["status"], "paid");
     for key in ["a", "a", "b"] {
-        assert_problem(&pay(&shop, 2602, unpaid, Some(key), GOOD).await, 410, "closed");
+        assert_problem(&pay_until_known(&shop, 2602, unpaid, key, GOOD).await, 410, "closed");
     }
     assert_eq!(order(&mut connection, 2602, unpaid).await["status"], "expired");
     given_back(&sale, 1).await;
@@ -182,7 +191,7 @@ async fn what_is_paid_stays_and_what_is_not_expires() {
     let again = sold_again(&shop, 2602).await;
     assert_ne!(again, unpaid);
     becomes(&mut connection, 2602, again, "confirmed").await;
-    assert_eq!(pay(&shop, 2602, again, Some("c"), GOOD).await.status, 200);
+    assert_eq!(pay_until_known(&shop, 2602, again, "c", GOOD).await.status, 200);
     assert_problem(&click(&mut connection, 2603).await, 409, "sold-out");
     sale.settles_at(2).await;
 }
@@ -224,7 +233,7 @@ async fn an_order_that_expires_while_the_card_is_authorised_is_not_charged() {
         assert_problem(&reply, 503, "timed-out");
     }
     for _ in 0..2 {
-        assert_problem(&pay(&shop, 2801, order_id, Some("a"), GOOD).await, 410, "closed");
+        assert_problem(&pay_until_known(&shop, 2801, order_id, "a", GOOD).await, 410, "closed");
     }
     sale.owes_nothing().await;
     assert_eq!(sale.movements(&provider.remote).await, [[Authorised, Voided]]);
@@ -248,7 +257,7 @@ async fn payment_and_expiry_race_and_one_of_them_wins() {
     let soon = "update orders set pay_by = now_ms() + 30 * (buyer.n - 1)
                 from (select id, row_number() over (order by id) as n from orders) as buyer where buyer.id = orders.id";
     sqlx::query(soon).execute(&sale.pool).await.unwrap();
-    let paying = orders.iter().map(|&(buyer, id)| pay(&shops[buyer as usize % 2], buyer, id, Some("a"), GOOD));
+    let paying = orders.iter().map(|&(buyer, id)| pay_until_known(&shops[buyer as usize % 2], buyer, id, "a", GOOD));
     let replies = join_all(paying).await;
     let paid = replies.iter().filter(|reply| reply.status == 200).count();
     for reply in replies.iter().filter(|reply| reply.status != 200) {

@@ -2,7 +2,7 @@
 
 use crate::support::{
     SALE, assert_problem, eventually, json,
-    orders::{GOOD, confirmed, pay},
+    orders::{GOOD, confirmed, pay_until_known},
     production::{Production, held, shared},
     requests::{address, becomes, buy_at, click, counter, log_in, order, purchase, queued, request},
 };
@@ -71,7 +71,7 @@ async fn sold_out_says_whether_units_may_return() {
         json(&reply)["units_may_return"].as_bool().unwrap()
     };
     assert!(said().await, "it is not paid for");
-    assert_eq!(pay(&shop, 5601, order_id, Some("a"), GOOD).await.status, 200);
+    assert_eq!(pay_until_known(&shop, 5601, order_id, "a", GOOD).await.status, 200);
     eventually("none comes back", async || !said().await).await;
 }
 
@@ -202,7 +202,7 @@ async fn the_time_to_pay_is_told_by_the_clock_that_the_page_counts_by() {
         };
         let left = left(&mut connection).await;
         assert!((14 * MINUTE..=15 * MINUTE + 5000).contains(&left), "{minutes}: {left} ms left to pay");
-        assert_eq!(pay(&shop, 5901, order_id, Some("a"), GOOD).await.status, 200);
+        assert_eq!(pay_until_known(&shop, 5901, order_id, "a", GOOD).await.status, 200);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::support::{
     HOUR, SALE, assert_problem,
-    orders::{GOOD, card, pay, payments},
+    orders::{GOOD, card, pay, pay_until_known, payments},
     production::{Production, shared},
     requests::{address, assert_wrong_path, buy_at, log_in, path, purchase, queued, request},
 };
@@ -117,10 +117,10 @@ async fn nobody_sees_or_pays_the_order_of_somebody_else() {
     let other = sale.instance(&[]).await;
     sale.settles_at(1).await;
     refused(&other).await; // confirmed
-    assert_eq!(pay(&shop, 1101, order_id, Some("a"), GOOD).await.status, 200);
+    assert_eq!(pay_until_known(&shop, 1101, order_id, "a", GOOD).await.status, 200);
     refused(&shop).await; // paid, and the key "a" is already used
     refused(&other).await;
-    assert_eq!(pay(&other, 1101, order_id, Some("a"), GOOD).await.status, 200);
+    assert_eq!(pay_until_known(&other, 1101, order_id, "a", GOOD).await.status, 200);
     let did = sale.movements(&Remote::new(&sale.stores.provider)).await;
     assert_eq!(did, [[Authorised, Captured]]);
     assert_eq!((payments(&sale).await, sale.orders("paid").await), (1, 1));

@@ -89,16 +89,9 @@ impl Production {
         production
     }
 
-    /// Creates these sales in SQL and Redis. On a busy machine the lease under which a sale is built can be lost. An operator would
-    /// call it again.
+    /// Creates these sales in SQL and Redis.
     pub async fn put_up(&self, sales: &[Sale]) {
-        let mut put_up = self.stores.put_up(&self.database.url, sales).await;
-        for _ in 0..4 {
-            let Err(why) = &put_up else { break };
-            eprintln!("{why:#}");
-            put_up = self.stores.put_up(&self.database.url, sales).await;
-        }
-        put_up.unwrap();
+        self.stores.put_up(&self.database.url, sales).await.unwrap();
     }
 
     /// A new session, when no other one is open: PostgreSQL counts what a session has read when it ends, if not before. Closes
@@ -191,8 +184,7 @@ impl Production {
     pub async fn kill(&self, services: &mut Services, server: Server) {
         if server == Server::RabbitMq {
             let queue = format!("{}.orders", self.stores.namespace);
-            let mut is_on_disk = || block_in_place(|| services.has_on_disk(&queue)).unwrap();
-            eventually("the queue is on the disk", async || is_on_disk()).await;
+            block_in_place(|| services.wait_for_queue(&queue)).unwrap();
         }
         block_in_place(|| services.kill(server)).unwrap();
     }
@@ -269,6 +261,8 @@ impl Production {
     /// Waits until nothing is in progress. Asserts that SQL, `sold`, Redis and the stock agree, and that this many orders hold a
     /// unit.
     pub async fn settles_at(&self, orders: usize) {
+        let is_unfinished = |ledger: &Ledger| ledger.stores.as_ref().is_none_or(|stores| stores.unfinished != 0);
+        let mut ledger = Ledger::default();
         eventually(&format!("{orders} orders, and nothing on its way"), async || {
             // A rebuild starts its epoch in SQL and ends in Redis.
             let Ok(mut redis) = self.stores.connect_to(self.sale).await else { return false };
@@ -276,13 +270,16 @@ impl Production {
                 redis.hget(self.stores.key(self.sale, "sale"), "epoch").await.unwrap_or_default();
             let in_sql = "select epoch from sales where id = $1";
             let in_sql = sqlx::query_scalar(in_sql).bind(self.sale).fetch_one(&self.pool).await.ok();
-            let Ok(ledger) = Ledger::read(&self.pool, Some(&self.stores), &[self.sale]).await else { return false };
-            in_redis == in_sql
-                && ledger.orders.len() >= orders
-                && ledger.stores.is_some_and(|stores| stores.unfinished == 0)
+            let Ok(first) = Ledger::read(&self.pool, Some(&self.stores), &[self.sale]).await else { return false };
+            if in_redis != in_sql || first.orders.len() < orders || is_unfinished(&first) {
+                return false;
+            }
+            // The numbers of one reading are not of one moment. And RabbitMQ reports that a queue is empty if the queue does not answer
+            // within 250 ms.
+            ledger = self.ledger().await;
+            !is_unfinished(&ledger)
         })
         .await;
-        let ledger = self.ledger().await;
         let (sale, stores) = (ledger.sales[0], ledger.stores.unwrap());
         let redis = stores.sales[&self.sale];
         let orders = orders as i64;
@@ -314,9 +311,15 @@ pub async fn pair(sale: &Production, args: &[&str]) -> [ShopProcess; 2] {
     [sale.instance(args).await, sale.instance(args).await]
 }
 
-/// Runs one of the operator's commands.
+/// Runs one of the operator's commands, and again if a server did not answer it in time, at most five times, as an operator would.
 pub fn operate(sale: &Production, command: &[&str]) {
-    operate_says(sale, command).unwrap();
+    let mut said = operate_says(sale, command);
+    for _ in 0..4 {
+        let Err(why) = &said else { return };
+        eprintln!("{why}");
+        said = operate_says(sale, command);
+    }
+    said.unwrap();
 }
 
 /// Runs one of the operator's commands and returns its output or error.

@@ -10,7 +10,7 @@ use loadtest::{
         way::{Answer, Gap, Kit, Stock},
     },
 };
-use sqlx::{Connection, Executor, MySqlConnection, mysql::MySqlDatabaseError};
+use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, mysql::MySqlDatabaseError};
 use tokio::{join, time::timeout};
 
 use super::{Sale, held, hold, rounds, services, way};
@@ -37,24 +37,25 @@ async fn a_deadlock_lasts_until_the_lock_wait_timeout_where_detection_is_off() {
     for base in ["mariadb-row-lock", "mariadb-conditional"] {
         for name in [base.to_owned(), format!("{base}-queued")] {
             let sale = Sale::open(&name, &services, 10, Gap::default()).await;
-            assert_eq!(deadlock(&services).await.0, 1213, "{name}");
+            assert_eq!(deadlock(&services, 60).await.0, 1213, "{name}");
             drop(sale);
             Sale::open(&format!("{name}-undetected"), &services, 10, Gap::default()).await;
-            let (number, took) = deadlock(&services).await;
+            let (number, took) = deadlock(&services, 1).await;
             assert_eq!(number, 1205, "{name}-undetected");
             assert!(took >= Duration::from_millis(900), "{name}-undetected: {took:?}");
         }
     }
     Sale::open("mariadb-batch", &services, 10, Gap::default()).await;
-    assert_eq!(deadlock(&services).await.0, 1213, "the batch");
+    assert_eq!(deadlock(&services, 60).await.0, 1213, "the batch");
 }
 
 /// Two transactions lock two rows in opposite orders. The error number of the one that is refused, and how long it took. Error 1213
-/// is a deadlock. Error 1205 is a lock wait that has lasted for `innodb_lock_wait_timeout`, 1 s here and 50 s by default.
-async fn deadlock(services: &Services) -> (u16, Duration) {
+/// is a deadlock. Error 1205 is a lock wait that has lasted for `innodb_lock_wait_timeout`, here `patience` seconds and 50 s by default.
+async fn deadlock(services: &Services, patience: u32) -> (u16, Duration) {
     let connect = async || {
         let mut session = MySqlConnection::connect(&format!("{}ways", services.url(MariaDb).unwrap())).await.unwrap();
-        session.execute("set innodb_lock_wait_timeout = 1").await.unwrap();
+        let wait = format!("set innodb_lock_wait_timeout = {patience}");
+        session.execute(AssertSqlSafe(wait)).await.unwrap();
         session
     };
     let lock = async |session: &mut MySqlConnection, id: i64| {

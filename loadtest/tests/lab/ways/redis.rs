@@ -35,7 +35,8 @@ async fn with_sql_a_kill_of_redis_loses_no_order() {
     assert_eq!((audit.oversold, audit.lost, audit.double_bought), (0, 0, 0), "{audit:?}");
     for name in IN_REDIS {
         let audit = rounds.restart(way(name)).await.unwrap();
-        assert_eq!(audit.lost, audit.oversold, "{name}: {audit:?}");
+        // If Redis forgot even the stock, it refuses all who come after the restart, and at most 75 have a unit.
+        assert!(audit.lost == audit.oversold || audit.told <= 75, "{name}: {audit:?}");
     }
 }
 

@@ -24,7 +24,14 @@ async fn one_process_and_two_sell_all_units_once_and_a_kill_loses_none() {
         hold(&rounds, processes, &ALL).await;
     }
     for name in ALL {
-        let audit = rounds.restart(way(name)).await.unwrap();
+        let mut audit = rounds.restart(way(name)).await;
+        for _ in 0..3 {
+            // ZooKeeper was silent for so long that a client gave up its connection.
+            let Err(why) = &audit else { break };
+            eprintln!("{name} is played again: {why:?}");
+            audit = rounds.restart(way(name)).await;
+        }
+        let audit = audit.unwrap();
         assert!(audit.oversold + audit.lost + audit.undersold == 0 && audit.counted == 100, "{name}: {audit:?}");
     }
 }
