@@ -126,7 +126,7 @@ async fn only_sqls_refusal_makes_a_reservation_fail() {
     sale.settles_at(2).await;
 }
 
-/// Redis was emptied, and only the queue has three reservations. They arrive before their epoch ends.
+/// Redis was emptied, and only the queue has three reservations. Their epoch ends when the worker has placed them, however long it takes.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn reservations_that_only_the_queue_has_are_waited_for() {
@@ -142,9 +142,20 @@ async fn reservations_that_only_the_queue_has_are_waited_for() {
     let (broker, queue) = (Network::to(&sale.stores.amqp).await.unwrap(), format!("{}.orders", sale.stores.namespace));
     // `basic.consume`: class 60, method 20, a reserved number, and the queue's name.
     broker.hold_request(&[&[0, 60, 0, 20, 0, 0, queue.len() as u8], queue.as_bytes()].concat());
-    let args = sale.args_with(Server::RabbitMq, &broker.instead_of(&sale.stores.amqp), &["--role", "worker"]);
+    let mut args = sale.args_with(Server::RabbitMq, &broker.instead_of(&sale.stores.amqp), &["--role", "worker"]);
+    let postgres = Network::to(&sale.database.url).await.unwrap();
+    let at = args.iter().position(|arg| arg == "--database-url").unwrap();
+    args[at + 1] = postgres.instead_of(&sale.database.url).to_string();
     let _worker = sale.instance_with(&args).await;
     eventually("the rebuild sends its mark", async || sale.stores.messages("orders").await.unwrap() > 3).await;
+    // The queue is empty while the worker places them, and the mark is not back.
+    let (insert, mark) = (b"insert into orders (id, ", b"\x04mark");
+    postgres.hold_request(insert);
+    broker.restore();
+    broker.hold_request(mark);
+    eventually("it is placing them", async || postgres.holds(insert)).await;
+    eventually("the mark is sent again", async || broker.holds(mark)).await;
+    postgres.restore();
     broker.restore();
     become_confirmed(&api, &orders).await;
     sells(api.address, 4).await;
