@@ -81,7 +81,7 @@ impl Clock {
         let answered = self.start.elapsed();
         if answered - asked <= prompt {
             // Redis was asked before its answer came: this clock may be behind, and is never ahead. No page opens too early.
-            offset.store(seconds * 1000 + micros / 1000 - answered.as_millis() as i64, Relaxed);
+            offset.store(seconds * 1000 + micros / 1000 - (answered.as_millis() as i64 + 1), Relaxed);
         }
         Ok(())
     }

@@ -63,7 +63,7 @@ impl Network {
         self.rules.send_modify(|rules| rules.lost_below = self.opened());
     }
 
-    /// Holds the next request that contains these bytes, and all later ones on the same connection, until
+    /// Holds each request that contains these bytes, and all later ones on the same connection, until
     /// [`restore`](Network::restore). All other data passes.
     pub fn hold_request(&self, bytes: &[u8]) {
         self.rules.send_modify(|rules| rules.hold_request = Some(bytes.into()));

@@ -42,7 +42,7 @@ const FOR_AN_ANSWER: Duration = Duration::from_secs(5);
 /// How long a queued buyer polls. Without a result by then, the promised answer is missing.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a buyer of the last wave who is told to come back does so, and how often. The shop says `Retry-After: 1`.
+/// For how long, and how often, a buyer of the last wave asks again who is told to come back. The shop says `Retry-After: 1`.
 const COMES_BACK: Duration = Duration::from_secs(5);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 

@@ -103,14 +103,14 @@ impl Scheduler {
         let (order, steps, waiting) = (Vec::new(), Vec::new(), vec![false; self.subject.buyers]);
         let transactions = Transactions::new(self.subject.buyers, &self.keys);
         let mut play = Play { scheduler: self, before, order, steps, waiting, transactions, footprints: Vec::new() };
-        let (mut released, mut cut_off, mut places, mut deadlocks) = (None, false, Vec::new(), 0);
+        let (mut released, mut cut_off, mut places) = (None, false, Vec::new());
         let answers: Vec<Answer> = loop {
             let still = self.settle().await?;
             ensure!(!is_overtaken(&places, &still.places), OutOfTurn::Overtaken);
             let ended = released.is_some_and(|n: usize| self.wires.borrow()[n].done.iter().any(Done::is_deadlock));
             ensure!(!(ended && is_pair(&places)), OutOfTurn::LastOfDeadlock);
-            let before = std::mem::replace(&mut deadlocks, self.deadlocks());
-            ensure!(!(deadlocks > before && is_pair(&places) && still.circle.is_empty()), OutOfTurn::Unseen);
+            let is_unseen = self.ends_a_deadlock() && still.circle.is_empty();
+            ensure!(!(is_unseen && is_pair(&places)), OutOfTurn::Unseen);
             let answers: Vec<_> = still.places.iter().filter_map(Place::answer).collect();
             play.note(released, &still).await?;
             if answers.len() == self.subject.buyers {
@@ -133,9 +133,9 @@ impl Scheduler {
         Ok(Played { footprints, ..played })
     }
 
-    /// The number of statements that the database has ended because of a deadlock.
-    fn deadlocks(&self) -> usize {
-        self.wires.borrow().iter().flat_map(|wire| &wire.done).filter(|done| done.is_deadlock()).count()
+    /// Whether the database has ended a statement because of a deadlock since the last step.
+    fn ends_a_deadlock(&self) -> bool {
+        self.wires.borrow().iter().flat_map(|wire| &wire.done).any(Done::is_deadlock)
     }
 
     /// Starts to hold statements, and forgets all earlier results.

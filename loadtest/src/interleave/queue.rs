@@ -7,9 +7,9 @@
 //! Of a deadlock of two, PostgreSQL ends the statement that waited first, because its `deadlock_timeout` is over first. If the cycle
 //! is closed more than this second later, or on a busy machine, it ends the statement that closed the cycle.
 //!
-//! On a busy machine such a deadlock can be over before anybody sees that both have waited.
-//!
 //! No outcome is lost. The play went on as if the two had asked in the other order, and that order is an interleaving of its own.
+//!
+//! On a busy machine a deadlock of two can also be over before anybody sees that both have waited. That play is only repeated.
 
 use std::{error::Error, fmt};
 

@@ -187,7 +187,7 @@ impl ShopProcess {
         drop(self.child.stdin.take());
     }
 
-    /// Waits until it has ended after it was [asked](ShopProcess::ask_to_stop) to. If it does not end, kills it.
+    /// Waits until it has ended after it was [asked](ShopProcess::ask_to_stop) to. If it does not end, kills it, except nginx.
     pub async fn wait(&mut self) {
         if timeout(TO_STOP, self.child.wait()).await.is_err() && self.start.kill_on_drop {
             let _ = self.child.kill().await;

@@ -201,7 +201,7 @@ impl Rounds {
     pub async fn pause(&self, entry: &Entry) -> anyhow::Result<Pause> {
         let stock = Stock { items: 1, units: 2 };
         let (way, mut clients) = self.on_sale(entry, stock).await?;
-        // Who loses a connection on a busy machine asks again: there are several buyers for each unit.
+        // A connection that is lost on a busy machine costs one buyer, and there are several for each unit.
         let others = Load { outlasts_errors: true, ..Load::new(4, 8, PAUSED * 2) };
         let load = Load { first: others.attempts, ..Load::new(1, 1, LONG_ENOUGH) };
         let mut holder = self.worker_that(entry, stock, (0, 2), load, true).await?;

@@ -64,7 +64,7 @@ fn a_fault_has_its_row_and_its_figures() {
     for figure in ["oversold", "undersold", "lost_promises", "late_rejects", "not_conserved", "unfinished"] {
         assert_eq!(round[figure], 0, "{figure}: {round}");
     }
-    // Buyers who are told to come back do not, and the last wave buys the units that are left.
+    // Buyers of the crowd who are told to come back do not, and the last wave buys the units that are left.
     assert!(round["orders"] == 100 && round["sold"] == 100 && round["verdict"] == "clean", "{round}");
     let told: u64 = round["outcomes"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
     assert!(told > 400, "the crowd, and those who tried: {round}");

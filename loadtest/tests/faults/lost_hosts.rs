@@ -256,18 +256,21 @@ async fn overtaken(sale: &Production) -> (Host, ShopProcess) {
     leads(sale).await;
     let order_id = sells(&leader.shop, 1).await;
     confirms(&leader.shop, 1, order_id).await;
-    loop {
+    let mut is_held = false;
+    for _ in 0..5 {
         leader.redis.delay(Duration::from_millis(100)); // so that time passes between two of its writes
         sale.flush().await;
         eventually("it is in the middle of a rebuild", async || !staged(sale).await.is_empty()).await;
         leader.redis.hold_request(b":fence");
         let held = eventually("its last write is under way", async || leader.redis.holds(b":fence"));
         // On a busy machine its last write may have passed by now.
-        if timeout(Duration::from_secs(10), held).await.is_ok() {
+        is_held = timeout(Duration::from_secs(10), held).await.is_ok();
+        if is_held {
             break;
         }
         leader.redis.restore();
     }
+    assert!(is_held, "its last write is never under way");
     leader.shop.freeze().unwrap();
 
     let other = sale.instance(&[]).await;

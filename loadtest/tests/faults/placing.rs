@@ -271,8 +271,8 @@ async fn a_comparison_costs_the_same_however_much_is_sold_and_still_finds_everyt
     sale.settles_at(40_000).await;
 }
 
-/// An order id that SQL should have leads to the whole sale and its reservations. Nobody holds the first id that SQL lacks: an order that
-/// is in the first part by chance is placed at the first look, and another id would be the first one.
+/// An order id that SQL should have leads to the whole sale and its reservations. Number 80,001 is given to nobody, so it stays the first
+/// gap, even if an order in the first part is placed early.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL, Redis and RabbitMQ: make test"]
 async fn lost_reservations_are_found_among_many() {

@@ -252,6 +252,13 @@ async fn of_many_lost_sales_a_requested_one_is_rebuilt_first() {
         sqlx::query_scalar("select count(*) from sales where epoch = 1").fetch_one(&sale.pool).await.unwrap()
     };
     eventually("all are rebuilt", async || lost().await == 0).await;
+    // SQL has the new epoch first, and Redis when the sale is rebuilt.
+    let mut redis = sale.stores.connect().await.unwrap();
+    for other in &others {
+        let key = sale.stores.key(other.id, "sale");
+        let mut epoch = async || redis.hget::<_, _, Option<i64>>(&key, "epoch").await.unwrap();
+        eventually("it is in Redis", async || epoch().await.is_some_and(|epoch| epoch > 1)).await;
+    }
     // Four sales are rebuilt at a time, so another one may be finished first. By its id this sale would be the last.
     assert_eq!(sales_after("rebuilding sale ", &sale.logs())[0], SALE);
     assert_eq!(counter(worker.address, "rebuilds_undrained_total").await, 0);

@@ -157,6 +157,7 @@ fn a_quick_benchmark_measures_everything() {
         if !stood_still(&file) {
             break;
         }
+        assert!(file.bench.iter().all(|one| one.wrong.is_none() || one.per_second == 0.0), "{:?}", file.bench);
         (output, file) = play();
     }
     let wrong: Vec<_> = file.bench.iter().filter(|one| one.wrong.is_some()).collect();

@@ -12,7 +12,7 @@ fn command(folder: &Path, args: &str) -> Output {
 }
 
 /// Searches the capacity, and returns the text and the file. A busy machine can spoil all runs of a rate that the limiter lets pass. Then
-/// the search says nothing, and is played again, at most three times.
+/// the search says nothing, and is played again, at most twice.
 fn search(folder: &Path, args: &str) -> (String, Value) {
     let mut plays = 0;
     loop {

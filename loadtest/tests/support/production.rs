@@ -276,7 +276,8 @@ impl Production {
             }
             // The numbers of one reading are not of one moment. And RabbitMQ reports that a queue is empty if the queue does not answer
             // within 250 ms.
-            ledger = self.ledger().await;
+            let Ok(again) = Ledger::read(&self.pool, Some(&self.stores), &[self.sale]).await else { return false };
+            ledger = again;
             !is_unfinished(&ledger)
         })
         .await;

@@ -71,7 +71,7 @@ impl Machines {
     /// Waits until all clusters are whole, and each machine has one Redis master. Blocks.
     ///
     /// # Errors
-    /// A server has ended, or a cluster is not healthy within two minutes.
+    /// A server has ended, or a cluster is not healthy within five minutes.
     pub fn wait_until_healthy(&self) -> anyhow::Result<()> {
         self.wait_until_whole()?;
         redis::fail_back()?;
@@ -81,7 +81,7 @@ impl Machines {
     /// Waits until all servers run and have joined their clusters, whichever leads. Blocks.
     ///
     /// # Errors
-    /// A server has ended, or a cluster is not whole within two minutes.
+    /// A server has ended, or a cluster is not whole within five minutes.
     pub fn wait_until_whole(&self) -> anyhow::Result<()> {
         let checks: [(&str, &(dyn Fn() -> anyhow::Result<bool> + Sync)); 4] = [
             ("ZooKeeper", &zookeeper_is_healthy),

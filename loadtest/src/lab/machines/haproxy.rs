@@ -24,7 +24,7 @@ pub(super) fn prepare(machine: &Machine) -> anyhow::Result<()> {
         .map(|n| format!("    server {} {}:{} check port {}\n", name(n), ip(n), postgres::PORT, postgres::PATRONI))
         .collect();
     // The load test's own must not take a slow primary for a dead one.
-    let (answers_within, fails) = if machine.number == CLIENTS { ("5s", 4) } else { ("1s", 2) };
+    let (answers_within, fails) = if machine.number == CLIENTS { ("2s", 4) } else { ("1s", 2) };
     fs::write(
         folder.join("haproxy.cfg"),
         format!(
