@@ -90,8 +90,9 @@ impl Stores {
         let config = v6_production::Config::try_parse_from(args.into_iter().chain(self.shop_args()))?;
         let mut put_up = v6_production::put_up(&config, sales).await;
         for _ in 0..AGAIN {
-            let Err(why) = &put_up else { break };
-            eprintln!("created again: {why:#}");
+            if put_up.is_ok() {
+                break;
+            }
             let _ = self.forget_half_created(database, sales).await;
             put_up = v6_production::put_up(&config, sales).await;
         }
