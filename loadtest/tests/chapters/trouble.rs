@@ -3,7 +3,10 @@
 use crate::support::{Shop, assert_problem, eventually};
 use loadtest::version::Version::{V1, V2};
 use sqlx::{Any, Transaction};
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 /// Locks the row of the sale, as a slow buyer would.
 async fn hold_row(shop: &Shop) -> Transaction<'static, Any> {
@@ -99,6 +102,8 @@ async fn a_buyer_who_disconnects_blocks_no_later_buyer() {
     a_buyer_waits(&shop).await;
     // It tells the shop at once. A child of a parallel test may keep a copy of a socket that is only closed.
     gone.shutdown().await.unwrap();
+    // The shop closes the connection without an answer when it has noticed. Before, it could still sell to this buyer.
+    assert_eq!(gone.read_to_end(&mut Vec::new()).await.unwrap(), 0);
     held.rollback().await.unwrap();
     assert_eq!(shop.buy(8).await.status, 201);
     assert_eq!(shop.ledger().await.orders.iter().map(|order| order.buyer_id).collect::<Vec<_>>(), [8]);
