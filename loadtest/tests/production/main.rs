@@ -2,8 +2,8 @@
 //!
 //! Start with `purchase`, `payment` and `notify`, the way of an order, with `money` and `endings`; then the gates:
 //! `who_may_buy`, `paths`, `strangers`, `puzzle`, `sold_out`, `bounds`, `limits`, `clocks`, `nonsense`, `bad_input`; then
-//! `edge`, `operate`, `tls`, `versions`, `indexes` and `openapi`, what stands around the shop; and `cluster`, the shop on a
-//! Redis Cluster. The tests share one set of servers; a test that stops a server starts a set of its own.
+//! `edge`, `failing_instances`, `operate`, `tls`, `versions`, `indexes` and `openapi`, what stands around the shop; and `cluster`,
+//! the shop on a Redis Cluster. The tests share one set of servers; a test that stops a server starts a set of its own.
 
 mod bad_input;
 mod bounds;
@@ -11,6 +11,7 @@ mod clocks;
 mod cluster;
 mod edge;
 mod endings;
+mod failing_instances;
 mod indexes;
 mod limits;
 mod money;
