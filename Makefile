@@ -47,7 +47,7 @@ machines: services ## installs what --machines 3 needs: PostgreSQL under Patroni
 test-tools: machines ## installs what only tests need: a browser, a clock that is wrong, and more databases
 	@.ci/install chromium faketime mariadb memcached
 
-results: services ## measures the figures of README and book again, into docs/results (an hour and a half)
+results: services ## measures the figures of README and book again, into docs/results (four hours)
 	@.ci/install faketime
 	@docs/results/measure
 
