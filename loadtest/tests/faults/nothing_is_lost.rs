@@ -155,11 +155,21 @@ async fn a_message_that_comes_twice_makes_one_order() {
     }
     let message = serde_json::to_vec(&sale.held().await).unwrap();
     sale.publish(&message).await; // and the relay will send its own copy
+    let worker = sale.instance(&["--role", "worker"]).await;
+    sale.settles_at(10).await;
+    sale.publish(&message).await;
+    sale.publish(&message).await;
+    sale.settles_at(10).await;
+
+    worker.stop().await;
+    let mut connection = Connection::open(shop.address).await.unwrap(); // the shop closes one that is idle for 30 s
+    for buyer in 11..=12 {
+        queued(&click(&mut connection, buyer).await);
+    }
+    sale.publish(&serde_json::to_vec(&sale.held().await).unwrap()).await; // ten orders that exist and two new ones
     let _worker = sale.instance(&["--role", "worker"]).await;
-    sale.settles_at(10).await;
-    sale.publish(&message).await;
-    sale.publish(&message).await;
-    sale.settles_at(10).await;
+    sale.settles_at(12).await;
+    assert_eq!(sale.stores.messages("parked").await.unwrap(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

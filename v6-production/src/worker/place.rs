@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction, error::DatabaseError};
 
 use crate::{
     order_id::{OrderId, list},
@@ -21,7 +21,14 @@ use crate::{
 pub(crate) async fn place(sql: &PgPool, reservations: &[Reservation], pay_within: Duration) -> sqlx::Result<Placed> {
     let placed = in_time(async {
         let mut tx = sql.begin().await?;
-        let placed = place_in(&mut tx, reservations, pay_within).await?;
+        let placed = match place_in(&mut tx, reservations, pay_within, OnConflict::Fail).await {
+            Err(error) if is_duplicate(&error) => {
+                tx.rollback().await?;
+                tx = sql.begin().await?;
+                place_in(&mut tx, reservations, pay_within, OnConflict::DoNothing).await?
+            }
+            placed => placed?,
+        };
         if placed.new_orders().next().is_none() {
             // They are orders already, perhaps on this disk only. The caller removes them from queue or outbox, so the COMMIT has to
             // wait for the standby also now.
@@ -64,8 +71,9 @@ impl Placed {
                 tracing::info!(orders = list(orders), "{what}");
             }
         }
+        let seconds = metrics::histogram!("reserved_to_confirmed_seconds");
         for (_, took) in &self.confirmed {
-            metrics::histogram!("reserved_to_confirmed_seconds").record(*took as f64 / 1000.0);
+            seconds.record(*took as f64 / 1000.0);
         }
         metrics::histogram!("batch_orders").record((confirmed.len() + self.failed.len()) as f64);
         metrics::counter!("orders_confirmed_total").increment(confirmed.len() as u64);
@@ -77,10 +85,23 @@ impl Placed {
     }
 }
 
+/// What the insert does with a reservation that is an order already. Nearly all are new, and for `on conflict do nothing` PostgreSQL
+/// looks for each of them in every unique index first. So a batch is tried without, and a second time with it if that fails.
+#[derive(Debug, Clone, Copy)]
+enum OnConflict {
+    Fail,
+    DoNothing,
+}
+
+fn is_duplicate(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(DatabaseError::is_unique_violation)
+}
+
 async fn place_in(
     tx: &mut Transaction<'_, Postgres>,
     reservations: &[Reservation],
     pay_within: Duration,
+    on_conflict: OnConflict,
 ) -> sqlx::Result<Placed> {
     // All workers take locks in the same order, so they do not deadlock. Newer epochs are first: of one buyer's reservations, only
     // the newest one is still valid.
@@ -88,12 +109,18 @@ async fn place_in(
     reservations.sort_unstable_by_key(|one| (Reverse(one.order_id.epoch()), one.order_id, one.buyer_id));
     reservations.dedup_by_key(|one| (one.order_id, one.buyer_id));
     let columns = columns(&reservations);
-    let insert = "insert into orders (id, sale_id, buyer_id, path, request, reserved_at, status, confirmed_at, pay_by)
-                  select one.*, 'confirmed', now, now + $7
-                  from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) as one,
-                      now_ms() as now
-                  on conflict do nothing returning id, confirmed_at - reserved_at";
-    let mut query = sqlx::query_as(insert);
+    let on_conflict = match on_conflict {
+        OnConflict::Fail => "",
+        OnConflict::DoNothing => "on conflict do nothing",
+    };
+    let insert = format!(
+        "insert into orders (id, sale_id, buyer_id, path, request, reserved_at, status, confirmed_at, pay_by)
+         select one.*, 'confirmed', now, now + $7
+         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) as one,
+             now_ms() as now
+         {on_conflict} returning id, confirmed_at - reserved_at"
+    );
+    let mut query = sqlx::query_as(AssertSqlSafe(insert));
     for column in &columns {
         query = query.bind(column);
     }
