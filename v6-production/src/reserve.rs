@@ -13,8 +13,8 @@ use std::{sync::LazyLock, time::Instant};
 
 use axum::{
     Json,
-    extract::State,
-    http::{HeaderMap, StatusCode, header},
+    extract::{Request, State},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use metrics::Histogram;
@@ -53,8 +53,9 @@ pub(crate) async fn handler(
     app: State<App>,
     Path(HiddenPath { sale_id, path }): Path<HiddenPath>,
     buyer: Buyer,
-    headers: HeaderMap,
+    whole: Request,
 ) -> Result<Response, Error> {
+    let headers = whole.into_parts().0.headers; // as an argument, they would be a copy
     let path = path::check(&app.signer, &path, sale_id, buyer).ok_or(Error::WrongPath)?;
     app.catalogue.find(sale_id).await?;
     let key = idempotency::key(&headers)?;

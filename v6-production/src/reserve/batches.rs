@@ -11,7 +11,7 @@ use metrics::Gauge;
 use redis::{RedisResult, Script};
 use tokio::{
     sync::{Mutex, Semaphore, mpsc, oneshot},
-    time::{Instant, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +33,8 @@ use crate::{
 const BATCH: usize = 64;
 /// The most calls of one primary at the same time. Meanwhile further attempts collect; when the sale is sold out, they are refused without Redis.
 const CALLS: usize = 2;
+/// How long attempts collect while another call is under way. An attempt that finds no call under way is sent at once.
+const LINGER: Duration = Duration::from_millis(5);
 /// How long after its arrival an attempt may be sent. Without an answer it is sent again until then, because a unit may be reserved.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the last call may take after `PATIENCE`. Both together are shorter than nginx's `proxy_read_timeout`.
@@ -115,8 +117,11 @@ impl Batches {
 
     /// Tries to reserve a unit. A repeated request reserves one unit in total. `request_id` is for the log.
     pub(crate) async fn ask(&self, attempt: Attempt, request_id: RequestId) -> Outcome {
-        // A cluster that has grown since the start has more primaries than queues.
-        let queue = &self.queues[self.redis.shard_number(attempt.sale_id) % self.queues.len()];
+        let queue = match self.queues.as_slice() {
+            [only] => only,
+            // A cluster that has grown since the start has more primaries than queues.
+            queues => &queues[self.redis.shard_number(attempt.sale_id) % queues.len()],
+        };
         let free = queue.capacity() as f64 / queue.max_capacity() as f64;
         if refuses(1.0 - free, fastrand::f64()) {
             metrics::counter!("early_refusals_total").increment(1);
@@ -144,6 +149,23 @@ async fn serve(attempts: &mut mpsc::Receiver<Waiting>, caller: &Arc<Caller>) -> 
         let permit = calls.clone().acquire_owned().await?;
         let mut batch = Vec::with_capacity(BATCH);
         ensure!(attempts.recv_many(&mut batch, BATCH).await > 0, "there is nobody to ask for");
+        // A larger batch costs Redis less, so a second call begins only with a full one, or if the first one takes long.
+        let others_end = calls.acquire_many(CALLS as u32 - 1);
+        let is_full = async {
+            let mut room = BATCH - batch.len();
+            while room > 0 {
+                match attempts.recv_many(&mut batch, room).await {
+                    0 => break,
+                    some => room -= some,
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = others_end => {}
+            () = is_full => {}
+            () = sleep(LINGER) => {}
+        }
         let caller = caller.clone();
         tokio::spawn(async move {
             let _under_way = Counted::in_gauge(&UNDER_WAY);
