@@ -1,11 +1,12 @@
 //! What an order costs while there are many of something: units held, connections, sales, or old orders.
 
-use std::{fs, net::SocketAddr, ops::Range, sync::Arc};
+use std::{fs, net::SocketAddr, ops::Range, sync::Arc, time::Duration};
 
 use anyhow::{Context, ensure};
+use tokio::time::sleep;
 
 use super::{
-    LONGEST,
+    FREQUENCY_WINDOW, LONGEST,
     sales::{Asking, Market, Sold, plan},
     sampler::Sampler,
 };
@@ -36,10 +37,12 @@ pub struct Growth {
     pub buyers: usize,
     /// Loads with each number.
     pub loads: u32,
+    /// How long the servers rest after many orders, before a load.
+    pub settles: Duration,
 }
 
 impl Growth {
-    /// Takes about five minutes.
+    /// Takes about seven minutes.
     pub const FULL: Growth = Growth {
         held: &[1000, 10_000, 100_000, 1_000_000],
         connections: &[16, 64, 256, 1000, 10_000],
@@ -47,6 +50,7 @@ impl Growth {
         old_orders: &[0, 1_000_000],
         buyers: 10_000,
         loads: 3,
+        settles: FREQUENCY_WINDOW,
     };
 
     /// Takes seconds.
@@ -57,13 +61,16 @@ impl Growth {
         old_orders: &[0, 1000],
         buyers: 200,
         loads: 1,
+        settles: Duration::ZERO,
     };
 }
 
 impl<S: FnMut(&Sample)> Sampler<'_, S> {
     /// Measures all growth, and what durability costs.
     pub(super) async fn growth(&mut self, growth: &Growth) -> anyhow::Result<()> {
-        self.among_held(growth).await?;
+        for round in 1..=growth.loads {
+            self.among_held(growth, round).await?;
+        }
         self.among_connections(growth).await?;
         for &sales in growth.sales {
             self.among_sales(growth, sales).await?;
@@ -72,26 +79,24 @@ impl<S: FnMut(&Sample)> Sampler<'_, S> {
         self.durability(growth.loads, growth.buyers).await
     }
 
-    /// Fills one sale step by step, and measures on each step.
-    async fn among_held(&mut self, growth: &Growth) -> anyhow::Result<()> {
+    /// Fills one sale step by step, and sells on each step. A new sale for each load, so that loads to compare follow each other.
+    async fn among_held(&mut self, growth: &Growth, round: u32) -> anyhow::Result<()> {
         let most = growth.held.last().copied().unwrap_or_default();
-        let steps = growth.held.len() * growth.loads as usize;
-        let market = self.open(most + steps * growth.buyers, 1).await?;
+        let market = self.open(most + growth.held.len() * growth.buyers, 1).await?;
         let (mut next, mut orders) = (Buyers::of(&market), 0);
         for &held in growth.held {
-            // The loads of earlier steps are held, too.
+            // The buyers of earlier steps hold units, too.
             let asking = Asking { connections: FILLING, lasts: 6 * LONGEST, rate: None };
             let more = held.saturating_sub(next.next);
             let filled = market.sell(self.lab, next.take(more), asking).await?;
             orders += filled.orders;
-            for round in 1..=growth.loads {
-                let mut sold = self.sell(&market, next.take(growth.buyers), CONNECTIONS).await?;
-                let is_too_few = orders < held as u64;
-                let too_few = || format!("{orders} of {held} units were held: {}", filled.loaded.says());
-                sold.wrong = sold.wrong.or_else(|| is_too_few.then(too_few));
-                orders += sold.orders;
-                self.grown(round, held, Many::Held, CONNECTIONS, sold, None);
-            }
+            self.settle(&market, growth).await?;
+            let mut sold = self.sell(&market, next.take(growth.buyers), CONNECTIONS).await?;
+            let is_too_few = orders < held as u64;
+            let too_few = || format!("{orders} of {held} units were held: {}", filled.loaded.says());
+            sold.wrong = sold.wrong.or_else(|| is_too_few.then(too_few));
+            orders += sold.orders;
+            self.grown(round, held, Many::Held, CONNECTIONS, sold, None);
         }
         market.close(self.lab).await
     }
@@ -127,6 +132,7 @@ impl<S: FnMut(&Sample)> Sampler<'_, S> {
         let (mut next, mut old) = (Buyers::of(&market), 0);
         for &orders in growth.old_orders {
             insert_old_orders(&market, old..orders).await?;
+            self.settle(&market, growth).await?;
             old = orders;
             for round in 1..=growth.loads {
                 let sold = self.sell(&market, next.take(growth.buyers), CONNECTIONS).await?;
@@ -134,6 +140,16 @@ impl<S: FnMut(&Sample)> Sampler<'_, S> {
             }
         }
         market.close(self.lab).await
+    }
+
+    /// Ends the work that many orders leave to the servers: freeing the counts of attempts, autovacuum, a checkpoint. Otherwise they
+    /// would do it in the middle of a load that did not cause it.
+    async fn settle(&self, market: &Market, growth: &Growth) -> anyhow::Result<()> {
+        sleep(growth.settles).await;
+        sqlx::query("vacuum analyze orders").execute(&market.deployment.pool).await?;
+        let admin = self.lab.admin().context("the benchmark runs on PostgreSQL")?;
+        sqlx::query("checkpoint").execute(admin).await?;
+        Ok(())
     }
 
     async fn open(&self, buyers: usize, sales: usize) -> anyhow::Result<Market> {
@@ -210,7 +226,5 @@ async fn insert_old_orders(market: &Market, numbers: Range<usize>) -> anyhow::Re
     let inserted =
         sqlx::query(orders).bind(start as i64 + 1).bind(end as i64).execute(pool).await.context("old orders")?;
     ensure!(inserted.rows_affected() == (end - start) as u64, "{} old orders were inserted", inserted.rows_affected());
-    // Autovacuum would do this within a minute, in the middle of a load.
-    sqlx::query("vacuum analyze orders").execute(pool).await?;
     Ok(())
 }

@@ -25,7 +25,7 @@ pub(crate) struct Args {
     #[arg(long)]
     quick: bool,
 
-    /// Measure also what an order costs with many units held, connections, sales, and old orders; takes five minutes more
+    /// Measure also what an order costs with many units held, connections, sales, and old orders; takes seven minutes more
     #[arg(long)]
     growth: bool,
 
