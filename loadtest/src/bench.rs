@@ -12,6 +12,7 @@ mod cost;
 mod durability;
 pub mod goals;
 pub mod growth;
+mod held;
 mod layers;
 pub mod load;
 pub mod no_op;

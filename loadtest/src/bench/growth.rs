@@ -19,8 +19,6 @@ use crate::{
 
 /// Connections where it is not their number that grows.
 pub(super) const CONNECTIONS: usize = 64;
-/// Connections that fill a sale until enough units are held.
-const FILLING: usize = 256;
 
 /// How many of each there are.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +47,7 @@ impl Growth {
         sales: &[1, 10, 100, 1000],
         old_orders: &[0, 1_000_000],
         buyers: 10_000,
-        loads: 3,
+        loads: 5,
         settles: FREQUENCY_WINDOW,
     };
 
@@ -68,37 +66,13 @@ impl Growth {
 impl<S: FnMut(&Sample)> Sampler<'_, S> {
     /// Measures all growth, and what durability costs.
     pub(super) async fn growth(&mut self, growth: &Growth) -> anyhow::Result<()> {
-        for round in 1..=growth.loads {
-            self.among_held(growth, round).await?;
-        }
+        self.among_held(growth).await?;
         self.among_connections(growth).await?;
         for &sales in growth.sales {
             self.among_sales(growth, sales).await?;
         }
         self.among_old_orders(growth).await?;
         self.durability(growth.loads, growth.buyers).await
-    }
-
-    /// Fills one sale step by step, and sells on each step. A new sale for each load, so that loads to compare follow each other.
-    async fn among_held(&mut self, growth: &Growth, round: u32) -> anyhow::Result<()> {
-        let most = growth.held.last().copied().unwrap_or_default();
-        let market = self.open(most + growth.held.len() * growth.buyers, 1).await?;
-        let (mut next, mut orders) = (Buyers::of(&market), 0);
-        for &held in growth.held {
-            // The buyers of earlier steps hold units, too.
-            let asking = Asking { connections: FILLING, lasts: 6 * LONGEST, rate: None };
-            let more = held.saturating_sub(next.next);
-            let filled = market.sell(self.lab, next.take(more), asking).await?;
-            orders += filled.orders;
-            self.settle(&market, growth).await?;
-            let mut sold = self.sell(&market, next.take(growth.buyers), CONNECTIONS).await?;
-            let is_too_few = orders < held as u64;
-            let too_few = || format!("{orders} of {held} units were held: {}", filled.loaded.says());
-            sold.wrong = sold.wrong.or_else(|| is_too_few.then(too_few));
-            orders += sold.orders;
-            self.grown(round, held, Many::Held, CONNECTIONS, sold, None);
-        }
-        market.close(self.lab).await
     }
 
     async fn among_connections(&mut self, growth: &Growth) -> anyhow::Result<()> {
@@ -132,7 +106,7 @@ impl<S: FnMut(&Sample)> Sampler<'_, S> {
         let (mut next, mut old) = (Buyers::of(&market), 0);
         for &orders in growth.old_orders {
             insert_old_orders(&market, old..orders).await?;
-            self.settle(&market, growth).await?;
+            self.settle(&[&market], growth).await?;
             old = orders;
             for round in 1..=growth.loads {
                 let sold = self.sell(&market, next.take(growth.buyers), CONNECTIONS).await?;
@@ -144,24 +118,34 @@ impl<S: FnMut(&Sample)> Sampler<'_, S> {
 
     /// Ends the work that many orders leave to the servers: freeing the counts of attempts, autovacuum, a checkpoint. Otherwise they
     /// would do it in the middle of a load that did not cause it.
-    async fn settle(&self, market: &Market, growth: &Growth) -> anyhow::Result<()> {
+    pub(super) async fn settle(&self, markets: &[&Market], growth: &Growth) -> anyhow::Result<()> {
         sleep(growth.settles).await;
-        sqlx::query("vacuum analyze orders").execute(&market.deployment.pool).await?;
+        for market in markets {
+            sqlx::query("vacuum analyze orders").execute(&market.deployment.pool).await?;
+        }
         let admin = self.lab.admin().context("the benchmark runs on PostgreSQL")?;
         sqlx::query("checkpoint").execute(admin).await?;
         Ok(())
     }
 
-    async fn open(&self, buyers: usize, sales: usize) -> anyhow::Result<Market> {
+    pub(super) async fn open(&self, buyers: usize, sales: usize) -> anyhow::Result<Market> {
         let stock = buyers.div_ceil(sales) as i64;
         Market::open(self.lab, &Plan { stock, sales, ..plan(Version::V6, buyers, self.seed) }).await
     }
 
-    async fn sell(&self, market: &Market, buyers: Arc<[Buyer]>, connections: usize) -> anyhow::Result<Sold> {
+    pub(super) async fn sell(&self, market: &Market, buyers: Arc<[Buyer]>, connections: usize) -> anyhow::Result<Sold> {
         market.sell(self.lab, buyers, Asking { connections, lasts: LONGEST, rate: None }).await
     }
 
-    fn grown(&mut self, round: u32, n: usize, many: Many, connections: usize, sold: Sold, bytes: Option<f64>) {
+    pub(super) fn grown(
+        &mut self,
+        round: u32,
+        n: usize,
+        many: Many,
+        connections: usize,
+        sold: Sold,
+        bytes: Option<f64>,
+    ) {
         self.round = round;
         let Sold { loaded, cost, to_confirmed: to_confirmed_ms, wrong, .. } = sold;
         let (latency_ms, connection_bytes) = (loaded.latency, bytes);
@@ -171,21 +155,21 @@ impl<S: FnMut(&Sample)> Sampler<'_, S> {
 }
 
 /// Hands out the buyers of a market, each once.
-pub(super) struct Buyers<'a> {
-    market: &'a Market,
+pub(super) struct Buyers {
+    all: Arc<[Buyer]>,
     next: usize,
 }
 
-impl<'a> Buyers<'a> {
-    pub(super) fn of(market: &'a Market) -> Self {
-        Buyers { market, next: 0 }
+impl Buyers {
+    pub(super) fn of(market: &Market) -> Self {
+        Buyers { all: market.buyers.clone(), next: 0 }
     }
 
     /// The next `n`.
     pub(super) fn take(&mut self, n: usize) -> Arc<[Buyer]> {
         let first = self.next;
-        self.next = (first + n).min(self.market.buyers.len());
-        self.market.buyers[first..self.next].into()
+        self.next = (first + n).min(self.all.len());
+        self.all[first..self.next].into()
     }
 }
 
