@@ -69,7 +69,7 @@ impl Size {
     /// Takes at most six minutes.
     pub const FULL: Size = Size {
         rounds: 5,
-        longest: Duration::from_secs(265),
+        longest: Duration::from_secs(300),
         lasts: Duration::from_millis(800),
         buyers: 30_000,
         buyers_of_others: 6000,
