@@ -15,7 +15,7 @@ use redis::{AsyncCommands, RedisResult, aio::MultiplexedConnection, streams::Str
 use tokio::{
     sync::Mutex,
     task::JoinSet,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -34,8 +34,8 @@ const BATCH: usize = 500;
 const ENTRIES: usize = 500;
 /// The most reads whose messages wait for a confirmation.
 const IN_FLIGHT: usize = 8;
-/// How long entries collect while a message is under way. The first entry after a pause is sent at once.
-const LINGER: Duration = Duration::from_millis(5);
+/// How long entries collect after a read that has found some. The first entry after a pause is sent at once.
+const LINGER: Duration = Duration::from_millis(10);
 /// How long a read waits for entries.
 const WAITS: Duration = Duration::from_millis(200);
 /// How often a relay of a cluster looks into several empty outboxes.
@@ -132,7 +132,7 @@ impl Relay {
         catalogue: &Catalogue,
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
-        let (mut beaten, mut is_behind) = (None::<Instant>, false);
+        let (mut beaten, mut next_read) = (None::<Instant>, Instant::now());
         while !stop.is_cancelled() || !in_flight.is_empty() {
             self.join_groups(catalogue).await?;
             let room = in_flight.len() < IN_FLIGHT && !stop.is_cancelled();
@@ -143,21 +143,17 @@ impl Relay {
                     in_flight.spawn(self.send(taken));
                 }
             }
-            // Larger messages cost RabbitMQ and PostgreSQL less, so entries collect until a message is confirmed (group commit).
-            let pause = match room {
-                true if is_behind => Duration::ZERO,
-                true => LINGER,
-                false => WAITS,
-            };
-            if let Ok(Some(sent)) = timeout(pause, in_flight.join_next()).await {
-                sent??;
-            }
             if room {
+                // Larger messages cost RabbitMQ and PostgreSQL less, so entries collect (group commit).
+                sleep_until(next_read).await;
                 let read = self.read().await?;
-                is_behind = read.iter().any(|(_, entries)| entries.len() == ENTRIES);
+                let is_behind = read.iter().any(|(_, entries)| entries.len() == ENTRIES);
                 if !read.is_empty() {
+                    next_read = Instant::now() + if is_behind { Duration::ZERO } else { LINGER };
                     in_flight.spawn(self.send(read));
                 }
+            } else if let Ok(Some(sent)) = timeout(WAITS, in_flight.join_next()).await {
+                sent??;
             }
             while let Some(sent) = in_flight.try_join_next() {
                 sent??;

@@ -113,19 +113,24 @@ async fn place_in(
         OnConflict::Fail => "",
         OnConflict::DoNothing => "on conflict do nothing",
     };
+    // The answer is one row with two lists: a row for each order would cost a message for each.
     let insert = format!(
-        "insert into orders (id, sale_id, buyer_id, path, request, reserved_at, status, confirmed_at, pay_by)
-         select one.*, 'confirmed', now, now + $7
-         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) as one,
-             now_ms() as now
-         {on_conflict} returning id, confirmed_at - reserved_at"
+        "with placed as (
+             insert into orders (id, sale_id, buyer_id, path, request, reserved_at, status, confirmed_at, pay_by)
+             select one.*, 'confirmed', now, now + $7
+             from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) as one,
+                 now_ms() as now
+             {on_conflict} returning id, confirmed_at - reserved_at as took
+         )
+         select coalesce(array_agg(id), '{{}}'), coalesce(array_agg(took), '{{}}') from placed"
     );
     let mut query = sqlx::query_as(AssertSqlSafe(insert));
     for column in &columns {
         query = query.bind(column);
     }
     let pay_within = pay_within.as_millis() as i64;
-    let mut confirmed: Vec<(OrderId, i64)> = query.bind(pay_within).fetch_all(&mut **tx).await?;
+    let (ids, took): (Vec<OrderId>, Vec<i64>) = query.bind(pay_within).fetch_one(&mut **tx).await?;
+    let mut confirmed: Vec<(OrderId, i64)> = ids.into_iter().zip(took).collect();
     let all_new = confirmed.len() == reservations.len();
 
     // Redis has counted the units, and SQL counts them again.
